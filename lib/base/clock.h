@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * clock - what time it is.
+ *
+ * Deadlines and intervals use the monotonic clock: a jump of the wall clock
+ * must neither time a session out nor keep it for ever.  What is stored or
+ * shown to people uses the wall clock.
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <time.h>
+
+#include "base/cc.h"
+
+int64_t	 clock_mono_ms(void);	/* since an arbitrary point */
+int64_t	 clock_mono_us(void);
+int64_t	 clock_wall_us(void);	/* since 1970-01-01 00:00:00 UTC */
+int64_t	 clock_wall_s(void);
+
+/* "Mon, 02 Mar 2026 14:05:09 +0100 (CET)": RFC 5322 3.3, local zone. */
+#define CLOCK_RFC5322_MAX 64
+void	 clock_rfc5322(int64_t wall_s, char out[CLOCK_RFC5322_MAX]);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * params - every setting of main.cf: one row, one truth.
+ *
+ * params.def has a row per parameter; this header makes the struct from it.
+ * A process reads its settings once, with params_load(), before it gives up
+ * privileges; afterwards they are plain typed fields of the global conf:
+ *
+ *	stream_set_deadline(s, conf.smtpd_timeout * 1000);
+ *
+ * Strings are expanded ($name) and belong to conf.  Times are seconds, sizes
+ * bytes; "unlimited" is PARAM_UNLIMITED.
+ */
+#ifndef CONF_PARAMS_H
+#define CONF_PARAMS_H
+
+#include "base/cc.h"
+#include "base/why.h"
+#include "base/buf.h"
+
+#define PARAM_UNLIMITED	INT64_MAX
+
+/*
+ * Rows, in alphabetical order:
+ *   P_STR (name, "default",            readers, "paragraph")  expanded
+ *   P_RAW (name, "default",            readers, "paragraph")  not expanded
+ *   P_BOOL(name, "yes" or "no",        readers, "paragraph")
+ *   P_INT (name, "default", min, max,  readers, "paragraph")  a count
+ *   P_SIZE(name, "default", min, max,  readers, "paragraph")  bytes
+ *   P_TIME(name, "default", min, max,  readers, "paragraph")  seconds
+ *   P_ENUM(name, "default", "a b c",   readers, "paragraph")  one of these
+ * A default may use $name and ${name?...}.  readers is one string of program
+ * names, "smtpd cleanup", from which each page's list is made.
+ */
+struct params {
+#define P_STR(n, d, r, t)		const char *n;
+#define P_RAW(n, d, r, t)		const char *n;
+#define P_ENUM(n, d, v, r, t)		const char *n;
+#define P_BOOL(n, d, r, t)		bool n;
+#define P_INT(n, d, lo, hi, r, t)	int64_t n;
+#define P_SIZE(n, d, lo, hi, r, t)	int64_t n;
+#define P_TIME(n, d, lo, hi, r, t)	int64_t n;
+#include "conf/params.def"
+#undef P_STR
+#undef P_RAW
+#undef P_ENUM
+#undef P_BOOL
+#undef P_INT
+#undef P_SIZE
+#undef P_TIME
+};
+
+extern struct params conf;
+
+/* One problem in the configuration: "/etc/mansio/main.cf:12: text". */
+typedef void params_problem_fn(void *arg, bool is_error, const char *line);
+
+/*
+ * Read config_dir/main.cf, main.cf.d/?*.cf (lexical order, later wins), then
+ * the overrides ("name=value", n of them, from -o and master.cf), expand,
+ * check, and fill conf.  All problems are reported, not only the first.
+ * 0, or -1 when there was an error (conf is then unchanged).
+ */
+MUST_CHECK int params_load(const char *config_dir,
+	    const char *const *overrides, size_t n,
+	    params_problem_fn *problem, void *arg);
+
+/*
+ * The raw text of a parameter from the loaded configuration, known to the
+ * table or not ("smtpd_restriction_classes" members, "foo_destination_...");
+ * NULL when it is not set and has no default.
+ */
+const char *params_raw(const char *name);
+/* Expand $name, ${name}, ${name?x}, ${name:x}, ${name?{x}:{y}} and the
+ * comparison ${{a}=={b}?{x}:{y}}; 0 or -1 with why. */
+MUST_CHECK int params_expand(const char *text, struct buf *out,
+	    struct why *why);
+/* params_raw() and params_expand() in one; the caller mem_free()s; NULL when
+ * unset. */
+char	*params_get(const char *name);
+/* "<transport>_<suffix>" (an integer or time), or the default_<suffix>. */
+int64_t	 params_transport_int(const char *transport, const char *suffix,
+	    int64_t fallback);
+/* Where the value came from: "/etc/mansio/main.cf:12", "default", "-o". */
+const char *params_origin(const char *name);
+
+const char *params_config_dir(void);
+
+#endif

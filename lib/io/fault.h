@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fault - system calls that change the disk, with a place to fail them.
+ *
+ * Queue and store use these instead of the plain calls.  Normally they are
+ * the calls.  fault_arm(n) makes the nth of them fail with err (ENOSPC, EIO);
+ * a short write is failed half way.  MANSIO_FAULT="n:errno" in the
+ * environment arms it in programs built with FAULT=1, for tests only.
+ */
+#ifndef IO_FAULT_H
+#define IO_FAULT_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/cc.h"
+
+void	 fault_arm(unsigned n, int err);	/* 0 disarms */
+unsigned fault_count(void);			/* calls since fault_arm() */
+
+ssize_t	 fault_write(int fd, const void *p, size_t n);
+ssize_t	 fault_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t	 fault_pwritev(int fd, const struct iovec *iov, int cnt, off_t at);
+int	 fault_fsync(int fd);
+int	 fault_fdatasync(int fd);
+int	 fault_syncfs(int fd);
+int	 fault_renameat(int od, const char *o, int nd, const char *n);
+int	 fault_unlinkat(int d, const char *p, int flags);
+int	 fault_openat(int d, const char *p, int flags, mode_t mode);
+int	 fault_linkat(int od, const char *o, int nd, const char *n);
+int	 fault_mkdirat(int d, const char *p, mode_t mode);
+int	 fault_ftruncate(int fd, off_t len);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stream - a connection on the loop: buffered, bounded, with deadlines.
+ *
+ * Reading.  Bytes that arrive are shown to on_read through stream_input();
+ * the handler takes what it can use with stream_consume() and leaves the
+ * rest, which is kept (at most in_max bytes) and shown again with what comes
+ * next.  When in_max bytes lie there and on_read has consumed none of them,
+ * the stream ends with STREAM_OVERFLOW.  An idle stream holds no buffer:
+ * bytes are read into the loop's shared buffer and only what is left over
+ * after on_read is copied, so spans are good until the handler returns.
+ *
+ * Writing.  stream_write() gathers; all that a turn produced goes out in one
+ * system call at its end.  stream_out_len() is what the peer has not taken
+ * yet; a producer stops at its own high-water mark and goes on in on_drain,
+ * which is called when the output has become empty.  Beyond out_max the
+ * stream ends with STREAM_OVERFLOW.
+ *
+ * Deadlines.  stream_set_deadline() bounds the wait for whatever comes next;
+ * moving it costs nothing, so set it at every command.
+ *
+ * End.  on_end is called once, for any end but our own stream_free(); the
+ * stream is dead then (writes are dropped) and the owner calls stream_free(),
+ * from on_end or later.
+ *
+ * TLS will live below this interface: an engine transforms bytes between the
+ * socket and the two buffers, and no caller changes.
+ */
+#ifndef IO_STREAM_H
+#define IO_STREAM_H
+
+#include "base/cc.h"
+#include "base/span.h"
+#include "io/loop.h"
+
+enum stream_end {
+	STREAM_EOF,		/* the peer closed; all input was shown */
+	STREAM_ERROR,		/* errno in stream_errno() */
+	STREAM_TIMEOUT,		/* the deadline passed */
+	STREAM_OVERFLOW		/* in_max or out_max */
+};
+
+struct stream;
+
+struct stream_ops {
+	void	(*on_read)(void *arg, struct stream *s);
+	void	(*on_drain)(void *arg, struct stream *s);	/* may be NULL */
+	void	(*on_end)(void *arg, struct stream *s, enum stream_end why);
+};
+
+/*
+ * Takes fd, which is made non-blocking and close-on-exec.  Reads at once
+ * unless stream_pause() follows.
+ */
+struct stream *stream_new(struct loop *l, int fd, size_t in_max,
+	    size_t out_max, const struct stream_ops *ops, void *arg);
+/* Closes; what was not written yet is lost.  *s becomes NULL. */
+void	 stream_free(struct stream **s);
+/*
+ * Write out what is there, then close and free, within grace_ms.  The caller
+ * has nothing to do with *s any more; no handler is called.
+ */
+void	 stream_finish(struct stream **s, int64_t grace_ms);
+
+int	 stream_fd(const struct stream *s);
+int	 stream_errno(const struct stream *s);
+struct span stream_input(const struct stream *s);
+void	 stream_consume(struct stream *s, size_t n);
+/* Bytes that must come before on_read is called again (hint, default 1). */
+void	 stream_want(struct stream *s, size_t n);
+/* Call on_read again at the end of this turn though nothing new has come
+ * (after a resume, or to go on with pipelined input). */
+void	 stream_kick(struct stream *s);
+/* Stop and go on reading; the deadline goes on counting. */
+void	 stream_pause(struct stream *s);
+void	 stream_resume(struct stream *s);
+bool	 stream_paused(const struct stream *s);
+void	 stream_set_in_max(struct stream *s, size_t in_max);
+
+/* Never fails: an overflow or error comes as on_end later in the turn. */
+void	 stream_write(struct stream *s, const void *p, size_t n);
+void	 stream_write_span(struct stream *s, struct span d);
+void	 stream_printf(struct stream *s, const char *fmt, ...) PRINTF(2, 3);
+size_t	 stream_out_len(const struct stream *s);
+/* Pass a descriptor (UNIX sockets); it travels before the next bytes
+ * written, is duplicated here, and the caller keeps its own. */
+void	 stream_write_fd(struct stream *s, int fd);
+/* The next descriptor received, or -1; the caller owns it.  At most 16 are
+ * kept; more are closed. */
+int	 stream_take_fd(struct stream *s);
+/* Try to write now instead of at the end of the turn. */
+void	 stream_flush(struct stream *s);
+
+void	 stream_set_deadline(struct stream *s, int64_t in_ms);	/* 0: none */
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dsn - codes and parameters of delivery status notifications.
+ */
+#ifndef MAIL_DSN_H
+#define MAIL_DSN_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/span.h"
+
+/* RFC 3461 4.1 NOTIFY; 0 means "not given" (FAILURE, and DELAY allowed). */
+enum {
+	DSN_NOTIFY_NEVER = 1, DSN_NOTIFY_SUCCESS = 2, DSN_NOTIFY_FAILURE = 4,
+	DSN_NOTIFY_DELAY = 8
+};
+/* RFC 3461 4.3 RET. */
+enum { DSN_RET_UNSET = 0, DSN_RET_FULL = 1, DSN_RET_HDRS = 2 };
+
+#define DSN_ENVID_MAX	100	/* RFC 3461 4.4, xtext-decoded */
+#define DSN_ORCPT_MAX	500	/* RFC 3461 4.2 "addr-type;xtext-decoded" */
+
+/* RFC 3463: "2.0.0" .. "5.999.999". */
+bool	 dsn_code_valid(struct span code);
+MUST_CHECK int dsn_parse_notify(struct span s, unsigned *out);
+/* xtext (RFC 3461 4), also utf-8-addr-xtext (RFC 6533) when utf8. */
+MUST_CHECK int dsn_xtext_decode(struct span in, struct buf *out);
+void	 dsn_xtext_encode(struct span in, struct buf *out);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * addr_find - look an address up the way Postfix's tables are searched
+ * (virtual(5), canonical(5), transport(5): "TABLE SEARCH ORDER").
+ *
+ * Full address, address without extension, then by flags the bare local part
+ * (when the domain is ours), the domain, parent domains.  Pattern tables see
+ * the full address only.
+ */
+#ifndef ROUTE_ADDR_FIND_H
+#define ROUTE_ADDR_FIND_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/span.h"
+#include "base/why.h"
+#include "conf/table.h"
+
+enum {
+	FIND_FULL	= 1 << 0,	/* user+ext@domain */
+	FIND_NOEXT	= 1 << 1,	/* user@domain */
+	FIND_LOCAL	= 1 << 2,	/* user+ext, then user: our domains only */
+	FIND_AT_DOMAIN	= 1 << 3,	/* @domain */
+	FIND_DOMAIN	= 1 << 4,	/* domain */
+	FIND_PARENT	= 1 << 5,	/* .parent, or parent (see parent_domain_
+					 * matches_subdomains) */
+	FIND_DEFAULT	= FIND_FULL | FIND_NOEXT | FIND_LOCAL | FIND_AT_DOMAIN
+};
+
+/*
+ * 1: the value is in out, and *ext (if not NULL) is the extension that did
+ * not take part in the match, to be propagated, or empty; 0: none; -1 why.
+ */
+MUST_CHECK int addr_find(struct maps *m, struct span addr, unsigned flags,
+	    struct buf *out, struct span *ext, struct why *why);
+
+#endif
