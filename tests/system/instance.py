@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: ISC
+"""A scratch Mansio on free ports, for tests that need the whole suite.
+
+    with Instance() as m:
+        m.send("alice@example.test", "Subject: hello\n\nhi\n")
+        m.wait_idle()
+        assert len(m.maildir("alice")) == 1
+
+Runs the programs of $BUILD_DIR from a temporary directory and stops what it
+started.  Mail for USERS@example.test goes to Maildirs below m.mail; settings
+are added to main.cf, services to master.cf.
+"""
+import json
+import os
+import pwd
+import shutil
+import smtplib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+SKIP = 77
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+BUILD = os.path.abspath(os.environ.get("BUILD_DIR", f"{TOP}/build/opt"))
+
+MAIN = """\
+myhostname = mail.example.test
+mydestination = localhost
+inet_interfaces = 127.0.0.1
+mynetworks = 127.0.0.0/8
+queue_directory = {base}/spool
+data_directory = {base}/lib
+daemon_directory = {bin}
+command_directory = {bin}
+mail_owner = {owner}
+maillog_file = {base}/log/mail.log
+maillog_file_prefixes = {base}
+alias_maps =
+alias_database =
+virtual_mailbox_domains = example.test
+virtual_mailbox_base = {base}/mail
+virtual_mailbox_maps = hash:{base}/etc/vmailbox
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_minimum_uid = 1
+"""
+
+MASTER = """\
+127.0.0.1:{smtp} inet n - - - - smtpd
+127.0.0.1:{lmtp} inet n - - - - lmtpd
+pickup unix n - - - 1 pickup
+cleanup unix n - - - 1 cleanup
+qmgr unix n - - - 1 qmgr
+rewrite unix - - - - 1 rewrite
+bounce unix - - - - 1 bounce
+error unix - - - - - error
+retry unix - - - - - error
+discard unix - - - - - discard
+showq unix n - - - - showq
+local unix - n - - - local
+virtual unix - n - - - virtual
+"""
+
+
+def skip(reason):
+    print(f"SKIP: {reason}")
+    sys.exit(SKIP)
+
+
+def need_root():
+    if os.geteuid() != 0:
+        skip("needs root")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def first_user(*names):
+    for name in names:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            pass
+    skip(f"none of the users {names} exists")
+
+
+class Instance:
+    USERS = ("alice", "bob", "carol")
+
+    def __init__(self, settings=None, services="", base=None, users=None,
+                 maildir=True, env=None):
+        need_root()
+        self.own_base = base is None
+        self.base = base or tempfile.mkdtemp(prefix="mansio-test-")
+        os.chmod(self.base, 0o755)
+        self.etc = f"{self.base}/etc"
+        self.mail = f"{self.base}/mail"
+        self.logfile = f"{self.base}/log/mail.log"
+        self.users = tuple(users or self.USERS)
+        self.smtp_port, self.lmtp_port = free_port(), free_port()
+        self.env = dict(os.environ, **(env or {}))
+        self.owner = first_user("mansio", "mail", "daemon")
+        self.vmail = first_user("vmail", "nobody")
+        self.write_config(settings or {}, services, maildir)
+        self.running = False
+
+    def write_config(self, settings, services, maildir):
+        for d in ("etc", "lib", "mail", "log"):
+            os.makedirs(f"{self.base}/{d}", exist_ok=True)
+        os.chown(f"{self.base}/lib", self.owner.pw_uid, self.owner.pw_gid)
+        os.chown(self.mail, self.vmail.pw_uid, self.vmail.pw_gid)
+        main = MAIN.format(base=self.base, bin=f"{BUILD}/bin",
+                           owner=self.owner.pw_name, uid=self.vmail.pw_uid,
+                           gid=self.vmail.pw_gid)
+        with open(f"{self.etc}/main.cf", "w", encoding="utf-8") as f:
+            f.write(main)
+            for name, value in settings.items():
+                f.write(f"{name} = {value.format(base=self.base)}\n")
+        with open(f"{self.etc}/master.cf", "w", encoding="utf-8") as f:
+            f.write(MASTER.format(smtp=self.smtp_port, lmtp=self.lmtp_port))
+            f.write(services)
+        with open(f"{self.etc}/vmailbox", "w", encoding="ascii") as f:
+            slash = "/" if maildir else ""
+            for user in self.users:
+                f.write(f"{user}@example.test example.test/{user}{slash}\n")
+        self.command("postmap", f"{self.etc}/vmailbox")
+
+    def program(self, name):
+        return f"{BUILD}/bin/{name}"
+
+    def command(self, name, *args, check=True, **kw):
+        """Run one of the suite's commands on this instance."""
+        kw.setdefault("timeout", 60)
+        done = subprocess.run(
+            [self.program(name), "-c", self.etc, *args],
+            capture_output=True, text=True, env=self.env, **kw)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{name} {args}: exit {done.returncode}: "
+                               f"{done.stdout}{done.stderr}")
+        return done
+
+    def start(self):
+        self.command("mansio", "start")
+        self.running = True
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(
+                    ("127.0.0.1", self.smtp_port), 5).close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise TimeoutError("no SMTP listener after 10 s\n" + self.log())
+
+    def stop(self):
+        if self.running:
+            self.running = False
+            self.command("mansio", "stop")
+
+    def master_pid(self):
+        with open(f"{self.base}/spool/pid/master.pid",
+                  encoding="ascii") as f:
+            return int(f.read().split()[0])
+
+    def children(self):
+        """{pid: program name} of master's children."""
+        master, found = self.master_pid(), {}
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                with open(f"/proc/{name}/stat", encoding="latin-1") as f:
+                    head, _, rest = f.read().rpartition(")")
+            except OSError:
+                continue
+            if int(rest.split()[1]) == master:
+                found[int(name)] = head.partition("(")[2]
+        return found
+
+    def log(self):
+        try:
+            with open(self.logfile, encoding="utf-8",
+                      errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def wait_log(self, text, timeout=10):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if text in self.log():
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"no {text!r} in the log:\n{self.log()[-4000:]}")
+
+    def queue(self):
+        """The queue as postqueue -j lists it."""
+        out = self.command("postqueue", "-j").stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    def wait_idle(self, timeout=30):
+        """Until nothing is queued."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if not self.queue():
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"still queued: {self.queue()[:5]}\n"
+                           + self.log()[-4000:])
+
+    def smtp(self, **kw):
+        return smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=30, **kw)
+
+    def send(self, to, text, sender="sender@example.org", **kw):
+        """One message; to without '@' is a user of example.test."""
+        rcpts = [to] if isinstance(to, str) else list(to)
+        rcpts = [r if "@" in r else f"{r}@example.test" for r in rcpts]
+        data = text if isinstance(text, bytes) else text.encode()
+        with self.smtp() as s:
+            return s.sendmail(sender, rcpts, data, **kw)
+
+    def maildir(self, user):
+        """The messages of a user's Maildir, as bytes."""
+        found = []
+        for sub in ("new", "cur"):
+            path = f"{self.mail}/example.test/{user}/{sub}"
+            if os.path.isdir(path):
+                for name in sorted(os.listdir(path)):
+                    with open(f"{path}/{name}", "rb") as f:
+                        found.append(f.read())
+        return found
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if kind is not None and kind is not SystemExit:
+                print("--- end of the log ---\n" + self.log()[-8000:])
+            self.stop()
+        finally:
+            if self.own_base:
+                shutil.rmtree(self.base, ignore_errors=True)
