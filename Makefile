@@ -4,8 +4,8 @@
 #
 #	$(eval $(call program,NAME,FOLDER,main.c,DIR))	a program
 #
-# where all other .c files of FOLDER go into FOLDER's archive, and DIR is where
-# it is installed: libexec, sbin or bin.  lib/ folders need no module.mk.
+# where all .c files of FOLDER but main*.c go into FOLDER's archive, and DIR is
+# where it is installed: libexec, sbin or bin.  lib/ folders need no module.mk.
 #
 #	make			everything, under build/
 #	make check		all tests (see tests/README)
@@ -36,7 +36,7 @@ CC		?= gcc
 OPT		?= -O2 -g
 WARN		:= -Wall -Wextra -Wshadow -Wstrict-prototypes \
 		   -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
-		   -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough \
+		   -Wvla -Walloca -Wundef -Wformat=2 -Wimplicit-fallthrough \
 		   -Wno-unused-parameter -Werror
 HARDEN		:= -fstack-protector-strong -fstack-clash-protection \
 		   -fcf-protection -fPIE -fno-strict-aliasing
@@ -57,54 +57,52 @@ ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
 LIBS		:= -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt -lcrypto
 
-PROGRAMS	:=
+Q		:= $(if $(V),,@)
 ALL_OBJS	:=
-
 objs		= $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 # --- libraries: one archive a layer -------------------------------------------
-define library
-LIB_$(1)_SRCS	:= $$(wildcard lib/$(1)/*.c)
-LIB_$(1)_OBJS	:= $$(call objs,$$(LIB_$(1)_SRCS))
-ALL_OBJS	+= $$(LIB_$(1)_OBJS)
-ifneq ($$(LIB_$(1)_SRCS),)
-ARCHIVES	+= $(BUILD)/lib/lib$(1).a
-$(BUILD)/lib/lib$(1).a: $$(LIB_$(1)_OBJS)
+# $(call archive,FILE,SOURCES)
+define archive
+$(1): $(call objs,$(2))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(Q)ar rcs $$@ $$^
+	$$(Q)$$(AR) rcs $$@ $$^
+ALL_OBJS	+= $(call objs,$(2))
+endef
+
+# The linker reads from left to right: the highest layer comes first.
+ARCHIVES	:=
+define library
+ifneq ($(wildcard lib/$(1)/*.c),)
+ARCHIVES	:= $(BUILD)/lib/lib$(1).a $$(ARCHIVES)
+$(call archive,$(BUILD)/lib/lib$(1).a,$(wildcard lib/$(1)/*.c))
 endif
 endef
-ARCHIVES	:=
 $(foreach l,$(LAYERS),$(eval $(call library,$(l))))
-# The linker reads from left to right: the highest layer first.
-LINK_ORDER	:= $(foreach l,base io conf ipc mail route queue store auth daemon,)
-reverse		= $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
-LINK_ARCHIVES	:= $(call reverse,$(ARCHIVES))
 
-Q		:= $(if $(V),,@)
-
-# --- programs: $(call program,name,folder,main,installdir) ----------------------
+# --- programs: $(call program,NAME,FOLDER,MAIN,DIR) ----------------------------
+# A folder with several programs has a main*.c for each; all its other files
+# go into its archive, so that a unit test can call any of it.
+PROGRAMS	:=
 define program
 PROGRAMS	+= $(BUILD)/bin/$(1)
-$(1)_DIR	:= $(4)
-ifndef FOLDER_$(subst /,_,$(2))
-FOLDER_$(subst /,_,$(2)) := $$(filter-out $$(MAINS_$(subst /,_,$(2))),$$(wildcard $(2)/*.c))
-$(BUILD)/$(2)/lib$(notdir $(2)).a: $$(call objs,$$(filter-out $$(wildcard $(2)/main*.c),$$(wildcard $(2)/*.c)))
-	@mkdir -p $$(@D)
-	@rm -f $$@
-	$$(Q)ar rcs $$@ $$^
-ALL_OBJS	+= $$(call objs,$$(wildcard $(2)/*.c))
+PROGRAM_DIR_$(1) := $(4)
+ALL_OBJS	+= $(call objs,$(2)/$(3))
+ifeq ($$(filter $(2),$$(FOLDERS)),)
+FOLDERS		+= $(2)
+$(call archive,$(BUILD)/$(2)/lib.a,$(filter-out $(2)/main%,$(wildcard $(2)/*.c)))
 endif
-$(BUILD)/bin/$(1): $(BUILD)/$(2)/$(3:.c=.o) $(BUILD)/$(2)/lib$(notdir $(2)).a $$(ARCHIVES)
+$(BUILD)/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/$(2)/lib.a $(ARCHIVES)
 	@mkdir -p $$(@D)
 	@echo "  LD    $(1)"
-	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $(BUILD)/$(2)/$(3:.c=.o) $(BUILD)/$(2)/lib$(notdir $(2)).a $$(LINK_ARCHIVES) $$(LIBS)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
+FOLDERS		:=
 
 -include $(sort $(wildcard */module.mk))
 
-all: $(PROGRAMS) $(EXTRA_ALL)
+all: $(ARCHIVES) $(PROGRAMS) $(EXTRA_ALL)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

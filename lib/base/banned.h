@@ -14,6 +14,6 @@
 #include <string.h>
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets
-#pragma GCC poison strtok strtok_r atoi atol atoll atof mktemp tmpnam alloca
+#pragma GCC poison strtok strtok_r atoi atol atoll atof mktemp tmpnam
 
 #endif

@@ -21,5 +21,8 @@ int64_t	 clock_wall_s(void);
 /* "Mon, 02 Mar 2026 14:05:09 +0100 (CET)": RFC 5322 3.3, local zone. */
 #define CLOCK_RFC5322_MAX 64
 void	 clock_rfc5322(int64_t wall_s, char out[CLOCK_RFC5322_MAX]);
+/* "Mar  2 14:05:09": RFC 3164 4.1.2, local zone. */
+#define CLOCK_SYSLOG_MAX 32
+void	 clock_syslog(int64_t wall_s, char out[CLOCK_SYSLOG_MAX]);
 
 #endif

@@ -11,5 +11,7 @@
 
 /* Start with crc = 0; feed the result back in to go on. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+/* The same without the instruction: for the tests. */
+uint32_t crc32c_portable(uint32_t crc, const void *p, size_t n);
 
 #endif

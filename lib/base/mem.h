@@ -4,7 +4,7 @@
  *
  * A process is disposable: when memory is out it says so and exits, and
  * master starts another.  What a peer can make us allocate is bounded
- * elsewhere (buf.max, arena.max, the limits on counts), never here.
+ * elsewhere (buf.max, the limits on counts), never here.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

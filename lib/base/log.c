@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log - see log.h.
+ *
+ * Nothing here allocates: the line that says that memory is out must get
+ * out.  Used by one thread of the process, the one that runs the loop.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/span.h"
+#include "base/utf8.h"
+
+#define TAG_MAX		128
+#define GATHER_MAX	32768	/* bytes kept until log_flush() */
+
+static const struct {
+	const char	*prefix;
+	int		 priority;
+} levels[] = {
+	[LOG_LEVEL_DEBUG]	= { "",		 LOG_DEBUG },
+	[LOG_LEVEL_INFO]	= { "",		 LOG_INFO },
+	[LOG_LEVEL_WARNING]	= { "warning: ", LOG_WARNING },
+	[LOG_LEVEL_ERROR]	= { "error: ",	 LOG_ERR },
+	[LOG_LEVEL_FATAL]	= { "fatal: ",	 LOG_CRIT },
+	[LOG_LEVEL_PANIC]	= { "panic: ",	 LOG_CRIT },
+};
+
+static struct {
+	enum { TO_STDERR, TO_SYSLOG, TO_FD } to;
+	char	tag[TAG_MAX];
+	char	host[65];
+	int	fd;
+	bool	debug;
+	bool	dying;
+	int	fatal_status;
+	void	(*hook)(enum log_level, const char *);
+	int64_t	stamp_s;
+	char	stamp[CLOCK_SYSLOG_MAX];
+	size_t	len;
+	char	gathered[GATHER_MAX];
+} state = { .tag = "mansio", .fd = -1, .fatal_status = 1, .stamp_s = -1 };
+
+static void
+write_fd(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t done = write(fd, p, n);
+
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return;		/* there is nobody to tell */
+		}
+		p += done;
+		n -= (size_t)done;
+	}
+}
+
+void
+log_flush(void)
+{
+	int err = errno;
+
+	if (state.len > 0 && state.fd >= 0)
+		write_fd(state.fd, state.gathered, state.len);
+	state.len = 0;
+	errno = err;
+}
+
+/* Replace in place what could fool a reader or a terminal. */
+static void
+make_safe(char *p, size_t len)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n) {
+		uint32_t cp = 0;
+
+		n = 1;
+		if (p[i] >= ' ' && p[i] < 0x7f)
+			continue;
+		n = utf8_next(span_make(p + i, len - i), &cp);
+		/* C0, DEL and the C1 controls, which terminals obey too. */
+		if (n == 0 || cp < 0xa0) {
+			n = MAX(n, 1);
+			memset(p + i, '?', n);
+		}
+	}
+}
+
+static const char *
+stamp_now(void)
+{
+	int64_t now = clock_wall_s();
+
+	if (now != state.stamp_s) {
+		clock_syslog(now, state.stamp);
+		state.stamp_s = now;
+	}
+	return state.stamp;
+}
+
+static void
+gather(enum log_level level, const char *text)
+{
+	char head[CLOCK_SYSLOG_MAX + sizeof(state.host) + TAG_MAX + 16];
+	size_t head_len, len = strlen(text);
+
+	snprintf(head, sizeof(head), "%s %s %s[%d]: ", stamp_now(), state.host,
+	    state.tag, (int)getpid());
+	head_len = strlen(head);
+	if (head_len + len + 1 > GATHER_MAX - state.len)
+		log_flush();
+	memcpy(state.gathered + state.len, head, head_len);
+	state.len += head_len;
+	memcpy(state.gathered + state.len, text, len);
+	state.len += len;
+	state.gathered[state.len++] = '\n';
+	if (level >= LOG_LEVEL_WARNING)
+		log_flush();
+}
+
+static void PRINTF(2, 0)
+log_line(enum log_level level, const char *fmt, va_list ap)
+{
+	char line[LOG_LINE_MAX + 1];
+	size_t at;
+	int n, err = errno;
+
+	snprintf(line, sizeof(line), "%s", levels[level].prefix);
+	at = strlen(line);
+	errno = err;		/* for %m */
+	n = vsnprintf(line + at, sizeof(line) - at, fmt, ap);
+	if (n < 0)
+		n = snprintf(line + at, sizeof(line) - at, "%s", fmt);
+	make_safe(line + at, MIN((size_t)n, sizeof(line) - at - 1));
+	switch (state.to) {
+	case TO_STDERR:
+		dprintf(STDERR_FILENO, "%s: %s\n", state.tag, line);
+		break;
+	case TO_SYSLOG:
+		syslog(levels[level].priority, "%s", line);
+		break;
+	case TO_FD:
+		gather(level, line);
+		break;
+	}
+	if (state.hook != NULL)
+		state.hook(level, line);
+	errno = err;
+}
+
+void
+log_set_tag(const char *tag)
+{
+	snprintf(state.tag, sizeof(state.tag), "%s", tag);
+}
+
+const char *
+log_tag(void)
+{
+	return state.tag;
+}
+
+static int
+facility_number(const char *name)
+{
+	static const struct {
+		const char	*name;
+		int		 number;
+	} names[] = {
+		{ "auth", LOG_AUTH }, { "authpriv", LOG_AUTHPRIV },
+		{ "cron", LOG_CRON }, { "daemon", LOG_DAEMON },
+		{ "ftp", LOG_FTP }, { "kern", LOG_KERN },
+		{ "local0", LOG_LOCAL0 }, { "local1", LOG_LOCAL1 },
+		{ "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 },
+		{ "local4", LOG_LOCAL4 }, { "local5", LOG_LOCAL5 },
+		{ "local6", LOG_LOCAL6 }, { "local7", LOG_LOCAL7 },
+		{ "lpr", LOG_LPR }, { "mail", LOG_MAIL },
+		{ "news", LOG_NEWS }, { "syslog", LOG_SYSLOG },
+		{ "user", LOG_USER }, { "uucp", LOG_UUCP },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (span_caseis(span_of(name), names[i].name))
+			return names[i].number;
+	return LOG_MAIL;
+}
+
+/* In the jail there is no /etc/localtime and no /dev/log. */
+void
+log_open_syslog(const char *facility)
+{
+	tzset();
+	log_flush();
+	openlog(state.tag, LOG_PID | LOG_NDELAY, facility_number(facility));
+	state.to = TO_SYSLOG;
+}
+
+void
+log_open_fd(int fd)
+{
+	static bool registered;
+	char *dot;
+
+	tzset();
+	if (gethostname(state.host, sizeof(state.host) - 1) < 0)
+		snprintf(state.host, sizeof(state.host), "localhost");
+	/* syslogd writes the short name too. */
+	if ((dot = strchr(state.host, '.')) != NULL)
+		*dot = '\0';
+	log_flush();
+	state.fd = fd;
+	state.to = TO_FD;
+	if (!registered) {
+		/* A child must not write its parent's lines once more. */
+		pthread_atfork(log_flush, NULL, NULL);
+		atexit(log_flush);
+		registered = true;
+	}
+}
+
+void
+log_replace_fd(int fd)
+{
+	if (state.to != TO_FD) {
+		log_open_fd(fd);
+		return;
+	}
+	log_flush();
+	if (fd == state.fd)
+		return;
+	if (dup3(fd, state.fd, O_CLOEXEC) < 0) {
+		log_warning("cannot replace the log file: %m");
+		return;
+	}
+	close(fd);
+}
+
+void
+log_set_debug(bool on)
+{
+	state.debug = on;
+}
+
+bool
+log_debug_on(void)
+{
+	return state.debug;
+}
+
+void
+log_set_hook(void (*fn)(enum log_level, const char *))
+{
+	state.hook = fn;
+}
+
+void
+log_set_fatal_status(int status)
+{
+	state.fatal_status = status;
+}
+
+void
+log_debug(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!state.debug)
+		return;
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_DEBUG, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_INFO, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_warning(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_WARNING, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_ERROR, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_fatal(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_FATAL, fmt, ap);
+	va_end(ap);
+	/* An exit handler may fail in its turn. */
+	if (state.dying)
+		_exit(state.fatal_status);
+	state.dying = true;
+	exit(state.fatal_status);
+}
+
+void
+log_panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_PANIC, fmt, ap);
+	va_end(ap);
+	abort();
+}
