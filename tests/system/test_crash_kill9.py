@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""kill -9 of every daemon at random moments under load loses and doubles nothing.
+
+CRASH_SECONDS (default 8) is how long daemons are killed.  Every message that
+was answered with 250 must be in its mailboxes exactly once.
+"""
+import os
+import random
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "../crash"))
+from instance import Instance  # noqa: E402
+from load import Load, check  # noqa: E402
+
+SECONDS = float(os.environ.get("CRASH_SECONDS", "8"))
+SEED = int(os.environ.get("CRASH_SEED", "1"))
+
+
+def main():
+    rng = random.Random(SEED)
+    promised, kills = {}, {}
+    settings = {
+        "minimal_backoff_time": "1s", "maximal_backoff_time": "2s",
+        "queue_run_delay": "1s", "service_throttle_time": "1s",
+        "transport_retry_time": "1s",
+        "smtpd_client_connection_count_limit": "200",
+    }
+    with Instance(settings) as m:
+        load = Load(m.smtp_port, list(m.users), promised.__setitem__,
+                    seed=SEED)
+        load.start()
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            time.sleep(rng.uniform(0.02, 0.2))
+            children = m.children()
+            if children:
+                pid = rng.choice(sorted(children))
+                os.kill(pid, signal.SIGKILL)
+                kills[children[pid]] = kills.get(children[pid], 0) + 1
+        load.stop()
+        m.wait_idle(120)
+        time.sleep(0.2)
+        wrong = check(promised, {u: m.maildir(u) for u in m.users})
+    print(f"{len(promised)} messages acknowledged of {len(load.sent)} sent; "
+          f"killed {sum(kills.values())}: {kills}")
+    if not promised or not kills:
+        wrong.append("nothing was tested")
+    for line in wrong[:20]:
+        print(line)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""A power cut at any moment loses and doubles nothing that was acknowledged.
+
+The suite runs on a disk whose writes and flushes are logged (tests/crash).
+CRASH_CUTS (default 15) disks are rebuilt as a cut may have left them; on each
+the suite is started and must deliver every acknowledged message exactly once.
+
+CRASH_UNSAFE=1 runs the same under eatmydata, which switches every sync off:
+then losses must be found, or the rig proves nothing (exit 0 when found).
+"""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "../crash"))
+from instance import BUILD, Instance, need_root, skip  # noqa: E402
+from disk import LoggedDisk  # noqa: E402
+from load import Load, check  # noqa: E402
+
+CUTS = int(os.environ.get("CRASH_CUTS", "15"))
+SEED = int(os.environ.get("CRASH_SEED", "1"))
+SECONDS = float(os.environ.get("CRASH_SECONDS", "4"))
+UNSAFE = os.environ.get("CRASH_UNSAFE") == "1"
+FS = os.environ.get("CRASH_FS", "ext4")
+EATMYDATA = "/usr/lib/x86_64-linux-gnu/libeatmydata.so"
+
+
+def record(disk, m):
+    """Run a load, stop the machine in the middle of it; the log has it all."""
+    def acknowledged(number, users):
+        disk.mark(f"ack {number} {' '.join(users)}\n".encode())
+    load = Load(m.smtp_port, list(m.users), acknowledged, threads=4,
+                sizes=(200, 5000, 60000), seed=SEED)
+    m.start()
+    load.start()
+    time.sleep(SECONDS)
+    load.stop()
+    m.stop()
+    return load
+
+
+def promises(cut):
+    found = {}
+    for mark in cut.marks:
+        _, number, *users = mark.decode().split()
+        found[int(number)] = users
+    return found
+
+
+def recover(m, cut):
+    """Start on the cut disk, deliver what is queued: what is wrong."""
+    with cut.mounted():
+        try:
+            m.start()
+            m.wait_idle(60)
+            boxes = {u: m.maildir(u) for u in m.users}
+        except (RuntimeError, TimeoutError,
+                subprocess.TimeoutExpired) as e:
+            return [f"recovery failed: {e}"]
+        finally:
+            m.running = True
+            m.stop()
+    return check(promises(cut), boxes)
+
+
+def main():
+    need_root()
+    logdisk = f"{BUILD}/tests/crash/logdisk"
+    if not os.path.exists(logdisk):
+        skip("logdisk is not built (libfuse3-dev is missing)")
+    if not os.path.exists("/dev/fuse") or not os.path.exists(
+            "/dev/loop-control"):
+        skip("no FUSE or no loop devices here")
+    if UNSAFE and not os.path.exists(EATMYDATA):
+        skip("eatmydata is not installed")
+    work = tempfile.mkdtemp(prefix="mansio-power-")
+    os.chmod(work, 0o755)
+    disk = LoggedDisk(work, logdisk, fs=FS)
+    bad = promised = 0
+    try:
+        disk.mount()
+        os.chmod(disk.mnt, 0o755)
+        settings = {
+            "minimal_backoff_time": "1s", "maximal_backoff_time": "2s",
+            "queue_run_delay": "1s", "transport_retry_time": "1s",
+            "queue_segment_size": "4194304",
+        }
+        env = {}
+        if UNSAFE:
+            env["LD_PRELOAD"] = EATMYDATA
+            settings["import_environment"] = "LD_PRELOAD MAIL_CONFIG TZ"
+        m = Instance(settings, base=f"{disk.mnt}/m", env=env)
+        m.start()
+        m.stop()
+        disk.start_log()
+        load = record(disk, m)
+        disk.unmount()
+        m.env.pop("LD_PRELOAD", None)
+        for cut in disk.cuts(CUTS, SEED):
+            promised = max(promised, len(cut.marks))
+            wrong = recover(m, cut)
+            if wrong:
+                bad += 1
+                print(f"{cut}: {len(wrong)} wrong, as: {wrong[:3]}")
+                if not UNSAFE and os.environ.get("CRASH_KEEP"):
+                    print(m.log()[-3000:])
+        print(f"{CUTS} cuts, {bad} of them bad; at most {promised} "
+              f"acknowledged of {len(load.sent)} messages")
+    finally:
+        disk.remove()
+    if promised == 0:
+        print("nothing was acknowledged: nothing was tested")
+        sys.exit(1)
+    sys.exit((bad == 0) if UNSAFE else (bad != 0))
+
+
+if __name__ == "__main__":
+    main()
