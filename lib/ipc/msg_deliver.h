@@ -68,7 +68,11 @@ IPC_MESSAGE(deliver_message, DELIVER_MESSAGE_ROWS)
 	ROW(STR, remote_dsn, 12)	/* the peer's, "" when none */	\
 	ROW(STR, action, 16)		/* RFC 3464 2.3.3 when not the	\
 					 * plain one: "relayed",	\
-					 * "expanded"; else "" */	\
+					 * "expanded", "none" when the	\
+					 * other side sends the notice; \
+					 * else "" */	\
+	ROW(BOOL, site_down, )		/* DEFERRED: the next hop failed as	\
+					 * a whole, not this recipient */ \
 	ROW(U64, serial, UINT64_MAX)
 IPC_MESSAGE(deliver_status, DELIVER_STATUS_ROWS)
 

@@ -36,6 +36,7 @@ enum {					/* envelope.flags */
 	ENV_NO_MILTERS	= 1 << 10,
 	ENV_NO_RCPT_MAP	= 1 << 11,	/* no virtual alias expansion */
 	ENV_NO_BCC	= 1 << 12,
+	ENV_EXPIRE	= 1 << 13,	/* postsuper -e: return, do not try */
 };
 
 enum {					/* rcpt.flags, fate of one recipient */
