@@ -82,6 +82,7 @@ class Postfix:
                 f.write(f"u{i}@example.test example.test/u{i}/\n")
         run("postmap", f"{base}/etc/vmailbox")
         self.pid = None
+        self.removed = 0
 
     def start(self):
         subprocess.run(["postfix", "-c", f"{self.base}/etc", "start"],
@@ -93,6 +94,7 @@ class Postfix:
         subprocess.run(["postfix", "-c", f"{self.base}/etc", "stop"],
                        capture_output=True, timeout=60)
         self.pid = None
+        self.removed = 0
 
     def queued(self):
         """Messages that are not delivered yet."""
