@@ -23,8 +23,18 @@ enum { DSN_RET_UNSET = 0, DSN_RET_FULL = 1, DSN_RET_HDRS = 2 };
 /* RFC 3463: "2.0.0" .. "5.999.999". */
 bool	 dsn_code_valid(struct span code);
 MUST_CHECK int dsn_parse_notify(struct span s, unsigned *out);
-/* xtext (RFC 3461 4), also utf-8-addr-xtext (RFC 6533) when utf8. */
+/*
+ * xtext (RFC 3461 4), for ENVID and for ORCPT of type rfc822.  Decoding
+ * refuses (-1, out unchanged) what is no xtext, and control characters.
+ */
 MUST_CHECK int dsn_xtext_decode(struct span in, struct buf *out);
 void	 dsn_xtext_encode(struct span in, struct buf *out);
+/*
+ * The addresses of ORCPT type utf-8 (RFC 6533 3): "\x{20AC}" and plain UTF-8
+ * both decode.  Encoding with ascii is utf-8-addr-xtext, without it
+ * utf-8-addr-unitext, which only SMTPUTF8 peers may see.
+ */
+MUST_CHECK int dsn_utf8_decode(struct span in, struct buf *out);
+void	 dsn_utf8_encode(struct span in, bool ascii, struct buf *out);
 
 #endif

@@ -25,6 +25,11 @@ struct header_field {
  * over lines that begin with a space or tab.
  */
 MUST_CHECK int header_next(struct span *in, struct header_field *f);
+/*
+ * The length of the field name that line begins with, and in *colon (may be
+ * NULL) where its colon is; 0 when the line begins no header field.
+ */
+size_t	 header_name_len(struct span line, size_t *colon);
 /* The bytes of the header section, without the blank line. */
 size_t	 header_section_len(struct span message);
 /* The first field with this name (no case); false when there is none. */
