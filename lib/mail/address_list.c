@@ -220,7 +220,7 @@ put_name(struct lister *l, size_t from, size_t to)
 	for (size_t i = from; i < to; i++) {
 		const struct token *t = &l->toks.v[i];
 
-		if (t->kind == COMMENT || t->kind == CLOSE)
+		if (t->kind == COMMENT || t->kind == OPEN || t->kind == CLOSE)
 			continue;
 		if (any && t->space)
 			buf_add_char(&l->name, ' ');

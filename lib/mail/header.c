@@ -93,6 +93,19 @@ header_unfold(struct span value, struct buf *out)
 	}
 }
 
+/* White space on one line: what a fold was is gone, but never all of it. */
+static void
+put_space(struct buf *out, struct span space)
+{
+	size_t old = out->len;
+
+	for (size_t i = 0; i < space.len; i++)
+		if (space.p[i] == ' ' || space.p[i] == '\t')
+			buf_add_char(out, space.p[i]);
+	if (out->len == old)
+		buf_add_char(out, ' ');
+}
+
 void
 header_fold(struct buf *out, const char *name, struct span value,
     const char *line_end)
@@ -117,17 +130,7 @@ header_fold(struct buf *out, const char *name, struct span value,
 			buf_add_str(out, line_end);
 			col = 0;
 		}
-		if (space == 0 || word - space == 1)
-			buf_add_char(out, ' ');
-		else
-			for (size_t k = space; k < word; k++) {
-				char c = value.p[k];
-
-				if (c == ' ' || c == '\t')
-					buf_add_char(out, c);
-				else if (k == space)
-					buf_add_char(out, ' ');
-			}
+		put_space(out, span_sub(value, space, word - space));
 		buf_add(out, value.p + word, i - word);
 		col += i - space + (space == 0);
 	}
