@@ -24,7 +24,13 @@
  * other generation, seq not following).  If a record further on has the same
  * generation and durable >= the missing seq, acknowledged data was damaged:
  * that is reported with its place, and reading goes on behind it; otherwise
- * it is a torn tail, which was never acknowledged.
+ * it is a torn tail, which was never acknowledged.  A slot that is full ends
+ * with a record of type QLOG_SEAL, which has the seq of the record that comes
+ * next, in another slot.
+ *
+ * A generation starts at a random number and grows by one at each reuse: a
+ * sender who writes something like a record into a mail cannot know it, so
+ * that no search for what lies behind a damaged place finds a false record.
  *
  * One writer a log (flock on the directory's "lock" file); any number of
  * readers, who need no lock: what they have a position for stays in place
@@ -46,6 +52,8 @@
 #define QLOG_RECORD_MAX		(16u << 20)	/* bytes of payload */
 #define QLOG_HEADER_LEN		48
 #define QLOG_PAGE		4096
+#define QLOG_SEAL		0xffff	/* type: private */
+#define QLOG_SEGMENT_MIN	(64u << 10)
 
 struct qlog_pos {
 	uint32_t	slot;
@@ -60,7 +68,10 @@ struct qlog;
 struct qlog_options {
 	size_t		segment_size;	/* 0: QLOG_SEGMENT_SIZE */
 	unsigned	slots_max;	/* 0: 65536 */
-	unsigned	slots_keep;	/* free slots kept ready (default 2) */
+	unsigned	slots_keep;	/* free slots kept ready; 0: 2 */
+	/* Prepare and release slots in the calls instead of in a thread: for
+	 * tests, and commands that append little. */
+	bool		no_thread;
 };
 
 /* --- the writer ------------------------------------------------------------- */
@@ -97,12 +108,23 @@ MUST_CHECK int qlog_commit_end(struct qlog *q, struct qlog_batch **b,
 /* All three in one, blocking. */
 MUST_CHECK int qlog_commit(struct qlog *q, struct why *why);
 bool	 qlog_broken(const struct qlog *q);
-/* All records of this slot and generation are finished: it may be reused. */
-void	 qlog_release(struct qlog *q, uint32_t slot, uint32_t generation);
+/*
+ * All records of this slot and generation are finished: it may be reused.
+ * The slot that is being written is not released (false): ask again when
+ * there is a later one.  Until the release is on disk a crash brings the
+ * records back, so what says that they are finished must be kept until
+ * qlog_take_released() has named the slot.
+ */
+bool	 qlog_release(struct qlog *q, uint32_t slot, uint32_t generation);
 /* Slots in use, with their generation and first seq; the number, at most
  * max.  The slot being written comes last. */
 struct qlog_slot { uint32_t slot, generation; uint64_t first_seq; };
-size_t	 qlog_slots(const struct qlog *q, struct qlog_slot *out, size_t max);
+size_t	 qlog_slots(struct qlog *q, struct qlog_slot *out, size_t max);
+/* The next slot whose release has become durable; false when there is none.
+ * Releases are made in the thread: look again while some are under way. */
+bool	 qlog_take_released(struct qlog *q, struct qlog_slot *out);
+size_t	 qlog_releasing(struct qlog *q);	/* asked for, not yet named */
+size_t	 qlog_free_slots(struct qlog *q);	/* ready for use */
 
 /* --- readers ----------------------------------------------------------------- */
 

@@ -1,0 +1,1065 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qlog - the writer; see qlog.h.  The readers are in qlog_read.c.
+ *
+ * Three threads of control meet here.  The owner's thread appends, and begins
+ * and ends commits.  qlog_batch_write() may run in another thread: it touches
+ * the batch and nothing else.  The preparer, a thread of ours, makes new slots
+ * and releases old ones, both of which wait for the disk; it shares only the
+ * table of slots, under the mutex.  So the owner waits for no disk, unless no
+ * slot is ready at all.
+ *
+ * A slot goes FREE -> CURRENT -> SEALING -> USED -> RELEASING -> FREE, where
+ * SEALING lasts until the batch with its last record is on disk; whatever the
+ * disk refuses becomes DEAD until the log is opened again.
+ *
+ * Order of writes.  A batch that spans two slots is written and synced slot by
+ * slot, so that a later slot is never on disk without the whole of an earlier
+ * one.  The header of a reused slot goes out in the same write as its first
+ * records; the header is within one sector, so after a crash it is the old
+ * one, which says "free", or the new one, and both read right.
+ */
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/rnd.h"
+#include "io/fault.h"
+#include "io/fd.h"
+#include "queue/qlog.h"
+#include "queue/qlog_slot.h"
+
+#define BATCH_KEEP	(4u << 20)	/* bytes of buffer kept between uses */
+#define RETRY_S		1		/* after a slot could not be made */
+#define SURPLUS		2		/* free slots beyond slots_keep */
+
+enum slot_state {
+	SLOT_FREE, SLOT_CURRENT, SLOT_SEALING, SLOT_USED, SLOT_RELEASING,
+	SLOT_DEAD
+};
+
+struct slot {
+	uint32_t	no;
+	enum slot_state	state;
+	uint32_t	generation;
+	uint64_t	first_seq;
+	uint64_t	size;		/* whole pages */
+	uint64_t	mark;		/* next seq, when released */
+	int		fd;		/* -1 when not needed */
+	bool		busy;		/* the preparer is at it */
+};
+
+struct chunk {				/* one pwrite */
+	int		fd;
+	uint64_t	at;
+	struct buf	data;
+};
+
+struct qlog_batch {
+	ARRAY(struct chunk) chunks;
+	size_t		nchunks;	/* in use; the others keep memory */
+	ARRAY(uint32_t)	sealed;		/* slots that end in this batch */
+	uint64_t	last_seq;
+	int		err;		/* errno, 0 done */
+	const char	*what;		/* that failed */
+};
+
+struct qlog {
+	int		dirfd, lockfd;
+	struct qlog_options opt;
+	size_t		record_max;
+	uint64_t	next_seq, durable_seq;
+	bool		broken;
+
+	/* The slot being written; cur_fd -1 when there is none. */
+	int		cur_fd;
+	uint32_t	cur_no, cur_generation;
+	uint64_t	cur_size, cur_at, cur_next_seq;
+
+	struct qlog_batch batch[2];
+	struct qlog_batch *gather;	/* never NULL */
+	struct qlog_batch *out;		/* under way, or NULL */
+
+	pthread_mutex_t	lock;		/* of all below */
+	pthread_cond_t	cond;
+	pthread_t	thread;
+	bool		threaded, stop;
+	time_t		retry_at;	/* 0, or no slot is made before */
+	ARRAY(struct slot) slots;
+	ARRAY(struct qlog_slot) released;
+	char		trouble[160];	/* why no slot could be made */
+};
+
+/* --- slots on disk ---------------------------------------------------------- */
+
+void
+slot_head_encode(const struct slot_head *h, char out[SLOT_HEAD_LEN])
+{
+	memset(out, 0, SLOT_HEAD_LEN);
+	num_put_le32(out, SLOT_MAGIC);
+	num_put_le32(out + 4, SLOT_VERSION);
+	num_put_le32(out + 8, h->no);
+	num_put_le32(out + 12, h->generation);
+	num_put_le64(out + 16, h->first_seq);
+	num_put_le64(out + 24, h->mark);
+	num_put_le32(out + 32, h->used);
+	num_put_le32(out + SLOT_HEAD_LEN - 4,
+	    crc32c(0, out, SLOT_HEAD_LEN - 4));
+}
+
+int
+slot_head_decode(struct slot_head *h, const char in[SLOT_HEAD_LEN])
+{
+	if (num_get_le32(in) != SLOT_MAGIC ||
+	    num_get_le32(in + 4) != SLOT_VERSION ||
+	    num_get_le32(in + SLOT_HEAD_LEN - 4) !=
+	    crc32c(0, in, SLOT_HEAD_LEN - 4))
+		return -1;
+	h->no = num_get_le32(in + 8);
+	h->generation = num_get_le32(in + 12);
+	h->first_seq = num_get_le64(in + 16);
+	h->mark = num_get_le64(in + 24);
+	h->used = num_get_le32(in + 32) != 0;
+	return 0;
+}
+
+void
+slot_name(uint32_t no, char out[SLOT_NAME_MAX])
+{
+	snprintf(out, SLOT_NAME_MAX, "%02u.seg", no);
+}
+
+void
+rec_head_encode(const struct rec_head *r, char out[QLOG_HEADER_LEN])
+{
+	num_put_le32(out, REC_MAGIC);
+	num_put_le16(out + 4, r->type);
+	num_put_le16(out + 6, 0);
+	num_put_le32(out + 8, r->generation);
+	num_put_le32(out + 12, 0);
+	num_put_le64(out + 16, r->seq);
+	num_put_le64(out + 24, r->durable);
+	num_put_le32(out + 32, r->len);
+	num_put_le32(out + 36, r->payload_crc);
+	num_put_le64(out + 40, (uint64_t)r->wall_us);
+	num_put_le32(out + 12, crc32c(0, out, QLOG_HEADER_LEN));
+}
+
+int
+rec_head_decode(struct rec_head *r, const char in[QLOG_HEADER_LEN])
+{
+	char copy[QLOG_HEADER_LEN];
+
+	if (num_get_le32(in) != REC_MAGIC)
+		return -1;
+	memcpy(copy, in, sizeof(copy));
+	num_put_le32(copy + 12, 0);
+	if (num_get_le32(in + 12) != crc32c(0, copy, sizeof(copy)) ||
+	    num_get_le16(in + 6) != 0)
+		return -1;
+	r->type = num_get_le16(in + 4);
+	r->generation = num_get_le32(in + 8);
+	r->seq = num_get_le64(in + 16);
+	r->durable = num_get_le64(in + 24);
+	r->len = num_get_le32(in + 32);
+	r->payload_crc = num_get_le32(in + 36);
+	r->wall_us = (int64_t)num_get_le64(in + 40);
+	return 0;
+}
+
+static int
+pwrite_all(int fd, const char *p, size_t n, uint64_t at)
+{
+	while (n > 0) {
+		ssize_t done = fault_pwrite(fd, p, n, (off_t)at);
+
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		if (done == 0) {
+			errno = EIO;
+			return -1;
+		}
+		p += done;
+		at += (uint64_t)done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+static int
+write_zeros(int fd, uint64_t at, uint64_t end)
+{
+	enum { STEP = 1 << 20 };
+	char *zeros = mem_zalloc(STEP);
+	int rc = 0;
+
+	while (rc == 0 && at < end) {
+		size_t n = (size_t)MIN(end - at, (uint64_t)STEP);
+
+		rc = pwrite_all(fd, zeros, n, at);
+		at += n;
+	}
+	mem_free(zeros);
+	return rc;
+}
+
+/*
+ * Make slot no: whole and durable before it has its name.  Returns its
+ * descriptor, or -1 with errno and *what.
+ */
+static int
+slot_create(int dirfd, uint32_t no, size_t size, uint32_t generation,
+    const char **what)
+{
+	char name[SLOT_NAME_MAX], tmp[SLOT_NAME_MAX + 4], head[SLOT_HEAD_LEN];
+	struct slot_head h = { .no = no, .generation = generation };
+	int fd, saved;
+
+	slot_name(no, name);
+	snprintf(tmp, sizeof(tmp), "new.%s", name);
+	*what = "unlink";
+	if (fault_unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
+		return -1;
+	*what = "create";
+	fd = fault_openat(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+	    0600);
+	if (fd < 0)
+		return -1;
+	slot_head_encode(&h, head);
+	*what = "fill";
+	if (write_zeros(fd, 0, size) < 0 ||
+	    pwrite_all(fd, head, sizeof(head), 0) < 0)
+		goto bad;
+	*what = "sync";
+	if (fault_fsync(fd) < 0)
+		goto bad;
+	*what = "rename";
+	if (fault_renameat(dirfd, tmp, dirfd, name) < 0)
+		goto bad;
+	*what = "sync directory of";
+	if (fault_fsync(dirfd) < 0) {
+		saved = errno;
+		fd_close(&fd);
+		errno = saved;
+		return -1;	/* has its name, but perhaps not for long */
+	}
+	return fd;
+bad:
+	saved = errno;
+	fd_close(&fd);
+	/* A failure leaves a file that the next attempt removes. */
+	(void)unlinkat(dirfd, tmp, 0);
+	errno = saved;
+	return -1;
+}
+
+static int
+slot_release(int dirfd, const struct slot *s)
+{
+	char name[SLOT_NAME_MAX], head[SLOT_HEAD_LEN];
+	struct slot_head h = {
+		.no = s->no, .generation = s->generation,
+		.first_seq = s->first_seq, .mark = s->mark, .used = false
+	};
+	int fd, rc;
+
+	slot_name(s->no, name);
+	fd = fault_openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return -1;
+	slot_head_encode(&h, head);
+	rc = pwrite_all(fd, head, sizeof(head), 0);
+	if (rc == 0)
+		rc = fault_fdatasync(fd);
+	if (rc < 0) {
+		int saved = errno;
+
+		fd_close(&fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+/* --- the preparer ------------------------------------------------------------ */
+
+static struct slot *
+slot_find(struct qlog *q, uint32_t no)
+{
+	for (size_t i = 0; i < q->slots.len; i++)
+		if (q->slots.v[i].no == no)
+			return &q->slots.v[i];
+	return NULL;
+}
+
+static size_t
+count_state(const struct qlog *q, enum slot_state state)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->slots.len; i++)
+		n += q->slots.v[i].state == state;
+	return n;
+}
+
+static struct slot *
+first_in_state(struct qlog *q, enum slot_state state)
+{
+	for (size_t i = 0; i < q->slots.len; i++)
+		if (q->slots.v[i].state == state && !q->slots.v[i].busy)
+			return &q->slots.v[i];
+	return NULL;
+}
+
+/* Make one slot.  Called and returns with the lock held; drops it meanwhile. */
+static int
+prepare_one(struct qlog *q)
+{
+	const char *what;
+	uint32_t no = 0, generation;
+	struct slot *s;
+	int fd;
+
+	while (slot_find(q, no) != NULL)
+		no++;
+	if (no >= q->opt.slots_max) {
+		snprintf(q->trouble, sizeof(q->trouble),
+		    "all %u log segments are in use", q->opt.slots_max);
+		q->retry_at = time(NULL) + RETRY_S;
+		return -1;
+	}
+	generation = (uint32_t)rnd_u64();
+	s = ARRAY_PUSH(&q->slots);
+	*s = (struct slot){ .no = no, .state = SLOT_DEAD, .fd = -1,
+	    .size = q->opt.segment_size, .generation = generation,
+	    .busy = true };
+	pthread_mutex_unlock(&q->lock);
+	fd = slot_create(q->dirfd, no, q->opt.segment_size, generation, &what);
+	if (fd < 0) {
+		int err = errno;
+
+		pthread_mutex_lock(&q->lock);
+		snprintf(q->trouble, sizeof(q->trouble),
+		    "%s log segment: %s", what, strerror(err));
+		q->retry_at = time(NULL) + RETRY_S;
+		s = slot_find(q, no);
+		ARRAY_DROP(&q->slots, (size_t)(s - q->slots.v));
+		return -1;
+	}
+	pthread_mutex_lock(&q->lock);
+	q->retry_at = 0;
+	q->trouble[0] = '\0';
+	s = slot_find(q, no);
+	s->fd = fd;
+	s->busy = false;
+	s->state = SLOT_FREE;
+	return 0;
+}
+
+/* The same about one slot to release. */
+static void
+release_one(struct qlog *q, struct slot *s)
+{
+	struct slot copy = *s;
+	struct slot *extra;
+	int fd, err;
+
+	s->busy = true;
+	pthread_mutex_unlock(&q->lock);
+	fd = slot_release(q->dirfd, &copy);
+	err = errno;
+	pthread_mutex_lock(&q->lock);
+	s = slot_find(q, copy.no);
+	s->busy = false;
+	if (fd < 0) {
+		/* What the disk holds is unknown: leave it alone. */
+		log_warning("log segment %u cannot be released: %s", copy.no,
+		    strerror(err));
+		s->state = SLOT_DEAD;
+		return;
+	}
+	s->state = SLOT_FREE;
+	s->fd = fd;
+	*ARRAY_PUSH(&q->released) = (struct qlog_slot){ copy.no,
+	    copy.generation, copy.first_seq };
+	if (count_state(q, SLOT_FREE) <= q->opt.slots_keep + SURPLUS)
+		return;
+	/* Give space back.  The one just released holds the mark. */
+	for (extra = q->slots.v; extra < q->slots.v + q->slots.len; extra++) {
+		char name[SLOT_NAME_MAX];
+
+		if (extra->state != SLOT_FREE || extra->no == copy.no)
+			continue;
+		slot_name(extra->no, name);
+		fd_close(&extra->fd);
+		if (fault_unlinkat(q->dirfd, name, 0) < 0)
+			extra->state = SLOT_DEAD;
+		else
+			ARRAY_DROP(&q->slots, (size_t)(extra - q->slots.v));
+		return;
+	}
+}
+
+/* One piece of work; false when there is none now. */
+static bool
+prepare_step(struct qlog *q)
+{
+	struct slot *s = first_in_state(q, SLOT_RELEASING);
+
+	if (s != NULL) {
+		release_one(q, s);
+		return true;
+	}
+	if (count_state(q, SLOT_FREE) < q->opt.slots_keep &&
+	    (q->retry_at == 0 || time(NULL) >= q->retry_at ||
+	    time(NULL) + 2 * RETRY_S < q->retry_at))
+		return prepare_one(q) == 0;
+	return false;
+}
+
+static void *
+preparer(void *arg)
+{
+	struct qlog *q = arg;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->stop) {
+		if (prepare_step(q))
+			continue;
+		if (q->retry_at != 0) {
+			struct timespec until;
+
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_sec += RETRY_S;
+			pthread_cond_timedwait(&q->cond, &q->lock, &until);
+		} else
+			pthread_cond_wait(&q->cond, &q->lock);
+	}
+	pthread_mutex_unlock(&q->lock);
+	return NULL;
+}
+
+static void
+preparer_wake(struct qlog *q)		/* lock held */
+{
+	if (q->threaded)
+		pthread_cond_signal(&q->cond);
+	else
+		while (prepare_step(q))
+			;
+}
+
+/* --- opening ------------------------------------------------------------------ */
+
+static int
+cmp_slot(const void *a, const void *b)
+{
+	const struct slot *x = a, *y = b;
+
+	return x->first_seq < y->first_seq ? -1 : x->first_seq > y->first_seq;
+}
+
+/*
+ * What is behind the last record was never acknowledged.  A whole record in
+ * there would be taken for a good one as soon as the records before it have
+ * been written again: so it goes.
+ */
+static int
+clear_tail(int fd, uint32_t generation, uint64_t at, uint64_t size,
+    struct why *why)
+{
+	if (!slot_tail_dirty(fd, generation, at, size))
+		return 0;
+	if (write_zeros(fd, at, size) < 0 || fault_fdatasync(fd) < 0)
+		return why_errno(why, "4.3.0", "clear torn log tail");
+	return 0;
+}
+
+/* Find the end of the log in the last slot that is in use. */
+static int
+find_end(struct qlog *q, struct why *why)
+{
+	struct slot *last = NULL;
+	struct slot_end end;
+	char name[SLOT_NAME_MAX];
+	int fd;
+
+	for (size_t i = 0; i < q->slots.len; i++) {
+		struct slot *s = &q->slots.v[i];
+
+		q->next_seq = MAX(q->next_seq, MAX(s->first_seq, s->mark));
+		if (s->state == SLOT_USED &&
+		    (last == NULL || s->first_seq > last->first_seq))
+			last = s;
+	}
+	if (last == NULL)
+		return 0;
+	slot_name(last->no, name);
+	fd = openat(q->dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return why_errno(why, "4.3.0", "open log segment %s", name);
+	if (slot_find_end(fd, last->generation, last->first_seq, last->size,
+	    &end, why) < 0)
+		goto bad;
+	q->next_seq = MAX(q->next_seq, end.next_seq);
+	if (end.sealed) {
+		fd_close(&fd);
+		return 0;
+	}
+	if (clear_tail(fd, last->generation, end.at, last->size, why) < 0)
+		goto bad;
+	last->fd = fd;
+	if (end.empty) {	/* its first batch never got here */
+		last->state = SLOT_FREE;
+		return 0;
+	}
+	last->state = SLOT_CURRENT;
+	q->cur_fd = fd;
+	q->cur_no = last->no;
+	q->cur_generation = last->generation;
+	q->cur_size = last->size;
+	q->cur_at = (end.at + QLOG_PAGE - 1) & ~(uint64_t)(QLOG_PAGE - 1);
+	q->cur_next_seq = end.next_seq;
+	return 0;
+bad:
+	fd_close(&fd);
+	return -1;
+}
+
+static int
+add_slot(void *arg, const struct slot_info *in)
+{
+	struct qlog *q = arg;
+	struct slot *s = ARRAY_PUSH(&q->slots);
+
+	*s = (struct slot){ .no = in->no, .fd = -1, .size = in->size,
+	    .generation = in->head.generation,
+	    .first_seq = in->head.first_seq, .mark = in->head.mark };
+	switch (in->state) {
+	case SLOT_INFO_FREE:	s->state = SLOT_FREE; break;
+	case SLOT_INFO_USED:	s->state = SLOT_USED; break;
+	case SLOT_INFO_BAD:
+		log_warning("log segment %u is damaged and holds no record: "
+		    "it is left alone", in->no);
+		s->state = SLOT_DEAD;
+		s->first_seq = s->mark = 0;
+		break;
+	}
+	return 0;
+}
+
+struct qlog *
+qlog_open(int dirfd, const char *path, const struct qlog_options *opt,
+    struct why *why)
+{
+	struct qlog *q = mem_zalloc(sizeof(*q));
+
+	if (opt != NULL)
+		q->opt = *opt;
+	if (q->opt.segment_size == 0)
+		q->opt.segment_size = QLOG_SEGMENT_SIZE;
+	q->opt.segment_size &= ~(size_t)(QLOG_PAGE - 1);
+	q->opt.segment_size = MAX(q->opt.segment_size, QLOG_SEGMENT_MIN);
+	if (q->opt.slots_max == 0)
+		q->opt.slots_max = 65536;
+	if (q->opt.slots_keep == 0)
+		q->opt.slots_keep = 2;
+	/* The first page is the header, the last is kept for the seal. */
+	q->record_max = MIN((size_t)QLOG_RECORD_MAX, q->opt.segment_size -
+	    2 * QLOG_PAGE - QLOG_HEADER_LEN - 8);
+	q->cur_fd = q->lockfd = -1;
+	q->next_seq = 1;
+	q->gather = &q->batch[0];
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_cond_init(&q->cond, NULL);
+	q->dirfd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (q->dirfd < 0) {
+		why_errno(why, "4.3.0", "open log directory %s", path);
+		goto bad;
+	}
+	q->lockfd = openat(q->dirfd, "lock",
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (q->lockfd < 0) {
+		why_errno(why, "4.3.0", "open %s/lock", path);
+		goto bad;
+	}
+	if (flock(q->lockfd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			why_set(why, "4.3.0", "%s is in use by another "
+			    "process", path);
+		else
+			why_errno(why, "4.3.0", "lock %s", path);
+		goto bad;
+	}
+	if (slot_list(q->dirfd, add_slot, q, why) < 0 || find_end(q, why) < 0)
+		goto bad;
+	if (q->slots.len > 0)
+		qsort(q->slots.v, q->slots.len, sizeof(q->slots.v[0]),
+		    cmp_slot);
+	q->durable_seq = q->next_seq - 1;
+	/* Be able to take a message at once; the rest is prepared behind. */
+	if (q->cur_fd < 0 && count_state(q, SLOT_FREE) == 0) {
+		pthread_mutex_lock(&q->lock);
+		if (prepare_one(q) < 0)
+			why_set(why, "4.3.1", "%s", q->trouble);
+		pthread_mutex_unlock(&q->lock);
+		if (count_state(q, SLOT_FREE) == 0)
+			goto bad;
+	}
+	if (!q->opt.no_thread) {
+		sigset_t all, old;
+
+		sigfillset(&all);
+		pthread_sigmask(SIG_BLOCK, &all, &old);
+		q->threaded = pthread_create(&q->thread, NULL, preparer, q)
+		    == 0;
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+		if (!q->threaded) {
+			why_set(why, "4.3.0", "no thread for %s", path);
+			goto bad;
+		}
+	}
+	return q;
+bad:
+	qlog_close(&q);
+	return NULL;
+}
+
+static void
+batch_fini(struct qlog_batch *b)
+{
+	for (size_t i = 0; i < b->chunks.len; i++)
+		buf_fini(&b->chunks.v[i].data);
+	ARRAY_FINI(&b->chunks);
+	ARRAY_FINI(&b->sealed);
+}
+
+void
+qlog_close(struct qlog **qp)
+{
+	struct qlog *q = *qp;
+
+	*qp = NULL;
+	if (q == NULL)
+		return;
+	if (q->threaded) {
+		pthread_mutex_lock(&q->lock);
+		q->stop = true;
+		pthread_cond_signal(&q->cond);
+		pthread_mutex_unlock(&q->lock);
+		pthread_join(q->thread, NULL);
+	}
+	for (size_t i = 0; i < q->slots.len; i++)
+		fd_close(&q->slots.v[i].fd);
+	ARRAY_FINI(&q->slots);
+	ARRAY_FINI(&q->released);
+	batch_fini(&q->batch[0]);
+	batch_fini(&q->batch[1]);
+	fd_close(&q->lockfd);
+	fd_close(&q->dirfd);
+	pthread_cond_destroy(&q->cond);
+	pthread_mutex_destroy(&q->lock);
+	mem_free(q);
+}
+
+uint64_t
+qlog_next_seq(const struct qlog *q)
+{
+	return q->next_seq;
+}
+
+uint64_t
+qlog_durable_seq(const struct qlog *q)
+{
+	return q->durable_seq;
+}
+
+void
+qlog_set_next_seq(struct qlog *q, uint64_t seq)
+{
+	q->next_seq = MAX(q->next_seq, seq);
+}
+
+bool
+qlog_broken(const struct qlog *q)
+{
+	return q->broken;
+}
+
+bool
+qlog_dirty(const struct qlog *q)
+{
+	return q->gather->nchunks > 0;
+}
+
+/* --- appending ----------------------------------------------------------------- */
+
+static struct chunk *
+chunk_new(struct qlog_batch *b, int fd, uint64_t at)
+{
+	struct chunk *c;
+
+	if (b->nchunks == b->chunks.len)
+		ARRAY_PUSH(&b->chunks)->data = BUF_INIT(BUF_UNLIMITED);
+	c = &b->chunks.v[b->nchunks++];
+	buf_reset(&c->data);
+	c->fd = fd;
+	c->at = at;
+	return c;
+}
+
+/* The chunk that ends where the next record goes. */
+static struct chunk *
+chunk_here(struct qlog *q)
+{
+	struct qlog_batch *b = q->gather;
+
+	if (b->nchunks > 0 && b->chunks.v[b->nchunks - 1].fd == q->cur_fd)
+		return &b->chunks.v[b->nchunks - 1];
+	return chunk_new(b, q->cur_fd, q->cur_at);
+}
+
+static char *
+chunk_room(struct chunk *c, size_t n)
+{
+	char *p = buf_reserve(&c->data, n);
+
+	if (p == NULL)
+		log_panic("qlog: no room in a batch");
+	return p;
+}
+
+/* Zeros up to the next multiple of align (a power of two) in the file. */
+static void
+chunk_pad(struct chunk *c, size_t align)
+{
+	uint64_t end = c->at + c->data.len;
+	size_t n = (size_t)(-end & (align - 1));
+
+	if (n > 0) {
+		memset(chunk_room(c, n), 0, n);
+		buf_commit(&c->data, n);
+	}
+}
+
+static void
+put_seal(struct qlog *q)
+{
+	struct chunk *c = chunk_here(q);
+	struct rec_head r = {
+		.type = QLOG_SEAL, .generation = q->cur_generation,
+		.seq = q->cur_next_seq, .durable = q->durable_seq,
+		.payload_crc = crc32c(0, "", 0), .wall_us = clock_wall_us()
+	};
+
+	rec_head_encode(&r, chunk_room(c, QLOG_HEADER_LEN));
+	buf_commit(&c->data, QLOG_HEADER_LEN);
+	chunk_pad(c, QLOG_PAGE);
+}
+
+/* Go on in another slot. */
+static int
+next_slot(struct qlog *q, struct why *why)
+{
+	struct slot *s, *old;
+	struct slot_head h;
+	struct chunk *c;
+	char name[SLOT_NAME_MAX];
+	int rc = -1;
+
+	pthread_mutex_lock(&q->lock);
+	s = first_in_state(q, SLOT_FREE);
+	if (s == NULL && !q->threaded) {
+		q->retry_at = 0;
+		if (prepare_one(q) == 0)
+			s = first_in_state(q, SLOT_FREE);
+	}
+	if (s == NULL) {
+		why_set(why, "4.3.1", "%s", q->trouble[0] != '\0' ?
+		    q->trouble : "no log segment is ready");
+		preparer_wake(q);
+		goto out;
+	}
+	if (s->fd < 0) {
+		slot_name(s->no, name);
+		s->fd = openat(q->dirfd, name,
+		    O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (s->fd < 0) {
+			s->state = SLOT_DEAD;
+			why_errno(why, "4.3.1", "open log segment %s", name);
+			goto out;
+		}
+	}
+	if (q->cur_fd >= 0) {
+		put_seal(q);
+		old = slot_find(q, q->cur_no);
+		old->state = SLOT_SEALING;
+		*ARRAY_PUSH(&q->gather->sealed) = old->no;
+	}
+	s->state = SLOT_CURRENT;
+	s->generation++;
+	s->first_seq = q->next_seq;
+	s->mark = 0;
+	q->cur_fd = s->fd;
+	q->cur_no = s->no;
+	q->cur_generation = s->generation;
+	q->cur_size = s->size;
+	q->cur_next_seq = q->next_seq;
+	h = (struct slot_head){ .no = s->no, .generation = s->generation,
+	    .first_seq = q->next_seq, .used = true };
+	c = chunk_new(q->gather, q->cur_fd, 0);
+	memset(chunk_room(c, QLOG_PAGE), 0, QLOG_PAGE);
+	slot_head_encode(&h, c->data.data);
+	buf_commit(&c->data, QLOG_PAGE);
+	q->cur_at = QLOG_PAGE;
+	if (q->threaded)
+		preparer_wake(q);
+	rc = 0;
+out:
+	pthread_mutex_unlock(&q->lock);
+	return rc;
+}
+
+int
+qlog_append(struct qlog *q, uint16_t type, const struct span *parts,
+    size_t nparts, struct qlog_pos *pos, struct why *why)
+{
+	struct rec_head r = { .type = type };
+	struct chunk *c;
+	size_t len = 0, at;
+	uint64_t need;
+
+	if (q->broken)
+		return why_set(why, "4.3.0", "the message log is broken");
+	for (size_t i = 0; i < nparts; i++) {
+		if (parts[i].len > q->record_max - len)
+			return why_set(why, "5.3.4", "record of more than %zu "
+			    "bytes", q->record_max);
+		len += parts[i].len;
+	}
+	need = QLOG_HEADER_LEN + ((len + 7) & ~(uint64_t)7);
+	if (q->cur_fd < 0 || q->cur_next_seq != q->next_seq ||
+	    q->cur_at + need > q->cur_size - QLOG_PAGE) {
+		if (next_slot(q, why) < 0)
+			return -1;
+		/* A slot made when the setting was smaller. */
+		if (q->cur_at + need > q->cur_size - QLOG_PAGE)
+			return why_set(why, "4.3.1",
+			    "log segment %u is too small", q->cur_no);
+	}
+	c = chunk_here(q);
+	at = c->data.len;
+	(void)chunk_room(c, (size_t)need);
+	buf_commit(&c->data, QLOG_HEADER_LEN);
+	for (size_t i = 0; i < nparts; i++)
+		if (parts[i].len > 0) {
+			memcpy(c->data.data + c->data.len, parts[i].p,
+			    parts[i].len);
+			r.payload_crc = crc32c(r.payload_crc, parts[i].p,
+			    parts[i].len);
+			buf_commit(&c->data, parts[i].len);
+		}
+	chunk_pad(c, 8);
+	r.generation = q->cur_generation;
+	r.seq = q->next_seq;
+	r.durable = q->durable_seq;
+	r.len = (uint32_t)len;
+	r.wall_us = clock_wall_us();
+	rec_head_encode(&r, c->data.data + at);
+	*pos = (struct qlog_pos){ .slot = q->cur_no,
+	    .generation = q->cur_generation, .offset = c->at + at,
+	    .len = r.len, .seq = r.seq };
+	q->cur_at += need;
+	q->cur_next_seq = ++q->next_seq;
+	q->gather->last_seq = r.seq;
+	return 0;
+}
+
+/* --- committing ---------------------------------------------------------------- */
+
+struct qlog_batch *
+qlog_commit_begin(struct qlog *q)
+{
+	struct qlog_batch *b = q->gather;
+
+	if (q->out != NULL || b->nchunks == 0 || q->broken)
+		return NULL;
+	for (size_t i = 0; i < b->nchunks; i++)
+		chunk_pad(&b->chunks.v[i], QLOG_PAGE);
+	q->cur_at = (q->cur_at + QLOG_PAGE - 1) & ~(uint64_t)(QLOG_PAGE - 1);
+	b->err = 0;
+	q->out = b;
+	q->gather = b == &q->batch[0] ? &q->batch[1] : &q->batch[0];
+	return b;
+}
+
+void
+qlog_batch_write(struct qlog_batch *b)
+{
+	for (size_t i = 0; i < b->nchunks; i++) {
+		struct chunk *c = &b->chunks.v[i];
+
+		b->what = "write";
+		if (pwrite_all(c->fd, c->data.data, c->data.len, c->at) < 0)
+			goto bad;
+		b->what = "sync";
+		if (fault_fdatasync(c->fd) < 0)
+			goto bad;
+	}
+	return;
+bad:
+	b->err = errno != 0 ? errno : EIO;
+}
+
+/* All that was for these slots is on disk now. */
+static void
+finish_sealed(struct qlog *q, struct qlog_batch *b)
+{
+	pthread_mutex_lock(&q->lock);
+	for (size_t i = 0; i < b->sealed.len; i++) {
+		struct slot *s = slot_find(q, b->sealed.v[i]);
+
+		s->state = SLOT_USED;
+		fd_close(&s->fd);
+	}
+	pthread_mutex_unlock(&q->lock);
+	b->sealed.len = 0;
+}
+
+int
+qlog_commit_end(struct qlog *q, struct qlog_batch **bp, struct why *why)
+{
+	struct qlog_batch *b = *bp;
+
+	*bp = NULL;
+	if (b != q->out)
+		log_panic("qlog_commit_end: not the batch under way");
+	q->out = NULL;
+	b->nchunks = 0;
+	if (b->err != 0) {
+		q->broken = true;
+		errno = b->err;
+		return why_errno(why, "4.3.0", "%s message log", b->what);
+	}
+	for (size_t i = 0; i < b->chunks.len; i++)
+		if (b->chunks.v[i].data.alloc > BATCH_KEEP)
+			buf_fini(&b->chunks.v[i].data);
+	q->durable_seq = b->last_seq;
+	if (b->sealed.len > 0)
+		finish_sealed(q, b);
+	return 0;
+}
+
+int
+qlog_commit(struct qlog *q, struct why *why)
+{
+	struct qlog_batch *b = qlog_commit_begin(q);
+
+	if (b == NULL) {
+		if (q->broken)
+			return why_set(why, "4.3.0",
+			    "the message log is broken");
+		return 0;
+	}
+	qlog_batch_write(b);
+	return qlog_commit_end(q, &b, why);
+}
+
+/* --- release ------------------------------------------------------------------- */
+
+bool
+qlog_release(struct qlog *q, uint32_t no, uint32_t generation)
+{
+	struct slot *s;
+	bool known = false;
+
+	pthread_mutex_lock(&q->lock);
+	s = slot_find(q, no);
+	if (s != NULL && s->generation == generation &&
+	    (s->state == SLOT_USED || s->state == SLOT_RELEASING)) {
+		known = true;
+		if (s->state == SLOT_USED) {
+			s->state = SLOT_RELEASING;
+			s->mark = q->next_seq;
+			preparer_wake(q);
+		}
+	}
+	pthread_mutex_unlock(&q->lock);
+	return known;
+}
+
+bool
+qlog_take_released(struct qlog *q, struct qlog_slot *out)
+{
+	bool any;
+
+	pthread_mutex_lock(&q->lock);
+	any = q->released.len > 0;
+	if (any)
+		*out = q->released.v[--q->released.len];
+	pthread_mutex_unlock(&q->lock);
+	return any;
+}
+
+size_t
+qlog_releasing(struct qlog *q)
+{
+	size_t n;
+
+	pthread_mutex_lock(&q->lock);
+	n = count_state(q, SLOT_RELEASING) + q->released.len;
+	pthread_mutex_unlock(&q->lock);
+	return n;
+}
+
+size_t
+qlog_free_slots(struct qlog *q)
+{
+	size_t n;
+
+	pthread_mutex_lock(&q->lock);
+	n = count_state(q, SLOT_FREE);
+	pthread_mutex_unlock(&q->lock);
+	return n;
+}
+
+size_t
+qlog_slots(struct qlog *q, struct qlog_slot *out, size_t max)
+{
+	ARRAY(struct slot) used = ARRAY_EMPTY;
+	size_t n;
+
+	pthread_mutex_lock(&q->lock);
+	for (size_t i = 0; i < q->slots.len; i++)
+		if (q->slots.v[i].state == SLOT_USED ||
+		    q->slots.v[i].state == SLOT_SEALING ||
+		    q->slots.v[i].state == SLOT_CURRENT)
+			*ARRAY_PUSH(&used) = q->slots.v[i];
+	pthread_mutex_unlock(&q->lock);
+	if (used.len > 0)
+		qsort(used.v, used.len, sizeof(used.v[0]), cmp_slot);
+	n = MIN(used.len, max);
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct qlog_slot){ used.v[i].no,
+		    used.v[i].generation, used.v[i].first_seq };
+	ARRAY_FINI(&used);
+	return n;
+}
