@@ -56,6 +56,10 @@ struct rcpt {
 	int64_t		tried_us;	/* last attempt, wall clock */
 };
 
+struct env_attr {
+	struct span	name, value;
+};
+
 struct envelope {
 	struct span	queue_id;	/* "" until cleanup has chosen it */
 	struct span	trace_id;	/* from accept to folder */
@@ -87,11 +91,13 @@ struct envelope {
 	uint32_t	attempts;
 	bool		warned;		/* delay notice sent */
 	ARRAY(struct rcpt) rcpts;
-	ARRAY(struct env_attr { struct span name, value; }) attrs;
+	ARRAY(struct env_attr) attrs;
 };
 
 #define ENVELOPE_INIT	((struct envelope){ .arrival_us = 0 })
 
+/* Appends.  A text that is too long is cut, and NUL, CR and LF in one become
+ * '?': what is encoded can be decoded. */
 void	 envelope_encode(struct buf *b, const struct envelope *e);
 /* Spans point into in.  -1 with why on damage or over a limit; e is then
  * empty. */

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qmsg - see qmsg.h.
+ *
+ * A queue file is appended to and never changed in place: the message, then
+ * one QREC_STATE after the other.  A torn state at the end was never relied
+ * upon (who relies on a state syncs it first); the next one takes its place.
+ */
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "io/fault.h"
+#include "io/fd.h"
+#include "queue/qlog_slot.h"
+#include "queue/qmsg.h"
+#include "queue/queue_id.h"
+
+#define COPY_STEP	(256u << 10)
+#define ENVELOPE_BYTES_MAX (64u << 20)	/* of one encoded envelope */
+
+struct qfile {
+	int		fd;
+	uint64_t	content_at, content_len;
+	uint64_t	end;		/* where the next state goes */
+	uint64_t	states;		/* seq of the last record */
+	struct buf	text;		/* what envelope's spans point into */
+	struct envelope	envelope;
+};
+
+int
+qmsg_parse(uint16_t type, struct span payload, struct envelope *e,
+    struct span *content, struct why *why)
+{
+	uint32_t len;
+
+	*e = ENVELOPE_INIT;
+	*content = SPAN_EMPTY;
+	if (type != QREC_MESSAGE && type != QREC_LARGE)
+		return why_set(why, "4.3.0", "log record of type %u is no "
+		    "message", type);
+	if (payload.len < 4)
+		return why_set(why, "4.3.0", "message record is too short");
+	len = num_get_le32(payload.p);
+	if (len > payload.len - 4 ||
+	    (type == QREC_LARGE && len != payload.len - 4))
+		return why_set(why, "4.3.0", "message record has a bad "
+		    "envelope length");
+	if (envelope_decode(e, span_make(payload.p + 4, len), why) < 0)
+		return -1;
+	*content = span_from(payload, 4 + (size_t)len);
+	return 0;
+}
+
+int
+spool_sync(const struct spool *s, struct why *why)
+{
+	if (fault_syncfs(s->dirfd) < 0)
+		return why_errno(why, "4.3.0", "sync queue directory");
+	return 0;
+}
+
+/* --- writing ---------------------------------------------------------------------- */
+
+static int
+pwrite_all(int fd, const char *p, size_t n, uint64_t at)
+{
+	while (n > 0) {
+		ssize_t done = fault_pwrite(fd, p, n, (off_t)at);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) {
+			errno = done == 0 ? EIO : errno;
+			return -1;
+		}
+		p += done;
+		at += (uint64_t)done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+/* "4.3.1" when there is no room, else "4.3.0". */
+static const char *
+io_code(void)
+{
+	return errno == ENOSPC || errno == EDQUOT ? "4.3.1" : "4.3.0";
+}
+
+/* Write the record of the message; its header comes last. */
+static int
+write_message(int fd, const struct envelope *e, const struct qmsg_content *c,
+    struct why *why)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct rec_head r = { .type = QREC_MESSAGE, .seq = 1,
+	    .wall_us = clock_wall_us() };
+	char head[QLOG_HEADER_LEN], le[4];
+	char *step = NULL;
+	uint64_t at = QLOG_HEADER_LEN, from, left;
+	int rc = -1;
+
+	buf_add(&b, "\0\0\0\0", 4);
+	envelope_encode(&b, e);
+	num_put_le32(le, (uint32_t)(b.len - 4));
+	memcpy(b.data, le, 4);
+	if (c->len > UINT32_MAX - 64 - b.len) {
+		why_set(why, "5.3.4", "message of %llu bytes is too large for "
+		    "a queue file", (unsigned long long)c->len);
+		goto out;
+	}
+	r.len = (uint32_t)(b.len + c->len);
+	r.payload_crc = crc32c(0, b.data, b.len);
+	if (pwrite_all(fd, b.data, b.len, at) < 0)
+		goto bad;
+	at += b.len;
+	step = mem_alloc(COPY_STEP);
+	for (from = c->offset, left = c->len; left > 0;) {
+		size_t n = (size_t)MIN(left, (uint64_t)COPY_STEP);
+
+		if (fd_pread_all(c->fd, step, n, (off_t)from) < 0) {
+			why_errno(why, "4.3.0", "read message content");
+			goto out;
+		}
+		r.payload_crc = crc32c(r.payload_crc, step, n);
+		if (pwrite_all(fd, step, n, at) < 0)
+			goto bad;
+		from += n;
+		left -= n;
+		at += n;
+	}
+	rec_head_encode(&r, head);
+	if (pwrite_all(fd, head, sizeof(head), 0) < 0)
+		goto bad;
+	rc = 0;
+	goto out;
+bad:
+	why_errno(why, io_code(), "write queue file");
+out:
+	mem_free(step);
+	buf_fini(&b);
+	return rc;
+}
+
+static int
+set_mtime(int fd, int64_t us, struct why *why)
+{
+	struct timespec ts[2] = {
+		{ .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 }
+	};
+
+	if (futimens(fd, ts) < 0)
+		return why_errno(why, "4.3.0", "set time of queue file");
+	return 0;
+}
+
+int
+qfile_create(const struct spool *s, enum spool_queue q,
+    const struct envelope *e, const struct qmsg_content *c, struct why *why)
+{
+	char path[SPOOL_PATH_MAX], tmp[SPOOL_PATH_MAX + 4];
+	int fd;
+
+	if (!queue_id_valid(e->queue_id))
+		return why_set(why, "4.3.0", "bad queue id");
+	spool_path(q, e->queue_id, path);
+	/* The name has no place in a listing: ids have no dot. */
+	snprintf(tmp, sizeof(tmp), "%s.tmp", path);
+	fd = fault_openat(s->dirfd, tmp,
+	    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return why_errno(why, io_code(), "create %s", tmp);
+	if (write_message(fd, e, c, why) < 0 ||
+	    set_mtime(fd, e->next_us, why) < 0)
+		goto bad;
+	if (fault_renameat(s->dirfd, tmp, s->dirfd, path) < 0) {
+		why_errno(why, io_code(), "rename %s", tmp);
+		goto bad;
+	}
+	fd_close(&fd);
+	return 0;
+bad:
+	fd_close(&fd);
+	(void)unlinkat(s->dirfd, tmp, 0);
+	return -1;
+}
+
+int
+qfile_set_state(struct qfile *f, const struct envelope *e, struct why *why)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct rec_head r = { .type = QREC_STATE, .seq = f->states + 1,
+	    .wall_us = clock_wall_us() };
+	char head[QLOG_HEADER_LEN] = { 0 };
+	struct envelope again;
+	struct stat st;
+	int rc = -1;
+
+	buf_add(&b, head, sizeof(head));
+	envelope_encode(&b, e);
+	r.len = (uint32_t)(b.len - sizeof(head));
+	r.payload_crc = crc32c(0, b.data + sizeof(head), r.len);
+	rec_head_encode(&r, head);
+	memcpy(b.data, head, sizeof(head));
+	while (b.len % 8 != 0)
+		buf_add_char(&b, '\0');
+	/* What a torn state left must not be read behind this one. */
+	if (fstat(f->fd, &st) < 0) {
+		why_errno(why, "4.3.0", "stat queue file");
+		goto out;
+	}
+	if ((uint64_t)st.st_size > f->end &&
+	    fault_ftruncate(f->fd, (off_t)f->end) < 0) {
+		why_errno(why, "4.3.0", "truncate queue file");
+		goto out;
+	}
+	if (pwrite_all(f->fd, b.data, b.len, f->end) < 0) {
+		why_errno(why, io_code(), "write queue file");
+		goto out;
+	}
+	if (set_mtime(f->fd, e->next_us, why) < 0)
+		goto out;
+	f->end += b.len;
+	f->states = r.seq;
+	/* e may be our own envelope with changes: decode before the switch. */
+	buf_consume(&b, sizeof(head));
+	if (envelope_decode(&again, span_make(b.data, r.len), why) < 0)
+		goto out;
+	envelope_fini(&f->envelope);
+	buf_fini(&f->text);
+	f->envelope = again;
+	f->text = b;
+	return 0;
+out:
+	buf_fini(&b);
+	return rc;
+}
+
+int
+qfile_sync(struct qfile *f, struct why *why)
+{
+	if (fault_fdatasync(f->fd) < 0)
+		return why_errno(why, "4.3.0", "sync queue file");
+	return 0;
+}
+
+/* --- reading ---------------------------------------------------------------------- */
+
+static int
+damaged(struct why *why, const char *what)
+{
+	return why_set(why, "4.3.0", "queue file is damaged: %s", what);
+}
+
+/* The record header at at; *end is where the next record begins. */
+static int
+read_head(int fd, uint64_t at, uint64_t size, struct rec_head *r,
+    uint64_t *end)
+{
+	char head[QLOG_HEADER_LEN];
+
+	if (at > size || size - at < sizeof(head) ||
+	    fd_pread_all(fd, head, sizeof(head), (off_t)at) < 0 ||
+	    rec_head_decode(r, head) < 0 || r->generation != 0 ||
+	    r->len > size - at - sizeof(head))
+		return -1;
+	*end = at + sizeof(head) + (((uint64_t)r->len + 7) & ~(uint64_t)7);
+	return 0;
+}
+
+/* Read the rest of the message's payload for its CRC. */
+static int
+check_content(struct qfile *f, const struct rec_head *r, uint32_t crc,
+    struct why *why)
+{
+	char *step = mem_alloc(COPY_STEP);
+	uint64_t at = f->content_at, left = f->content_len;
+	int rc = -1;
+
+	while (left > 0) {
+		size_t n = (size_t)MIN(left, (uint64_t)COPY_STEP);
+
+		if (fd_pread_all(f->fd, step, n, (off_t)at) < 0) {
+			why_errno(why, "4.3.0", "read queue file");
+			goto out;
+		}
+		crc = crc32c(crc, step, n);
+		at += n;
+		left -= n;
+	}
+	rc = crc == r->payload_crc ? 0 : damaged(why, "content");
+out:
+	mem_free(step);
+	return rc;
+}
+
+static int
+read_message(struct qfile *f, uint64_t size, uint64_t *end, struct why *why)
+{
+	struct rec_head r;
+	uint32_t len, crc;
+	char le[4], *p;
+
+	if (read_head(f->fd, 0, size, &r, end) < 0 || r.type != QREC_MESSAGE ||
+	    r.len < 4)
+		return damaged(why, "no message record");
+	if (fd_pread_all(f->fd, le, 4, QLOG_HEADER_LEN) < 0)
+		return why_errno(why, "4.3.0", "read queue file");
+	len = num_get_le32(le);
+	if (len > r.len - 4 || len > ENVELOPE_BYTES_MAX)
+		return damaged(why, "envelope length");
+	p = buf_reserve(&f->text, len);
+	if (p == NULL)
+		return damaged(why, "envelope length");
+	if (fd_pread_all(f->fd, p, len, QLOG_HEADER_LEN + 4) < 0)
+		return why_errno(why, "4.3.0", "read queue file");
+	buf_commit(&f->text, len);
+	crc = crc32c(crc32c(0, le, 4), p, len);
+	f->content_at = QLOG_HEADER_LEN + 4 + (uint64_t)len;
+	f->content_len = r.len - 4 - len;
+	f->states = r.seq;
+	if (check_content(f, &r, crc, why) < 0)
+		return -1;
+	return envelope_decode(&f->envelope, buf_span(&f->text), why);
+}
+
+/* Take the states over, one after the other, up to the first that is torn. */
+static int
+read_states(struct qfile *f, uint64_t at, uint64_t size, struct why *why)
+{
+	struct rec_head r;
+	uint64_t end, last = 0;
+	uint32_t last_len = 0;
+
+	f->end = at;
+	while (read_head(f->fd, f->end, size, &r, &end) == 0 &&
+	    r.type == QREC_STATE && r.seq == f->states + 1 &&
+	    r.len <= ENVELOPE_BYTES_MAX) {
+		struct buf b = BUF_INIT(BUF_UNLIMITED);
+		char *p = buf_reserve(&b, r.len);
+		bool good = p != NULL && (r.len == 0 || fd_pread_all(f->fd, p,
+		    r.len, (off_t)(f->end + QLOG_HEADER_LEN)) == 0) &&
+		    crc32c(0, p, r.len) == r.payload_crc;
+
+		buf_fini(&b);
+		if (!good)
+			break;
+		last = f->end + QLOG_HEADER_LEN;
+		last_len = r.len;
+		f->end = end;
+		f->states = r.seq;
+	}
+	if (last == 0)
+		return 0;
+	envelope_fini(&f->envelope);
+	buf_reset(&f->text);
+	if (last_len > 0) {
+		char *p = buf_reserve(&f->text, last_len);
+
+		if (p == NULL || fd_pread_all(f->fd, p, last_len,
+		    (off_t)last) < 0)
+			return why_errno(why, "4.3.0", "read queue file");
+		buf_commit(&f->text, last_len);
+	}
+	return envelope_decode(&f->envelope, buf_span(&f->text), why);
+}
+
+struct qfile *
+qfile_open(const struct spool *s, enum spool_queue q, struct span id,
+    struct why *why)
+{
+	char path[SPOOL_PATH_MAX];
+	struct qfile *f;
+	struct stat st;
+	uint64_t end;
+
+	if (!queue_id_valid(id)) {
+		why_set(why, "4.3.0", "bad queue id");
+		return NULL;
+	}
+	spool_path(q, id, path);
+	f = mem_zalloc(sizeof(*f));
+	f->text = BUF_INIT(BUF_UNLIMITED);
+	f->fd = openat(s->dirfd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (f->fd < 0) {
+		why_errno(why, "4.3.0", "open %s", path);
+		goto bad;
+	}
+	if (fstat(f->fd, &st) < 0) {
+		why_errno(why, "4.3.0", "stat %s", path);
+		goto bad;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		damaged(why, "not a regular file");
+		goto bad;
+	}
+	if (read_message(f, (uint64_t)st.st_size, &end, why) < 0 ||
+	    read_states(f, end, (uint64_t)st.st_size, why) < 0)
+		goto bad;
+	if (!span_eq(f->envelope.queue_id, id)) {
+		damaged(why, "it has the name of another message");
+		goto bad;
+	}
+	return f;
+bad:
+	qfile_close(&f);
+	return NULL;
+}
+
+void
+qfile_close(struct qfile **fp)
+{
+	struct qfile *f = *fp;
+
+	*fp = NULL;
+	if (f == NULL)
+		return;
+	envelope_fini(&f->envelope);
+	buf_fini(&f->text);
+	fd_close(&f->fd);
+	mem_free(f);
+}
+
+const struct envelope *
+qfile_envelope(const struct qfile *f)
+{
+	return &f->envelope;
+}
+
+struct qmsg_content
+qfile_content(const struct qfile *f)
+{
+	return (struct qmsg_content){ f->fd, f->content_at, f->content_len };
+}
+
+/* --- names ------------------------------------------------------------------------ */
+
+int
+qfile_move(const struct spool *s, struct span id, enum spool_queue from,
+    enum spool_queue to, struct why *why)
+{
+	char a[SPOOL_PATH_MAX], b[SPOOL_PATH_MAX];
+
+	if (!queue_id_valid(id))
+		return why_set(why, "4.3.0", "bad queue id");
+	spool_path(from, id, a);
+	spool_path(to, id, b);
+	if (fault_renameat(s->dirfd, a, s->dirfd, b) < 0)
+		return why_errno(why, io_code(), "rename %s to %s", a, b);
+	return 0;
+}
+
+int
+qfile_remove(const struct spool *s, enum spool_queue q, struct span id,
+    struct why *why)
+{
+	char path[SPOOL_PATH_MAX];
+
+	if (!queue_id_valid(id))
+		return why_set(why, "4.3.0", "bad queue id");
+	spool_path(q, id, path);
+	if (fault_unlinkat(s->dirfd, path, 0) < 0)
+		return why_errno(why, "4.3.0", "remove %s", path);
+	return 0;
+}
+
+/* One directory; 1 when fn said stop. */
+static int
+each_in(const struct spool *s, const char *path,
+    bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,
+    struct why *why)
+{
+	int rc = 0, fd = openat(s->dirfd, path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
+		why_errno(why, "4.3.0", "read %s", path);
+		fd_close(&fd);
+		return -1;
+	}
+	while (rc == 0) {
+		struct dirent *de;
+		struct stat st;
+
+		errno = 0;
+		de = readdir(dir);
+		if (de == NULL) {
+			if (errno != 0)
+				rc = why_errno(why, "4.3.0", "read %s", path);
+			break;
+		}
+		if (!queue_id_valid(span_of(de->d_name)))
+			continue;
+		if (fstatat(dirfd(dir), de->d_name, &st,
+		    AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno == ENOENT)
+				continue;	/* delivered since */
+			rc = why_errno(why, "4.3.0", "stat %s/%s", path,
+			    de->d_name);
+			break;
+		}
+		if (!S_ISREG(st.st_mode))
+			continue;
+		if (!fn(arg, de->d_name, (int64_t)st.st_mtim.tv_sec *
+		    1000000 + st.st_mtim.tv_nsec / 1000))
+			rc = 1;
+	}
+	closedir(dir);
+	return rc;
+}
+
+int
+qfile_each(const struct spool *s, enum spool_queue q,
+    bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,
+    struct why *why)
+{
+	const char *name = spool_queue_name(q);
+	int rc;
+
+	if (q != SPOOL_DEFERRED && q != SPOOL_HOLD)
+		return each_in(s, name, fn, arg, why) < 0 ? -1 : 0;
+	for (unsigned x = 0; x < 256; x++) {
+		char sub[SPOOL_PATH_MAX];
+
+		snprintf(sub, sizeof(sub), "%s/%02x", name, x);
+		rc = each_in(s, sub, fn, arg, why);
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+	}
+	return 0;
+}
