@@ -19,6 +19,8 @@
 #include "base/buf.h"
 
 #define PARAM_UNLIMITED	INT64_MAX
+/* In front of the text that describes a default found at run time. */
+#define COMPUTED(how)	"\001" how
 
 /*
  * Rows, in alphabetical order:
@@ -30,7 +32,9 @@
  *   P_TIME(name, "default", min, max,  readers, "paragraph")  seconds
  *   P_ENUM(name, "default", "a b c",   readers, "paragraph")  one of these
  * A default may use $name and ${name?...}.  readers is one string of program
- * names, "smtpd cleanup", from which each page's list is made.
+ * names, "smtpd cleanup", from which each page's list is made; "" stands for
+ * every program.  A maximum of PARAM_UNLIMITED allows the value "unlimited".
+ * An empty default of P_ENUM allows the empty value.
  */
 struct params {
 #define P_STR(n, d, r, t)		const char *n;
@@ -52,6 +56,28 @@ struct params {
 
 extern struct params conf;
 
+/*
+ * The rows themselves, sorted by name, for what lists or documents them.
+ */
+enum param_type {
+	PARAM_STR, PARAM_RAW, PARAM_ENUM, PARAM_BOOL, PARAM_INT, PARAM_SIZE,
+	PARAM_TIME
+};
+struct param_row {
+	const char	*name;
+	enum param_type	 type;
+	const char	*def;		/* text; see COMPUTED */
+	const char	*min, *max;	/* numbers: as written in params.def */
+	const char	*values;	/* P_ENUM */
+	const char	*readers, *text;
+	size_t		 offset;	/* in struct params */
+	int64_t		 lo, hi;
+};
+const struct param_row *params_rows(size_t *n);
+const struct param_row *params_row(const char *name);	/* or NULL */
+/* A setting of Postfix that has no meaning here (yet). */
+bool	 params_is_known(const char *name);
+
 /* One problem in the configuration: "/etc/mansio/main.cf:12: text". */
 typedef void params_problem_fn(void *arg, bool is_error, const char *line);
 
@@ -60,6 +86,10 @@ typedef void params_problem_fn(void *arg, bool is_error, const char *line);
  * the overrides ("name=value", n of them, from -o and master.cf), expand,
  * check, and fill conf.  All problems are reported, not only the first.
  * 0, or -1 when there was an error (conf is then unchanged).
+ *
+ * config_dir NULL is the environment variable MAIL_CONFIG or the built-in
+ * directory.  Loading again (reload) is allowed: strings of conf that were
+ * read before stay good for the life of the process.
  */
 MUST_CHECK int params_load(const char *config_dir,
 	    const char *const *overrides, size_t n,
@@ -85,5 +115,24 @@ int64_t	 params_transport_int(const char *transport, const char *suffix,
 const char *params_origin(const char *name);
 
 const char *params_config_dir(void);
+
+/*
+ * For programs that look at a configuration which may be wrong (postconf,
+ * check): as params_load(), but what could be read is kept even when there
+ * were errors, and conf gets the defaults in the places of bad values.
+ */
+enum {
+	PARAMS_KEEP_GOING = 1,
+	PARAMS_DEFAULTS = 2,	/* do not read main.cf at all */
+	PARAMS_NOTE_KNOWN = 4	/* warn of settings that have no effect */
+};
+MUST_CHECK int params_load_flags(const char *config_dir,
+	    const char *const *overrides, size_t n, int flags,
+	    params_problem_fn *problem, void *arg);
+/* The default of a row as text, not expanded, computed where it must be. */
+const char *params_default(const struct param_row *row);
+/* Call fn for each setting in the configuration, in order of name. */
+void	 params_each(void (*fn)(const char *name, const char *value,
+	    const char *origin, void *arg), void *arg);
 
 #endif
