@@ -13,6 +13,8 @@
 #ifndef BASE_ARRAY_H
 #define BASE_ARRAY_H
 
+#include <string.h>
+
 #include "base/mem.h"
 
 #define ARRAY(T)	struct { T *v; size_t len, alloc; }

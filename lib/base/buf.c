@@ -2,6 +2,8 @@
 /*
  * buf - see buf.h.
  */
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"

@@ -2,6 +2,9 @@
 /*
  * clock - see clock.h.
  */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 

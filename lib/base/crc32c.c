@@ -4,6 +4,8 @@
  *
  * The choice is made once, before main(), so that threads need no lock.
  */
+#include <string.h>
+
 #include "base/crc32c.h"
 #include "base/num.h"
 

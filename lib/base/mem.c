@@ -3,6 +3,9 @@
  * mem - see mem.h.
  */
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"

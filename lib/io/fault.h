@@ -4,8 +4,13 @@
  *
  * Queue and store use these instead of the plain calls.  Normally they are
  * the calls.  fault_arm(n) makes the nth of them fail with err (ENOSPC, EIO);
- * a short write is failed half way.  MANSIO_FAULT="n:errno" in the
- * environment arms it in programs built with FAULT=1, for tests only.
+ * a write that fails has written the first half, as a full disk does.
+ * fault_arm(n, FAULT_KILL) ends the process at the nth instead, before it is
+ * done (a write: half done): a crash.
+ *
+ * MANSIO_FAULT="n:ENOSPC" ("n:EIO", "n:KILL") in the environment arms it in
+ * programs built with FAULT=1, for tests only; MANSIO_FAULT_TAG=smtpd there
+ * limits that to the process with this program name.
  */
 #ifndef IO_FAULT_H
 #define IO_FAULT_H
@@ -14,6 +19,8 @@
 #include <sys/uio.h>
 
 #include "base/cc.h"
+
+#define FAULT_KILL	(-1)
 
 void	 fault_arm(unsigned n, int err);	/* 0 disarms */
 unsigned fault_count(void);			/* calls since fault_arm() */

@@ -17,8 +17,11 @@
 void	 fd_close(int *fd);		/* *fd becomes -1; -1 is fine */
 int	 fd_set_nonblock(int fd, bool on);
 int	 fd_set_cloexec(int fd, bool on);
-/* All n bytes, over EINTR and short counts.  0, or -1 with errno; an early
- * end of file is -1 with errno EPIPE (read) .  The p versions take an offset. */
+/*
+ * All n bytes, over EINTR and short counts.  0, or -1 with errno; an early
+ * end of file is -1 with errno EPIPE.  The p versions take an offset.  Those
+ * that write are points of fault injection (fault.h).
+ */
 MUST_CHECK int fd_write_all(int fd, const void *p, size_t n);
 MUST_CHECK int fd_pwrite_all(int fd, const void *p, size_t n, off_t at);
 MUST_CHECK int fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at);
@@ -36,12 +39,11 @@ int	 fd_mkdir_p(const char *path, mode_t mode);
 /*
  * Open a file that an untrusted user may have prepared: the last component
  * is not followed when a symlink, must be a regular file with one link, and
- * does not block when it is a FIFO.  With O_CREAT a file is created only
- * with O_EXCL semantics or found as such.  -1 with why.
+ * does not block when it is a FIFO.  With O_CREAT the file is found as such,
+ * or made by us alone.  O_TRUNC takes effect after the checks.  The
+ * descriptor, close-on-exec, and *st (may be NULL); -1 with why and errno.
  */
 int	 fd_safe_open(int dirfd, const char *path, int flags, mode_t mode,
 	    struct stat *st, struct why *why);
-/* Test points for fault injection: the nth write, fsync or rename of the
- * fd_* and fault_* calls fails.  See tests/fault.h. */
 
 #endif

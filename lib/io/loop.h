@@ -15,6 +15,7 @@
 #define IO_LOOP_H
 
 #include "base/cc.h"
+#include "base/list.h"
 
 struct loop;
 struct loop_io;		/* one descriptor we wait for */
@@ -28,14 +29,22 @@ void	 loop_free(struct loop **l);
 /* Until loop_stop(), called from any handler. */
 void	 loop_run(struct loop *l);
 void	 loop_stop(struct loop *l);
-/* Monotonic time at the start of this turn: for deadlines, cheap. */
-int64_t	 loop_now_ms(const struct loop *l);
+/* Monotonic time of this turn: for deadlines, cheap. */
+int64_t	 loop_now_ms(struct loop *l);
+/* Counts the turns. */
+uint64_t loop_turn(const struct loop *l);
+/*
+ * Memory for the time of one handler, the same for all of the loop's objects:
+ * what a handler puts there is gone when the next one runs.
+ */
+#define LOOP_SHARED_LEN	(192 * 1024)
+char	*loop_shared(struct loop *l);
 
 typedef void loop_io_fn(void *arg, unsigned events);
 /* Waits for nothing until loop_io_want().  Does not own or close fd. */
 struct loop_io *loop_io_new(struct loop *l, int fd, loop_io_fn *fn, void *arg);
-/* events: LOOP_READ | LOOP_WRITE, 0 for neither.  Level-triggered.  Cheap
- * when nothing changes. */
+/* events: LOOP_READ | LOOP_WRITE, 0 for neither.  Level-triggered.  Cheap:
+ * the kernel is told once a turn, and only when something changed. */
 void	 loop_io_want(struct loop_io *io, unsigned events);
 void	 loop_io_free(struct loop_io **io);
 
@@ -55,13 +64,12 @@ void	 loop_signal_free(struct loop_signal **s);
  * made from a deferred call still runs in this turn.
  */
 struct loop_defer {
-	struct loop_defer	*next;		/* private */
-	loop_fn			*fn;
-	void			*arg;
-	bool			 queued;	/* private */
+	struct list	 link;		/* private */
+	loop_fn		*fn;
+	void		*arg;
 };
 void	 loop_defer(struct loop *l, struct loop_defer *d);
-void	 loop_defer_cancel(struct loop *l, struct loop_defer *d);
+void	 loop_defer_cancel(struct loop_defer *d);	/* may not be queued */
 
 /*
  * Run fn(arg) in a thread of its own and then done(arg) on the loop.  For

@@ -57,7 +57,8 @@ int	 sock_listen_unix(const char *path, mode_t mode, int backlog,
 	    struct why *why);
 /* Accept, non-blocking and close-on-exec; -1 with errno. */
 int	 sock_accept(int listener, struct sock_addr *peer);
-/* Connect to a UNIX socket, waiting at most timeout_ms; -1 with errno. */
+/* Connect to a UNIX socket, waiting at most timeout_ms for its backlog.
+ * Non-blocking, close-on-exec; -1 with errno. */
 int	 sock_connect_unix(const char *path, int64_t timeout_ms);
 
 struct sock_cred {

@@ -19,9 +19,10 @@
  * Deadlines.  stream_set_deadline() bounds the wait for whatever comes next;
  * moving it costs nothing, so set it at every command.
  *
- * End.  on_end is called once, for any end but our own stream_free(); the
- * stream is dead then (writes are dropped) and the owner calls stream_free(),
- * from on_end or later.
+ * End.  on_end is called once, for any end but our own stream_free(); nothing
+ * is read any more, and the owner calls stream_free(), from on_end or later.
+ * A last word ("421 timeout") may be written before that and sent with
+ * stream_finish(); where the connection is broken, writes are dropped.
  *
  * TLS will live below this interface: an engine transforms bytes between the
  * socket and the two buffers, and no caller changes.
@@ -58,7 +59,9 @@ struct stream *stream_new(struct loop *l, int fd, size_t in_max,
 void	 stream_free(struct stream **s);
 /*
  * Write out what is there, then close and free, within grace_ms.  The caller
- * has nothing to do with *s any more; no handler is called.
+ * has nothing to do with *s any more; no handler is called.  Input that has
+ * come is thrown away before the close, so that no reset overtakes our last
+ * words.
  */
 void	 stream_finish(struct stream **s, int64_t grace_ms);
 
@@ -66,12 +69,15 @@ int	 stream_fd(const struct stream *s);
 int	 stream_errno(const struct stream *s);
 struct span stream_input(const struct stream *s);
 void	 stream_consume(struct stream *s, size_t n);
-/* Bytes that must come before on_read is called again (hint, default 1). */
+/* Do not call on_read before n bytes of input lie there, counted after what
+ * has been consumed.  Holds until the next on_read; at the end of the peer's
+ * data and after a kick on_read sees what there is. */
 void	 stream_want(struct stream *s, size_t n);
-/* Call on_read again at the end of this turn though nothing new has come
- * (after a resume, or to go on with pipelined input). */
+/* Call on_read again at the end of this turn though nothing new has come, if
+ * input lies there (to go on with pipelined input). */
 void	 stream_kick(struct stream *s);
-/* Stop and go on reading; the deadline goes on counting. */
+/* Stop and go on reading; the deadline goes on counting.  Going on is also a
+ * kick. */
 void	 stream_pause(struct stream *s);
 void	 stream_resume(struct stream *s);
 bool	 stream_paused(const struct stream *s);

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fd - see fd.h.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/fault.h"
+#include "io/fd.h"
+
+void
+fd_close(int *fd)
+{
+	int err = errno;
+
+	/* After EINTR the descriptor is gone on Linux: never try twice. */
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	errno = err;
+}
+
+static int
+set_flag(int fd, int get, int set, int flag, bool on)
+{
+	int old = fcntl(fd, get), new;
+
+	if (old < 0)
+		return -1;
+	new = on ? old | flag : old & ~flag;
+	return new == old ? 0 : fcntl(fd, set, new);
+}
+
+int
+fd_set_nonblock(int fd, bool on)
+{
+	return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
+}
+
+int
+fd_set_cloexec(int fd, bool on)
+{
+	return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
+}
+
+int
+fd_write_all(int fd, const void *p, size_t n)
+{
+	const char *from = p;
+	ssize_t done;
+
+	while (n > 0) {
+		done = fault_write(fd, from, n);
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		from += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+int
+fd_pwrite_all(int fd, const void *p, size_t n, off_t at)
+{
+	const char *from = p;
+	ssize_t done;
+
+	while (n > 0) {
+		done = fault_pwrite(fd, from, n, at);
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		from += done;
+		n -= (size_t)done;
+		at += done;
+	}
+	return 0;
+}
+
+int
+fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at)
+{
+	ssize_t done;
+
+	while (n > 0) {
+		if (iov->iov_len == 0) {
+			iov++, n--;
+			continue;
+		}
+		done = fault_pwritev(fd, iov, MIN(n, IOV_MAX), at);
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		at += done;
+		while (n > 0 && (size_t)done >= iov->iov_len) {
+			done -= (ssize_t)iov->iov_len;
+			iov++, n--;
+		}
+		if (n > 0) {
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= (size_t)done;
+		}
+	}
+	return 0;
+}
+
+int
+fd_read_all(int fd, void *p, size_t n)
+{
+	char *to = p;
+	ssize_t got;
+
+	while (n > 0) {
+		got = read(fd, to, n);
+		if (got == 0) {
+			errno = EPIPE;
+			return -1;
+		}
+		if (got < 0) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		to += got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+int
+fd_pread_all(int fd, void *p, size_t n, off_t at)
+{
+	char *to = p;
+	ssize_t got;
+
+	while (n > 0) {
+		got = pread(fd, to, n, at);
+		if (got == 0) {
+			errno = EPIPE;
+			return -1;
+		}
+		if (got < 0) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		to += got;
+		n -= (size_t)got;
+		at += got;
+	}
+	return 0;
+}
+
+int
+fd_read_file(int dirfd, const char *path, struct buf *b)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	size_t was = b->len, room;
+	struct stat st;
+	ssize_t got;
+	char *to, extra;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0)
+		goto fail;
+	/* The size is a hint only: /proc says 0, and files grow. */
+	room = S_ISREG(st.st_mode) && st.st_size > 0
+	    ? (size_t)st.st_size + 1 : 4096;
+	for (;;) {
+		room = MIN(room, b->max - b->len);
+		if (room > 0) {
+			to = buf_reserve(b, room);
+			got = read(fd, to, room);
+		} else {
+			got = read(fd, &extra, 1);
+			if (got > 0) {
+				errno = EFBIG;
+				goto fail;
+			}
+		}
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			goto fail;
+		if (got == 0)
+			break;
+		buf_commit(b, (size_t)got);
+		room = MAX((size_t)got, 4096);
+	}
+	fd_close(&fd);
+	return 0;
+fail:
+	buf_trunc(b, was);
+	fd_close(&fd);
+	return -1;
+}
+
+/* fsync() of the directory that path lies in: makes a name durable. */
+static int
+sync_parent(int dirfd, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash == NULL ? mem_strdup(".")
+	    : mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	int fd = openat(dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+	mem_free(dir);
+	if (fd < 0)
+		return -1;
+	rc = fault_fsync(fd);
+	fd_close(&fd);
+	return rc;
+}
+
+int
+fd_replace_file(int dirfd, const char *path, mode_t mode, const void *p,
+    size_t n)
+{
+	char *tmp = mem_printf("%s.tmp.%d", path, (int)getpid());
+	int fd, rc = -1;
+
+	/* One of a process that died with our number is in the way. */
+	(void)unlinkat(dirfd, tmp, 0);
+	fd = fault_openat(dirfd, tmp,
+	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0)
+		goto out;
+	if (fchmod(fd, mode) < 0 || fd_write_all(fd, p, n) < 0 ||
+	    fault_fsync(fd) < 0 ||
+	    fault_renameat(dirfd, tmp, dirfd, path) < 0) {
+		int err = errno;
+
+		(void)unlinkat(dirfd, tmp, 0);
+		errno = err;
+		goto out;
+	}
+	rc = sync_parent(dirfd, path);
+out:
+	fd_close(&fd);
+	mem_free(tmp);
+	return rc;
+}
+
+int
+fd_mkdir_p(const char *path, mode_t mode)
+{
+	char *copy = mem_strdup(path), *slash = copy;
+	struct stat st;
+	int rc;
+
+	while (*slash == '/')
+		slash++;
+	while ((slash = strchr(slash, '/')) != NULL) {
+		*slash = '\0';
+		rc = mkdir(copy, mode);
+		*slash++ = '/';
+		if (rc < 0 && errno != EEXIST)
+			goto out;
+	}
+	rc = mkdir(copy, mode);
+	if (rc < 0 && errno == EEXIST) {
+		rc = stat(copy, &st);
+		if (rc == 0 && !S_ISDIR(st.st_mode)) {
+			errno = ENOTDIR;
+			rc = -1;
+		}
+	}
+out:
+	mem_free(copy);
+	return rc < 0 ? -1 : 0;
+}
+
+#define SAFE_OPEN_TRIES	10
+
+int
+fd_safe_open(int dirfd, const char *path, int flags, mode_t mode,
+    struct stat *st, struct why *why)
+{
+	const int safe = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	int plain = (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | safe;
+	struct stat own;
+	int fd = -1;
+
+	if (st == NULL)
+		st = &own;
+	/* Whoever removes and makes it while we look gets a few rounds. */
+	for (int i = 0; i < SAFE_OPEN_TRIES && fd < 0; i++) {
+		if (!(flags & O_CREAT) || !(flags & O_EXCL)) {
+			fd = openat(dirfd, path, plain);
+			if (fd >= 0 || errno != ENOENT || !(flags & O_CREAT))
+				break;
+		}
+		fd = fault_openat(dirfd, path, plain | O_CREAT | O_EXCL, mode);
+		if (fd >= 0 || errno != EEXIST || (flags & O_EXCL))
+			break;
+	}
+	if (fd < 0) {
+		if (errno == ELOOP)
+			return why_set(why, "4.3.0", "%s: is a symbolic link",
+			    path);
+		return why_errno(why, "4.3.0", "cannot open %s", path);
+	}
+	if (fstat(fd, st) < 0) {
+		why_errno(why, "4.3.0", "cannot stat %s", path);
+		goto refuse;
+	}
+	if (!S_ISREG(st->st_mode)) {
+		why_set(why, "4.3.0", "%s: is not a regular file", path);
+		errno = EPERM;
+		goto refuse;
+	}
+	if (st->st_nlink != 1) {
+		why_set(why, "4.3.0", "%s: has %lu hard links instead of one",
+		    path, (unsigned long)st->st_nlink);
+		errno = EPERM;
+		goto refuse;
+	}
+	if ((flags & O_TRUNC) && st->st_size > 0) {
+		if (fault_ftruncate(fd, 0) < 0) {
+			why_errno(why, "4.3.0", "cannot truncate %s", path);
+			goto refuse;
+		}
+		st->st_size = 0;
+	}
+	if (!(flags & O_NONBLOCK))
+		(void)fd_set_nonblock(fd, false);
+	return fd;
+refuse:
+	fd_close(&fd);
+	return -1;
+}

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * loop - see loop.h.  The only file that sees libevent.
+ *
+ * What a descriptor is waited for is told to libevent once a turn, before the
+ * wait: a stream that is paused and resumed, or writes and drains, within a
+ * turn costs no system call.  Libevent can do that itself (its epoll change
+ * list), but it then tells the kernel to forget a descriptor only after we
+ * have closed it, and an open file that another process shares (a listener, a
+ * descriptor that was passed) would go on waking us for ever.  Here freeing
+ * is done at once and only changes wait.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/fd.h"
+#include "io/loop.h"
+
+struct loop {
+	struct event_base	*base;
+	struct list		 changed;	/* loop_io.change */
+	struct list		 deferred;	/* loop_defer.link */
+	int64_t			 now_ms;	/* 0: not asked this turn */
+	uint64_t		 turn;
+	bool			 stop;
+	char			*shared;
+};
+
+struct loop_io {
+	struct loop	*loop;
+	loop_io_fn	*fn;
+	void		*arg;
+	unsigned	 want, have;
+	struct list	 change;
+	struct event	 read, write;
+};
+
+struct loop_timer {
+	loop_fn		*fn;
+	void		*arg;
+	struct event	 event;
+};
+
+struct loop_signal {
+	loop_fn		*fn;
+	void		*arg;
+	struct event	 event;
+};
+
+static void
+libevent_says(int severity, const char *text)
+{
+	if (severity == EVENT_LOG_DEBUG)
+		log_debug("libevent: %s", text);
+	else
+		log_warning("libevent: %s", text);
+}
+
+struct loop *
+loop_new(void)
+{
+	struct loop *l = mem_zalloc(sizeof(*l));
+	struct event_config *cfg;
+
+	event_set_log_callback(libevent_says);
+	event_set_mem_functions(mem_alloc, realloc, mem_free);
+	cfg = event_config_new();
+	if (cfg == NULL ||
+	    event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK) < 0 ||
+	    /* The environment has no say in how we wait. */
+	    event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV) < 0)
+		log_fatal("libevent: no configuration");
+	l->base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	if (l->base == NULL)
+		log_fatal("libevent: no event base: %m");
+	list_init(&l->changed);
+	list_init(&l->deferred);
+	return l;
+}
+
+void
+loop_free(struct loop **lp)
+{
+	struct loop *l = *lp;
+
+	*lp = NULL;
+	if (l == NULL)
+		return;
+	event_base_free(l->base);
+	mem_free(l->shared);
+	mem_free(l);
+}
+
+static void
+switch_event(struct event *e, bool on)
+{
+	if ((on ? event_add(e, NULL) : event_del(e)) < 0)
+		log_fatal("cannot wait for descriptor %d: %m",
+		    (int)event_get_fd(e));
+}
+
+static void
+apply_changes(struct loop *l)
+{
+	LIST_FOREACH(at, &l->changed) {
+		struct loop_io *io = LIST_ENTRY(at, struct loop_io, change);
+		unsigned diff = io->want ^ io->have;
+
+		list_remove(at);
+		if (diff & LOOP_READ)
+			switch_event(&io->read, io->want & LOOP_READ);
+		if (diff & LOOP_WRITE)
+			switch_event(&io->write, io->want & LOOP_WRITE);
+		io->have = io->want;
+	}
+}
+
+static void
+run_deferred(struct loop *l)
+{
+	while (!list_empty(&l->deferred)) {
+		struct loop_defer *d = LIST_ENTRY(l->deferred.next,
+		    struct loop_defer, link);
+
+		list_remove(&d->link);
+		d->fn(d->arg);
+	}
+}
+
+void
+loop_run(struct loop *l)
+{
+	l->stop = false;
+	for (;;) {
+		run_deferred(l);
+		log_flush();
+		if (l->stop)
+			return;
+		apply_changes(l);
+		l->now_ms = 0;
+		l->turn++;
+		if (event_base_loop(l->base,
+			EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+			log_fatal("libevent: cannot wait: %m");
+	}
+}
+
+void
+loop_stop(struct loop *l)
+{
+	l->stop = true;
+}
+
+int64_t
+loop_now_ms(struct loop *l)
+{
+	if (l->now_ms == 0)
+		l->now_ms = clock_mono_ms();
+	return l->now_ms;
+}
+
+uint64_t
+loop_turn(const struct loop *l)
+{
+	return l->turn;
+}
+
+char *
+loop_shared(struct loop *l)
+{
+	if (l->shared == NULL)
+		l->shared = mem_alloc(LOOP_SHARED_LEN);
+	return l->shared;
+}
+
+/* --- descriptors ---------------------------------------------------------- */
+
+/* What was ready when the turn began may not be wanted any more. */
+static void
+io_ready_read(evutil_socket_t fd, short events, void *arg)
+{
+	struct loop_io *io = arg;
+
+	if (io->want & LOOP_READ)
+		io->fn(io->arg, LOOP_READ);
+}
+
+static void
+io_ready_write(evutil_socket_t fd, short events, void *arg)
+{
+	struct loop_io *io = arg;
+
+	if (io->want & LOOP_WRITE)
+		io->fn(io->arg, LOOP_WRITE);
+}
+
+struct loop_io *
+loop_io_new(struct loop *l, int fd, loop_io_fn *fn, void *arg)
+{
+	struct loop_io *io = mem_zalloc(sizeof(*io));
+
+	io->loop = l;
+	io->fn = fn;
+	io->arg = arg;
+	if (event_assign(&io->read, l->base, fd, EV_READ | EV_PERSIST,
+		io_ready_read, io) < 0 ||
+	    event_assign(&io->write, l->base, fd, EV_WRITE | EV_PERSIST,
+		io_ready_write, io) < 0)
+		log_panic("loop_io_new: descriptor %d", fd);
+	return io;
+}
+
+void
+loop_io_want(struct loop_io *io, unsigned events)
+{
+	io->want = events;
+	if (io->want != io->have && !list_linked(&io->change))
+		list_append(&io->loop->changed, &io->change);
+}
+
+void
+loop_io_free(struct loop_io **iop)
+{
+	struct loop_io *io = *iop;
+
+	*iop = NULL;
+	if (io == NULL)
+		return;
+	list_remove(&io->change);
+	(void)event_del(&io->read);
+	(void)event_del(&io->write);
+	mem_free(io);
+}
+
+/* --- timers ---------------------------------------------------------------- */
+
+static void
+timer_fired(evutil_socket_t fd, short events, void *arg)
+{
+	struct loop_timer *t = arg;
+
+	t->fn(t->arg);
+}
+
+struct loop_timer *
+loop_timer_new(struct loop *l, loop_fn *fn, void *arg)
+{
+	struct loop_timer *t = mem_zalloc(sizeof(*t));
+
+	t->fn = fn;
+	t->arg = arg;
+	if (event_assign(&t->event, l->base, -1, 0, timer_fired, t) < 0)
+		log_panic("loop_timer_new");
+	return t;
+}
+
+void
+loop_timer_set(struct loop_timer *t, int64_t in_ms)
+{
+	struct timeval tv;
+
+	in_ms = MAX(in_ms, 0);
+	tv.tv_sec = (time_t)(in_ms / 1000);
+	tv.tv_usec = (suseconds_t)(in_ms % 1000 * 1000);
+	if (event_add(&t->event, &tv) < 0)
+		log_fatal("cannot set a timer: %m");
+}
+
+void
+loop_timer_cancel(struct loop_timer *t)
+{
+	(void)event_del(&t->event);
+}
+
+void
+loop_timer_free(struct loop_timer **tp)
+{
+	struct loop_timer *t = *tp;
+
+	*tp = NULL;
+	if (t == NULL)
+		return;
+	(void)event_del(&t->event);
+	mem_free(t);
+}
+
+/* --- signals --------------------------------------------------------------- */
+
+static void
+signal_came(evutil_socket_t signo, short events, void *arg)
+{
+	struct loop_signal *s = arg;
+
+	s->fn(s->arg);
+}
+
+struct loop_signal *
+loop_signal_new(struct loop *l, int signo, loop_fn *fn, void *arg)
+{
+	struct loop_signal *s = mem_zalloc(sizeof(*s));
+
+	s->fn = fn;
+	s->arg = arg;
+	if (event_assign(&s->event, l->base, signo, EV_SIGNAL | EV_PERSIST,
+		signal_came, s) < 0 || event_add(&s->event, NULL) < 0)
+		log_fatal("cannot wait for signal %d: %m", signo);
+	return s;
+}
+
+void
+loop_signal_free(struct loop_signal **sp)
+{
+	struct loop_signal *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	(void)event_del(&s->event);
+	mem_free(s);
+}
+
+/* --- the end of the turn --------------------------------------------------- */
+
+void
+loop_defer(struct loop *l, struct loop_defer *d)
+{
+	if (!list_linked(&d->link))
+		list_append(&l->deferred, &d->link);
+}
+
+void
+loop_defer_cancel(struct loop_defer *d)
+{
+	list_remove(&d->link);
+}
+
+/* --- workers ---------------------------------------------------------------- */
+
+struct loop_worker {
+	struct loop_io	*io;
+	int		 wake_fd;	/* eventfd: the job is done */
+	bool		 busy;		/* the loop's view */
+	bool		 started;
+	pthread_t	 thread;
+	loop_fn		*done;
+	void		*arg;
+	pthread_mutex_t	 lock;		/* for what follows */
+	pthread_cond_t	 cond;
+	loop_fn		*job;		/* NULL: none */
+	bool		 quit;
+};
+
+static void *
+worker_thread(void *arg)
+{
+	struct loop_worker *w = arg;
+	const uint64_t one = 1;
+	loop_fn *job;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		while (w->job == NULL && !w->quit)
+			pthread_cond_wait(&w->cond, &w->lock);
+		if (w->job == NULL)
+			break;
+		job = w->job;
+		pthread_mutex_unlock(&w->lock);
+		job(w->arg);
+		pthread_mutex_lock(&w->lock);
+		w->job = NULL;
+		while (write(w->wake_fd, &one, sizeof(one)) < 0 &&
+		    errno == EINTR)
+			;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static void
+worker_done(void *arg, unsigned events)
+{
+	struct loop_worker *w = arg;
+	uint64_t count;
+
+	if (read(w->wake_fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	w->busy = false;
+	w->done(w->arg);	/* may free w */
+}
+
+struct loop_worker *
+loop_worker_new(struct loop *l)
+{
+	struct loop_worker *w = mem_zalloc(sizeof(*w));
+
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (w->wake_fd < 0)
+		log_fatal("eventfd: %m");
+	w->io = loop_io_new(l, w->wake_fd, worker_done, w);
+	loop_io_want(w->io, LOOP_READ);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->cond, NULL);
+	return w;
+}
+
+/* The thread starts with the first job: the daemon may fork before that. */
+static void
+start_thread(struct loop_worker *w)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&w->thread, NULL, worker_thread, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err != 0) {
+		errno = err;
+		log_fatal("cannot start a thread: %m");
+	}
+	w->started = true;
+}
+
+int
+loop_worker_start(struct loop_worker *w, loop_fn *fn, loop_fn *done, void *arg)
+{
+	if (w->busy)
+		return -1;
+	if (!w->started)
+		start_thread(w);
+	w->busy = true;
+	w->done = done;
+	pthread_mutex_lock(&w->lock);
+	w->arg = arg;
+	w->job = fn;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+bool
+loop_worker_busy(const struct loop_worker *w)
+{
+	return w->busy;
+}
+
+void
+loop_worker_free(struct loop_worker **wp)
+{
+	struct loop_worker *w = *wp;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	if (w->started) {
+		pthread_mutex_lock(&w->lock);
+		w->quit = true;
+		pthread_cond_signal(&w->cond);
+		pthread_mutex_unlock(&w->lock);
+		pthread_join(w->thread, NULL);
+	}
+	loop_io_free(&w->io);
+	fd_close(&w->wake_fd);
+	pthread_cond_destroy(&w->cond);
+	pthread_mutex_destroy(&w->lock);
+	mem_free(w);
+}
