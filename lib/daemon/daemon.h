@@ -3,11 +3,18 @@
  * daemon - what every daemon is: a child of master with a job.
  *
  * daemon_main() does all that is the same everywhere, in this order: options
- * (-n service -t type -o name=value -c config_dir, from master), settings,
- * log, pre_jail(), the row of the sandbox table (chroot or Landlock, ids,
- * limits, no_new_privs, seccomp), start(), then the loop or the accept loop.
- * After the jail nothing in the process has privileges, except for the few
- * daemons whose row says so (local).
+ * from master (master_proto.h), settings, log, the queue directory as working
+ * directory, pre_jail(), the row of the sandbox table (chroot or Landlock,
+ * ids, limits, no_new_privs, seccomp), start(), then the loop or the accept
+ * loop.  After the jail nothing in the process has privileges, except for the
+ * few daemons whose row says so (local).
+ *
+ * Without master, for tests and for a debugger:
+ *
+ *	smtpd -c config_dir -L inet:127.0.0.1:2525 [-L unix:path]... [-f] [-v]
+ *
+ * listens itself; -f writes the log to standard error, and -o name=value and
+ * -n work as under master.  Such a process never exits when idle.
  *
  * Stopping and reloading.  SIGTERM, or master's end: finish what is under way
  * and exit (event daemons: drain() and then until daemon_busy() drops to 0,
@@ -19,6 +26,8 @@
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
+#include <sys/types.h>
+
 #include "base/cc.h"
 #include "base/why.h"
 #include "conf/params.h"
@@ -29,7 +38,7 @@ struct jail;			/* a row of the sandbox table, sandbox.h */
 
 struct daemon {
 	const char	*name;		/* "smtpd" */
-	const struct jail *jail;
+	const struct jail *jail;	/* NULL: the row called name */
 	/* Before privileges are given up: open what needs them.  -1 with why
 	 * ends the process; master throttles. */
 	int	(*pre_jail)(struct why *why);
@@ -42,9 +51,11 @@ struct daemon {
 	void	(*accept)(int fd, const struct sock_addr *peer, int index);
 	/* Worker shape: serve this connection to its end, blocking.  A daemon
 	 * has accept or serve, never both. */
-	void	(*serve)(int fd);
+	void	(*serve)(int fd);	/* fd is serve's to close */
 	int	(*reload)(struct why *why);	/* in place; NULL: drain */
-	void	(*drain)(void);			/* may be NULL */
+	/* No listener is open any more: say goodbye to idle clients.  Called
+	 * once; may be NULL. */
+	void	(*drain)(void);
 	void	(*wakeup)(void);		/* master's wake-up column */
 };
 
@@ -59,8 +70,22 @@ const char *daemon_service_name(void);		/* "smtp", "2525" */
  */
 void	 daemon_busy(int delta);
 bool	 daemon_draining(void);
+/*
+ * Worker shape, within serve(): wait until fd is readable (or has ended), and
+ * meanwhile do what master and signals ask for.  1: readable; 0: timeout_ms
+ * (< 0: none) is over; -1: we are to stop, so finish and return from serve().
+ * Call it before every blocking read that waits for a new request.
+ */
+MUST_CHECK int daemon_wait(int fd, int64_t timeout_ms);
+/* What follows the options in the service's entry (pipe's user=, argv=). */
+int	 daemon_argc(void);
+char	*const *daemon_argv(void);
+/* mail_owner's ids; ours when we were not started as root. */
+uid_t	 daemon_mail_uid(void);
+gid_t	 daemon_mail_gid(void);
 /* Where sockets are from inside this process: "private/cleanup" becomes the
- * path that works in the jail. */
+ * path that works in the jail.  (The working directory is the queue directory
+ * or the jail, which has the same names, so this is name itself.) */
 const char *daemon_socket_path(const char *name);
 
 #endif
