@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * services - see services.h.
+ */
+#include "daemon/services.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/span.h"
+#include "daemon/master_proto.h"
+#include "daemon/sandbox.h"
+
+/*
+ * What our daemons are.  sockets: where the daemon is reached whatever the
+ * private column says, "%" being the service's name; the order is the index
+ * that struct daemon's accept gets.  NULL: by type and private column.
+ */
+static const struct traits {
+	const char	*command;
+	unsigned	 flags;
+	enum plan_stage	 stage;
+	const char	*sockets;
+} traits[] = {
+	{ "smtpd",   0, STAGE_FRONT, NULL },
+	{ "lmtpd",   0, STAGE_FRONT, NULL },
+	{ "pickup",  PLAN_SINGLE, STAGE_FRONT, "public/%" },
+	{ "showq",   0, STAGE_FRONT, "public/%" },
+	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE, "public/%" },
+	{ "local",   0, STAGE_DELIVERY, "private/%" },
+	{ "virtual", 0, STAGE_DELIVERY, "private/%" },
+	{ "error",   0, STAGE_DELIVERY, "private/%" },
+	{ "retry",   0, STAGE_DELIVERY, "private/%" },
+	{ "discard", 0, STAGE_DELIVERY, "private/%" },
+	{ "bounce",  0, STAGE_BOUNCE, "private/%" },
+	/* qmgr follows the log over private/feed. */
+	{ "cleanup", PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE,
+	  "private/% private/feed" },
+	{ "rewrite", PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
+};
+static const struct traits other = { NULL, 0, STAGE_DELIVERY, NULL };
+
+/* Postfix's name of a program, and ours. */
+static const struct {
+	const char	*theirs, *ours;
+} renamed[] = {
+	{ "trivial-rewrite", "rewrite" },
+	{ "oqmgr", "qmgr" },
+	{ "nqmgr", "qmgr" },
+};
+
+/*
+ * Programs of a stock master.cf that are not needed here, or not there.  An
+ * entry is passed over with this line, as long as no such program lies in
+ * daemon_directory.
+ */
+static const struct {
+	const char	*command;
+	enum log_level	 level;
+	const char	*says;
+} absent[] = {
+	{ "anvil", LOG_LEVEL_INFO, "smtpd counts its clients itself" },
+	{ "dnsblog", LOG_LEVEL_INFO, "there is no postscreen" },
+	{ "flush", LOG_LEVEL_INFO, "qmgr knows what waits for a site" },
+	{ "lmtp", LOG_LEVEL_WARNING, "no LMTP client is installed; mail for "
+	  "this transport waits in the queue" },
+	{ "pipe", LOG_LEVEL_WARNING, "no pipe daemon is installed; mail for "
+	  "this transport waits in the queue" },
+	{ "postlogd", LOG_LEVEL_INFO, "daemons write the log themselves" },
+	{ "postscreen", LOG_LEVEL_WARNING, "no postscreen is installed; "
+	  "nothing listens there" },
+	{ "proxymap", LOG_LEVEL_INFO, "rewrite looks tables up for the "
+	  "jailed" },
+	{ "qmqpd", LOG_LEVEL_WARNING, "no QMQP server is installed; nothing "
+	  "listens there" },
+	{ "scache", LOG_LEVEL_INFO, "connections are kept by their owners" },
+	{ "smtp", LOG_LEVEL_WARNING, "no SMTP client is installed; mail for "
+	  "this transport waits in the queue" },
+	{ "spawn", LOG_LEVEL_WARNING, "no spawn daemon is installed; nothing "
+	  "listens there" },
+	{ "tlsmgr", LOG_LEVEL_INFO, "TLS needs no manager" },
+	{ "tlsproxy", LOG_LEVEL_INFO, "there is no postscreen" },
+	{ "verify", LOG_LEVEL_INFO, "rewrite verifies addresses" },
+};
+
+/* Ports by name, for systems without /etc/services. */
+static const struct {
+	const char	*name;
+	uint16_t	 port;
+} ports[] = {
+	{ "smtp", 25 }, { "submission", 587 }, { "submissions", 465 },
+	{ "smtps", 465 }, { "lmtp", 24 }, { "imap", 143 }, { "imaps", 993 },
+	{ "pop3", 110 }, { "pop3s", 995 }, { "sieve", 4190 },
+};
+
+struct planner {
+	report_fn	*report;
+	void		*arg;
+	struct services	*out;
+	bool		 bad;
+	bool		 v4, v6;	/* inet_protocols */
+};
+
+static void PRINTF(3, 4)
+report(struct planner *pl, enum log_level level, const char *fmt, ...)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)!buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	pl->report(pl->arg, level, b.data);
+	if (level >= LOG_LEVEL_ERROR)
+		pl->bad = true;
+	buf_fini(&b);
+}
+
+static void
+conf_problem(void *arg, bool is_error, const char *line)
+{
+	report(arg, is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s",
+	    line);
+}
+
+void
+plan_free(struct plan **pp)
+{
+	struct plan *p = *pp;
+
+	*pp = NULL;
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < p->options.len; i++)
+		mem_free(p->options.v[i]);
+	ARRAY_FINI(&p->options);
+	for (size_t i = 0; i < p->sockets.len; i++)
+		mem_free(p->sockets.v[i].text);
+	ARRAY_FINI(&p->sockets);
+	mem_free(p->name);
+	mem_free(p->command);
+	mem_free(p->program);
+	mem_free(p->origin);
+	mem_free(p);
+}
+
+void
+services_fini(struct services *s)
+{
+	for (size_t i = 0; i < s->v.len; i++)
+		plan_free(&s->v.v[i]);
+	ARRAY_FINI(&s->v);
+}
+
+bool
+plan_same(const struct plan *a, const struct plan *b)
+{
+	if (strcmp(a->program, b->program) != 0 || a->flags != b->flags ||
+	    a->options.len != b->options.len ||
+	    a->sockets.len != b->sockets.len)
+		return false;
+	for (size_t i = 0; i < a->options.len; i++)
+		if (strcmp(a->options.v[i], b->options.v[i]) != 0)
+			return false;
+	for (size_t i = 0; i < a->sockets.len; i++)
+		if (strcmp(a->sockets.v[i].text, b->sockets.v[i].text) != 0)
+			return false;
+	return true;
+}
+
+/* --- inet: names to addresses ------------------------------------------------ */
+
+static int
+find_port(struct span text, uint16_t *out)
+{
+	struct servent *se;
+	uint32_t n;
+	char *name;
+
+	if (num_parse_u32(text, 65535, &n) == 0) {
+		*out = (uint16_t)n;
+		return n == 0 ? -1 : 0;
+	}
+	name = span_dup(text);
+	se = getservbyname(name, "tcp");
+	mem_free(name);
+	if (se != NULL) {
+		*out = ntohs((uint16_t)se->s_port);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+		if (span_is(text, ports[i].name)) {
+			*out = ports[i].port;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* Whether this machine has the address, tried with any port. */
+static bool
+address_here(const struct sock_addr *a)
+{
+	struct sock_addr any = *a;
+	int fd, rc, on = 1;
+
+	if (any.sa.sa_family == AF_INET)
+		any.in.sin_port = 0;
+	else
+		any.in6.sin6_port = 0;
+	fd = socket(any.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (any.sa.sa_family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
+		    sizeof(on));
+	rc = bind(fd, &any.sa, any.len);
+	close(fd);
+	return rc == 0;
+}
+
+static void
+add_address(struct planner *pl, struct plan *p, const struct sock_addr *a)
+{
+	char ip[SOCK_ADDR_TEXT_MAX], *text;
+	struct plan_socket *s;
+
+	if (!(a->sa.sa_family == AF_INET ? pl->v4 : pl->v6))
+		return;
+	sock_addr_text(a, ip);
+	text = a->sa.sa_family == AF_INET
+	    ? mem_printf("%s:%u", ip, sock_addr_port(a))
+	    : mem_printf("[%s]:%u", ip, sock_addr_port(a));
+	for (size_t i = 0; i < p->sockets.len; i++) {
+		if (strcmp(p->sockets.v[i].text, text) == 0) {
+			mem_free(text);		/* localhost, 127.0.0.1 */
+			return;
+		}
+	}
+	s = ARRAY_PUSH(&p->sockets);
+	s->text = text;
+	s->addr = *a;
+}
+
+/* An address that a word such as "all" stands for: of use where it is. */
+static void
+add_implied(struct planner *pl, struct plan *p, const char *ip, uint16_t port)
+{
+	struct sock_addr a;
+
+	if (sock_addr_parse(span_of(ip), port, &a) == 0 && address_here(&a))
+		add_address(pl, p, &a);
+}
+
+static void
+add_host(struct planner *pl, struct plan *p, struct span host, uint16_t port,
+    const char *setting)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res, *ai;
+	struct sock_addr a;
+	size_t before = p->sockets.len;
+	char *name;
+	int rc;
+
+	if (sock_addr_parse(host, port, &a) == 0) {
+		add_address(pl, p, &a);
+		return;
+	}
+	name = span_dup(host);
+	rc = getaddrinfo(name, NULL, &hints, &res);
+	if (rc != 0) {
+		report(pl, LOG_LEVEL_ERROR, "%s: host \"%s\": %s", setting,
+		    name, gai_strerror(rc));
+		mem_free(name);
+		return;
+	}
+	for (ai = res; ai != NULL; ai = ai->ai_next) {
+		if (ai->ai_addrlen > sizeof(a.ss))
+			continue;
+		memset(&a, 0, sizeof(a));
+		memcpy(&a.ss, ai->ai_addr, ai->ai_addrlen);
+		a.len = ai->ai_addrlen;
+		if (a.sa.sa_family == AF_INET)
+			a.in.sin_port = htons(port);
+		else if (a.sa.sa_family == AF_INET6)
+			a.in6.sin6_port = htons(port);
+		else
+			continue;
+		if (address_here(&a))
+			add_address(pl, p, &a);
+	}
+	freeaddrinfo(res);
+	if (p->sockets.len == before)
+		report(pl, LOG_LEVEL_WARNING, "%s: host \"%s\" has no "
+		    "(further) address of this machine", setting, name);
+	mem_free(name);
+}
+
+static void
+add_interfaces(struct planner *pl, struct plan *p, uint16_t port)
+{
+	struct span rest = span_of(conf.inet_interfaces), word;
+
+	while (span_token(&rest, " \t,", &word)) {
+		if (span_caseis(word, "all")) {
+			add_implied(pl, p, "0.0.0.0", port);
+			add_implied(pl, p, "::", port);
+		} else if (span_caseis(word, "loopback-only")) {
+			add_implied(pl, p, "127.0.0.1", port);
+			add_implied(pl, p, "::1", port);
+		} else
+			add_host(pl, p, word, port,
+			    params_origin("inet_interfaces"));
+	}
+}
+
+static void
+plan_inet(struct planner *pl, struct plan *p)
+{
+	struct span s = span_of(p->name), host = SPAN_EMPTY, portname = s;
+	ptrdiff_t colon = span_rfind(s, ':');
+	uint16_t port;
+
+	if (colon >= 0) {
+		host = span_sub(s, 0, (size_t)colon);
+		portname = span_from(s, (size_t)colon + 1);
+	}
+	if (find_port(portname, &port) < 0) {
+		report(pl, LOG_LEVEL_ERROR, "%s: \"%s\": unknown port \"%.*s\"",
+		    p->origin, p->name, SPAN_ARG(portname));
+		return;
+	}
+	if (host.len > 0)
+		add_host(pl, p, host, port, p->origin);
+	else
+		add_interfaces(pl, p, port);
+	if (p->sockets.len == 0 && !pl->bad)
+		report(pl, LOG_LEVEL_ERROR, "%s: service \"%s\": no address "
+		    "to listen on (see inet_interfaces, inet_protocols)",
+		    p->origin, p->name);
+}
+
+static void
+read_protocols(struct planner *pl)
+{
+	struct span rest = span_of(conf.inet_protocols), word;
+
+	while (span_token(&rest, " \t,", &word)) {
+		bool all = span_caseis(word, "all");
+
+		if (all || span_caseis(word, "ipv4"))
+			pl->v4 = true;
+		if (all || span_caseis(word, "ipv6"))
+			pl->v6 = true;
+		if (!all && !span_caseis(word, "ipv4") &&
+		    !span_caseis(word, "ipv6"))
+			report(pl, LOG_LEVEL_ERROR, "%s: inet_protocols: "
+			    "\"%.*s\" is none of ipv4, ipv6, all",
+			    params_origin("inet_protocols"), SPAN_ARG(word));
+	}
+	if (!pl->v4 && !pl->v6 && !pl->bad)
+		report(pl, LOG_LEVEL_ERROR, "%s: inet_protocols is empty",
+		    params_origin("inet_protocols"));
+}
+
+/* --- UNIX sockets ------------------------------------------------------------- */
+
+static void
+add_unix(struct plan *p, const char *class, struct span name)
+{
+	struct plan_socket *s = ARRAY_PUSH(&p->sockets);
+
+	s->text = mem_printf("%s/%.*s", class, SPAN_ARG(name));
+}
+
+static void
+plan_unix(struct planner *pl, struct plan *p, const struct service *s,
+    const struct traits *t)
+{
+	struct span rest, word;
+
+	if (strchr(p->name, '/') != NULL || p->name[0] == '.') {
+		report(pl, LOG_LEVEL_ERROR, "%s: \"%s\" is not a name for a "
+		    "socket", p->origin, p->name);
+		return;
+	}
+	if (t->sockets == NULL) {
+		add_unix(p, s->private ? "private" : "public",
+		    span_of(p->name));
+		return;
+	}
+	rest = span_of(t->sockets);
+	while (span_token(&rest, " ", &word)) {
+		ptrdiff_t slash = span_find(word, '/');
+		struct span last = span_from(word, (size_t)slash + 1);
+		char *class = span_dup(span_sub(word, 0, (size_t)slash));
+
+		add_unix(p, class, span_is(last, "%") ? span_of(p->name)
+		    : last);
+		mem_free(class);
+	}
+}
+
+/* --- entries ------------------------------------------------------------------- */
+
+static const struct traits *
+find_traits(const char *command)
+{
+	for (size_t i = 0; i < ARRAY_LEN(traits); i++)
+		if (strcmp(traits[i].command, command) == 0)
+			return &traits[i];
+	return &other;
+}
+
+static const char *
+type_name(enum service_type t)
+{
+	switch (t) {
+	case SERVICE_INET:
+		return "inet";
+	case SERVICE_UNIX:
+		return "unix";
+	case SERVICE_UNIX_DGRAM:
+		return "unix-dgram";
+	case SERVICE_FIFO:
+		return "fifo";
+	case SERVICE_PASS:
+		return "pass";
+	}
+	return "?";
+}
+
+/* master_service_disable: "inet", "smtp/inet", "smtp.inet". */
+static bool
+disabled(const struct service *s)
+{
+	struct span rest = span_of(conf.master_service_disable), word;
+	struct span type = span_of(type_name(s->type));
+	struct span name = span_of(s->name), head;
+
+	while (span_token(&rest, " \t,", &word)) {
+		if (span_eq(word, type))
+			return true;
+		if (word.len < type.len + 2 || !span_ends(word, type))
+			continue;
+		head = span_sub(word, 0, word.len - type.len - 1);
+		if ((word.p[head.len] == '/' || word.p[head.len] == '.') &&
+		    span_eq(head, name))
+			return true;
+	}
+	return false;
+}
+
+/* Whether the entry is to be passed over, which has been reported then. */
+static bool
+not_here(struct planner *pl, const struct service *s, const struct plan *p)
+{
+	for (size_t i = 0; i < ARRAY_LEN(absent); i++) {
+		if (strcmp(absent[i].command, p->command) != 0)
+			continue;
+		report(pl, absent[i].level, "%s: service \"%s\" (%s) is "
+		    "passed over: %s", s->origin, s->name, p->command,
+		    absent[i].says);
+		return true;
+	}
+	report(pl, LOG_LEVEL_ERROR, "%s: service \"%s\": cannot execute %s: "
+	    "%s", s->origin, s->name, p->program, strerror(errno));
+	return true;
+}
+
+static void
+add_option(struct plan *p, const char *text)
+{
+	*ARRAY_PUSH(&p->options) = mem_strdup(text);
+}
+
+static void
+plan_entry(struct planner *pl, const struct service *s)
+{
+	const struct traits *t;
+	const char *command = s->command;
+	struct plan *p;
+
+	if (disabled(s))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(renamed); i++)
+		if (strcmp(renamed[i].theirs, command) == 0)
+			command = renamed[i].ours;
+	t = find_traits(command);
+	p = mem_zalloc(sizeof(*p));
+	p->name = mem_strdup(s->name);
+	p->type = type_name(s->type);
+	p->command = mem_strdup(command);
+	p->program = mem_printf("%s/%s", conf.daemon_directory, command);
+	p->origin = mem_strdup(s->origin);
+	p->flags = t->flags | (s->unpriv ? PLAN_UNPRIV : 0);
+	p->stage = t->stage;
+	p->maxproc = (t->flags & PLAN_SINGLE) ? 1 : s->maxproc;
+	/* Our singletons have timers of their own and need no reminder. */
+	p->wakeup = (t->flags & PLAN_SINGLE) ? 0 : s->wakeup;
+	p->wakeup_if_used = s->wakeup_if_used;
+	for (size_t i = 0; i < s->overrides.len; i++) {
+		add_option(p, "-o");
+		add_option(p, s->overrides.v[i]);
+	}
+	for (size_t i = 0; i < s->args.len; i++)
+		add_option(p, s->args.v[i]);
+
+	if (access(p->program, X_OK) < 0 && not_here(pl, s, p)) {
+		plan_free(&p);
+		return;
+	}
+	/* "defer" and "trace" are other faces of Postfix's bounce. */
+	if (strcmp(command, "bounce") == 0 &&
+	    (strcmp(s->name, "defer") == 0 || strcmp(s->name, "trace") == 0)) {
+		report(pl, LOG_LEVEL_INFO, "%s: service \"%s\" (bounce) is "
+		    "passed over: qmgr keeps these records itself", s->origin,
+		    s->name);
+		plan_free(&p);
+		return;
+	}
+	switch (s->type) {
+	case SERVICE_INET:
+		if (t->sockets != NULL)
+			report(pl, LOG_LEVEL_ERROR, "%s: %s serves a UNIX "
+			    "socket, not inet", s->origin, command);
+		else
+			plan_inet(pl, p);
+		break;
+	case SERVICE_FIFO:
+		/* Old entries of qmgr and pickup; they have sockets now. */
+		if (t->sockets != NULL) {
+			p->type = "unix";
+			plan_unix(pl, p, s, t);
+		} else
+			report(pl, LOG_LEVEL_ERROR, "%s: service \"%s\": %s "
+			    "does not read a fifo", s->origin, s->name,
+			    command);
+		break;
+	case SERVICE_UNIX:
+		plan_unix(pl, p, s, t);
+		break;
+	case SERVICE_PASS:
+		report(pl, LOG_LEVEL_INFO, "%s: service \"%s\" of type pass "
+		    "is passed over: no daemon here passes connections",
+		    s->origin, s->name);
+		plan_free(&p);
+		return;
+	case SERVICE_UNIX_DGRAM:
+		report(pl, LOG_LEVEL_ERROR, "%s: service \"%s\": %s does not "
+		    "read datagrams", s->origin, s->name, command);
+		break;
+	}
+	if (p->sockets.len > MASTER_LISTEN_MAX)
+		report(pl, LOG_LEVEL_ERROR, "%s: service \"%s\" has more than "
+		    "%d addresses", s->origin, s->name, MASTER_LISTEN_MAX);
+	*ARRAY_PUSH(&pl->out->v) = p;
+}
+
+static bool
+is_wildcard(const struct sock_addr *a)
+{
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == INADDR_ANY;
+	return IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+static bool
+collide(const struct plan_socket *a, const struct plan_socket *b)
+{
+	if (strcmp(a->text, b->text) == 0)
+		return true;
+	return a->addr.len != 0 && b->addr.len != 0 &&
+	    a->addr.sa.sa_family == b->addr.sa.sa_family &&
+	    sock_addr_port(&a->addr) == sock_addr_port(&b->addr) &&
+	    (is_wildcard(&a->addr) || is_wildcard(&b->addr));
+}
+
+static void
+check_pair(struct planner *pl, const struct plan *a, const struct plan *b)
+{
+	if ((a->flags & PLAN_SINGLE) && strcmp(a->command, b->command) == 0) {
+		report(pl, LOG_LEVEL_ERROR, "%s: there can be only one %s, "
+		    "and %s has it", b->origin, b->command, a->origin);
+		return;
+	}
+	for (size_t i = 0; i < a->sockets.len; i++)
+		for (size_t k = 0; k < b->sockets.len; k++)
+			if (collide(&a->sockets.v[i], &b->sockets.v[k]))
+				report(pl, LOG_LEVEL_ERROR, "%s: service "
+				    "\"%s\" wants %s, and %s has %s",
+				    b->origin, b->name, b->sockets.v[k].text,
+				    a->origin, a->sockets.v[i].text);
+}
+
+int
+services_load(const char *config_dir, const char *const *overrides, size_t n,
+    struct services *out, report_fn *fn, void *arg)
+{
+	struct planner pl = { .report = fn, .arg = arg, .out = out };
+	struct master_cf m = { ARRAY_EMPTY };
+
+	*out = (struct services){ ARRAY_EMPTY };
+	if (params_load(config_dir, overrides, n, conf_problem, &pl) < 0) {
+		/* master.cf is read with the settings that we had, or the
+		 * defaults, so that its errors come to light at once too. */
+		pl.bad = true;
+		if (conf.daemon_directory == NULL)
+			return -1;
+	}
+	if (master_cf_load(config_dir, &m, conf_problem, &pl) < 0)
+		pl.bad = true;
+	read_protocols(&pl);
+	for (size_t i = 0; i < m.services.len; i++)
+		plan_entry(&pl, &m.services.v[i]);
+	for (size_t i = 0; i < out->v.len; i++)
+		for (size_t k = i + 1; k < out->v.len; k++)
+			check_pair(&pl, out->v.v[i], out->v.v[k]);
+	if (!pl.bad && out->v.len == 0)
+		report(&pl, LOG_LEVEL_ERROR, "%s/master.cf: no service",
+		    config_dir);
+	master_cf_fini(&m);
+	if (!pl.bad)
+		return 0;
+	services_fini(out);
+	return -1;
+}
+
+/* --- the machine ----------------------------------------------------------------- */
+
+static void
+check_directory(struct planner *pl, const char *param, const char *path)
+{
+	struct stat st;
+
+	if (path[0] != '/')
+		report(pl, LOG_LEVEL_ERROR, "%s: %s = %s: not an absolute "
+		    "path", params_origin(param), param, path);
+	else if (stat(path, &st) < 0)
+		report(pl, LOG_LEVEL_ERROR, "%s: %s = %s: %s",
+		    params_origin(param), param, path, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		report(pl, LOG_LEVEL_ERROR, "%s: %s = %s: not a directory",
+		    params_origin(param), param, path);
+	else if (geteuid() == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)))
+		report(pl, LOG_LEVEL_WARNING, "%s: %s = %s: others than its "
+		    "owner can write there", params_origin(param), param,
+		    path);
+}
+
+static void
+check_log_file(struct planner *pl)
+{
+	struct span rest = span_of(conf.maillog_file_prefixes), word;
+	struct span file = span_of(conf.maillog_file);
+
+	if (file.len == 0)
+		return;
+	while (span_token(&rest, " \t,", &word)) {
+		if (!span_starts(file, word))
+			continue;
+		/* "/var" is no prefix of "/variable". */
+		if (file.len == word.len || word.p[word.len - 1] == '/' ||
+		    file.p[word.len] == '/')
+			goto found;
+	}
+	report(pl, LOG_LEVEL_ERROR, "%s: maillog_file = %s: not below any of "
+	    "maillog_file_prefixes = %s", params_origin("maillog_file"),
+	    conf.maillog_file, conf.maillog_file_prefixes);
+found:
+	if (span_is(span_of(conf.maillog_file_permissions), "0600") ||
+	    span_is(span_of(conf.maillog_file_permissions), "0640") ||
+	    span_is(span_of(conf.maillog_file_permissions), "0644"))
+		return;
+	report(pl, LOG_LEVEL_ERROR, "%s: maillog_file_permissions = %s: none "
+	    "of 0600, 0640, 0644", params_origin("maillog_file_permissions"),
+	    conf.maillog_file_permissions);
+}
+
+int
+services_check_machine(report_fn *fn, void *arg)
+{
+	struct planner pl = { .report = fn, .arg = arg };
+	struct sandbox_ids ids;
+	struct why why = WHY_INIT;
+
+	if (sandbox_ids(&ids, &why) < 0)
+		report(&pl, LOG_LEVEL_ERROR, "%s: %s",
+		    params_origin("mail_owner"), why.text);
+	if (conf.queue_directory[0] != '/')
+		report(&pl, LOG_LEVEL_ERROR, "%s: queue_directory = %s: not "
+		    "an absolute path", params_origin("queue_directory"),
+		    conf.queue_directory);
+	check_directory(&pl, "daemon_directory", conf.daemon_directory);
+	check_log_file(&pl);
+	return pl.bad ? -1 : 0;
+}
