@@ -915,6 +915,36 @@ params_load(const char *config_dir, const char *const *overrides, size_t n,
 	return params_load_flags(config_dir, overrides, n, 0, problem, arg);
 }
 
+int
+params_check_override(const char *text, const char *origin,
+    params_problem_fn *problem, void *arg)
+{
+	struct main_cf one = MAIN_CF_INIT;
+	struct load *l = mem_zalloc(sizeof(*l));
+	struct hash refs = HASH_INIT;
+	int rc;
+
+	l->problem = problem;
+	l->arg = arg;
+	main_cf_override(&one, text, origin, problem, arg);
+	for (size_t i = 0; i < one.settings.len; i++) {
+		const struct param_row *row = params_row(
+		    one.settings.v[i]->name);
+
+		if (row != NULL) {
+			store_setting(l, row, one.settings.v[i]);
+		} else {
+			collect_all(&refs);
+			check_foreign(l, one.settings.v[i], &refs);
+		}
+	}
+	rc = l->errors + one.errors > 0 ? -1 : 0;
+	hash_fini(&refs, NULL);
+	main_cf_fini(&one);
+	mem_free(l);
+	return rc;
+}
+
 int64_t
 params_transport_int(const char *transport, const char *suffix,
     int64_t fallback)

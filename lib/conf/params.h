@@ -129,6 +129,12 @@ enum {
 MUST_CHECK int params_load_flags(const char *config_dir,
 	    const char *const *overrides, size_t n, int flags,
 	    params_problem_fn *problem, void *arg);
+/*
+ * Whether "name=value" could be given as override to params_load(): known
+ * name (warning), allowed value.  For master.cf.  -1 when it is an error.
+ */
+MUST_CHECK int params_check_override(const char *text, const char *origin,
+	    params_problem_fn *problem, void *arg);
 /* The default of a row as text, not expanded, computed where it must be. */
 const char *params_default(const struct param_row *row);
 /* Call fn for each setting in the configuration, in order of name. */

@@ -7,7 +7,15 @@
  * reads everything up to there from the log itself, and everything later
  * comes as MESSAGE.  When qmgr does not keep up, cleanup sends GAP instead of
  * queueing without bound: from that seq on qmgr reads the log again, and then
- * subscribes again.  RELEASE gives a slot back for reuse.
+ * subscribes again.
+ *
+ * RELEASE gives a slot back for reuse.  The slot that is being written cannot
+ * be released: such a RELEASE is ignored, so qmgr sends it when it has seen a
+ * message in a later slot.  When the release is on disk, RELEASED names the
+ * slot: from then on no crash brings its records back, and qmgr may forget
+ * (release in state/) what says that they are finished.  After a new
+ * SUBSCRIBE qmgr asks again for what was not answered; a RELEASE of a slot
+ * that is free already, or has another generation, is answered at once.
  */
 #ifndef IPC_MSG_FEED_H
 #define IPC_MSG_FEED_H
@@ -23,6 +31,7 @@ enum {
 	FEED_GAP,		/* <- feed_at: first seq that was left out */
 	FEED_RELEASE,		/* qmgr -> feed_release */
 	FEED_LOAD,		/* qmgr -> feed_load: for in_flow_delay */
+	FEED_RELEASED,		/* <- feed_release: it is durable */
 };
 
 #define FEED_AT_ROWS(ROW)						\
