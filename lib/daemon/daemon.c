@@ -134,7 +134,7 @@ daemon_hear(struct master_msg *m)
 		fd_close(&fd);
 		return -1;
 	}
-	if (m->type == MASTER_LOG && fd >= 0) {
+	if (m->type == MASTER_MSG_LOG && fd >= 0) {
 		log_flush();
 		log_replace_fd(fd);
 		fd = -1;
@@ -232,13 +232,13 @@ daemon_reload(void)
 	    daemon_state.overrides.len, problem, NULL) < 0) {
 		log_error("reload: the configuration has errors; "
 		    "going on with the old settings");
-		daemon_tell(MASTER_FAILED, 0);
+		daemon_tell(MASTER_MSG_FAILED, 0);
 		return;
 	}
 	log_set_debug(daemon_state.debug);
 	if (daemon_state.d->reload(&why) < 0) {
 		log_error("reload: %s", why.text);
-		daemon_tell(MASTER_FAILED, 0);
+		daemon_tell(MASTER_MSG_FAILED, 0);
 	}
 }
 

@@ -46,7 +46,7 @@ void	 daemon_run_worker(void);
 void	 daemon_tell(enum master_msg_type type, uint32_t value);
 /*
  * Take the next message from master.  1; 0 when there is none; -1 when master
- * is gone.  A MASTER_LOG message has been carried out already.
+ * is gone.  A MASTER_MSG_LOG message has been carried out already.
  */
 int	 daemon_hear(struct master_msg *m);
 /* Read the settings again, for a daemon with reload(). */

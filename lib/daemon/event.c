@@ -65,7 +65,7 @@ set_accepting(bool on)
 	accepting = on;
 	for (size_t i = 0; i < listeners.len; i++)
 		loop_io_want(listeners.v[i]->io, on ? LOOP_READ : 0);
-	daemon_tell(on ? MASTER_AVAIL : MASTER_BUSY, (uint32_t)s->busy);
+	daemon_tell(on ? MASTER_MSG_AVAIL : MASTER_MSG_BUSY, (uint32_t)s->busy);
 }
 
 static void
@@ -122,7 +122,7 @@ retire(void)
 	}
 	loop_timer_cancel(idle_timer);
 	loop_timer_cancel(shortage_timer);
-	daemon_tell(MASTER_EXITING, (uint32_t)daemon_state.busy);
+	daemon_tell(MASTER_MSG_EXITING, (uint32_t)daemon_state.busy);
 	consider();
 }
 
@@ -199,14 +199,14 @@ on_status(void *arg, unsigned events)
 
 	while ((rc = daemon_hear(&m)) == 1) {
 		switch (m.type) {
-		case MASTER_WAKEUP:
+		case MASTER_MSG_WAKEUP:
 			if (daemon_state.d->wakeup != NULL)
 				daemon_state.d->wakeup();
 			break;
-		case MASTER_QUERY:
-			daemon_tell(MASTER_COUNT, (uint32_t)daemon_state.busy);
+		case MASTER_MSG_QUERY:
+			daemon_tell(MASTER_MSG_COUNT, (uint32_t)daemon_state.busy);
 			break;
-		case MASTER_DRAIN:
+		case MASTER_MSG_DRAIN:
 			if (!daemon_state.draining)
 				drain();
 			break;
@@ -283,7 +283,7 @@ daemon_run_events(void)
 		l->io = loop_io_new(loop, l->fd, on_client, l);
 		*ARRAY_PUSH(&listeners) = l;
 	}
-	daemon_tell(MASTER_READY, 0);
+	daemon_tell(MASTER_MSG_READY, 0);
 	if (s->status_fd >= 0) {
 		status_io = loop_io_new(loop, s->status_fd, on_status, NULL);
 		loop_io_want(status_io, LOOP_READ);

@@ -42,18 +42,18 @@
 
 enum master_msg_type {
 	/* Child to master.  A fresh child counts as available. */
-	MASTER_READY = 1,	/* start() is done; comes once, first */
-	MASTER_AVAIL,		/* accepts clients; value: clients now */
-	MASTER_BUSY,		/* accepts none for now; value: clients now */
-	MASTER_EXITING,		/* accepts none any more, and will exit */
-	MASTER_COUNT,		/* answer to MASTER_QUERY: clients, or jobs */
-	MASTER_FAILED,		/* a reload in place failed; see the log */
+	MASTER_MSG_READY = 1,	/* start() is done; comes once, first */
+	MASTER_MSG_AVAIL,		/* accepts clients; value: clients now */
+	MASTER_MSG_BUSY,		/* accepts none for now; value: clients now */
+	MASTER_MSG_EXITING,		/* accepts none any more, and will exit */
+	MASTER_MSG_COUNT,		/* answer to MASTER_MSG_QUERY: clients, or jobs */
+	MASTER_MSG_FAILED,		/* a reload in place failed; see the log */
 
 	/* Master to child. */
-	MASTER_LOG,		/* one descriptor comes along: the new log */
-	MASTER_WAKEUP,		/* the wake-up column's time has come */
-	MASTER_QUERY,		/* say MASTER_COUNT */
-	MASTER_DRAIN,		/* finish what is under way and exit */
+	MASTER_MSG_LOG,		/* one descriptor comes along: the new log */
+	MASTER_MSG_WAKEUP,		/* the wake-up column's time has come */
+	MASTER_MSG_QUERY,		/* say MASTER_MSG_COUNT */
+	MASTER_MSG_DRAIN,		/* finish what is under way and exit */
 };
 
 struct master_msg {

@@ -70,12 +70,12 @@ do_status(void)
 	int rc;
 
 	while ((rc = daemon_hear(&m)) == 1) {
-		if (m.type == MASTER_DRAIN) {
+		if (m.type == MASTER_MSG_DRAIN) {
 			daemon_state.draining = true;
 			leaving = true;
-		} else if (m.type == MASTER_QUERY)
-			daemon_tell(MASTER_COUNT, (uint32_t)daemon_state.busy);
-		else if (m.type == MASTER_WAKEUP &&
+		} else if (m.type == MASTER_MSG_QUERY)
+			daemon_tell(MASTER_MSG_COUNT, (uint32_t)daemon_state.busy);
+		else if (m.type == MASTER_MSG_WAKEUP &&
 		    daemon_state.d->wakeup != NULL)
 			daemon_state.d->wakeup();
 	}
@@ -164,7 +164,7 @@ serve_one(int listener)
 		return false;
 	}
 	daemon_state.busy = 1;
-	daemon_tell(MASTER_BUSY, 1);
+	daemon_tell(MASTER_MSG_BUSY, 1);
 	fd_set_nonblock(fd, false);
 	daemon_state.d->serve(fd);
 	daemon_state.busy = 0;
@@ -190,7 +190,7 @@ daemon_run_worker(void)
 	sigaction(SIGUSR1, &act, NULL);
 	if (s->master && !s->keep && conf.max_idle != PARAM_UNLIMITED)
 		idle_ms = conf.max_idle * 1000;
-	daemon_tell(MASTER_READY, 0);
+	daemon_tell(MASTER_MSG_READY, 0);
 	for (;;) {
 		for (size_t i = 0; i < s->listeners.len; i++)
 			p[2 + i] = (struct pollfd){
@@ -207,12 +207,12 @@ daemon_run_worker(void)
 			if (s->master && used >= conf.max_use)
 				leaving = true;
 			if (!leaving)
-				daemon_tell(MASTER_AVAIL, 0);
+				daemon_tell(MASTER_MSG_AVAIL, 0);
 		}
 	}
 	for (size_t i = 0; i < s->listeners.len; i++)
 		fd_close(&s->listeners.v[i]);
-	daemon_tell(MASTER_EXITING, 0);
+	daemon_tell(MASTER_MSG_EXITING, 0);
 	if (s->d->drain != NULL)
 		s->d->drain();
 	log_flush();
