@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * packed - Mansio's own mailbox: message segments and a journal.
+ *
+ * A mailbox is a journal, <box>.jrn (00000001.jrn is INBOX), and the segments
+ * <number>.seg that it appends message bytes to; mansio-store(5) shows every
+ * byte.  The journal says what is in the mailbox; the segments can rebuild it.
+ *
+ * Journal: a head of PACKED_START bytes, then records of
+ *	u32 magic, u32 crc of all that follows, u16 type, u16 flags (0),
+ *	u32 len, u64 modseq, payload, zeros up to a multiple of 8
+ * all little-endian, CRC32C.  A record is there when its CRC is right.
+ *
+ * Writers take flock(LOCK_EX) on the journal, read what others appended since
+ * they last looked, and cut off a record that a dead writer left half.
+ * Readers take no lock.  An arrival is written in this order: message bytes,
+ * journal record; both with plain writes that are not synced.  So
+ *
+ * - after kill -9 the kernel has every write that was made: bytes without a
+ *   record are overwritten by the next arrival;
+ * - after a power cut any of the unsynced writes may be missing.  A record
+ *   may be there without its bytes: its CRC of the bytes tells, and a
+ *   repeated delivery writes them again in the same place.  So that this
+ *   place is still free, no segment that was written to under another epoch
+ *   (boot of the machine) is appended to.
+ * - UIDs that a reader may have seen are not used again even if the record is
+ *   lost: `reserved' in the head, which is synced before UIDs below it are
+ *   given out, is where a writer of a new epoch goes on.
+ */
+#ifndef STORE_PACKED_H
+#define STORE_PACKED_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/span.h"
+#include "base/why.h"
+
+#define PACKED_INBOX		"00000001.jrn"
+#define PACKED_INBOX_BOX	1
+#define PACKED_START		2048	/* bytes: where records begin */
+#define PACKED_RECORD_HEADER	24
+#define PACKED_RECORD_MAX	65536	/* bytes of payload */
+#define PACKED_MESSAGE_HEADER	64	/* bytes, in a segment */
+#define PACKED_SEGMENT_MAX	(64u << 20)
+#define PACKED_UID_STEP		2048	/* UIDs reserved with one sync */
+#define PACKED_NAME_MAX		32
+#define PACKED_ID_MAX		1024	/* bytes of queue id, of recipient */
+
+/* The time between two starts of the machine: what was written in another
+ * one and not synced may be lost. */
+struct packed_epoch {
+	uint8_t	b[16];
+};
+void	 packed_epoch_get(struct packed_epoch *e);
+
+/* --- the bytes: no I/O ----------------------------------------------------------- */
+
+enum packed_type {
+	PACKED_ARRIVAL = 1,	/* packed_arrival */
+	PACKED_FLAGS,		/* u32 uid, u32 flags: what they are now */
+	PACKED_EXPUNGE,		/* u32 uid */
+};
+
+struct packed_state {
+	uint64_t		turn;		/* the larger of the two holds */
+	struct packed_epoch	epoch;
+	uint32_t		reserved;	/* UIDs below may be in use */
+	uint32_t		uidnext;	/* at tail */
+	uint64_t		modseq;		/* at tail */
+	uint64_t		tail;		/* bytes of journal read for it */
+	uint32_t		segment;	/* appended to; 0 none yet */
+	uint64_t		segment_tail;
+};
+
+struct packed_head {
+	uint32_t		uidvalidity;
+	uint32_t		box;
+	int64_t			created_us;
+	uint8_t			mailboxid[16];
+	struct packed_state	state;
+	unsigned		slot;		/* 0 or 1: where state came from */
+};
+
+struct packed_record {
+	unsigned		type;
+	uint64_t		modseq;
+	struct span		payload;
+	uint64_t		offset, end;	/* in the journal */
+};
+
+struct packed_arrival {
+	uint32_t	uid, flags, segment, crc;
+	uint64_t	offset;		/* of the message header */
+	uint64_t	len;		/* bytes of message */
+	int64_t		date_us;	/* INTERNALDATE */
+	uint8_t		guid[16];
+	struct span	queue_id, rcpt;
+};
+
+struct packed_message {			/* header of a message in a segment */
+	uint32_t	box, uidvalidity, uid, crc;
+	uint64_t	len;
+	int64_t		date_us;
+	uint8_t		guid[16];
+};
+
+/* The whole head, both state slots alike. */
+void	 packed_head_encode(const struct packed_head *h,
+	    uint8_t out[PACKED_START]);
+/* One slot's bytes and where they go. */
+#define PACKED_SLOT_LEN	128
+size_t	 packed_slot_encode(const struct packed_state *st, unsigned slot,
+	    uint8_t out[PACKED_SLOT_LEN]);
+MUST_CHECK int packed_head_decode(struct packed_head *h, struct span in);
+void	 packed_record_encode(struct buf *b, unsigned type, uint64_t modseq,
+	    struct span payload);
+/*
+ * The record at in's start, which is offset at of the journal.  1, or 0:
+ * there is no whole valid record here.
+ */
+MUST_CHECK int packed_record_decode(struct span in, uint64_t at,
+	    struct packed_record *r);
+void	 packed_arrival_encode(struct buf *b, const struct packed_arrival *a);
+MUST_CHECK int packed_arrival_decode(struct packed_arrival *a, struct span in);
+void	 packed_message_encode(const struct packed_message *m,
+	    uint8_t out[PACKED_MESSAGE_HEADER]);
+MUST_CHECK int packed_message_decode(struct packed_message *m, struct span in);
+/*
+ * Call fn for each record of in, whose first byte has offset at.  Bytes that
+ * are no record are passed over to the next one that is; *damaged counts such
+ * places.  Returns the offset behind the last record: what follows is a torn
+ * tail.  fn returns false to stop.
+ */
+uint64_t packed_scan(struct span in, uint64_t at, size_t *damaged,
+	    bool (*fn)(void *arg, const struct packed_record *r), void *arg);
+
+/* --- files ------------------------------------------------------------------------ */
+
+struct packed;
+
+/* Open INBOX's journal in dirfd; made when missing and create.  dirfd is
+ * duplicated.  NULL with why. */
+struct packed *packed_open(int dirfd, const char *path,
+	    const struct packed_epoch *e, bool create, struct why *why);
+void	 packed_close(struct packed **p);
+void	 packed_unlock(struct packed *p);
+
+#endif

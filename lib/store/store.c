@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * store - mailboxes that are kept open, and the file systems they lie on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/fault.h"
+#include "io/fd.h"
+#include "store/store_internal.h"
+
+#define RECHECK_MS	1000	/* a mailbox that was moved away is noticed */
+#define FS_MAX		256	/* file systems; more is a broken set-up */
+
+/*
+ * A file system that we wrote to.  fd stays open from before the first write
+ * to the end: syncfs() reports the write-back errors since its descriptor was
+ * opened, so a fresh one each time would miss them.
+ */
+struct store_fs {
+	dev_t	dev;
+	int	fd;
+	bool	dirty;
+};
+
+struct store_sync {
+	size_t	n;
+	int	fds[];
+};
+
+static const struct {
+	const char		*name;
+	enum store_format	 format;
+} formats[] = {
+	{ "maildir",	STORE_MAILDIR },
+	{ "mbox",	STORE_MBOX },
+	{ "packed",	STORE_PACKED },
+};
+
+int
+store_format_parse(struct span name, enum store_format *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		if (span_is(name, formats[i].name)) {
+			*out = formats[i].format;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+const char *
+store_format_name(enum store_format f)
+{
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		if (formats[i].format == f)
+			return formats[i].name;
+	}
+	return "unknown";
+}
+
+/* --- contents ---------------------------------------------------------------- */
+
+void
+store_content_init(struct store_content *c, int fd, uint64_t offset,
+    uint64_t len)
+{
+	*c = (struct store_content){
+		.fd = fd, .offset = offset, .len = len,
+		.cache = BUF_INIT(STORE_CONTENT_CACHE),
+	};
+}
+
+void
+store_content_fini(struct store_content *c)
+{
+	buf_fini(&c->cache);
+	c->cached = false;
+}
+
+int
+store_content_read(struct store_content *c, uint64_t at, struct span *out,
+    struct why *why)
+{
+	size_t want;
+	char *p;
+
+	if (at >= c->len) {
+		*out = SPAN_EMPTY;
+		return 0;
+	}
+	if (c->cached) {
+		*out = span_from(buf_span(&c->cache), (size_t)at);
+		return 0;
+	}
+	if (c->len <= STORE_CONTENT_CACHE)
+		at = 0, want = (size_t)c->len;
+	else
+		want = (size_t)MIN(c->len - at, STORE_CONTENT_CACHE);
+	buf_reset(&c->cache);
+	p = buf_reserve(&c->cache, want);
+	if (p == NULL || c->offset > INT64_MAX - at ||
+	    fd_pread_all(c->fd, p, want, (off_t)(c->offset + at)) < 0)
+		return why_errno(why, "4.3.0", "cannot read the queued message");
+	buf_commit(&c->cache, want);
+	c->cached = c->len <= STORE_CONTENT_CACHE;
+	*out = buf_span(&c->cache);
+	return 0;
+}
+
+/* --- life ---------------------------------------------------------------------- */
+
+struct store *
+store_new(const struct store_options *o)
+{
+	struct store *s = mem_zalloc(sizeof(*s));
+	struct buf host = BUF_INIT(BUF_UNLIMITED);
+
+	s->opt = *o;
+	if (s->opt.open_max == 0)
+		s->opt.open_max = 1;
+	/* As the Maildir convention asks: no '/' and no ':' in file names. */
+	for (const char *p = o->hostname ? o->hostname : "localhost"; *p; p++) {
+		if (host.len >= 64)
+			break;
+		if (*p == '/')
+			buf_add_str(&host, "\\057");
+		else if (*p == ':')
+			buf_add_str(&host, "\\072");
+		else if ((unsigned char)*p > ' ' && *p != ',')
+			buf_add_char(&host, *p);
+	}
+	s->hostname = buf_take(&host);
+	s->opt.hostname = s->hostname;
+	s->scratch = BUF_INIT(BUF_UNLIMITED);
+	list_init(&s->lru);
+	packed_epoch_get(&s->epoch);
+	return s;
+}
+
+static void
+handle_free(struct store *s, struct handle *h)
+{
+	if (s->locked == h)
+		store_settle(s);
+	list_remove(&h->lru);
+	if (h->key.p != NULL) {
+		(void)hash_del(&s->open, h->key);
+		s->nopen--;
+	}
+	if (h->format == STORE_MAILDIR)
+		maildir_close(h);
+	else if (h->format == STORE_PACKED)
+		packed_close(&h->pk);
+	mem_free(h->path);
+	mem_free(h);
+}
+
+void
+store_close_all(struct store *s)
+{
+	LIST_FOREACH(l, &s->lru)
+		handle_free(s, LIST_ENTRY(l, struct handle, lru));
+}
+
+void
+store_free(struct store **sp)
+{
+	struct store *s = *sp;
+
+	if (s == NULL)
+		return;
+	*sp = NULL;
+	store_close_all(s);
+	hash_fini(&s->open, NULL);
+	for (size_t i = 0; i < s->fss.len; i++) {
+		fd_close(&s->fss.v[i]->fd);
+		mem_free(s->fss.v[i]);
+	}
+	ARRAY_FINI(&s->fss);
+	buf_fini(&s->scratch);
+	mem_free(s->hostname);
+	mem_free(s);
+}
+
+/* --- file systems ------------------------------------------------------------- */
+
+struct store_fs *
+store_fs_of(struct store *s, int fd, dev_t dev)
+{
+	struct store_fs *f;
+
+	for (size_t i = 0; i < s->fss.len; i++) {
+		if (s->fss.v[i]->dev == dev)
+			return s->fss.v[i];
+	}
+	if (s->fss.len >= FS_MAX)
+		log_fatal("mailboxes on more than %d file systems", FS_MAX);
+	f = mem_zalloc(sizeof(*f));
+	f->dev = dev;
+	/* O_PATH descriptors cannot be synced: open for reading. */
+	f->fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f->fd < 0 && errno == ENOTDIR)
+		f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (f->fd < 0) {
+		mem_free(f);
+		return NULL;
+	}
+	*ARRAY_PUSH(&s->fss) = f;
+	return f;
+}
+
+void
+store_touch_fs(struct store *s, struct store_fs *fs)
+{
+	fs->dirty = true;
+	s->dirty = true;
+}
+
+void
+store_touch(struct store *s, int fd)
+{
+	struct stat st;
+	struct store_fs *f;
+
+	if (fstat(fd, &st) == 0 && (f = store_fs_of(s, fd, st.st_dev)) != NULL)
+		store_touch_fs(s, f);
+}
+
+bool
+store_dirty(const struct store *s)
+{
+	return s->dirty;
+}
+
+struct store_sync *
+store_sync_begin(struct store *s)
+{
+	struct store_sync *y;
+
+	y = mem_zalloc(sizeof(*y) + s->fss.len * sizeof(y->fds[0]));
+	for (size_t i = 0; i < s->fss.len; i++) {
+		if (!s->fss.v[i]->dirty)
+			continue;
+		/* Ours for the life of the store, so that no dup is needed. */
+		y->fds[y->n++] = s->fss.v[i]->fd;
+		s->fss.v[i]->dirty = false;
+	}
+	s->dirty = false;
+	return y;
+}
+
+int
+store_sync_run(struct store_sync *y, struct why *why)
+{
+	for (size_t i = 0; i < y->n; i++) {
+		if (fault_syncfs(y->fds[i]) < 0)
+			return why_errno(why, "4.3.0", "cannot sync mailboxes");
+	}
+	return 0;
+}
+
+void
+store_sync_free(struct store_sync **y)
+{
+	mem_free(*y);
+	*y = NULL;
+}
+
+/* --- waiting ------------------------------------------------------------------- */
+
+void
+store_slow(struct store *s)
+{
+	if (s->opt.slow != NULL)
+		s->opt.slow(s->opt.arg);
+}
+
+void
+store_wait(struct store *s, int64_t ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	if (s->opt.wait != NULL) {
+		s->opt.wait(s->opt.arg, ms);
+		return;
+	}
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
+}
+
+/* --- delivering ---------------------------------------------------------------- */
+
+/* A directory that is there already says what it is. */
+static enum store_format
+detect(int dirfd, enum store_format fallback)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, PACKED_INBOX, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return STORE_PACKED;
+	if (fstatat(dirfd, "cur", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(st.st_mode))
+		return STORE_MAILDIR;
+	return fallback;
+}
+
+static struct handle *
+handle_open(struct store *s, const struct store_place *p, struct span key,
+    struct why *why)
+{
+	struct handle *h;
+	struct stat st;
+	int base, dir, rc;
+
+	if ((base = path_open_base(p, why)) < 0)
+		return NULL;
+	dir = path_make_beneath(base, p->path, 0700);
+	close(base);
+	if (dir < 0 || fstat(dir, &st) < 0) {
+		char *full = mem_printf("%s/%s", p->base, p->path);
+
+		(void)store_fail(why, "cannot open mailbox", full);
+		mem_free(full);
+		fd_close(&dir);
+		return NULL;
+	}
+	h = mem_zalloc(sizeof(*h));
+	h->path = mem_printf("%s/%s", p->base, p->path);
+	h->dev = st.st_dev;
+	h->ino = st.st_ino;
+	h->checked_ms = clock_mono_ms();
+	h->format = p->flags & STORE_DETECT ? detect(dir, p->format) :
+	    p->format;
+	h->md.tmp = h->md.new = h->md.cur = -1;
+	if (p->flags & STORE_STRICT_OWNER && st.st_uid != p->uid &&
+	    st.st_uid != 0) {
+		rc = why_set(why, "4.2.0",
+		    "mailbox %s is not owned by its recipient (uid %u)",
+		    h->path, (unsigned)p->uid);
+	} else if ((h->fs = store_fs_of(s, dir, st.st_dev)) == NULL) {
+		rc = store_fail(why, "cannot open mailbox", h->path);
+	} else if (h->format == STORE_MAILDIR) {
+		rc = maildir_open(s, h, p, dir, why);
+	} else {
+		h->md.tmp = 0;		/* the union now holds pk */
+		h->pk = packed_open(dir, h->path, &s->epoch, true, why);
+		rc = h->pk == NULL ? -1 : 0;
+	}
+	close(dir);
+	if (rc < 0) {
+		if (h->format == STORE_MAILDIR)
+			maildir_close(h);
+		mem_free(h->path);
+		mem_free(h);
+		return NULL;
+	}
+	while (s->nopen >= s->opt.open_max) {
+		handle_free(s, LIST_ENTRY(s->lru.prev, struct handle, lru));
+	}
+	struct hash_entry *e = hash_enter(&s->open, key, NULL);
+	e->value = h;
+	h->key = e->key;
+	s->nopen++;
+	list_prepend(&s->lru, &h->lru);
+	return h;
+}
+
+/* Whether the path still leads to the directory that we have open. */
+static bool
+handle_current(struct handle *h)
+{
+	int64_t now = clock_mono_ms();
+	struct stat st;
+
+	if (now - h->checked_ms < RECHECK_MS)
+		return true;
+	h->checked_ms = now;
+	return stat(h->path, &st) == 0 && st.st_dev == h->dev &&
+	    st.st_ino == h->ino;
+}
+
+int
+store_deliver(struct store *s, const struct store_place *p,
+    const struct store_message *m, struct why *why)
+{
+	char id[96];
+	struct buf key = BUF_INIT(BUF_UNLIMITED);
+	struct handle *h;
+	int rc = -1;
+
+	if (p->format == STORE_MBOX) {
+		store_settle(s);
+		return mbox_deliver(s, p, m, why);
+	}
+	snprintf(id, sizeof(id), "%d %u %u %u ", p->format, p->flags,
+	    (unsigned)p->uid, (unsigned)p->gid);
+	buf_add_str(&key, id);
+	buf_add_str(&key, p->base);
+	buf_add_char(&key, '/');
+	buf_add_str(&key, p->path);
+	for (int turn = 0; turn < 3; turn++) {
+		h = hash_get(&s->open, buf_span(&key));
+		if (h != NULL && !handle_current(h)) {
+			handle_free(s, h);
+			h = NULL;
+		}
+		if (h == NULL) {
+			h = handle_open(s, p, buf_span(&key), why);
+			if (h == NULL)
+				break;
+		} else if (s->lru.next != &h->lru) {
+			list_remove(&h->lru);
+			list_prepend(&s->lru, &h->lru);
+		}
+		/*
+		 * One lock at a time: two workers that each held one and
+		 * waited for the other's would wait for ever.
+		 */
+		if (s->locked != h)
+			store_settle(s);
+		rc = h->format == STORE_MAILDIR ?
+		    maildir_deliver(s, h, m, why) :
+		    packed_deliver(s, h, m, why);
+		if (rc >= 0) {
+			/* Also what was there already may not be durable. */
+			store_touch_fs(s, h->fs);
+			break;
+		}
+		/*
+		 * After a failure nothing that we remember of the mailbox is
+		 * to be trusted; the next delivery reads the disk.
+		 */
+		handle_free(s, h);
+		if (rc != -2)
+			break;
+		rc = why_set(why, "4.2.0", "mailbox %s/%s is being removed",
+		    p->base, p->path);
+	}
+	buf_fini(&key);
+	return rc;
+}
+
+void
+store_settle(struct store *s)
+{
+	if (s->locked != NULL) {
+		struct handle *h = s->locked;
+
+		s->locked = NULL;
+		packed_unlock(h->pk);
+	}
+}
+
+/* --- reading ------------------------------------------------------------------- */
+
+struct store_box *
+store_box_open(const struct store_place *p, struct why *why)
+{
+	struct store_box *b = mem_zalloc(sizeof(*b));
+	int base, rc;
+
+	b->dirfd = -1;
+	b->format = p->format;
+	b->path = mem_printf("%s/%s", p->base, p->path);
+	if ((base = path_open_base(p, why)) < 0) {
+		rc = -1;
+	} else {
+		b->dirfd = path_open_beneath(base, p->path,
+		    p->format == STORE_MBOX ? O_RDONLY | O_NONBLOCK :
+		    O_RDONLY | O_DIRECTORY, 0);
+		close(base);
+		if (b->dirfd < 0)
+			rc = store_fail(why, "cannot open mailbox", b->path);
+		else if (p->format == STORE_MBOX)
+			rc = mbox_box_load(b, why);
+		else {
+			if (p->flags & STORE_DETECT)
+				b->format = detect(b->dirfd, p->format);
+			rc = b->format == STORE_MAILDIR ?
+			    maildir_box_load(b, why) :
+			    packed_box_load(b, why);
+		}
+	}
+	if (rc < 0)
+		store_box_close(&b);
+	return b;
+}
+
+void
+store_box_close(struct store_box **bp)
+{
+	struct store_box *b = *bp;
+
+	if (b == NULL)
+		return;
+	*bp = NULL;
+	for (size_t i = 0; i < b->items.len; i++) {
+		mem_free(b->items.v[i].name);
+		mem_free(b->items.v[i].qid);
+		mem_free(b->items.v[i].rcpt);
+	}
+	ARRAY_FINI(&b->items);
+	fd_close(&b->dirfd);
+	mem_free(b->path);
+	mem_free(b);
+}
+
+size_t
+store_box_count(const struct store_box *b)
+{
+	return b->items.len;
+}
+
+const struct store_item *
+store_box_item(const struct store_box *b, size_t i)
+{
+	struct box_item *it;
+
+	if (i >= b->items.len)
+		return NULL;
+	it = &b->items.v[i];
+	it->item.queue_id = it->qid != NULL ? it->qid : "";
+	it->item.rcpt = it->rcpt != NULL ? it->rcpt : "";
+	return &it->item;
+}
+
+int
+store_box_read(struct store_box *b, size_t i, struct buf *out,
+    struct why *why)
+{
+	if (i >= b->items.len)
+		return why_set(why, "5.1.0", "no message number %zu", i + 1);
+	switch (b->format) {
+	case STORE_MAILDIR:
+		return maildir_box_read(b, &b->items.v[i], out, why);
+	case STORE_MBOX:
+		return mbox_box_read(b, &b->items.v[i], out, why);
+	default:
+		return packed_box_read(b, &b->items.v[i], out, why);
+	}
+}
+
+uint32_t
+store_box_uidvalidity(const struct store_box *b)
+{
+	return b->uidvalidity;
+}
+
+uint32_t
+store_box_uidnext(const struct store_box *b)
+{
+	return b->uidnext;
+}

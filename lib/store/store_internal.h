@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * store_internal - what the formats share; seen by lib/store only.
+ */
+#ifndef STORE_STORE_INTERNAL_H
+#define STORE_STORE_INTERNAL_H
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "store/packed.h"
+#include "store/store.h"
+
+struct store_fs;
+
+struct store {
+	struct store_options	 opt;
+	char			*hostname;	/* fit for a file name */
+	struct hash		 open;		/* key -> struct handle */
+	struct list		 lru;		/* head: used last */
+	size_t			 nopen;
+	ARRAY(struct store_fs *) fss;
+	bool			 dirty;
+	struct packed_epoch	 epoch;
+	struct handle		*locked;	/* whose lock we still hold */
+	struct buf		 scratch;	/* one message's bytes */
+};
+
+/* An open mailbox. */
+struct handle {
+	struct list		 lru;
+	struct span		 key;		/* in the hash */
+	enum store_format	 format;
+	char			*path;		/* base/path, for messages */
+	dev_t			 dev;		/* of its directory */
+	ino_t			 ino;
+	int64_t			 checked_ms;	/* when that was compared last */
+	struct store_fs		*fs;
+	union {
+		struct {
+			int		tmp, new, cur;	/* directories */
+			struct hash	seen;		/* base names in cur */
+			struct timespec	seen_at;	/* cur's mtime */
+			bool		have_seen;
+		} md;
+		struct packed	*pk;
+	};
+};
+
+/* --- paths.c ---------------------------------------------------------------- */
+
+/*
+ * Open path below the directory dirfd, never leaving it: with openat2 where
+ * there is one (links that stay below are fine), else component by component
+ * without following any link.  -1 with errno; EXDEV or ELOOP for a link.
+ */
+int	 path_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
+/* The directory path below base, made with mode where missing. */
+int	 path_make_beneath(int dirfd, const char *path, mode_t mode);
+/* A descriptor of place's base directory. */
+int	 path_open_base(const struct store_place *p, struct why *why);
+/* Fill why from errno for what was tried on a mailbox. */
+int	 store_fail(struct why *why, const char *what, const char *path);
+
+/* --- store.c ------------------------------------------------------------------ */
+
+void	 store_touch_fs(struct store *s, struct store_fs *fs);
+struct store_fs *store_fs_of(struct store *s, int fd, dev_t dev);
+void	 store_slow(struct store *s);
+void	 store_wait(struct store *s, int64_t ms);
+
+/* --- the formats -------------------------------------------------------------- */
+
+int	 maildir_open(struct store *s, struct handle *h,
+	    const struct store_place *p, int dirfd, struct why *why);
+void	 maildir_close(struct handle *h);
+/* 0, 1, -1; -2: the directory has gone, open it again. */
+int	 maildir_deliver(struct store *s, struct handle *h,
+	    const struct store_message *m, struct why *why);
+int	 mbox_deliver(struct store *s, const struct store_place *p,
+	    const struct store_message *m, struct why *why);
+int	 packed_deliver(struct store *s, struct handle *h,
+	    const struct store_message *m, struct why *why);
+
+/* maildir file name of a delivery, without what follows the recipient. */
+#define MAILDIR_NAME_MAX 255
+void	 maildir_name(const struct store *s, const struct store_message *m,
+	    char out[MAILDIR_NAME_MAX + 1]);
+
+/* --- mbox's text -------------------------------------------------------------- */
+
+/* "From sender date\n": sender without what would break the line. */
+void	 mbox_from_line(struct buf *out, struct span sender, int64_t wall_us);
+/*
+ * Put '>' in front of lines that begin with "From " while bytes stream past
+ * in pieces of any size.  Zeroed at first; tail ends the message: a line end
+ * where one is missing, and the blank line.
+ */
+struct mbox_quoter {
+	unsigned	matched;	/* bytes of "From " seen on this line */
+	bool		in_line;	/* not at the start of a line */
+	bool		last_nl;
+	bool		any;
+};
+void	 mbox_quote(struct mbox_quoter *q, struct span in, struct buf *out);
+void	 mbox_quote_end(struct mbox_quoter *q, struct buf *out);
+/*
+ * Where the last message of an mbox was begun and not finished by a writer
+ * of ours: the offset of its NUL, or -1 when the mailbox ends well.  in is
+ * the end of the file, whose first byte has offset at.
+ */
+int64_t	 mbox_find_half(struct span in, int64_t at);
+
+/* --- readers ------------------------------------------------------------------ */
+
+struct box_item {
+	struct store_item	 item;
+	/* maildir: the file; mbox: offset and raw length; packed: where. */
+	char			*name;
+	char			*qid, *rcpt;
+	uint32_t		 segment;
+	uint64_t		 offset, len;
+	uint32_t		 crc;
+	bool			 in_cur;
+};
+
+struct store_box {
+	enum store_format	 format;
+	char			*path;
+	int			 dirfd;		/* mbox: the file */
+	ARRAY(struct box_item)	 items;
+	uint32_t		 uidvalidity, uidnext;
+};
+
+int	 maildir_box_load(struct store_box *b, struct why *why);
+int	 maildir_box_read(struct store_box *b, const struct box_item *it,
+	    struct buf *out, struct why *why);
+int	 mbox_box_load(struct store_box *b, struct why *why);
+int	 mbox_box_read(struct store_box *b, const struct box_item *it,
+	    struct buf *out, struct why *why);
+int	 packed_box_load(struct store_box *b, struct why *why);
+int	 packed_box_read(struct store_box *b, const struct box_item *it,
+	    struct buf *out, struct why *why);
+
+#endif
