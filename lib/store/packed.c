@@ -61,7 +61,7 @@ packed_epoch_get(struct packed_epoch *e)
 	uint32_t crc;
 
 	if (given != NULL)
-		(void)buf_put_str(&b, given);
+		buf_add_span(&b, span_sub(span_of(given), 0, 255));
 	else if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id",
 	    &b) < 0)
 		buf_reset(&b);
@@ -294,6 +294,15 @@ check_epoch(struct packed *p, struct why *why)
 	p->head.slot = now.slot;
 	st->turn = now.state.turn;
 	if (memcmp(&now.state.epoch, &p->epoch, sizeof(p->epoch)) == 0) {
+		/* Somebody else has begun it, and perhaps closed the segment
+		 * that we know as the last. */
+		if (now.state.segment > st->segment ||
+		    (now.state.segment == st->segment &&
+		    now.state.segment_tail > st->segment_tail)) {
+			st->segment = now.state.segment;
+			st->segment_tail = now.state.segment_tail;
+		}
+		st->uidnext = MAX(st->uidnext, now.state.uidnext);
 		st->epoch = p->epoch;
 		p->checked = true;
 		return 0;
@@ -899,7 +908,6 @@ packed_deliver(struct store *s, struct handle *h,
 	buf_reset(b);
 	packed_arrival_encode(b, &a);
 	size_t n = b->len;
-	(void)buf_reserve(b, n + PACKED_RECORD_HEADER + 8);
 	packed_record_encode(b, PACKED_ARRIVAL, st->modseq + 1,
 	    span_make(b->data, n));
 	if (fd_pwrite_all(p->jfd, b->data + n, b->len - n,

@@ -121,7 +121,13 @@ packed_record_encode(struct buf *b, unsigned type, uint64_t modseq,
 	crc = crc32c(0, h + 8, sizeof(h) - 8);
 	crc = crc32c(crc, payload.p, payload.len);
 	num_put_le32(h + 4, crc);
+	/* payload may lie in b, which growing would move. */
+	size_t in = b->len > 0 && payload.p >= b->data &&
+	    payload.p < b->data + b->len ? (size_t)(payload.p - b->data) :
+	    SIZE_MAX;
 	buf_add(b, h, sizeof(h));
+	if (in != SIZE_MAX)
+		payload.p = b->data + in;
 	buf_add_span(b, payload);
 	buf_add(b, zeros, pad);
 }
