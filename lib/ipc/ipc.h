@@ -60,11 +60,16 @@ struct ipc_ops {
 		    const struct ipc_frame *f);
 	/* All output has been taken by the kernel.  May be NULL. */
 	void	(*on_drain)(void *arg, struct ipc_conn *c);
+	/* The peer's HELLO has come.  May be NULL. */
+	void	(*on_ready)(void *arg, struct ipc_conn *c);
 	/* The connection is over; the owner calls ipc_conn_free(). */
 	void	(*on_end)(void *arg, struct ipc_conn *c);
 };
 
-/* An end of an accepted or connected socket; takes fd; sends HELLO. */
+/*
+ * An end of an accepted or connected socket; takes fd; sends HELLO.  Frames
+ * may be sent at once.  A peer that breaks the conversation is logged.
+ */
 struct ipc_conn *ipc_conn_new(struct loop *l, int fd,
 	    const struct ipc_proto *p, const struct ipc_ops *ops, void *arg);
 void	 ipc_conn_free(struct ipc_conn **c);
@@ -96,23 +101,29 @@ struct ipc_client_ops {
 	int	(*on_frame)(void *arg, struct ipc_conn *c,
 		    const struct ipc_frame *f);
 	void	(*on_drain)(void *arg, struct ipc_conn *c);	/* or NULL */
-	void	(*on_up)(void *arg, struct ipc_conn *c);	/* or NULL */
-	/* Every request under way is lost; the owner answers for it. */
+	/* The service has answered our HELLO.  Or NULL. */
+	void	(*on_up)(void *arg, struct ipc_conn *c);
+	/* Every request under way is lost; the owner answers for it.  Also
+	 * when on_up was not called yet. */
 	void	(*on_down)(void *arg);
 };
-/* path is kept; relative to the queue directory, which is our cwd. */
+/*
+ * path is copied; relative to the queue directory, which is our cwd.  The
+ * first connection is tried at once; no handler is called from here.
+ */
 struct ipc_client *ipc_client_new(struct loop *l, const char *path,
 	    const struct ipc_proto *p, const struct ipc_client_ops *ops,
 	    void *arg);
 /* The connection, made now if there is none (UNIX connects do not wait);
- * NULL when the service is away. */
+ * NULL when the service is away, or was a moment ago. */
 struct ipc_conn *ipc_client_conn(struct ipc_client *c);
 void	 ipc_client_free(struct ipc_client **c);
 
 /* --- blocking, with deadlines -------------------------------------------- */
 
 struct ipc_sync;
-/* NULL with why.  timeout_ms bounds this and is the default of the calls. */
+/* NULL with why.  timeout_ms bounds this, with the peer's HELLO, and is the
+ * default of the calls. */
 struct ipc_sync *ipc_sync_connect(const char *path, const struct ipc_proto *p,
 	    int64_t timeout_ms, struct why *why);
 /* The server's end in a worker; takes fd. */

@@ -16,7 +16,8 @@
  * endian numbers, BOOL as one byte 0 or 1, STR and BLOB as a u32 length and
  * the bytes.  A STR holds no NUL; a BLOB may.  Decoding refuses (-1) a body
  * that is short, long, or has a value over the row's limit.  Decoded spans
- * point into body.
+ * point into body.  Encoding a value that decoding would refuse is our bug
+ * and panics, naming the row: check or cut what comes from outside before.
  */
 #ifndef IPC_SCHEMA_H
 #define IPC_SCHEMA_H
@@ -25,10 +26,12 @@
 #include "base/cc.h"
 #include "base/span.h"
 
-void	 ipc_put_u32(struct buf *b, uint32_t v);
-void	 ipc_put_u64(struct buf *b, uint64_t v);
+void	 ipc_put_u32(struct buf *b, uint32_t v, uint32_t max, const char *row);
+void	 ipc_put_u64(struct buf *b, uint64_t v, uint64_t max, const char *row);
 void	 ipc_put_bool(struct buf *b, bool v);
-void	 ipc_put_bytes(struct buf *b, struct span s);
+void	 ipc_put_str(struct buf *b, struct span s, size_t max, const char *row);
+void	 ipc_put_blob(struct buf *b, struct span s, size_t max,
+	    const char *row);
 MUST_CHECK int ipc_get_u32(struct span *in, uint32_t max, uint32_t *out);
 MUST_CHECK int ipc_get_u64(struct span *in, uint64_t max, uint64_t *out);
 MUST_CHECK int ipc_get_bool(struct span *in, bool *out);
@@ -42,12 +45,12 @@ MUST_CHECK int ipc_get_blob(struct span *in, size_t max, struct span *out);
 #define IPC_FIELD_BOOL(name)	bool name;
 #define IPC_FIELD(type, name, max)	IPC_FIELD_##type(name)
 
-#define IPC_ENC_STR(name)	ipc_put_bytes(b, m->name);
-#define IPC_ENC_BLOB(name)	ipc_put_bytes(b, m->name);
-#define IPC_ENC_U32(name)	ipc_put_u32(b, m->name);
-#define IPC_ENC_U64(name)	ipc_put_u64(b, m->name);
-#define IPC_ENC_BOOL(name)	ipc_put_bool(b, m->name);
-#define IPC_ENC(type, name, max)	IPC_ENC_##type(name)
+#define IPC_ENC_STR(name, max)	ipc_put_str(b, m->name, (max), #name);
+#define IPC_ENC_BLOB(name, max)	ipc_put_blob(b, m->name, (max), #name);
+#define IPC_ENC_U32(name, max)	ipc_put_u32(b, m->name, (max), #name);
+#define IPC_ENC_U64(name, max)	ipc_put_u64(b, m->name, (max), #name);
+#define IPC_ENC_BOOL(name, max)	ipc_put_bool(b, m->name);
+#define IPC_ENC(type, name, max)	IPC_ENC_##type(name, max)
 
 #define IPC_DEC_STR(name, max)	|| ipc_get_str(&in, (max), &m->name) < 0
 #define IPC_DEC_BLOB(name, max)	|| ipc_get_blob(&in, (max), &m->name) < 0
