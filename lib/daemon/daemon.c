@@ -9,8 +9,7 @@
  */
 #include "daemon/daemon.h"
 
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -21,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -29,6 +28,7 @@
 #include "daemon/daemon_priv.h"
 #include "io/fd.h"
 
+#define LOCK_POLL_MS	10
 #define LISTEN_BACKLOG	1024		/* stand-alone; the kernel clamps it */
 
 struct daemon_state daemon_state = { .status_fd = -1 };
@@ -214,6 +214,9 @@ problem(void *arg, bool is_error, const char *line)
 static void
 load_settings(void)
 {
+	char *own = mem_printf("service_name=%s", daemon_state.service);
+
+	*ARRAY_PUSH(&daemon_state.overrides) = own;	/* kept for reload */
 	if (params_load(daemon_state.config_dir, daemon_state.overrides.v,
 	    daemon_state.overrides.len, problem, NULL) < 0)
 		log_fatal("the configuration has errors");
@@ -466,6 +469,41 @@ reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/*
+ * A service that must have one process at a time has a lock for that.  Its
+ * last process may still be finishing: then master was killed and started
+ * again, and we wait for it, because two would write into each other's files.
+ */
+static void
+lock_single(void)
+{
+	struct daemon_state *s = &daemon_state;
+	char *path = mem_printf("pid/%s.%s.pid", s->type, s->service);
+	int64_t end = clock_mono_ms() + conf.stop_time_limit * 1000;
+	bool said = false;
+	int fd;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		log_fatal("cannot open %s: %m", path);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			log_fatal("cannot lock %s: %m", path);
+		if (clock_mono_ms() >= end)
+			log_fatal("another %s process runs (%s)", s->service,
+			    path);
+		if (!said)
+			log_info("waiting for the last %s process to finish",
+			    s->service);
+		said = true;
+		poll(NULL, 0, LOCK_POLL_MS);
+	}
+	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		log_warning("cannot write %s: %m", path);
+	mem_free(path);
+	/* fd stays open, and with it the lock, as long as we live. */
+}
+
 /* -L: a listener of our own. */
 static int
 listen_here(const char *spec, struct why *why)
@@ -537,6 +575,8 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 	if (chdir(conf.queue_directory) < 0)
 		log_fatal("cannot use queue_directory %s: %m",
 		    conf.queue_directory);
+	if (s->master && s->keep)
+		lock_single();
 	open_listeners();
 	if (d->pre_jail != NULL && d->pre_jail(&why) < 0)
 		log_fatal("%s", why.text);

@@ -420,45 +420,6 @@ find_traits(const char *command)
 	return &other;
 }
 
-static const char *
-type_name(enum service_type t)
-{
-	switch (t) {
-	case SERVICE_INET:
-		return "inet";
-	case SERVICE_UNIX:
-		return "unix";
-	case SERVICE_UNIX_DGRAM:
-		return "unix-dgram";
-	case SERVICE_FIFO:
-		return "fifo";
-	case SERVICE_PASS:
-		return "pass";
-	}
-	return "?";
-}
-
-/* master_service_disable: "inet", "smtp/inet", "smtp.inet". */
-static bool
-disabled(const struct service *s)
-{
-	struct span rest = span_of(conf.master_service_disable), word;
-	struct span type = span_of(type_name(s->type));
-	struct span name = span_of(s->name), head;
-
-	while (span_token(&rest, " \t,", &word)) {
-		if (span_eq(word, type))
-			return true;
-		if (word.len < type.len + 2 || !span_ends(word, type))
-			continue;
-		head = span_sub(word, 0, word.len - type.len - 1);
-		if ((word.p[head.len] == '/' || word.p[head.len] == '.') &&
-		    span_eq(head, name))
-			return true;
-	}
-	return false;
-}
-
 /* Whether the entry is to be passed over, which has been reported then. */
 static bool
 not_here(struct planner *pl, const struct service *s, const struct plan *p)
@@ -489,15 +450,13 @@ plan_entry(struct planner *pl, const struct service *s)
 	const char *command = s->command;
 	struct plan *p;
 
-	if (disabled(s))
-		return;
 	for (size_t i = 0; i < ARRAY_LEN(renamed); i++)
 		if (strcmp(renamed[i].theirs, command) == 0)
 			command = renamed[i].ours;
 	t = find_traits(command);
 	p = mem_zalloc(sizeof(*p));
 	p->name = mem_strdup(s->name);
-	p->type = type_name(s->type);
+	p->type = service_type_name(s->type);
 	p->command = mem_strdup(command);
 	p->program = mem_printf("%s/%s", conf.daemon_directory, command);
 	p->origin = mem_strdup(s->origin);

@@ -22,20 +22,22 @@ static const char *const names[] = {
 };
 
 /*
- * What lies in a queue directory.  The top, pid/ and jail/ stay root's: who
- * owns mail_owner must not choose what root follows there.
+ * What lies in a queue directory.  The top, pid/, jail/ and the folders of
+ * sockets stay root's: who owns mail_owner must not choose what root follows
+ * there.  jail/ has second names of private sockets, so only root may pass.
  */
 static const struct {
 	const char	*name;
 	mode_t		 mode;
 	bool		 hashed;	/* has xx/ below */
-	bool		 owned;		/* by mail_owner */
+	enum { ROOTS, GROUPS, OWNED } whose;	/* root's, of mail_owner's
+						 * group, mail_owner's */
 } folders[] = {
-	{ "log",	0700, false, true }, { "state",	  0700, false, true },
-	{ "large",	0700, false, true }, { "deferred", 0700, true, true },
-	{ "hold",	0700, true, true },  { "corrupt", 0700, false, true },
-	{ "private",	0700, false, true }, { "public",  0755, false, true },
-	{ "jail",	0755, false, false }, { "pid",	  0755, false, false },
+	{ "log",	0700, false, OWNED }, { "state",   0700, false, OWNED },
+	{ "large",	0700, false, OWNED }, { "deferred", 0700, true, OWNED },
+	{ "hold",	0700, true, OWNED },  { "corrupt", 0700, false, OWNED },
+	{ "private",	0710, false, GROUPS }, { "public", 0755, false, ROOTS },
+	{ "jail",	0700, false, ROOTS }, { "pid",	   0755, false, ROOTS },
 };
 
 int
@@ -60,7 +62,7 @@ spool_close(struct spool *s)
  */
 static int
 make_folder(int dirfd, const char *name, mode_t mode, uid_t uid, gid_t gid,
-    struct why *why)
+    bool *any, struct why *why)
 {
 	struct stat st;
 	bool made = true;
@@ -70,6 +72,7 @@ make_folder(int dirfd, const char *name, mode_t mode, uid_t uid, gid_t gid,
 			return why_errno(why, "4.3.0", "mkdir %s", name);
 		made = false;
 	}
+	*any |= made;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return why_errno(why, "4.3.0", "stat %s", name);
 	if (!S_ISDIR(st.st_mode))
@@ -86,6 +89,7 @@ int
 spool_create(const char *path, unsigned uid, unsigned gid, struct why *why)
 {
 	struct spool s;
+	bool made = false;
 	int rc = -1;
 
 	if (fd_mkdir_p(path, 0755) < 0)
@@ -93,11 +97,11 @@ spool_create(const char *path, unsigned uid, unsigned gid, struct why *why)
 	if (spool_open(&s, path, why) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-		uid_t u = folders[i].owned ? uid : 0;
-		gid_t g = folders[i].owned ? gid : 0;
+		uid_t u = folders[i].whose == OWNED ? uid : 0;
+		gid_t g = folders[i].whose == ROOTS ? 0 : gid;
 
 		if (make_folder(s.dirfd, folders[i].name, folders[i].mode,
-		    u, g, why) < 0)
+		    u, g, &made, why) < 0)
 			goto out;
 		for (unsigned x = 0; folders[i].hashed && x < 256; x++) {
 			char sub[SPOOL_PATH_MAX];
@@ -105,11 +109,12 @@ spool_create(const char *path, unsigned uid, unsigned gid, struct why *why)
 			snprintf(sub, sizeof(sub), "%s/%02x",
 			    folders[i].name, x);
 			if (make_folder(s.dirfd, sub, folders[i].mode, u, g,
-			    why) < 0)
+			    &made, why) < 0)
 				goto out;
 		}
 	}
-	if (fault_syncfs(s.dirfd) < 0) {
+	/* On a busy disk this takes its time: only when there is a reason. */
+	if (made && fault_syncfs(s.dirfd) < 0) {
 		why_errno(why, "4.3.0", "sync %s", path);
 		goto out;
 	}
