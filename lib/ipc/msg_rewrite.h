@@ -47,9 +47,14 @@ IPC_MESSAGE(rewrite_resolve, REWRITE_RESOLVE_ROWS)
 	ROW(STR, address, 1024)		/* normalised */		\
 	ROW(BOOL, listed, )		/* true when not asked */	\
 	ROW(BOOL, alias, )		/* a virtual alias matched */	\
+	ROW(BOOL, routed, )		/* sender-specified routing (a%b,	\
+					 * "a@b"@c): not to be relayed for \
+					 * strangers (allow_untrusted_	\
+					 * routing) */			\
 	ROW(STR, relocated, 512)	/* new address text, or "" */	\
 	ROW(STR, rule, 512)		/* "transport_maps hash:/etc/…" */ \
-	ROW(STR, text, 512)		/* on failure */
+	ROW(STR, text, 512)		/* on failure; when not listed:	\
+					 * "User unknown in ... table" */
 IPC_MESSAGE(rewrite_resolved, REWRITE_RESOLVED_ROWS)
 
 /*
