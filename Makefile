@@ -10,7 +10,11 @@
 #	make			everything, under build/
 #	make check		all tests (see tests/README)
 #	make SAN=address,undefined check
-#	make layers | lint | bench | demo | demo-stop | install | clean
+#	make fuzz		fuzz every parser (needs clang)
+#	make install		with DESTDIR=, PREFIX=, SYSCONFDIR=, LOCALSTATEDIR=
+#	make layers | lint | bench | demo | demo-stop | clean
+#
+#	$(eval $(call link,NAME,PROGRAM,DIR))		another name of a program
 
 .DEFAULT_GOAL	:= all
 # Each layer may use itself and the layers before it: this is the link order.
@@ -30,7 +34,8 @@ VERSION		:= 0.1.0
 
 SAN		?=
 comma		:= ,
-BUILD		?= $(if $(SAN),build/san-$(subst $(comma),-,$(SAN)),build/opt)
+BUILD		?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),opt)$(if \
+		   $(FAULT),-fault)
 
 CC		?= gcc
 OPT		?= -O2 -g
@@ -100,18 +105,169 @@ $(BUILD)/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/$(2)/lib.a $(ARCHIVES)
 endef
 FOLDERS		:=
 
+# $(call link,NAME,PROGRAM,DIR): another name of PROGRAM.
+LINKS		:=
+define link
+LINKS		+= $(1)
+LINK_TO_$(1)	:= $(2)
+LINK_DIR_$(1)	:= $(3)
+$(BUILD)/bin/$(1): $(BUILD)/bin/$(2)
+	$$(Q)ln -sf $(2) $$@
+endef
+
 -include $(sort $(wildcard */module.mk))
 
-all: $(ARCHIVES) $(PROGRAMS) $(EXTRA_ALL)
+all: $(ARCHIVES) $(PROGRAMS) $(LINKS:%=$(BUILD)/bin/%) $(EXTRA_ALL)
 
-$(BUILD)/%.o: %.c
+# Everything is compiled again when the flags have changed: PREFIX is in them.
+FLAGS_FILE	:= $(BUILD)/flags
+FLAGS_NOW	:= $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)
+ifneq ($(file <$(FLAGS_FILE)),$(FLAGS_NOW))
+$(shell mkdir -p $(BUILD))
+$(file >$(FLAGS_FILE),$(FLAGS_NOW))
+endif
+
+$(BUILD)/%.o: %.c $(FLAGS_FILE)
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# --- tests: see tests/README ---------------------------------------------------
+UNIT_SRCS	:= $(wildcard tests/unit/*/test_*.c)
+UNIT_BINS	:= $(UNIT_SRCS:%.c=$(BUILD)/%)
+FUZZ_SRCS	:= $(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c))
+FUZZ_BINS	:= $(FUZZ_SRCS:%.c=$(BUILD)/%)
+HELPER_SRCS	:= $(filter-out tests/unit/% tests/fuzz/%,$(wildcard tests/*/*.c))
+FUSE_LIBS	:= $(shell pkg-config --libs fuse3 2>/dev/null)
+ifeq ($(FUSE_LIBS),)
+HELPER_SRCS	:= $(filter-out tests/crash/logdisk.c,$(HELPER_SRCS))
+endif
+HELPER_BINS	:= $(HELPER_SRCS:%.c=$(BUILD)/%)
+TEST_OBJS	:= $(call objs,$(UNIT_SRCS) $(FUZZ_SRCS) $(HELPER_SRCS) \
+		   tests/unit/main.c tests/fuzz/replay.c)
+ALL_OBJS	+= $(TEST_OBJS)
+TEST_LD		= $(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+# The archive of the daemon that a test is about: tests/unit/FOLDER/test_*.c,
+# tests/fuzz/FOLDER_*.c.
+own_archive	= $(if $(filter $(1),$(FOLDERS)),$(BUILD)/$(1)/lib.a)
+
+.SECONDARY: $(TEST_OBJS)
+$(UNIT_BINS:=.o): ALL_CPPFLAGS += -include tests/unit/unit.h
+$(BUILD)/tests/crash/logdisk.o: ALL_CPPFLAGS += \
+	$(shell pkg-config --cflags fuse3 2>/dev/null)
+
+# main() is taken from the archive by tests that have none.
+$(BUILD)/tests/unit/main.a: $(BUILD)/tests/unit/main.o
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+define unit_bin
+$(1): $(1).o $(BUILD)/tests/unit/main.a \
+    $(call own_archive,$(word 3,$(subst /, ,$(1:$(BUILD)/%=%)))) $(ARCHIVES)
+	$$(TEST_LD) $(CHECK_LIBS)
+endef
+CHECK_LIBS	:= $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
+$(foreach b,$(UNIT_BINS),$(eval $(call unit_bin,$(b))))
+
+# Under make fuzz the engine comes from the compiler, otherwise replay.c
+# shows the corpus to the target.
+FUZZ_ENGINE	:= $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
+define fuzz_bin
+$(1): $(1).o $(FUZZ_ENGINE) \
+    $(call own_archive,$(firstword $(subst _, ,$(notdir $(1))))) $(ARCHIVES)
+	$$(TEST_LD) $(if $(FUZZ),-fsanitize=fuzzer)
+endef
+$(foreach b,$(FUZZ_BINS),$(eval $(call fuzz_bin,$(b))))
+
+$(HELPER_BINS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES)
+	$(TEST_LD) $(if $(findstring logdisk,$@),$(FUSE_LIBS))
+
+tests: $(UNIT_BINS) $(FUZZ_BINS) $(HELPER_BINS)
+
+# T=word runs only the tests that have it in their name.
+JOBS		?= 2
+T		?=
+check: all tests
+	@BUILD_DIR=$(abspath $(BUILD)) SAN='$(SAN)' tests/run -j $(JOBS) \
+		$(if $(T),-t '$(T)') $(UNIT_BINS) $(FUZZ_BINS)
+
+# Fuzz each target for FUZZ_TIME seconds, T=word as above.  What is found lies
+# in build/fuzz/found, new interesting inputs in build/fuzz/corpus.
+FUZZ_TIME	?= 60
+fuzz:
+	$(MAKE) FUZZ=1 CC=clang SAN=address,undefined BUILD=build/fuzz fuzz-all
+fuzz-all: $(patsubst %,fuzz-run-%,$(foreach f,$(FUZZ_SRCS),$(if \
+    $(if $(T),$(findstring $(T),$(f)),y),$(basename $(notdir $(f))))))
+fuzz-run-%: $(BUILD)/tests/fuzz/%
+	@mkdir -p $(BUILD)/corpus/$* $(BUILD)/found tests/fuzz/corpus/$*
+	$< -max_total_time=$(FUZZ_TIME) -timeout=10 -rss_limit_mb=2048 \
+		-print_final_stats=1 -artifact_prefix=$(BUILD)/found/$*- \
+		$(BUILD)/corpus/$* tests/fuzz/corpus/$*
+
 -include $(ALL_OBJS:.o=.d)
+
+# --- checks of the source --------------------------------------------------------
+layers:
+	@tests/layers $(LAYERS)
+
+# T=word looks only at files that have it in their name.
+LINT_SRCS	= $(foreach f,$(shell git ls-files '*.c'),\
+		  $(if $(if $(T),$(findstring $(T),$(f)),y),$(f)))
+LINT_SH		= $(shell git ls-files | xargs grep -lE '^\#!.*(/| )(ba|da|)sh( |$$)')
+lint: all
+	clang-tidy --quiet $(LINT_SRCS) -- -std=c17 $(ALL_CPPFLAGS) \
+		-include tests/unit/unit.h -Wno-unused-parameter 2>&1 | \
+		tests/lint-filter
+	cppcheck -q --std=c11 --enable=warning,portability,performance \
+		--inline-suppr --error-exitcode=1 --suppressions-list=tests/cppcheck \
+		-j 2 -Ilib -I. -D_GNU_SOURCE $(LINT_SRCS)
+	mandoc -T lint -W warning man/*.[1-8]
+	shellcheck $(LINT_SH)
+	python3 -m pyflakes $(shell git ls-files '*.py')
+
+# --- install ----------------------------------------------------------------------
+# Configuration that is there already is never touched.
+dir_of		= $(DESTDIR)$(if $(filter libexec,$(1)),$(LIBEXECDIR)/mansio,$(if \
+		  $(filter sbin,$(1)),$(SBINDIR),$(BINDIR)))
+subst_dirs	= sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@BINDIR@|$(BINDIR)|g' \
+		  -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
+		  -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
+		  -e 's|@LOCALSTATEDIR@|$(LOCALSTATEDIR)|g' \
+		  -e 's|@MANDIR@|$(MANDIR)|g'
+CONFDIR		:= $(DESTDIR)$(SYSCONFDIR)/mansio
+DOCDIR		:= $(DESTDIR)$(PREFIX)/share/doc/mansio
+
+install: all
+	$(foreach p,$(PROGRAMS:$(BUILD)/bin/%=%),install -D -m 0755 \
+		$(BUILD)/bin/$(p) $(call dir_of,$(PROGRAM_DIR_$(p)))/$(p)$(NEWLINE))
+	$(foreach l,$(LINKS),mkdir -p $(call dir_of,$(LINK_DIR_$(l)))$(NEWLINE)\
+		ln -sf $(call link_path,$(l)) \
+		$(call dir_of,$(LINK_DIR_$(l)))/$(l)$(NEWLINE))
+	@for f in man/*.[1-8]; do [ -f "$$f" ] || continue; \
+		d='$(DESTDIR)$(MANDIR)'/man$${f##*.}; mkdir -p "$$d" && \
+		$(subst_dirs) "$$f" >"$$d/$${f##*/}" && \
+		chmod 0644 "$$d/$${f##*/}" || exit 1; done
+	@for f in etc/*; do [ -f "$$f" ] || continue; n=$${f##*/}; n=$${n%.in}; \
+		case $$n in *.service) to='$(DESTDIR)$(UNITDIR)' ;; \
+		*) to='$(CONFDIR)' ;; esac; \
+		mkdir -p "$$to"; \
+		case $$to in '$(CONFDIR)') [ ! -e "$$to/$$n" ] || \
+			{ echo "$$to/$$n is there: kept"; continue; } ;; esac; \
+		$(subst_dirs) "$$f" >"$$to/$$n" && chmod 0644 "$$to/$$n" || exit 1; \
+	done
+	@mkdir -p '$(DOCDIR)'
+	@for f in LICENSE README README.md ARCHITECTURE.md; do [ -f $$f ] || \
+		continue; install -m 0644 $$f '$(DOCDIR)' || exit 1; done
+define NEWLINE
+
+
+endef
+# In one directory a relative link survives DESTDIR and moving.
+link_path	= $(if $(filter $(LINK_DIR_$(1)),$(PROGRAM_DIR_$(LINK_TO_$(1)))),$(LINK_TO_$(1)),$(patsubst \
+		  $(DESTDIR)%,%,$(call dir_of,$(PROGRAM_DIR_$(LINK_TO_$(1))))/$(LINK_TO_$(1))))
 
 clean:
 	rm -rf build
 
-.PHONY: all clean check bench demo demo-stop install layers lint
+.PHONY: all clean check tests fuzz fuzz-all bench demo demo-stop install
+.PHONY: layers lint
