@@ -12,6 +12,8 @@
 #ifndef CONF_TABLE_H
 #define CONF_TABLE_H
 
+#include <sys/types.h>
+
 #include "base/array.h"
 #include "base/buf.h"
 #include "base/cc.h"
@@ -24,12 +26,17 @@ struct table;
 #define TABLE_VALUE_MAX	 (1 << 20)	/* bytes */
 
 enum {
-	TABLE_FOLD = 1,		/* lower-case the key first (the default use) */
-	TABLE_CREATE = 2,	/* writable caches: make it when missing */
+	/* Lower-case the key first (the default use).  Not done for pattern
+	 * tables, which have flags of their own. */
+	TABLE_FOLD = 1,
 };
 
-/* Open "type:name".  NULL with why: unknown type, bad syntax (with the line),
- * missing file. */
+/*
+ * Open "type:name".  NULL with why: unknown type, bad syntax, missing file.
+ * A wrong line in a text file is logged with its number and left out, as in
+ * Postfix: one typing error must not stop the mail.  "proxy:" in front is
+ * skipped.
+ */
 struct table *table_open(const char *spec, int flags, struct why *why);
 void	 table_close(struct table **t);
 const char *table_spec(const struct table *t);
@@ -42,6 +49,13 @@ const char *table_spec(const struct table *t);
 MUST_CHECK int table_get(struct table *t, struct span key, struct buf *out,
 	    struct why *why);
 bool	 table_is_pattern(const struct table *t);
+/*
+ * Call fn for every entry until it returns false.  0, or -1 with why: this
+ * type cannot be listed, or reading failed.
+ */
+typedef bool table_each_fn(void *arg, struct span key, struct span value);
+MUST_CHECK int table_each(struct table *t, table_each_fn *fn, void *arg,
+	    struct why *why);
 /* Types this build knows, NULL-terminated: postconf -m. */
 const char *const *table_types(void);
 
@@ -51,8 +65,10 @@ struct maps;
 
 /*
  * From a parameter's value: "hash:/a, cidr:/b {static:x}".  title is the
- * parameter's name, for messages.  NULL with why.  An empty value makes an
- * empty list.
+ * parameter's name, for messages.  NULL with why: bad syntax, unknown type.
+ * An empty value makes an empty list.  A table that cannot be opened now is
+ * warned of and tried again later; until then look-ups that come to it fail
+ * as temporary.
  */
 struct maps *maps_new(const char *title, const char *value, int flags,
 	    struct why *why);
@@ -70,11 +86,18 @@ const char *maps_last_table(const struct maps *m);
 struct match_list;
 
 enum {
-	MATCH_PARENT = 1,	/* example.com also matches a.example.com */
-	MATCH_RETURN = 2,	/* internal */
+	/* Domains: example.com also matches a.example.com.  Without it that
+	 * takes .example.com. */
+	MATCH_PARENT = 1,
+	MATCH_EXACT = 2,	/* not domains: no parents at all */
 };
 
-/* Patterns: names, .names, !not, /file/with/patterns, type:table. */
+/*
+ * Patterns, first match wins: names, .names, !not, /file/with/patterns,
+ * type:table (looked up as it is and, for domains, by parents), for addresses
+ * also 192.0.2.0/24, [2001:db8::]/32.  Letters compare without case.  NULL
+ * with why: a missing file, a bad network.
+ */
 struct match_list *match_list_new(const char *title, const char *value,
 	    int flags, struct why *why);
 void	 match_list_free(struct match_list **m);
@@ -82,20 +105,44 @@ void	 match_list_free(struct match_list **m);
 MUST_CHECK int match_list_string(struct match_list *m, struct span s,
 	    struct why *why);
 struct sock_addr;
-/* The same for addresses: also CIDR patterns; name may be NULL. */
+/* The same for addresses: also CIDR patterns. */
 MUST_CHECK int match_list_addr(struct match_list *m,
 	    const struct sock_addr *a, struct why *why);
+/* A client: either its name or its address may match. */
+MUST_CHECK int match_list_client(struct match_list *m, struct span name,
+	    const struct sock_addr *a, struct why *why);
+/* Whether title is named in parent_domain_matches_subdomains: MATCH_PARENT or
+ * 0, for flags. */
+int	 match_parent_flag(const char *title);
 
 /* --- making the files ------------------------------------------------------- */
 
 struct table_writer;
-/* For "hash" or "btree": writes spec's file.db under a temporary name and
- * renames it into place, so that readers always see a whole table. */
-struct table_writer *table_writer_new(const char *spec, struct why *why);
-/* 1 added, 0 there already, -1 with why. */
+
+enum {
+	TABLE_UPDATE = 1,	/* begin with what the file holds now */
+	/* The owner and group of the source file, if there is one (when
+	 * root), as Postfix does. */
+	TABLE_KEEP_OWNER = 2,
+};
+
+/*
+ * For "hash" or "btree": makes spec's file.db under a temporary name and
+ * renames it into place, so that readers always see a whole table and a crash
+ * leaves the old one.  With TABLE_UPDATE two writers wait for each other.
+ * NULL with why.
+ */
+struct table_writer *table_writer_new(const char *spec, int flags,
+	    mode_t mode, struct why *why);
+/* 1 added, 0 there already (then changed only with replace), -1 with why. */
 MUST_CHECK int table_writer_put(struct table_writer *w, struct span key,
 	    struct span value, bool replace, struct why *why);
+/* 1 deleted, 0 was not there, -1 with why. */
+MUST_CHECK int table_writer_del(struct table_writer *w, struct span key,
+	    struct why *why);
 MUST_CHECK int table_writer_commit(struct table_writer **w, struct why *why);
 void	 table_writer_abort(struct table_writer **w);
+/* Whether table_writer_new() can make this type. */
+bool	 table_type_is_writable(struct span type);
 
 #endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maps - a list of tables, first answer wins.
+ *
+ * A table that cannot be opened must not be skipped, for then its users would
+ * not exist: a look-up that comes to it fails as temporary, and it is tried
+ * again once a second.
+ */
+#include "conf/table_priv.h"
+#include "conf/maps_priv.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define RETRY_MS	1000
+#define MAPS_MAX	1000
+
+struct maps {
+	char		*title;
+	int		 flags;
+	ARRAY(struct late_table *) list;
+	size_t		 last;		/* that gave an answer */
+};
+
+struct late_table {
+	char		*spec;
+	int		 flags;
+	struct table	*table;		/* NULL: not open */
+	int64_t		 tried_ms;
+	struct why	 why;
+};
+
+/* Whether opening failed for what is written, not for the state of a file. */
+static bool
+is_syntax(struct span spec)
+{
+	ptrdiff_t colon;
+
+	while (span_starts(spec, SPAN("proxy:")))
+		spec = span_from(spec, strlen("proxy:"));
+	colon = span_find(spec, ':');
+	if (colon <= 0)
+		return true;
+	for (const char *const *t = table_types(); *t != NULL; t++)
+		if (span_is(span_sub(spec, 0, (size_t)colon), *t))
+			return span_from(spec, (size_t)colon + 1).len == 0 ||
+			    spec.p[colon + 1] != '/';
+	return true;
+}
+
+struct late_table *
+late_table_new(const char *title, struct span spec, int flags,
+    struct why *why)
+{
+	struct late_table *l = mem_zalloc(sizeof(*l));
+
+	l->spec = span_dup(spec);
+	l->flags = flags;
+	l->tried_ms = clock_mono_ms();
+	l->table = table_open(l->spec, flags, &l->why);
+	if (l->table == NULL) {
+		if (is_syntax(spec)) {
+			why_set(why, "4.3.5", "%s: %s", title, l->why.text);
+			late_table_free(&l);
+			return NULL;
+		}
+		log_warning("%s: %s", title, l->why.text);
+	}
+	return l;
+}
+
+void
+late_table_free(struct late_table **lp)
+{
+	struct late_table *l = *lp;
+
+	if (l == NULL)
+		return;
+	*lp = NULL;
+	table_close(&l->table);
+	mem_free(l->spec);
+	mem_free(l);
+}
+
+struct table *
+late_table_get(struct late_table *l, struct why *why)
+{
+	int64_t now;
+
+	if (l->table != NULL)
+		return l->table;
+	now = clock_mono_ms();
+	if (now - l->tried_ms >= RETRY_MS) {
+		l->tried_ms = now;
+		l->table = table_open(l->spec, l->flags, &l->why);
+		if (l->table != NULL)
+			return l->table;
+	}
+	why_set(why, "4.3.0", "table %s is unavailable: %s", l->spec,
+	    l->why.text);
+	return NULL;
+}
+
+const char *
+late_table_spec(const struct late_table *l)
+{
+	return l->spec;
+}
+
+struct maps *
+maps_new(const char *title, const char *value, int flags, struct why *why)
+{
+	struct maps *m = mem_zalloc(sizeof(*m));
+	struct span rest = span_of(value), item;
+	bool braced;
+	int rc;
+
+	m->title = mem_strdup(title);
+	m->flags = flags;
+	while ((rc = table_next_item(&rest, &item, &braced)) == 1) {
+		struct late_table *l;
+
+		if (item.len == 0)
+			continue;
+		if (m->list.len >= MAPS_MAX) {
+			why_set(why, "4.3.5", "%s: more than %d tables",
+			    title, MAPS_MAX);
+			maps_free(&m);
+			return NULL;
+		}
+		l = late_table_new(title, item, flags, why);
+		if (l == NULL) {
+			maps_free(&m);
+			return NULL;
+		}
+		*ARRAY_PUSH(&m->list) = l;
+	}
+	if (rc == -1) {
+		why_set(why, "4.3.5", "%s: braces do not match in \"%s\"",
+		    title, value);
+		maps_free(&m);
+	}
+	return m;
+}
+
+void
+maps_free(struct maps **mp)
+{
+	struct maps *m = *mp;
+
+	if (m == NULL)
+		return;
+	*mp = NULL;
+	for (size_t i = 0; i < m->list.len; i++)
+		late_table_free(&m->list.v[i]);
+	ARRAY_FINI(&m->list);
+	mem_free(m->title);
+	mem_free(m);
+}
+
+bool
+maps_empty(const struct maps *m)
+{
+	return m->list.len == 0;
+}
+
+int
+maps_get(struct maps *m, struct span key, bool partial, struct buf *out,
+    struct why *why)
+{
+	for (size_t i = 0; i < m->list.len; i++) {
+		struct table *t = late_table_get(m->list.v[i], why);
+		int rc;
+
+		if (t == NULL) {
+			why_prefix(why, "%s", m->title);
+			return -1;
+		}
+		if (partial && table_is_pattern(t))
+			continue;
+		rc = table_get(t, key, out, why);
+		if (rc == -1)
+			why_prefix(why, "%s", m->title);
+		if (rc == 1)
+			m->last = i;
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+const char *
+maps_last_table(const struct maps *m)
+{
+	return m->last < m->list.len ? m->list.v[m->last]->spec : "";
+}
