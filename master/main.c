@@ -41,13 +41,31 @@ usage(void)
 
 /* --- before the log is open: problems go to whoever started us --------------- */
 
+struct note {
+	enum log_level	 level;
+	char		*line;
+};
+static ARRAY(struct note) notes;	/* for the log, when it is open */
+
 static void
 report(void *arg, enum log_level level, const char *line)
 {
-	/* Notes are for the log of a running system and for "check". */
-	if (level == LOG_LEVEL_INFO)
-		return;
-	report_to_log(arg, level, line);
+	struct note *n = ARRAY_PUSH(&notes);
+
+	n->level = level;
+	n->line = mem_strdup(line);
+	if (level != LOG_LEVEL_INFO)
+		report_to_log(arg, level, line);
+}
+
+static void
+log_notes(void)
+{
+	for (size_t i = 0; i < notes.len; i++) {
+		report_to_log(NULL, notes.v[i].level, notes.v[i].line);
+		mem_free(notes.v[i].line);
+	}
+	ARRAY_FINI(&notes);
 }
 
 /* Lines that the person who waits for the start should see too. */
@@ -307,6 +325,7 @@ prepare(void)
 	daemon_clean_environment();
 	if (logfile_open(&why) < 0)
 		log_fatal("%s", why.text);
+	log_notes();
 	log_set_hook(echo);
 	make_services(&plan);
 	if (sandbox_prepare(AT_FDCWD, &why) < 0 || control_open(&why) < 0)

@@ -38,6 +38,14 @@ report_to_log(void *arg, enum log_level level, const char *line)
 		log_info("%s", line);
 }
 
+/* The checker has said the rest. */
+static void
+report_errors(void *arg, enum log_level level, const char *line)
+{
+	if (level >= LOG_LEVEL_ERROR)
+		report_to_log(arg, level, line);
+}
+
 /* The checker: what is wrong goes to the log, and the answer is its exit. */
 NORETURN static void
 check(void)
@@ -295,7 +303,7 @@ apply(void)
 	bool ok;
 
 	if (services_load(master.config_dir, master.overrides.v,
-	    master.overrides.len, &plan, report_to_log, NULL) < 0)
+	    master.overrides.len, &plan, report_errors, NULL) < 0)
 		return false;
 	coming = mem_zalloc_array(plan.v.len, sizeof(struct svc *));
 	ncoming = 0;
