@@ -1,1 +1,0 @@
-$(eval $(call program,master,master,main.c,libexec))
