@@ -12,7 +12,7 @@
 #	make SAN=address,undefined check
 #	make fuzz		fuzz every parser (needs clang)
 #	make install		with DESTDIR=, PREFIX=, SYSCONFDIR=, LOCALSTATEDIR=
-#	make layers | lint | bench | demo | demo-stop | clean
+#	make layers | man | lint | bench | demo | demo-stop | clean
 #
 #	$(eval $(call link,NAME,PROGRAM,DIR))		another name of a program
 
@@ -210,18 +210,21 @@ fuzz-run-%: $(BUILD)/tests/fuzz/%
 layers:
 	@tests/layers $(LAYERS)
 
+# Every manual page is correct.
+man:
+	@set -- man/*.[1-8]; [ ! -f "$$1" ] || mandoc -T lint -W warning "$$@"
+
 # T=word looks only at files that have it in their name.
 LINT_SRCS	= $(foreach f,$(shell git ls-files '*.c'),\
 		  $(if $(if $(T),$(findstring $(T),$(f)),y),$(f)))
 LINT_SH		= $(shell git ls-files | xargs grep -lE '^\#!.*(/| )(ba|da|)sh( |$$)')
-lint: all
+lint: all man layers
 	clang-tidy --quiet $(LINT_SRCS) -- -std=c17 $(ALL_CPPFLAGS) \
 		-include tests/unit/unit.h -Wno-unused-parameter 2>&1 | \
 		tests/lint-filter
 	cppcheck -q --std=c11 --enable=warning,portability,performance \
 		--inline-suppr --error-exitcode=1 --suppressions-list=tests/cppcheck \
 		-j 2 -Ilib -I. -D_GNU_SOURCE $(LINT_SRCS)
-	mandoc -T lint -W warning man/*.[1-8]
 	shellcheck $(LINT_SH)
 	python3 -m pyflakes $(shell git ls-files '*.py')
 
@@ -270,4 +273,4 @@ clean:
 	rm -rf build
 
 .PHONY: all clean check tests fuzz fuzz-all bench demo demo-stop install
-.PHONY: layers lint
+.PHONY: layers lint man

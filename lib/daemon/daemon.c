@@ -303,8 +303,8 @@ open_log(void)
  * Keep just what import_environment names, "NAME" or "NAME=value".  What an
  * administrator's shell had set must not change what a daemon does.
  */
-static void
-clean_environment(void)
+void
+daemon_clean_environment(void)
 {
 	struct span rest = span_of(conf.import_environment), word;
 	ARRAY(char *) keep = ARRAY_EMPTY;
@@ -565,7 +565,7 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 		log_open_syslog("mail");
 
 	load_settings();
-	clean_environment();
+	daemon_clean_environment();
 	open_log();
 	jail = d->jail != NULL ? d->jail : sandbox_find(d->name);
 	if (jail == NULL)

@@ -60,6 +60,9 @@ struct daemon {
 };
 
 int	 daemon_main(const struct daemon *d, int argc, char **argv);
+/* Keep what import_environment names, and set what the C library needs to
+ * know the time zone in a jail.  daemon_main() does it; master too. */
+void	 daemon_clean_environment(void);
 
 struct loop *daemon_loop(void);			/* event-loop shape */
 const char *daemon_service_name(void);		/* "smtp", "2525" */

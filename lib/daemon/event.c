@@ -210,6 +210,9 @@ on_status(void *arg, unsigned events)
 			if (!daemon_state.draining)
 				drain();
 			break;
+		case MASTER_MSG_RETIRE:
+			retire();
+			break;
 		default:
 			break;
 		}

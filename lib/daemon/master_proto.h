@@ -53,7 +53,8 @@ enum master_msg_type {
 	MASTER_MSG_LOG,		/* one descriptor comes along: the new log */
 	MASTER_MSG_WAKEUP,		/* the wake-up column's time has come */
 	MASTER_MSG_QUERY,		/* say MASTER_MSG_COUNT */
-	MASTER_MSG_DRAIN,		/* finish what is under way and exit */
+	MASTER_MSG_DRAIN,		/* as SIGTERM: say goodbye and exit */
+	MASTER_MSG_RETIRE,		/* no new clients; exit after the last */
 };
 
 struct master_msg {

@@ -73,7 +73,9 @@ do_status(void)
 		if (m.type == MASTER_MSG_DRAIN) {
 			daemon_state.draining = true;
 			leaving = true;
-		} else if (m.type == MASTER_MSG_QUERY)
+		} else if (m.type == MASTER_MSG_RETIRE)
+			leaving = true;
+		else if (m.type == MASTER_MSG_QUERY)
 			daemon_tell(MASTER_MSG_COUNT, (uint32_t)daemon_state.busy);
 		else if (m.type == MASTER_MSG_WAKEUP &&
 		    daemon_state.d->wakeup != NULL)
