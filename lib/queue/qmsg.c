@@ -541,6 +541,49 @@ each_in(const struct spool *s, const char *path,
 	return rc;
 }
 
+static int
+sweep_in(const struct spool *s, const char *path, struct why *why)
+{
+	int fd = openat(s->dirfd, path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *de;
+	DIR *dir;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
+		why_errno(why, "4.3.0", "read %s", path);
+		fd_close(&fd);
+		return -1;
+	}
+	while ((de = readdir(dir)) != NULL) {
+		struct span name = span_of(de->d_name);
+
+		if (span_starts(name, SPAN("tmp.")) ||
+		    span_ends(name, SPAN(".tmp")))
+			(void)fault_unlinkat(dirfd(dir), de->d_name, 0);
+	}
+	closedir(dir);
+	return 0;
+}
+
+int
+spool_sweep_tmp(const struct spool *s, enum spool_queue q, struct why *why)
+{
+	const char *name = spool_queue_name(q);
+
+	if (q != SPOOL_DEFERRED && q != SPOOL_HOLD)
+		return sweep_in(s, name, why);
+	for (unsigned x = 0; x < 256; x++) {
+		char sub[SPOOL_PATH_MAX];
+
+		snprintf(sub, sizeof(sub), "%s/%02x", name, x);
+		if (sweep_in(s, sub, why) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int
 qfile_each(const struct spool *s, enum spool_queue q,
     bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,

@@ -76,6 +76,10 @@ MUST_CHECK int qfile_remove(const struct spool *s, enum spool_queue q,
 MUST_CHECK int qfile_each(const struct spool *s, enum spool_queue q,
 	    bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,
 	    struct why *why);
+/* Remove files under temporary names ("tmp.*", "*.tmp") that a crash has
+ * left; while nobody writes there. */
+MUST_CHECK int spool_sweep_tmp(const struct spool *s, enum spool_queue q,
+	    struct why *why);
 /* Make all that was written to the spool durable (syncfs). */
 MUST_CHECK int spool_sync(const struct spool *s, struct why *why);
 
