@@ -96,8 +96,6 @@ adjust_reading(void)
 void
 session_hold(struct message *m, size_t bytes)
 {
-	if (m->state == MESSAGE_COMMITTING)
-		cl.committing -= MIN(cl.committing, 0);
 	cl.held = cl.held - m->held + bytes;
 	m->held = bytes;
 }
