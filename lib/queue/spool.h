@@ -2,8 +2,7 @@
 /*
  * spool - the queue directory: what lies where.
  *
- *	log/		message log: segments that cleanup writes; ids, how
- *			far the numbers in queue ids are given away
+ *	log/		message log: segments that cleanup writes
  *	state/		qmgr's log of what is finished
  *	large/		contents too big for a segment, named by queue id
  *	deferred/xx/	one file per message that waits for its next attempt
@@ -12,7 +11,7 @@
  *	private/ public/ jail/	sockets (see ARCHITECTURE.md)
  *	pid/		master.pid, locked by the running master
  *
- * xx is two hexadecimal digits of the number in the queue id.
+ * xx is two hexadecimal digits of the sequence number in the queue id.
  */
 #ifndef QUEUE_SPOOL_H
 #define QUEUE_SPOOL_H

@@ -1,1 +1,0 @@
-$(eval $(call program,cleanup,cleanup,main.c,libexec))

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * command - the command table, and what is the same for every command.
+ *
+ * The dispatcher owns: unknown and forbidden commands, commands that are not
+ * for this protocol or not there yet, a command at the wrong time, input
+ * behind a command that must be the last of a group (RFC 2920 3.1), and the
+ * counting of commands that do nothing.  No handler repeats any of that.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "conf/params.h"
+#include "conf/table.h"
+#include "smtpd/smtpd.h"
+
+enum {
+	F_LAST	= 1 << 0,	/* ends a pipelined group */
+	F_JUNK	= 1 << 1,	/* counted against smtpd_junk_command_limit */
+	F_SMTP	= 1 << 2,	/* not in LMTP */
+	F_LMTP	= 1 << 3,	/* only in LMTP */
+	F_CLEAR	= 1 << 4,	/* before TLS even where TLS is required */
+	F_ABSENT = 1 << 5,	/* known, but not served (yet) */
+};
+
+#define IN(s)		(1u << (s))
+#define IDLE		(IN(ST_START) | IN(ST_READY))
+#define IN_MAIL		(IN(ST_MAIL) | IN(ST_RCPT) | IN(ST_BDAT))
+#define ANYWHERE	(IDLE | IN_MAIL)
+
+static void cmd_helo(struct session *s, struct span arg);
+static void cmd_ehlo(struct session *s, struct span arg);
+static void cmd_rset(struct session *s, struct span arg);
+static void cmd_noop(struct session *s, struct span arg);
+static void cmd_vrfy(struct session *s, struct span arg);
+static void cmd_help(struct session *s, struct span arg);
+static void cmd_quit(struct session *s, struct span arg);
+
+static const struct command {
+	const char	*verb, *log_name;
+	unsigned	 states;
+	unsigned	 flags;
+	void		(*run)(struct session *, struct span);
+} commands[CMD_COUNT] = {
+	[CMD_HELO]	= { "HELO", "helo", ANYWHERE,		/* 4.1.1.1 */
+			    F_LAST | F_JUNK | F_SMTP | F_CLEAR, cmd_helo },
+	[CMD_EHLO]	= { "EHLO", "ehlo", ANYWHERE,		/* 4.1.1.1 */
+			    F_LAST | F_JUNK | F_SMTP | F_CLEAR, cmd_ehlo },
+	[CMD_LHLO]	= { "LHLO", "lhlo", ANYWHERE,	/* RFC 2033 4.1 */
+			    F_LAST | F_JUNK | F_LMTP | F_CLEAR, cmd_ehlo },
+	[CMD_XCLIENT]	= { "XCLIENT", "xclient", ANYWHERE,
+			    F_LAST | F_CLEAR, cmd_xclient },
+	[CMD_XFORWARD]	= { "XFORWARD", "xforward", ANYWHERE,
+			    0, cmd_xforward },
+	[CMD_STARTTLS]	= { "STARTTLS", "starttls", ANYWHERE,	/* RFC 3207 */
+			    F_LAST | F_CLEAR | F_ABSENT, NULL },
+	[CMD_AUTH]	= { "AUTH", "auth", ANYWHERE,		/* RFC 4954 */
+			    F_LAST | F_ABSENT, NULL },
+	[CMD_MAIL]	= { "MAIL", "mail", ANYWHERE, 0, cmd_mail },
+	[CMD_RCPT]	= { "RCPT", "rcpt", ANYWHERE, 0, cmd_rcpt },
+	[CMD_DATA]	= { "DATA", "data", ANYWHERE, F_LAST, cmd_data },
+	[CMD_BDAT]	= { "BDAT", "bdat", ANYWHERE, 0, cmd_bdat },
+	[CMD_RSET]	= { "RSET", "rset", ANYWHERE, F_JUNK, cmd_rset },
+	[CMD_NOOP]	= { "NOOP", "noop", ANYWHERE,		/* 4.1.1.9 */
+			    F_LAST | F_JUNK | F_CLEAR, cmd_noop },
+	[CMD_VRFY]	= { "VRFY", "vrfy", ANYWHERE,		/* 4.1.1.6 */
+			    F_LAST | F_JUNK, cmd_vrfy },
+	[CMD_EXPN]	= { "EXPN", "expn", ANYWHERE,		/* 4.1.1.7 */
+			    F_LAST | F_JUNK | F_ABSENT, NULL },
+	[CMD_ETRN]	= { "ETRN", "etrn", ANYWHERE,		/* RFC 1985 */
+			    F_LAST | F_JUNK | F_ABSENT, NULL },
+	[CMD_HELP]	= { "HELP", "help", ANYWHERE,		/* 4.1.1.8 */
+			    F_JUNK | F_CLEAR, cmd_help },
+	[CMD_QUIT]	= { "QUIT", "quit", ANYWHERE | IN(ST_DENIED),
+			    F_LAST | F_CLEAR, cmd_quit },
+	[CMD_UNKNOWN]	= { "UNKNOWN", "unknown", 0, F_ABSENT, NULL },
+};
+
+unsigned ehlo_discard;
+
+static struct match_list *forbidden, *noops;
+
+static const struct {
+	const char	*word;
+	unsigned	 bit;
+} ehlo_words[] = {
+	{ "pipelining", EHLO_PIPELINING }, { "size", EHLO_SIZE },
+	{ "vrfy", EHLO_VRFY }, { "enhancedstatuscodes", EHLO_CODES },
+	{ "8bitmime", EHLO_8BITMIME }, { "dsn", EHLO_DSN },
+	{ "smtputf8", EHLO_SMTPUTF8 }, { "chunking", EHLO_CHUNKING },
+	{ "binarymime", EHLO_BINARY }, { "limits", EHLO_LIMITS },
+	{ "xclient", EHLO_XCLIENT }, { "xforward", EHLO_XFORWARD },
+	{ "etrn", EHLO_ETRN }, { "starttls", EHLO_STARTTLS },
+	{ "auth", EHLO_AUTH }, { "silent-discard", EHLO_SILENT },
+};
+
+const char *
+command_name(enum cmd c)
+{
+	return commands[c].verb;
+}
+
+const char *
+command_log_name(enum cmd c)
+{
+	return commands[c].log_name;
+}
+
+void
+command_start(void)
+{
+	struct span rest = span_of(conf.smtpd_discard_ehlo_keywords), word;
+	struct why why = WHY_INIT;
+
+	while (span_token(&rest, ", \t\r\n", &word)) {
+		bool known = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(ehlo_words); i++)
+			if (span_caseis(word, ehlo_words[i].word)) {
+				ehlo_discard |= ehlo_words[i].bit;
+				known = true;
+			}
+		if (!known)
+			log_warning("%s: smtpd_discard_ehlo_keywords: "
+			    "unknown keyword \"%.*s\" is ignored",
+			    params_origin("smtpd_discard_ehlo_keywords"),
+			    SPAN_ARG(word));
+	}
+	if (!conf.smtputf8_enable)
+		ehlo_discard |= EHLO_SMTPUTF8;
+	if (ehlo_discard & EHLO_CHUNKING)
+		ehlo_discard |= EHLO_BINARY;	/* RFC 3030 3 */
+	if (ehlo_discard & EHLO_8BITMIME)
+		ehlo_discard |= EHLO_BINARY;
+	if (conf.disable_vrfy_command)
+		ehlo_discard |= EHLO_VRFY;
+	forbidden = match_list_new("smtpd_forbidden_commands",
+	    conf.smtpd_forbidden_commands, 0, &why);
+	if (forbidden == NULL)
+		log_fatal("%s: smtpd_forbidden_commands: %s",
+		    params_origin("smtpd_forbidden_commands"), why.text);
+	noops = match_list_new("smtpd_noop_commands",
+	    conf.smtpd_noop_commands, 0, &why);
+	if (noops == NULL)
+		log_fatal("%s: smtpd_noop_commands: %s",
+		    params_origin("smtpd_noop_commands"), why.text);
+}
+
+unsigned
+command_parse_flags(void)
+{
+	unsigned f = PARSE_AUTH;
+
+	if (!conf.strict_rfc821_envelopes)
+		f |= PARSE_LAX;
+	if (!(ehlo_discard & EHLO_SMTPUTF8))
+		f |= PARSE_UTF8;
+	if (!(ehlo_discard & EHLO_SIZE))
+		f |= PARSE_SIZE;
+	if (!(ehlo_discard & EHLO_8BITMIME))
+		f |= PARSE_8BITMIME;
+	if (!(ehlo_discard & EHLO_BINARY))
+		f |= PARSE_BINARY;
+	if (!(ehlo_discard & EHLO_DSN))
+		f |= PARSE_DSN;
+	return f;
+}
+
+static enum cmd
+find(struct span verb)
+{
+	for (int i = 0; i < CMD_UNKNOWN; i++)
+		if (span_caseis(verb, commands[i].verb))
+			return (enum cmd)i;
+	return CMD_UNKNOWN;
+}
+
+static bool
+is_in(struct match_list *list, struct span verb)
+{
+	struct why why = WHY_INIT;
+	int rc = match_list_string(list, verb, &why);
+
+	if (rc < 0)
+		log_warning("a list of commands cannot be read: %s",
+		    why.text);
+	return rc == 1;
+}
+
+/* The reply to a command that has no row, or one that is not served. */
+static void
+not_served(struct session *s, enum cmd c, struct span verb, struct span line)
+{
+	if (c == CMD_AUTH)
+		reply(s, "503 5.5.1 Error: authentication not enabled");
+	else if (c != CMD_UNKNOWN)
+		reply(s, "502 5.5.1 Error: command not implemented");
+	else if (is_in(noops, verb))
+		reply(s, "250 2.0.0 Ok");
+	else if (is_in(forbidden, verb)) {
+		log_warning("non-SMTP command from %s: %.*s", s->namaddr,
+		    SPAN_ARG(span_sub(line, 0, 100)));
+		reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+		session_close(s, NULL);
+	} else if (!utf8_valid(line)) {
+		reply(s, "500 5.5.2 Error: bad UTF-8 syntax");
+	} else {
+		reply(s, "500 5.5.2 Error: command not recognized");
+	}
+}
+
+static void
+wrong_time(struct session *s)
+{
+	if (s->state == ST_DENIED)
+		reply(s, "503 5.7.0 Error: access denied for %s", s->namaddr);
+	else
+		reply(s, "503 5.5.1 Error: bad sequence of commands");
+}
+
+void
+command_line(struct session *s, struct span line)
+{
+	const struct command *c;
+	struct span verb, arg;
+	enum cmd cmd;
+
+	if (log_debug_on())
+		log_debug("< %s: %.*s", s->namaddr, SPAN_ARG(line));
+	s->counted = false;
+	s->cmd = CMD_UNKNOWN;
+	if (!parse_verb(line, &verb, &arg)) {
+		s->count[CMD_UNKNOWN]++;
+		s->last_cmd = CMD_UNKNOWN;
+		reply(s, "500 5.5.2 Error: bad syntax");
+		return;
+	}
+	/* A NUL is no part of any command (RFC 5321 2.3.8, 4.1.2). */
+	cmd = span_has_nul(line) ? CMD_UNKNOWN : find(verb);
+	c = &commands[cmd];
+	if ((c->flags & F_SMTP && smtpd_lmtp) ||
+	    (c->flags & F_LMTP && !smtpd_lmtp)) {
+		cmd = CMD_UNKNOWN;
+		c = &commands[cmd];
+	}
+	s->cmd = s->last_cmd = cmd;
+	s->count[cmd]++;
+	if (c->flags & F_JUNK &&
+	    ++s->junk > (uint64_t)conf.smtpd_junk_command_limit)
+		s->errors++;
+	if ((c->flags & F_LAST || (!s->esmtp && cmd != CMD_UNKNOWN)) &&
+	    session_input_waiting(s) && cmd != CMD_QUIT &&
+	    session_out_of_step(s, c->verb, stream_input(s->stream)))
+		return;
+	if (s->state == ST_DENIED && !(c->states & IN(ST_DENIED)))
+		wrong_time(s);
+	else if (c->flags & F_ABSENT)
+		not_served(s, cmd, verb, line);
+	else if (!(c->states & IN(s->state)))
+		wrong_time(s);
+	else
+		c->run(s, arg);
+}
+
+/* --- HELO, EHLO, LHLO ------------------------------------------------------------ */
+
+static void
+put_line(struct buf *b, const char *text)
+{
+	buf_add_str(b, "250-");
+	buf_add_str(b, text);
+	buf_add_str(b, "\r\n");
+}
+
+static void
+ehlo_reply(struct session *s)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	unsigned off = ehlo_discard;
+	size_t last = 0;
+
+	buf_addf(&b, "250-%s\r\n", conf.myhostname);
+	if (!(off & EHLO_PIPELINING))
+		put_line(&b, "PIPELINING");			/* RFC 2920 */
+	if (!(off & EHLO_SIZE)) {				/* RFC 1870 */
+		if (conf.message_size_limit > 0 &&
+		    conf.message_size_limit != PARAM_UNLIMITED)
+			buf_addf(&b, "250-SIZE %lld\r\n",
+			    (long long)conf.message_size_limit);
+		else
+			put_line(&b, "SIZE");
+	}
+	if (!(off & EHLO_VRFY))
+		put_line(&b, "VRFY");
+	if (s->may_xclient && !(off & EHLO_XCLIENT))
+		put_line(&b, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME "
+		    "PORT LOGIN DESTADDR DESTPORT");
+	if (s->may_xforward && !(off & EHLO_XFORWARD))
+		put_line(&b, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT "
+		    "IDENT");
+	if (!(off & EHLO_CODES))
+		put_line(&b, "ENHANCEDSTATUSCODES");		/* RFC 2034 */
+	if (!(off & EHLO_8BITMIME))
+		put_line(&b, "8BITMIME");			/* RFC 6152 */
+	if (!(off & EHLO_DSN))
+		put_line(&b, "DSN");				/* RFC 3461 */
+	if (!(off & EHLO_SMTPUTF8))
+		put_line(&b, "SMTPUTF8");			/* RFC 6531 */
+	if (!(off & EHLO_CHUNKING))
+		put_line(&b, "CHUNKING");			/* RFC 3030 */
+	if (!(off & EHLO_BINARY))
+		put_line(&b, "BINARYMIME");			/* RFC 3030 */
+	if (!(off & EHLO_LIMITS))				/* RFC 9422 */
+		buf_addf(&b, "250-LIMITS RCPTMAX=%lld\r\n",
+		    (long long)(smtpd_lmtp ? conf.lmtpd_recipient_limit :
+		    conf.smtpd_recipient_limit));
+	/* The last line has a space where the others have a hyphen. */
+	for (size_t i = 0; i + 2 < b.len; i++)
+		if (b.data[i] == '\n')
+			last = i + 1;
+	b.data[last + 3] = ' ';
+	reply_lines(s, buf_span(&b));
+	buf_fini(&b);
+}
+
+static void
+hello_done(struct session *s, bool ok, const char *text)
+{
+	session_wake(s);
+	if (!ok) {
+		mem_free(s->helo);
+		s->helo = NULL;
+		reply(s, "%s", text);
+		return;
+	}
+	s->esmtp = s->cmd != CMD_HELO;
+	/* RFC 5321 4.1.4: EHLO and HELO reset everything, as RSET does. */
+	session_reset(s);
+	session_set_state(s, ST_READY);
+	if (s->esmtp)
+		ehlo_reply(s);
+	else
+		reply(s, "250 %s", conf.myhostname);
+}
+
+static void
+hello(struct session *s, struct span arg)
+{
+	struct buf shown = BUF_INIT(PARSE_HELO_MAX);
+	struct span name;
+
+	if (arg.len == 0) {
+		if (s->cmd == CMD_HELO)
+			reply(s, "501 Syntax: HELO hostname");
+		else
+			reply(s, "501 Syntax: %s hostname",
+			    commands[s->cmd].verb);
+		return;
+	}
+	name = span_sub(arg, 0, PARSE_HELO_MAX);
+	/* It goes into logs and a Received header. */
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.p[i];
+
+		buf_add_char(&shown, c < ' ' || c == 127 ? '?' : (char)c);
+	}
+	mem_free(s->helo);
+	s->helo = buf_take(&shown);
+	if (!utf8_valid(span_of(s->helo)))
+		for (char *p = s->helo; *p != '\0'; p++)
+			if (*p & 0x80)
+				*p = '?';
+	policy_start(s, STAGE_HELO, span_of(s->helo), hello_done);
+}
+
+static void
+cmd_helo(struct session *s, struct span arg)
+{
+	hello(s, arg);
+}
+
+static void
+cmd_ehlo(struct session *s, struct span arg)
+{
+	hello(s, arg);
+}
+
+/* --- the short ones --------------------------------------------------------------- */
+
+static void
+cmd_rset(struct session *s, struct span arg)
+{
+	if (arg.len > 0) {
+		reply(s, "501 5.5.4 Syntax: RSET");
+		return;
+	}
+	session_reset(s);
+	if (s->state != ST_START)
+		session_set_state(s, s->helo != NULL ? ST_READY : ST_START);
+	reply(s, "250 2.0.0 Ok");
+}
+
+static void
+cmd_noop(struct session *s, struct span arg)
+{
+	reply(s, "250 2.0.0 Ok");
+}
+
+static void
+cmd_help(struct session *s, struct span arg)
+{
+	reply(s, "214 2.0.0 Commands: %s MAIL RCPT DATA BDAT RSET NOOP VRFY "
+	    "HELP QUIT", smtpd_lmtp ? "LHLO" : "HELO EHLO");
+}
+
+static void
+cmd_quit(struct session *s, struct span arg)
+{
+	/* RFC 5321 4.1.1.10 has no argument; nobody is helped by a refusal. */
+	reply(s, "221 2.0.0 Bye");
+	session_close(s, NULL);
+}
+
+static void
+vrfy_done(struct session *s, bool ok, const char *text)
+{
+	const struct policy_rcpt *r = policy_recipient(s);
+
+	session_wake(s);
+	if (ok)
+		reply(s, "252 2.0.0 %.*s", SPAN_ARG(r->addr));
+	else
+		reply(s, "%s", text);
+}
+
+static void
+cmd_vrfy(struct session *s, struct span arg)
+{
+	struct buf addr = BUF_INIT(1024), quoted = BUF_INIT(1100);
+	struct rcpt_params params;
+	struct parse_error err;
+
+	/* RFC 5321 7.3: a server that does not verify says 252, not 502,
+	 * which Postfix says here. */
+	if (conf.disable_vrfy_command) {
+		reply(s, "252 2.5.2 Cannot VRFY user, but will accept "
+		    "message and attempt delivery");
+		return;
+	}
+	if (conf.smtpd_helo_required && s->helo == NULL) {
+		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
+		return;
+	}
+	if (s->txn != NULL) {
+		reply(s, "503 5.5.1 Error: MAIL transaction in progress");
+		return;
+	}
+	if (arg.len == 0 || buf_put_str(&quoted, "TO:") < 0 ||
+	    buf_put_span(&quoted, arg) < 0 ||
+	    parse_rcpt(buf_span(&quoted), PARSE_LAX, &addr, &params,
+	    &err) < 0)
+		reply(s, "501 5.5.4 Syntax: VRFY address");
+	else
+		policy_start(s, STAGE_VRFY, buf_span(&addr), vrfy_done);
+	buf_fini(&quoted);
+	buf_fini(&addr);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * policy - restriction lists: compiled (rules.c), evaluated (policy.c), and
+ * the access tables they ask (access.c).  Private to these three.
+ *
+ * A list is an array of rules; a class is a list that a rule enters.  A run
+ * keeps a stack of (list, place), so that it can stop at a rule that has to
+ * ask rewrite and go on with that rule when the answer is there.  A rule
+ * that returns WAIT is called again and must come to the same point: rules
+ * have no effects before their last question is answered.
+ */
+#ifndef SMTPD_POLICY_H
+#define SMTPD_POLICY_H
+
+#include "smtpd/smtpd.h"
+
+/* Classes in classes in access tables: deeper is a loop. */
+#define POLICY_DEPTH_MAX	16
+/* Rules in one decision, the same ones again included. */
+#define POLICY_RULES_MAX	1000
+
+enum verdict {
+	V_DUNNO,		/* no opinion: the next rule */
+	V_PERMIT,		/* this list is over */
+	V_REJECT,		/* the reply is chosen */
+	V_WAIT,
+	V_ENTER			/* run->enter is a list to go through first */
+};
+
+struct rule;
+struct rules;
+
+typedef enum verdict rule_fn(struct policy_run *r, const struct rule *rule);
+
+enum rule_arg { ARG_NONE, ARG_TABLE, ARG_NUMBER };
+
+struct rule_def {
+	const char	*name;
+	enum rule_arg	 arg;
+	rule_fn		*eval;
+	int		 flavour;	/* for functions with several names */
+};
+
+struct rule {
+	const struct rule_def	*def;
+	struct span		 arg;		/* a table, or "" */
+	int64_t			 number;
+	const struct rules	*list;		/* of a class */
+	char			*text;		/* as written, for the log */
+};
+
+struct rules {
+	const char	*title;		/* "smtpd_client_restrictions" */
+	const char	*origin;	/* "/etc/mansio/main.cf:12" */
+	size_t		 n;
+	struct rule	*v;
+};
+
+enum flavour {			/* whose text and address a rule is about */
+	FOR_CLIENT, FOR_HELO, FOR_SENDER, FOR_RCPT, FOR_ETRN, FOR_DATA,
+	FOR_EOD
+};
+
+/*
+ * Compile a list.  Errors are reported through problem, each with the
+ * parameter's origin; the result is then NULL.  With a (not NULL) all memory
+ * comes from there: lists in access tables live as long as the run.
+ */
+typedef void rules_problem_fn(const char *origin, const char *text);
+struct rules *rules_compile(const char *title, const char *origin,
+	    struct span text, struct arena *a, rules_problem_fn *problem);
+/* Classes by name, from smtpd_restriction_classes. */
+MUST_CHECK int rules_load_classes(rules_problem_fn *problem);
+const struct rule_def *rules_find_def(struct span name);
+/* The rule for reject_unlisted_recipient and the like, to be added. */
+struct rules *rules_builtin(const char *title, const char *name);
+
+struct frame {
+	const struct rules	*list;
+	size_t			 next;
+	bool			 warn;		/* warn_if_reject for next */
+	bool			 warn_all;	/* it stood before the class */
+};
+
+/* The lists of a stage, in order; the last one has no rules. */
+struct plan {
+	const struct rules	*list;
+	enum flavour		 flavour;
+};
+
+struct deferral {
+	bool		 active;
+	char		*text;		/* the whole reply, in the arena */
+};
+
+struct policy_run {
+	struct session	*s;
+	enum stage	 stage;
+	policy_fn	*done;
+	struct arena	 arena;
+
+	const struct plan *plan;
+	enum flavour	 flavour;	/* of the list we are in */
+	struct frame	 frames[POLICY_DEPTH_MAX];
+	unsigned	 depth;
+	unsigned	 rules_done;
+	unsigned	 sub;		/* step inside the rule */
+	bool		 stepping, warn;
+	const struct rules *enter;
+
+	struct ask	 ask;
+	enum { ASKED_NONE, ASKED_RCPT, ASKED_SENDER, ASKED_TABLE } asked;
+	bool		 have_table;
+	struct answer	 table;
+	struct lookup_keys keys;
+	/* The recipient or sender, resolved. */
+	bool		 have_rcpt, have_sender;
+	struct answer	 rcpt_answer, sender_answer;
+
+	struct span	 rcpt;		/* as given; "" when there is none */
+	struct span	 rcpt_show;
+	struct policy_rcpt out;
+	struct deferral	 if_permit, if_reject;
+	bool		 rcpt_checked, sender_checked, discard;
+	/* The reply, and what it is about. */
+	char		*text;
+	char		*rule_text;
+	const struct rule *rule;
+};
+
+/* Choose a reply: "code dsn text"; logs it; V_REJECT, or V_DUNNO where the
+ * rule may only warn. */
+enum verdict policy_reject(struct policy_run *r, int code, const char *dsn,
+	    const char *fmt, ...) PRINTF(4, 5);
+void	 policy_defer_if(struct policy_run *r, struct deferral *d, int code,
+	    const char *dsn, const char *fmt, ...) PRINTF(5, 6);
+/* Log an action that is no rejection: "hold", "warn", "prepend", ... */
+void	 policy_log(struct policy_run *r, const char *action,
+	    const char *fmt, ...) PRINTF(3, 4);
+/* "Sender address", and the address, as Postfix words them. */
+const char *policy_class_text(enum flavour f);
+const char *policy_reply_name(struct policy_run *r, enum flavour f);
+/* Ask for the recipient or sender; NULL: wait. */
+const struct answer *policy_need_rcpt(struct policy_run *r);
+const struct answer *policy_need_sender(struct policy_run *r);
+/* Go on after V_WAIT; the run may be gone afterwards. */
+void	 policy_continue(struct policy_run *r);
+const struct answer *policy_ask_table(struct policy_run *r,
+	    struct span table);
+
+/* access.c */
+void	 access_email_keys(struct lookup_keys *k, struct arena *a,
+	    struct span addr);
+void	 access_domain_keys(struct lookup_keys *k, struct arena *a,
+	    struct span domain);
+void	 access_addr_keys(struct lookup_keys *k, struct arena *a,
+	    struct span addr);
+enum verdict access_result(struct policy_run *r, const struct rule *rule,
+	    struct span value, struct span key, enum flavour f);
+rule_fn access_eval;
+
+#endif

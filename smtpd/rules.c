@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * rules - restriction lists from their text.
+ *
+ * Every name of Postfix's is known here: those that Mansio cannot do yet are
+ * a configuration error, for a restriction that is silently left out would
+ * be an open door.
+ */
+#include <stdarg.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "conf/params.h"
+#include "smtpd/policy.h"
+#include "smtpd/restrict.h"
+
+/* What a question to rewrite has room for. */
+#define TABLE_SPEC_MAX	1024
+
+static const struct rule_def defs[] = {
+	{ "permit",			ARG_NONE, eval_permit, 0 },
+	{ "permit_mynetworks",		ARG_NONE, eval_permit_mynetworks, 0 },
+	{ "permit_inet_interfaces",	ARG_NONE, eval_permit_interfaces, 0 },
+	{ "permit_sasl_authenticated",	ARG_NONE, eval_permit_sasl, 0 },
+	{ "permit_auth_destination",	ARG_NONE, eval_permit_auth_dest, 0 },
+	{ "reject",			ARG_NONE, eval_reject, 0 },
+	{ "defer",			ARG_NONE, eval_defer, 0 },
+	{ "defer_if_permit",		ARG_NONE, eval_defer_if_permit, 0 },
+	{ "defer_if_reject",		ARG_NONE, eval_defer_if_reject, 0 },
+	{ "reject_unauth_destination",	ARG_NONE, eval_relay, 0 },
+	{ "defer_unauth_destination",	ARG_NONE, eval_relay, 1 },
+	{ "reject_unlisted_recipient",	ARG_NONE, eval_unlisted, FOR_RCPT },
+	{ "reject_unlisted_sender",	ARG_NONE, eval_unlisted, FOR_SENDER },
+	{ "check_recipient_maps",	ARG_NONE, eval_unlisted, FOR_RCPT },
+	{ "reject_non_fqdn_sender",	ARG_NONE, eval_non_fqdn, FOR_SENDER },
+	{ "reject_non_fqdn_recipient",	ARG_NONE, eval_non_fqdn, FOR_RCPT },
+	{ "reject_non_fqdn_helo_hostname", ARG_NONE, eval_non_fqdn, FOR_HELO },
+	{ "reject_non_fqdn_hostname",	ARG_NONE, eval_non_fqdn, FOR_HELO },
+	{ "reject_invalid_helo_hostname", ARG_NONE, eval_invalid_helo, 0 },
+	{ "reject_invalid_hostname",	ARG_NONE, eval_invalid_helo, 0 },
+	{ "reject_unauth_pipelining",	ARG_NONE, eval_pipelining, 0 },
+	{ "reject_multi_recipient_bounce", ARG_NONE, eval_multi_bounce, 0 },
+	{ "reject_plaintext_session",	ARG_NONE, eval_plaintext, 0 },
+	{ "sleep",			ARG_NUMBER, eval_sleep, 0 },
+	{ "warn_if_reject",		ARG_NONE, eval_warn, 0 },
+	{ "check_client_access",	ARG_TABLE, access_eval, FOR_CLIENT },
+	{ "check_helo_access",		ARG_TABLE, access_eval, FOR_HELO },
+	{ "check_sender_access",	ARG_TABLE, access_eval, FOR_SENDER },
+	{ "check_recipient_access",	ARG_TABLE, access_eval, FOR_RCPT },
+	{ "check_etrn_access",		ARG_TABLE, access_eval, FOR_ETRN },
+};
+
+static const struct rule_def class_def = {
+	"class", ARG_NONE, eval_class, 0
+};
+
+/* Names of Postfix's that wait for the resolver, TLS, SASL, policy. */
+static const struct {
+	const char	*name;
+	bool		 has_arg;
+} not_yet[] = {
+	{ "check_ccert_access", true },
+	{ "check_client_a_access", true },
+	{ "check_client_mx_access", true },
+	{ "check_client_ns_access", true },
+	{ "check_helo_a_access", true },
+	{ "check_helo_mx_access", true },
+	{ "check_helo_ns_access", true },
+	{ "check_policy_service", true },
+	{ "check_recipient_a_access", true },
+	{ "check_recipient_mx_access", true },
+	{ "check_recipient_ns_access", true },
+	{ "check_relay_domains", false },
+	{ "check_reverse_client_hostname_a_access", true },
+	{ "check_reverse_client_hostname_access", true },
+	{ "check_reverse_client_hostname_mx_access", true },
+	{ "check_reverse_client_hostname_ns_access", true },
+	{ "check_sasl_access", true },
+	{ "check_sender_a_access", true },
+	{ "check_sender_mx_access", true },
+	{ "check_sender_ns_access", true },
+	{ "permit_dnswl_client", true },
+	{ "permit_mx_backup", false },
+	{ "permit_naked_ip_address", false },
+	{ "permit_rhswl_client", true },
+	{ "permit_tls_all_clientcerts", false },
+	{ "permit_tls_clientcerts", false },
+	{ "reject_authenticated_sender_login_mismatch", false },
+	{ "reject_known_sender_login_mismatch", false },
+	{ "reject_maps_rbl", false },
+	{ "reject_rbl_client", true },
+	{ "reject_rhsbl_client", true },
+	{ "reject_rhsbl_helo", true },
+	{ "reject_rhsbl_recipient", true },
+	{ "reject_rhsbl_reverse_client", true },
+	{ "reject_rhsbl_sender", true },
+	{ "reject_sender_login_mismatch", false },
+	{ "reject_unauthenticated_sender_login_mismatch", false },
+	{ "reject_unknown_address", false },
+	{ "reject_unknown_client", false },
+	{ "reject_unknown_client_hostname", false },
+	{ "reject_unknown_helo_hostname", false },
+	{ "reject_unknown_hostname", false },
+	{ "reject_unknown_recipient_domain", false },
+	{ "reject_unknown_reverse_client_hostname", false },
+	{ "reject_unknown_sender_domain", false },
+	{ "reject_unverified_recipient", false },
+	{ "reject_unverified_sender", false },
+};
+
+static struct hash classes;		/* name -> struct rules */
+
+const struct rule_def *
+rules_find_def(struct span name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(defs); i++)
+		if (span_caseis(name, defs[i].name))
+			return &defs[i];
+	return NULL;
+}
+
+static bool
+is_not_yet(struct span name, bool *has_arg)
+{
+	for (size_t i = 0; i < ARRAY_LEN(not_yet); i++)
+		if (span_caseis(name, not_yet[i].name)) {
+			*has_arg = not_yet[i].has_arg;
+			return true;
+		}
+	return false;
+}
+
+/*
+ * The next word: separated by space and commas, with {...} in one piece, so
+ * that "inline:{a=b, c=d}" stays whole.  -1: a brace is not closed.
+ */
+static int
+next_word(struct span *rest, struct span *word)
+{
+	size_t i = 0, depth = 0;
+
+	while (rest->len > 0 && strchr(", \t\r\n", rest->p[0]) != NULL)
+		*rest = span_from(*rest, 1);
+	if (rest->len == 0)
+		return 0;
+	for (; i < rest->len; i++) {
+		char c = rest->p[i];
+
+		if (c == '{')
+			depth++;
+		else if (c == '}' && depth > 0)
+			depth--;
+		else if (depth == 0 && strchr(", \t\r\n", c) != NULL)
+			break;
+	}
+	if (depth > 0)
+		return -1;
+	*word = span_sub(*rest, 0, i);
+	*rest = span_from(*rest, i);
+	return 1;
+}
+
+struct compile {
+	const char		*title, *origin;
+	struct arena		*arena;
+	rules_problem_fn	*problem;
+	ARRAY(struct rule)	 rules;
+	bool			 bad;
+};
+
+static void problem(struct compile *c, const char *fmt, ...) PRINTF(2, 3);
+
+static void
+problem(struct compile *c, const char *fmt, ...)
+{
+	struct buf b = BUF_INIT(1024);
+	va_list ap;
+
+	c->bad = true;
+	va_start(ap, fmt);
+	if (buf_printf(&b, "%s: ", c->title) == 0 &&
+	    buf_vprintf(&b, fmt, ap) == 0)
+		c->problem(c->origin, b.data);
+	va_end(ap);
+	buf_fini(&b);
+}
+
+static char *
+copy(struct compile *c, struct span s)
+{
+	return c->arena != NULL ? arena_span_dup(c->arena, s) : span_dup(s);
+}
+
+/* "type:name" with nothing in front: the stage says what is looked up. */
+static const struct rule_def *
+table_def(const char *title)
+{
+	static const struct {
+		const char *in, *def;
+	} by_title[] = {
+		{ "smtpd_client_restrictions", "check_client_access" },
+		{ "smtpd_helo_restrictions", "check_helo_access" },
+		{ "smtpd_sender_restrictions", "check_sender_access" },
+		{ "smtpd_relay_restrictions", "check_recipient_access" },
+		{ "smtpd_recipient_restrictions", "check_recipient_access" },
+		{ "smtpd_etrn_restrictions", "check_etrn_access" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(by_title); i++)
+		if (strcmp(title, by_title[i].in) == 0)
+			return rules_find_def(span_of(by_title[i].def));
+	return NULL;
+}
+
+static void
+add_rule(struct compile *c, const struct rule_def *def, struct span arg,
+    const struct rules *list, struct span name)
+{
+	struct rule *r = ARRAY_PUSH(&c->rules);
+	size_t at = c->rules.len;
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	r->def = def;
+	r->list = list;
+	r->arg = arg.len > 0 ? span_make(copy(c, arg), arg.len) : SPAN_EMPTY;
+	/* What the log names: no space in it. */
+	buf_addf(&b, "%s[%zu]/%.*s", c->title, at, SPAN_ARG(name));
+	if (arg.len > 0) {
+		buf_add_char(&b, ':');
+		for (size_t i = 0; i < arg.len && i < 200; i++)
+			buf_add_char(&b, arg.p[i] == ' ' ||
+			    arg.p[i] == '\t' || arg.p[i] == '\n' ? '_' :
+			    arg.p[i]);
+	}
+	if (c->arena == NULL)
+		buf_addf(&b, "@%s", c->origin);
+	r->text = copy(c, buf_span(&b));
+	buf_fini(&b);
+}
+
+static void
+one_word(struct compile *c, struct span *rest, struct span word)
+{
+	const struct rule_def *def = rules_find_def(word);
+	struct span arg = SPAN_EMPTY, name = word;
+	struct rules *list;
+	bool has_arg;
+	uint64_t n = 0;
+
+	if (def == NULL) {
+		list = hash_get(&classes, word);
+		if (list != NULL) {
+			add_rule(c, &class_def, SPAN_EMPTY, list, name);
+			return;
+		}
+		if (is_not_yet(word, &has_arg)) {
+			problem(c, "%.*s: not supported yet", SPAN_ARG(word));
+			/* Its argument is not a name of its own. */
+			if (has_arg && next_word(rest, &arg) != 1)
+				problem(c, "%.*s needs an argument",
+				    SPAN_ARG(word));
+			return;
+		}
+		if (span_find(word, ':') > 0 && (def = table_def(c->title))) {
+			add_rule(c, def, word, NULL, span_of(def->name));
+			return;
+		}
+		problem(c, "unknown restriction \"%.*s\"", SPAN_ARG(word));
+		return;
+	}
+	if (def->arg != ARG_NONE) {
+		if (next_word(rest, &arg) != 1) {
+			problem(c, "%s needs an argument", def->name);
+			return;
+		}
+		/* "{ type:name }" is how Postfix lets one write it, too. */
+		if (arg.len > 2 && arg.p[0] == '{')
+			arg = span_trim(span_sub(arg, 1, arg.len - 2));
+		if (def->arg == ARG_TABLE && (span_find(arg, ':') <= 0 ||
+		    arg.len > TABLE_SPEC_MAX)) {
+			problem(c, "%s: \"%.*s\" is no table (type:name)",
+			    def->name, SPAN_ARG(arg));
+			return;
+		}
+		if (def->arg == ARG_NUMBER &&
+		    num_parse_u64(arg, 3600, &n) < 0) {
+			problem(c, "%s: bad number \"%.*s\"", def->name,
+			    SPAN_ARG(arg));
+			return;
+		}
+	}
+	add_rule(c, def, arg, NULL, name);
+	c->rules.v[c->rules.len - 1].number = (int64_t)n;
+}
+
+/* What stands behind "reject" or "permit" is never reached. */
+static void
+warn_dead(struct compile *c)
+{
+	for (size_t i = 0; i + 1 < c->rules.len; i++) {
+		const char *n = c->rules.v[i].def->name;
+
+		if (i > 0 && strcmp(c->rules.v[i - 1].def->name,
+		    "warn_if_reject") == 0)
+			continue;
+		if (strcmp(n, "permit") == 0 || strcmp(n, "reject") == 0 ||
+		    strcmp(n, "defer") == 0) {
+			log_warning("%s: %s: restriction \"%s\" after \"%s\" "
+			    "is ignored", c->origin, c->title,
+			    c->rules.v[i + 1].def == &class_def ? "class" :
+			    c->rules.v[i + 1].def->name, n);
+			return;
+		}
+	}
+}
+
+struct rules *
+rules_compile(const char *title, const char *origin, struct span text,
+    struct arena *a, rules_problem_fn *fn)
+{
+	struct compile c = {
+		.title = title, .origin = origin, .arena = a, .problem = fn
+	};
+	struct rules *out = NULL;
+	struct span rest = text, word;
+	int rc;
+
+	while ((rc = next_word(&rest, &word)) == 1)
+		one_word(&c, &rest, word);
+	if (rc < 0)
+		problem(&c, "'{' without '}'");
+	if (c.rules.len > 0 &&
+	    c.rules.v[c.rules.len - 1].def->eval == eval_warn)
+		problem(&c, "warn_if_reject must stand before a restriction");
+	if (!c.bad) {
+		size_t size = c.rules.len * sizeof(struct rule);
+
+		if (a == NULL)
+			warn_dead(&c);
+		out = a != NULL ? arena_alloc(a, sizeof(*out)) :
+		    mem_alloc(sizeof(*out));
+		*out = (struct rules){
+			.title = title, .origin = origin, .n = c.rules.len
+		};
+		if (size > 0) {
+			out->v = a != NULL ? arena_alloc(a, size) :
+			    mem_alloc(size);
+			memcpy(out->v, c.rules.v, size);
+		}
+	}
+	ARRAY_FINI(&c.rules);
+	return out;
+}
+
+/*
+ * A class may name classes, also ones that are defined later: first all get
+ * an empty list, then each is filled.
+ */
+int
+rules_load_classes(rules_problem_fn *fn)
+{
+	struct span rest = span_of(conf.smtpd_restriction_classes), name;
+	bool has_arg;
+	int rc = 0;
+
+	while (span_token(&rest, ", \t\r\n", &name)) {
+		if (rules_find_def(name) != NULL || is_not_yet(name, &has_arg)) {
+			fn(params_origin("smtpd_restriction_classes"),
+			    "smtpd_restriction_classes: a class has the name "
+			    "of a restriction");
+			rc = -1;
+		}
+		if (hash_get(&classes, name) == NULL)
+			hash_put(&classes, name,
+			    mem_zalloc(sizeof(struct rules)));
+	}
+	rest = span_of(conf.smtpd_restriction_classes);
+	while (span_token(&rest, ", \t\r\n", &name)) {
+		struct rules *list = hash_get(&classes, name), *got;
+		char *cname = span_dup(name), *text = params_get(cname);
+
+		if (list->title != NULL) {
+			mem_free(cname);
+			mem_free(text);
+			continue;
+		}
+		list->title = cname;
+		list->origin = mem_strdup(params_origin(cname));
+		if (text == NULL || *text == '\0') {
+			log_warning("restriction class %s is not defined or "
+			    "empty", cname);
+			mem_free(text);
+			continue;
+		}
+		got = rules_compile(cname, list->origin, span_of(text), NULL,
+		    fn);
+		mem_free(text);
+		if (got == NULL) {
+			rc = -1;
+			continue;
+		}
+		list->n = got->n;
+		list->v = got->v;
+		mem_free(got);
+	}
+	return rc;
+}
+
+static void
+never(const char *origin, const char *text)
+{
+	log_panic("%s", text);
+}
+
+struct rules *
+rules_builtin(const char *title, const char *name)
+{
+	return rules_compile(title, params_origin(title), span_of(name), NULL,
+	    never);
+}

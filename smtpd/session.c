@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session - the life of one connection.
+ *
+ * Input is looked at in one place, session_read(), which hands it to what
+ * the state says: a command line, the lines of a message, a chunk.  It stops
+ * when the session waits or is over, and nothing frees a session while it
+ * runs.  session_set_state() is where every change of state goes through.
+ */
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "conf/table.h"
+#include "daemon/daemon.h"
+#include "smtpd/proxy.h"
+#include "smtpd/smtpd.h"
+
+/* How long a client has to take our last reply. */
+#define FINISH_GRACE_MS	5000
+/* What of the client's premature input is shown in the log. */
+#define SHOW_INPUT_MAX	80
+
+static struct loop *loop;
+static struct list sessions = LIST_INIT(sessions);
+static struct list for_room = LIST_INIT(for_room);
+
+static void session_read(void *arg, struct stream *st);
+static void session_drained(void *arg, struct stream *st);
+static void session_ended(void *arg, struct stream *st, enum stream_end why);
+
+static const struct stream_ops ops = {
+	.on_read = session_read,
+	.on_drain = session_drained,
+	.on_end = session_ended,
+};
+
+static const char *const state_names[] = {
+	"PROXY", "CONNECT", "START", "READY", "MAIL", "RCPT", "DATA", "BDAT",
+	"CHUNK", "SKIP", "COMMIT", "DENIED", "CLOSED"
+};
+
+void
+session_start(struct loop *l)
+{
+	loop = l;
+}
+
+struct loop *
+session_loop(void)
+{
+	return loop;
+}
+
+void
+session_set_state(struct session *s, enum state to)
+{
+	if (log_debug_on())
+		log_debug("%s: %s -> %s", s->namaddr, state_names[s->state],
+		    state_names[to]);
+	s->state = to;
+}
+
+static int64_t
+timeout_ms(void)
+{
+	int64_t t = smtpd_lmtp ? conf.lmtpd_timeout : conf.smtpd_timeout;
+
+	return t * 1000;
+}
+
+/* A new wait for the client: a command, or the next bytes of a message. */
+static void
+start_deadline(struct session *s)
+{
+	stream_set_deadline(s->stream, timeout_ms());
+}
+
+/* --- the end ------------------------------------------------------------------ */
+
+static void
+session_free(struct session *s)
+{
+	list_remove(&s->link);
+	list_remove(&s->room);
+	policy_cancel(s);
+	session_reset(s);
+	limits_disconnect(s);
+	loop_timer_free(&s->timer);
+	stream_free(&s->stream);
+	xforward_free(&s->forward);
+	buf_fini(&s->held);
+	mem_free(s->name);
+	mem_free(s->addr_text);
+	mem_free(s->namaddr);
+	mem_free(s->helo);
+	mem_free(s->login);
+	mem_free(s->deferral);
+	mem_free(s->skip_reply);
+	mem_free(s);
+	daemon_busy(-1);
+}
+
+static void
+log_disconnect(struct session *s)
+{
+	struct buf b = BUF_INIT(LOG_LINE_MAX);
+	uint32_t all = 0, ok = 0;
+
+	for (int i = 0; i < CMD_COUNT; i++) {
+		if (s->count[i] == 0)
+			continue;
+		all += s->count[i];
+		ok += s->ok[i];
+		buf_addf(&b, " %s=%u", command_log_name((enum cmd)i),
+		    s->ok[i]);
+		if (s->ok[i] != s->count[i])
+			buf_addf(&b, "/%u", s->count[i]);
+	}
+	buf_addf(&b, " commands=%u", ok);
+	if (ok != all)
+		buf_addf(&b, "/%u", all);
+	log_info("disconnect from %s%s trace=%s", s->namaddr, b.data,
+	    s->trace);
+	buf_fini(&b);
+}
+
+void
+session_close(struct session *s, const char *reason)
+{
+	if (s->state == ST_CLOSED)
+		return;
+	reply_flush_held(s);
+	if (reason != NULL && (s->state == ST_DATA || s->state == ST_CHUNK))
+		log_info("%s after %s (%llu bytes) from %s", reason,
+		    s->state == ST_DATA ? "DATA" : "BDAT",
+		    (unsigned long long)s->data_bytes, s->namaddr);
+	else if (reason != NULL)
+		log_info("%s after %s from %s", reason,
+		    s->state == ST_COMMIT ? "END-OF-MESSAGE" :
+		    s->last_cmd == CMD_COUNT ? "CONNECT" :
+		    s->last_cmd == CMD_UNKNOWN ? "UNKNOWN" :
+		    command_name(s->last_cmd), s->namaddr);
+	session_set_state(s, ST_CLOSED);
+	log_disconnect(s);
+	policy_cancel(s);
+	if (s->stream != NULL)
+		stream_finish(&s->stream, FINISH_GRACE_MS);
+	if (!s->in_read)
+		session_free(s);
+}
+
+static void
+session_ended(void *arg, struct stream *st, enum stream_end why)
+{
+	struct session *s = arg;
+
+	switch (why) {
+	case STREAM_TIMEOUT:
+		if (s->state == ST_PROXY)
+			log_warning("haproxy read: timeout error from %s",
+			    s->namaddr);
+		reply_more(s, "421 4.4.2 %s Error: timeout exceeded",
+		    conf.myhostname);
+		break;
+	case STREAM_OVERFLOW:
+		session_close(s, "too much unread output");
+		return;
+	default:
+		break;
+	}
+	session_close(s, why == STREAM_TIMEOUT ? "timeout" :
+	    "lost connection");
+}
+
+void
+session_drain(void)
+{
+	/*
+	 * Sessions in which nothing is under way are told at once; the others
+	 * after their message.
+	 */
+	LIST_FOREACH(l, &sessions) {
+		struct session *s = LIST_ENTRY(l, struct session, link);
+
+		if (s->wait == WAIT_NONE && !s->in_read &&
+		    (s->state == ST_START || s->state == ST_READY) &&
+		    stream_input(s->stream).len == 0) {
+			reply_more(s, "421 4.3.2 %s Service shutting down",
+			    conf.myhostname);
+			session_close(s, NULL);
+		}
+	}
+}
+
+/* --- waiting ---------------------------------------------------------------- */
+
+void
+session_wait(struct session *s, enum wait w)
+{
+	if (s->wait == WAIT_NONE && s->stream != NULL)
+		stream_pause(s->stream);
+	s->wait = w;
+	if (w == WAIT_ROOM)
+		list_append(&for_room, &s->room);
+	if (s->stream == NULL)
+		return;
+	/* Not the client's time that is running now. */
+	switch (w) {
+	case WAIT_RESULT:
+		stream_set_deadline(s->stream, conf.ipc_timeout * 1000);
+		break;
+	case WAIT_DELAY:
+		stream_set_deadline(s->stream, 0);
+		break;
+	default:
+		start_deadline(s);
+		break;
+	}
+}
+
+void
+session_wake(struct session *s)
+{
+	if (s->wait == WAIT_NONE)
+		return;
+	list_remove(&s->room);
+	s->wait = WAIT_NONE;
+	if (s->stream == NULL || s->state == ST_CLOSED)
+		return;
+	start_deadline(s);
+	stream_resume(s->stream);
+	if (!s->in_read)
+		stream_kick(s->stream);
+}
+
+static void
+timer_fired(void *arg)
+{
+	struct session *s = arg;
+	void (*fn)(struct session *) = s->resume;
+
+	s->resume = NULL;
+	session_wake(s);
+	if (fn != NULL)
+		fn(s);
+}
+
+void
+session_delay(struct session *s, int64_t ms, void (*fn)(struct session *))
+{
+	if (s->timer == NULL)
+		s->timer = loop_timer_new(loop, timer_fired, s);
+	s->resume = fn;
+	session_wait(s, WAIT_DELAY);
+	loop_timer_set(s->timer, ms);
+}
+
+void
+session_room(void)
+{
+	LIST_FOREACH(l, &for_room) {
+		session_wake(LIST_ENTRY(l, struct session, room));
+	}
+}
+
+static void
+session_drained(void *arg, struct stream *st)
+{
+	struct session *s = arg;
+
+	if (s->wait == WAIT_OUTPUT)
+		session_wake(s);
+}
+
+/* --- input -------------------------------------------------------------------- */
+
+bool
+session_input_waiting(struct session *s)
+{
+	return stream_input(s->stream).len > 0;
+}
+
+static size_t
+proxy_input(struct session *s, struct span in)
+{
+	struct proxy_header h;
+	size_t used;
+
+	switch (proxy_parse(in, &h, &used)) {
+	case 0:
+		return 0;
+	case 1:
+		break;
+	default:
+		log_warning("haproxy read: bad header from %s", s->namaddr);
+		session_set_state(s, ST_CONNECT);
+		reply_more(s, "421 4.3.2 %s Service unavailable - "
+		    "bad proxy header", conf.myhostname);
+		session_close(s, NULL);
+		return in.len;
+	}
+	stream_consume(s->stream, used);
+	session_set_state(s, ST_CONNECT);
+	if (!h.local) {
+		limits_disconnect(s);
+		session_set_peer(s, &h.client, NULL);
+		s->real = s->addr;
+	}
+	session_greet(s);
+	return 0;
+}
+
+static void
+too_many_errors(struct session *s)
+{
+	reply_more(s, "421 4.7.0 %s Error: too many errors", conf.myhostname);
+	session_close(s, "too many errors");
+}
+
+/*
+ * One command line.  Returns how many bytes to consume, after the command
+ * was looked at; 0: the line is not whole yet.
+ */
+static void
+line_input(struct session *s, struct span in)
+{
+	size_t max = (size_t)conf.line_length_limit;
+	const char *lf = memchr(in.p, '\n', in.len);
+	struct span line;
+
+	if (s->resync) {
+		stream_consume(s->stream,
+		    lf == NULL ? in.len : (size_t)(lf - in.p) + 1);
+		if (lf == NULL)
+			return;
+		s->resync = false;
+		s->cmd = CMD_UNKNOWN;
+		s->count[CMD_UNKNOWN]++;
+		s->counted = false;
+		reply(s, "500 5.5.2 Error: line too long");
+		return;
+	}
+	if (lf == NULL ? in.len >= max : (size_t)(lf - in.p) >= max) {
+		/* RFC 5321 4.5.3.1.9: the rest of the line goes unread. */
+		s->resync = true;
+		line_input(s, in);
+		return;
+	}
+	if (lf == NULL)
+		return;
+	line = span_make(in.p, (size_t)(lf - in.p));
+	stream_consume(s->stream, line.len + 1);
+	if (line.len > 0 && line.p[line.len - 1] == '\r') {
+		line.len--;
+	} else if (!s->newline_excluded &&
+	    span_is(span_of(conf.smtpd_forbid_bare_newline), "reject")) {
+		reply_more(s, "%d 5.5.2 %s Error: bare <LF> received",
+		    (int)conf.smtpd_forbid_bare_newline_reject_code,
+		    conf.myhostname);
+		log_info("reject: bare <LF> in command from %s", s->namaddr);
+		if (conf.smtpd_forbid_bare_newline_reject_code / 10 == 52 ||
+		    conf.smtpd_forbid_bare_newline_reject_code == 421)
+			session_close(s, "bare <LF> received");
+		else
+			s->errors++;
+		return;
+	}
+	command_line(s, line);
+}
+
+static void
+session_read(void *arg, struct stream *st)
+{
+	struct session *s = arg;
+
+	s->in_read = true;
+	while (s->state != ST_CLOSED && s->wait == WAIT_NONE) {
+		struct span in = stream_input(s->stream);
+		size_t before = in.len, used;
+
+		if (stream_out_len(s->stream) > SMTPD_OUT_HIGH) {
+			session_wait(s, WAIT_OUTPUT);
+			break;
+		}
+		if (in.len == 0)
+			break;
+		switch (s->state) {
+		case ST_DATA:
+			used = data_input(s, in);
+			break;
+		case ST_CHUNK:
+			used = chunk_input(s, in);
+			break;
+		case ST_SKIP:
+			used = skip_input(s, in);
+			break;
+		case ST_PROXY:
+			used = proxy_input(s, in);
+			break;
+		default:
+			if (s->errors >= (uint64_t)conf.smtpd_hard_error_limit) {
+				too_many_errors(s);
+				used = 0;
+				break;
+			}
+			line_input(s, in);
+			used = 0;
+			break;
+		}
+		if (s->state == ST_CLOSED)
+			break;
+		if (used > 0)
+			stream_consume(s->stream, used);
+		if (stream_input(s->stream).len == before)
+			break;
+	}
+	/*
+	 * The last error was the last straw: say so now, not at the next
+	 * command.
+	 */
+	if (s->state != ST_CLOSED && s->wait == WAIT_NONE &&
+	    s->errors >= (uint64_t)conf.smtpd_hard_error_limit &&
+	    s->state != ST_DATA && s->state != ST_CHUNK)
+		too_many_errors(s);
+	s->in_read = false;
+	if (s->state == ST_CLOSED) {
+		session_free(s);
+		return;
+	}
+	if (s->wait == WAIT_NONE && s->state != ST_PROXY &&
+	    !conf.smtpd_per_request_deadline)
+		start_deadline(s);
+}
+
+/* --- the beginning -------------------------------------------------------------- */
+
+void
+session_set_peer(struct session *s, const struct sock_addr *a,
+    const char *name)
+{
+	char text[SOCK_ADDR_TEXT_MAX];
+
+	s->addr = *a;
+	if (a->sa.sa_family == AF_UNIX) {
+		/* Whoever may open the socket is local: as Postfix does. */
+		if (sock_addr_parse(SPAN("127.0.0.1"), 0, &s->addr) < 0)
+			log_panic("127.0.0.1 is no address");
+	}
+	sock_addr_text(&s->addr, text);
+	s->ipv6 = strchr(text, ':') != NULL;
+	if (name == NULL)
+		name = sock_addr_is_loopback(&s->addr) ? "localhost" :
+		    "unknown";
+	name = mem_strdup(name);
+	mem_free(s->name);
+	mem_free(s->addr_text);
+	mem_free(s->namaddr);
+	s->name = (char *)name;
+	s->addr_text = mem_strdup(text);
+	s->namaddr = conf.smtpd_client_port_logging ?
+	    mem_printf("%s[%s]:%u", s->name, text, sock_addr_port(&s->addr)) :
+	    mem_printf("%s[%s]", s->name, text);
+	s->trusted = policy_list_has(LIST_MYNETWORKS, s);
+	s->newline_excluded = policy_list_has(LIST_NEWLINE, s);
+}
+
+bool
+session_out_of_step(struct session *s, const char *where, struct span early)
+{
+	if (s->ill_pipelined && !conf.smtpd_forbid_unauth_pipelining)
+		return false;
+	s->ill_pipelined = true;
+	log_info("improper command pipelining after %s from %s: %.*s", where,
+	    s->namaddr, SPAN_ARG(span_sub(early, 0, SHOW_INPUT_MAX)));
+	if (!conf.smtpd_forbid_unauth_pipelining)
+		return false;
+	reply_more(s, "554 5.5.0 Error: SMTP protocol synchronization");
+	session_close(s, NULL);
+	return true;
+}
+
+static void
+greeted(struct session *s, bool ok, const char *text)
+{
+	char show[SHOW_INPUT_MAX];
+	struct span early;
+
+	session_wake(s);
+	if (!ok) {
+		reply_more(s, "%s", text);
+		session_set_state(s, ST_DENIED);
+		return;
+	}
+	/*
+	 * Whoever talks before the greeting does not wait for replies either
+	 * (RFC 5321 3.1: the client waits for the 220).
+	 */
+	early = stream_input(s->stream);
+	if (early.len == 0) {
+		ssize_t n = recv(stream_fd(s->stream), show, sizeof(show),
+		    MSG_PEEK | MSG_DONTWAIT);
+
+		early = span_make(show, n > 0 ? (size_t)n : 0);
+	}
+	if (early.len > 0 && session_out_of_step(s, "CONNECT", early))
+		return;
+	session_set_state(s, ST_START);
+	reply_more(s, "220 %s", conf.smtpd_banner);
+}
+
+void
+session_greet(struct session *s)
+{
+	const char *refused = limits_connect(s);
+
+	log_info("connect from %s trace=%s", s->namaddr, s->trace);
+	if (refused != NULL) {
+		reply_more(s, "%s", refused);
+		session_close(s, NULL);
+		return;
+	}
+	s->may_xclient = policy_list_has(LIST_XCLIENT, s);
+	s->may_xforward = policy_list_has(LIST_XFORWARD, s);
+	policy_start(s, STAGE_CONNECT, SPAN_EMPTY, greeted);
+}
+
+void
+session_new(int fd, const struct sock_addr *peer, int index)
+{
+	struct session *s = mem_zalloc(sizeof(*s));
+	bool proxied = conf.smtpd_upstream_proxy_protocol[0] != '\0';
+	char trace[TRACE_ID_MAX];
+
+	daemon_busy(1);
+	list_append(&sessions, &s->link);
+	list_init(&s->room);
+	s->held = BUF_INIT(SMTPD_OUT_MAX);
+	s->cmd = CMD_UNKNOWN;
+	s->last_cmd = CMD_COUNT;
+	s->state = proxied ? ST_PROXY : ST_CONNECT;
+	trace_id_make(trace);
+	memcpy(s->trace, trace, MIN(strlen(trace), sizeof(s->trace) - 1));
+	session_set_peer(s, peer, NULL);
+	s->real = s->addr;
+	s->stream = stream_new(loop, fd, MAX((size_t)SMTPD_IN_MAX,
+	    2 * (size_t)conf.line_length_limit), SMTPD_OUT_MAX, &ops, s);
+	stream_set_deadline(s->stream, proxied ?
+	    conf.smtpd_upstream_proxy_timeout * 1000 : timeout_ms());
+	if (!proxied) {
+		s->in_read = true;	/* not freed under us */
+		session_greet(s);
+		s->in_read = false;
+		if (s->state == ST_CLOSED)
+			session_free(s);
+	}
+}
+
+const char *
+session_proto(const struct session *s)
+{
+	if (smtpd_lmtp)
+		return "LMTP";
+	return s->esmtp ? "ESMTP" : "SMTP";
+}
+
+void
+session_reset(struct session *s)
+{
+	struct txn *t = s->txn;
+
+	if (t == NULL)
+		return;
+	s->txn = NULL;
+	submit_abort(t);
+	envelope_fini(&t->env);
+	ARRAY_FINI(&t->prepend);
+	ARRAY_FINI(&t->bcc);
+	arena_fini(&t->arena);
+	mem_free(t);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd - the session of one client, private to this folder.
+ *
+ *	session.c	the life of a connection, and what it waits for
+ *	command.c	the command table, the dispatcher, the short commands
+ *	cmd_mail.c	MAIL and RCPT	cmd_data.c	DATA and BDAT
+ *	cmd_xclient.c	XCLIENT, XFORWARD
+ *	reply.c		replies, error counting, delays
+ *	policy.c	restrictions, evaluated; rules.c, compiled
+ *	access.c	access(5): search keys and results
+ *	lookup.c	the client of rewrite, with its cache
+ *	submit.c	the client of cleanup
+ *	limits.c	what one client may do in this process
+ *	parse.c scan.c proxy.c	bytes to structs, no I/O
+ *
+ * A session does one thing at a time.  When it must wait (for a look-up, for
+ * cleanup, for a delay) session_wait() stops its input; what the client has
+ * pipelined stays in the stream.  session_wake() goes on.
+ */
+#ifndef SMTPD_SMTPD_H
+#define SMTPD_SMTPD_H
+
+#include "base/arena.h"
+#include "base/array.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/span.h"
+#include "base/why.h"
+#include "io/loop.h"
+#include "io/sock.h"
+#include "io/stream.h"
+#include "ipc/msg_cleanup.h"
+#include "ipc/msg_rewrite.h"
+#include "queue/envelope.h"
+#include "smtpd/parse.h"
+#include "smtpd/scan.h"
+
+/* --- the process --------------------------------------------------------- */
+
+/* Set by main() of smtpd (false) and lmtpd (true), never changed. */
+extern bool smtpd_lmtp;
+
+/* What a client may send ahead while it waits for us. */
+#define SMTPD_IN_MAX	(64 * 1024)
+/* Replies beyond this make us wait until the client has read them. */
+#define SMTPD_OUT_HIGH	(64 * 1024)
+#define SMTPD_OUT_MAX	(1024 * 1024)
+/* Content that cleanup has not taken yet, of all sessions together. */
+#define SMTPD_QUEUE_HIGH (8 * 1024 * 1024)
+
+enum cmd {
+	CMD_HELO, CMD_EHLO, CMD_LHLO, CMD_XCLIENT, CMD_XFORWARD,
+	CMD_STARTTLS, CMD_AUTH, CMD_MAIL, CMD_RCPT, CMD_DATA, CMD_BDAT,
+	CMD_RSET, CMD_NOOP, CMD_VRFY, CMD_EXPN, CMD_ETRN, CMD_HELP, CMD_QUIT,
+	CMD_UNKNOWN,
+	CMD_COUNT
+};
+
+enum state {
+	ST_PROXY,	/* the load balancer's header comes first */
+	ST_CONNECT,	/* not greeted yet */
+	ST_START,	/* greeted; no HELO */
+	ST_READY,	/* HELO given */
+	ST_MAIL,	/* a sender, no recipient */
+	ST_RCPT,	/* at least one recipient was accepted */
+	ST_DATA,	/* lines of a message, to the dot */
+	ST_BDAT,	/* between the chunks of a message */
+	ST_CHUNK,	/* inside a chunk */
+	ST_SKIP,	/* inside a chunk that nobody wants */
+	ST_COMMIT,	/* all is with cleanup */
+	ST_DENIED,	/* refused at connect: only QUIT is left */
+	ST_CLOSED
+};
+
+enum wait {
+	WAIT_NONE, WAIT_POLICY, WAIT_RESULT, WAIT_ROOM, WAIT_DELAY, WAIT_OUTPUT
+};
+
+/* --- what rewrite answers --------------------------------------------------- */
+
+struct answer {
+	enum { ANSWER_OK, ANSWER_TEMPFAIL, ANSWER_INVALID } status;
+	struct span	text;		/* on failure, or when not listed */
+	/* RESOLVE */
+	unsigned	class;		/* CLASS_* */
+	bool		listed, alias;
+	bool		routed;		/* through us to elsewhere */
+	bool		error;		/* the transport is error:text */
+	struct span	address, relocated, rule, nexthop;
+	/* LOOKUP */
+	bool		found;
+	unsigned	key;
+	struct span	value;
+};
+
+struct ask;
+typedef void answer_fn(struct ask *a, const struct answer *answer);
+
+/* A question under way; embedded in who asks, zeroed at first. */
+struct ask {
+	struct list	 link;
+	answer_fn	*fn;		/* spans are good during the call */
+};
+
+void	 lookup_start(struct loop *l, const char *path);
+/*
+ * Ask.  fn is called once, from here when the answer is known already, and
+ * not at all after lookup_cancel().
+ */
+void	 lookup_resolve(struct ask *a, struct span addr, bool want_listed);
+struct lookup_keys {
+	struct span	v[REWRITE_KEYS_MAX];
+	unsigned	n, nwhole;
+};
+void	 lookup_table(struct ask *a, struct span table,
+	    const struct lookup_keys *keys);
+void	 lookup_cancel(struct ask *a);
+
+/* --- a mail transaction ------------------------------------------------------ */
+
+struct txn {
+	struct arena	 arena;		/* all that is below points into it */
+	struct envelope	 env;
+	struct span	 sender_show;	/* quoted, for logs and replies */
+	char		 trace[TRACE_ID_MAX];
+	uint64_t	 declared;	/* SIZE= */
+	bool		 binary;	/* BODY=BINARYMIME */
+	bool		 utf8;
+	/* Recipients beyond the limit, and refused ones. */
+	unsigned	 over, refused;
+	/* Actions of access tables. */
+	bool		 discard;
+	ARRAY(struct span) prepend;
+	ARRAY(struct span) bcc;
+	/* Content. */
+	struct scan	 scan;
+	uint64_t	 wire;		/* bytes with CR LF, without dots */
+	uint64_t	 chunk_left;	/* BDAT */
+	uint64_t	 chunk_size;
+	bool		 chunk_last;
+	bool		 carried_cr;	/* the last chunk ended in CR */
+	bool		 too_big;
+	bool		 failed;	/* why says it; content is dropped */
+	struct why	 why;
+	int		 why_smtp;
+	/* With cleanup. */
+	uint32_t	 tag;		/* 0: none */
+};
+
+struct policy_run;
+struct client;
+
+struct session {
+	struct list	 link;		/* of all sessions */
+	struct list	 room;		/* of those that wait for room */
+	struct stream	*stream;
+	struct txn	*txn;		/* from MAIL to its end */
+	struct policy_run *run;
+	struct client	*client;	/* counters, limits.c */
+	struct loop_timer *timer;	/* made when first needed */
+	struct buf	 held;		/* replies that are delayed */
+	void		(*resume)(struct session *s); /* after WAIT_DELAY */
+
+	enum state	 state;
+	enum wait	 wait;
+	enum cmd	 cmd;		/* the one being done */
+	enum cmd	 last_cmd;	/* for "lost connection after" */
+	bool		 esmtp;		/* EHLO or LHLO */
+	bool		 in_read;
+	bool		 resync;	/* dropping the rest of a long line */
+	bool		 ill_pipelined;
+	bool		 trusted;	/* in mynetworks */
+	bool		 newline_excluded;
+	bool		 may_xclient, may_xforward;
+	bool		 counted;	/* the final reply was counted */
+	bool		 ipv6;
+	bool		 waited;	/* in_flow_delay was done for MAIL */
+
+	struct sock_addr addr;		/* after PROXY and XCLIENT */
+	struct sock_addr real;		/* whom XCLIENT's right belongs to */
+	char		*name;		/* "localhost", "unknown" */
+	char		*addr_text;	/* "192.0.2.1", "2001:db8::1" */
+	char		*namaddr;	/* "name[addr]" for the log */
+	char		*helo;		/* NULL before HELO */
+	char		*login;		/* XCLIENT LOGIN, later AUTH */
+	struct xforward	*forward;	/* XFORWARD's attributes, or NULL */
+	char		*deferral;	/* defer_if_permit of an earlier stage */
+	char		 trace[17];
+	uint32_t	 messages;	/* MAIL commands, for trace ids */
+
+	unsigned	 errors, junk;
+	uint64_t	 data_bytes;	/* of this message, for the log */
+	uint64_t	 skip_left;	/* ST_SKIP: bytes of a refused chunk */
+	char		*skip_reply;	/* and what follows them */
+	uint32_t	 count[CMD_COUNT], ok[CMD_COUNT];
+};
+
+struct xforward {
+	char	*name, *addr, *port, *proto, *helo, *ident, *source;
+};
+
+/* session.c */
+void	 session_start(struct loop *l);
+void	 session_new(int fd, const struct sock_addr *peer, int index);
+void	 session_drain(void);
+void	 session_set_state(struct session *s, enum state to);
+void	 session_wait(struct session *s, enum wait w);
+/* Go on with the input at the end of this turn. */
+void	 session_wake(struct session *s);
+/* Wait ms, then call fn and go on. */
+void	 session_delay(struct session *s, int64_t ms,
+	    void (*fn)(struct session *));
+/* Log the end, send what there is, forget the session when it is safe. */
+void	 session_close(struct session *s, const char *reason);
+void	 session_greet(struct session *s);
+/* A client whose address or name has changed (PROXY, XCLIENT). */
+void	 session_set_peer(struct session *s, const struct sock_addr *a,
+	    const char *name);
+void	 session_reset(struct session *s);	/* drop the transaction */
+const char *session_proto(const struct session *s);
+size_t	 session_data(struct session *s, struct span in);
+/* Bytes are waiting behind the command being done. */
+bool	 session_input_waiting(struct session *s);
+/* The client sent them without waiting for a reply that it had to wait for:
+ * log it; true when the session is over because of that. */
+bool	 session_out_of_step(struct session *s, const char *where,
+	    struct span early);
+struct loop *session_loop(void);
+/* Sessions that cleanup's connection has room for again. */
+void	 session_room(void);
+
+/* command.c */
+void	 command_start(void);
+void	 command_line(struct session *s, struct span line);
+const char *command_name(enum cmd c);	/* "RCPT" */
+const char *command_log_name(enum cmd c);	/* "rcpt" */
+extern unsigned ehlo_discard;		/* EHLO_* */
+enum {
+	EHLO_PIPELINING = 1 << 0, EHLO_SIZE = 1 << 1, EHLO_VRFY = 1 << 2,
+	EHLO_CODES = 1 << 3, EHLO_8BITMIME = 1 << 4, EHLO_DSN = 1 << 5,
+	EHLO_SMTPUTF8 = 1 << 6, EHLO_CHUNKING = 1 << 7, EHLO_BINARY = 1 << 8,
+	EHLO_LIMITS = 1 << 9, EHLO_XCLIENT = 1 << 10, EHLO_XFORWARD = 1 << 11,
+	EHLO_ETRN = 1 << 12, EHLO_STARTTLS = 1 << 13, EHLO_AUTH = 1 << 14,
+	EHLO_SILENT = 1 << 15
+};
+unsigned command_parse_flags(void);	/* PARSE_* by what we announce */
+void	 cmd_mail(struct session *s, struct span arg);
+void	 cmd_rcpt(struct session *s, struct span arg);
+void	 cmd_data(struct session *s, struct span arg);
+void	 cmd_bdat(struct session *s, struct span arg);
+void	 cmd_xclient(struct session *s, struct span arg);
+void	 cmd_xforward(struct session *s, struct span arg);
+void	 xforward_free(struct xforward **x);
+
+/* cmd_data.c: bytes of a message; returns how many were used. */
+size_t	 data_input(struct session *s, struct span in);
+size_t	 chunk_input(struct session *s, struct span in);
+size_t	 skip_input(struct session *s, struct span in);
+/* The answer from cleanup, or its absence (res == NULL). */
+void	 data_result(struct session *s, const struct cleanup_result *res);
+
+/* reply.c: one reply, without its line end; counts it as the outcome of the
+ * command being done. */
+void	 reply(struct session *s, const char *fmt, ...) PRINTF(2, 3);
+/* The same for a 354 or a second reply to one command: not counted. */
+void	 reply_more(struct session *s, const char *fmt, ...) PRINTF(2, 3);
+/* Lines that are ready to be sent; the first decides how they count. */
+void	 reply_lines(struct session *s, struct span lines);
+void	 reply_flush_held(struct session *s);
+
+/* policy.c */
+enum stage {
+	STAGE_CONNECT, STAGE_HELO, STAGE_MAIL, STAGE_RCPT, STAGE_VRFY,
+	STAGE_ETRN, STAGE_DATA, STAGE_EOD, STAGE_COUNT
+};
+/* ok: go on.  Otherwise the reply has been chosen: "554 5.7.1 ...". */
+typedef void policy_fn(struct session *s, bool ok, const char *text);
+struct policy_rcpt {		/* of a RCPT that was accepted */
+	struct span	addr;	/* normalised */
+};
+/* Read the restriction lists; -1 with why for the first mistake, after all
+ * of them were logged. */
+MUST_CHECK int policy_compile(struct why *why);
+MUST_CHECK int policy_open(struct why *why);	/* lists of networks etc. */
+/*
+ * Decide.  arg is what the stage is about (HELO's name, the recipient) and
+ * is copied.  done is called from here or later; in between the session is
+ * in WAIT_POLICY.
+ */
+void	 policy_start(struct session *s, enum stage stage, struct span arg,
+	    policy_fn *done);
+void	 policy_cancel(struct session *s);
+/* While done runs: the recipient as it goes on. */
+const struct policy_rcpt *policy_recipient(const struct session *s);
+enum policy_list {
+	LIST_MYNETWORKS, LIST_XCLIENT, LIST_XFORWARD, LIST_NEWLINE,
+	LIST_LIMITS, LIST_COUNT
+};
+/* Whether the client is in a list that was read at the start.  A list that
+ * cannot be read is logged, and the client is not in it. */
+bool	 policy_list_has(enum policy_list l, const struct session *s);
+
+/* submit.c */
+void	 submit_start(struct loop *l, const char *path);
+/* Whether a message can be begun; false fills the reply. */
+bool	 submit_ready(const char **text, int64_t *delay_ms);
+/* 0, or -1: cleanup is away. */
+MUST_CHECK int submit_begin(struct session *s);
+/* Room for n bytes of content, then how many of them were used. */
+char	*submit_reserve(struct session *s, size_t n);
+void	 submit_commit(struct session *s, size_t n);
+void	 submit_end(struct session *s);
+void	 submit_abort(struct txn *t);		/* no RESULT will come */
+bool	 submit_full(void);			/* stop reading for now */
+
+/* limits.c */
+void	 limits_start(void);
+/* Count a connection; NULL: fine, else the reply it gets. */
+const char *limits_connect(struct session *s);
+void	 limits_disconnect(struct session *s);
+enum limit_event { LIMIT_MESSAGE, LIMIT_RCPT };
+/* False: over the rate. */
+bool	 limits_event(struct session *s, enum limit_event e);
+
+#endif
