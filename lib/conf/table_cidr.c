@@ -105,7 +105,10 @@ cidr_get(struct table *t, struct span key, struct buf *out, struct why *why)
 		return 0;
 	for (size_t i = 0; i < c->rules.len;) {
 		const struct cidr_rule *r = &c->rules.v[i];
-		bool match = sock_net_has(&r->net, &a) != r->rule.negated;
+		/* "!192.0.2.0/24" is for other IPv4 addresses, not for IPv6. */
+		bool match = sock_net_has(&(struct sock_net){
+		    .family = r->net.family, .bits = 0 }, &a) &&
+		    sock_net_has(&r->net, &a) != r->rule.negated;
 
 		if (r->rule.kind == RULE_IF)
 			i = match ? i + 1 : r->rule.skip;

@@ -75,7 +75,7 @@ const struct jail sandbox_table[] = {
 	  .says = "takes mail from local users" },
 	{ .name = "showq", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
-	  .sockets = "public/qmgr", .paths = "r:.",
+	  .sockets = "public/qmgr", .paths = "r:. r:/etc",
 	  .says = "lists the queue" },
 	{ .name = "error", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT, .sockets = "private/bounce", .paths = "",

@@ -22,13 +22,15 @@ enum {
 enum bounce_kind {
 	BOUNCE_FAILURE = 1,	/* cannot be delivered */
 	BOUNCE_DELAY,		/* has not been delivered yet */
-	BOUNCE_SUCCESS,		/* NOTIFY=SUCCESS, relayed, expanded */
+	BOUNCE_SUCCESS,		/* NOTIFY=SUCCESS: delivered */
 	BOUNCE_VERIFY,		/* sendmail -bv: report to the sender */
 	BOUNCE_DOUBLE,		/* failure of a notice: to the postmaster */
+	BOUNCE_RELAYED,		/* success, at a host that sends no notices */
+	BOUNCE_EXPANDED,	/* success, at an alias or list */
 };
 
 #define BOUNCE_REQUEST_ROWS(ROW)					\
-	ROW(U32, kind, BOUNCE_DOUBLE)					\
+	ROW(U32, kind, BOUNCE_EXPANDED)					\
 	ROW(U64, offset, UINT64_MAX)	/* of the content in the fd */	\
 	ROW(U64, len, UINT64_MAX)					\
 	ROW(U64, give_up_us, UINT64_MAX) /* DELAY: wall clock */	\

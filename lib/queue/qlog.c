@@ -1030,6 +1030,20 @@ qlog_releasing(struct qlog *q)
 	return n;
 }
 
+bool
+qlog_slot_used(struct qlog *q, uint32_t no, uint32_t generation)
+{
+	struct slot *s;
+	bool used;
+
+	pthread_mutex_lock(&q->lock);
+	s = slot_find(q, no);
+	used = s != NULL && s->generation == generation &&
+	    s->state != SLOT_FREE;
+	pthread_mutex_unlock(&q->lock);
+	return used;
+}
+
 size_t
 qlog_free_slots(struct qlog *q)
 {

@@ -125,6 +125,8 @@ size_t	 qlog_slots(struct qlog *q, struct qlog_slot *out, size_t max);
 bool	 qlog_take_released(struct qlog *q, struct qlog_slot *out);
 size_t	 qlog_releasing(struct qlog *q);	/* asked for, not yet named */
 size_t	 qlog_free_slots(struct qlog *q);	/* ready for use */
+/* Whether a crash could bring this slot's records of this generation back. */
+bool	 qlog_slot_used(struct qlog *q, uint32_t slot, uint32_t generation);
 
 /* --- readers ----------------------------------------------------------------- */
 

@@ -31,6 +31,7 @@
 
 struct qfile {
 	int		fd;
+	bool		view;		/* for a list: content unchecked */
 	uint64_t	content_at, content_len;
 	uint64_t	end;		/* where the next state goes */
 	uint64_t	states;		/* seq of the last record */
@@ -331,7 +332,7 @@ read_message(struct qfile *f, uint64_t size, uint64_t *end, struct why *why)
 	f->content_at = QLOG_HEADER_LEN + 4 + (uint64_t)len;
 	f->content_len = r.len - 4 - len;
 	f->states = r.seq;
-	if (check_content(f, &r, crc, why) < 0)
+	if (!f->view && check_content(f, &r, crc, why) < 0)
 		return -1;
 	return envelope_decode(&f->envelope, buf_span(&f->text), why);
 }
@@ -377,9 +378,9 @@ read_states(struct qfile *f, uint64_t at, uint64_t size, struct why *why)
 	return envelope_decode(&f->envelope, buf_span(&f->text), why);
 }
 
-struct qfile *
-qfile_open(const struct spool *s, enum spool_queue q, struct span id,
-    struct why *why)
+static struct qfile *
+open_file(const struct spool *s, enum spool_queue q, struct span id,
+    bool view, struct why *why)
 {
 	char path[SPOOL_PATH_MAX];
 	struct qfile *f;
@@ -392,8 +393,10 @@ qfile_open(const struct spool *s, enum spool_queue q, struct span id,
 	}
 	spool_path(q, id, path);
 	f = mem_zalloc(sizeof(*f));
+	f->view = view;
 	f->text = BUF_INIT(BUF_UNLIMITED);
-	f->fd = openat(s->dirfd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	f->fd = openat(s->dirfd, path, (view ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+	    O_NOFOLLOW);
 	if (f->fd < 0) {
 		why_errno(why, "4.3.0", "open %s", path);
 		goto bad;
@@ -417,6 +420,20 @@ qfile_open(const struct spool *s, enum spool_queue q, struct span id,
 bad:
 	qfile_close(&f);
 	return NULL;
+}
+
+struct qfile *
+qfile_open(const struct spool *s, enum spool_queue q, struct span id,
+    struct why *why)
+{
+	return open_file(s, q, id, false, why);
+}
+
+struct qfile *
+qfile_view(const struct spool *s, enum spool_queue q, struct span id,
+    struct why *why)
+{
+	return open_file(s, q, id, true, why);
 }
 
 void
@@ -522,6 +539,49 @@ each_in(const struct spool *s, const char *path,
 	}
 	closedir(dir);
 	return rc;
+}
+
+static int
+sweep_in(const struct spool *s, const char *path, struct why *why)
+{
+	int fd = openat(s->dirfd, path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *de;
+	DIR *dir;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
+		why_errno(why, "4.3.0", "read %s", path);
+		fd_close(&fd);
+		return -1;
+	}
+	while ((de = readdir(dir)) != NULL) {
+		struct span name = span_of(de->d_name);
+
+		if (span_starts(name, SPAN("tmp.")) ||
+		    span_ends(name, SPAN(".tmp")))
+			(void)fault_unlinkat(dirfd(dir), de->d_name, 0);
+	}
+	closedir(dir);
+	return 0;
+}
+
+int
+spool_sweep_tmp(const struct spool *s, enum spool_queue q, struct why *why)
+{
+	const char *name = spool_queue_name(q);
+
+	if (q != SPOOL_DEFERRED && q != SPOOL_HOLD)
+		return sweep_in(s, name, why);
+	for (unsigned x = 0; x < 256; x++) {
+		char sub[SPOOL_PATH_MAX];
+
+		snprintf(sub, sizeof(sub), "%s/%02x", name, x);
+		if (sweep_in(s, sub, why) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int

@@ -54,6 +54,9 @@ MUST_CHECK int qfile_create(const struct spool *s, enum spool_queue q,
 /* Open and read it; NULL with why (4.3.0; text says "damaged" or errno). */
 struct qfile *qfile_open(const struct spool *s, enum spool_queue q,
 	    struct span id, struct why *why);
+/* The same to show it: read-only, and the content is not checked. */
+struct qfile *qfile_view(const struct spool *s, enum spool_queue q,
+	    struct span id, struct why *why);
 void	 qfile_close(struct qfile **f);
 const struct envelope *qfile_envelope(const struct qfile *f);
 struct qmsg_content qfile_content(const struct qfile *f); /* fd stays f's */
@@ -72,6 +75,10 @@ MUST_CHECK int qfile_remove(const struct spool *s, enum spool_queue q,
  */
 MUST_CHECK int qfile_each(const struct spool *s, enum spool_queue q,
 	    bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,
+	    struct why *why);
+/* Remove files under temporary names ("tmp.*", "*.tmp") that a crash has
+ * left; while nobody writes there. */
+MUST_CHECK int spool_sweep_tmp(const struct spool *s, enum spool_queue q,
 	    struct why *why);
 /* Make all that was written to the spool durable (syncfs). */
 MUST_CHECK int spool_sync(const struct spool *s, struct why *why);

@@ -5,9 +5,10 @@
  *
  * Postfix's long form, which people's log tools know: 6 characters of
  * seconds and 4 of microseconds in base 52, 'z', and a number in base 51;
- * there the number is the inode, here the message's sequence number in the
- * log.  Sequence numbers never repeat in one spool, whatever the clock does,
- * so neither do queue ids.  Vowels and 'z' are not used as digits.
+ * there the number is the inode, here one that a spool gives once, whatever
+ * the clock does, so that queue ids never repeat.  (It is not the sequence
+ * number in the log: an id is needed, and logged, before the message has its
+ * place there.)  Vowels and 'z' are not used as digits.
  */
 #ifndef QUEUE_QUEUE_ID_H
 #define QUEUE_QUEUE_ID_H

@@ -2,7 +2,8 @@
 /*
  * spool - the queue directory: what lies where.
  *
- *	log/		message log: segments that cleanup writes
+ *	log/		message log: segments that cleanup writes; ids, how
+ *			far the numbers in queue ids are given away
  *	state/		qmgr's log of what is finished
  *	large/		contents too big for a segment, named by queue id
  *	deferred/xx/	one file per message that waits for its next attempt
@@ -11,7 +12,7 @@
  *	private/ public/ jail/	sockets (see ARCHITECTURE.md)
  *	pid/		master.pid, locked by the running master
  *
- * xx is two hexadecimal digits of the sequence number in the queue id.
+ * xx is two hexadecimal digits of the number in the queue id.
  */
 #ifndef QUEUE_SPOOL_H
 #define QUEUE_SPOOL_H

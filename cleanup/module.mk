@@ -1,0 +1,1 @@
+$(eval $(call program,cleanup,cleanup,main.c,libexec))

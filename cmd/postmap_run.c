@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: ISC */
+#include "cmd/postmap_run.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "conf/cf_file.h"
+#include "conf/params.h"
+#include "conf/table.h"
+#include "io/fd.h"
+
+#define STDIN_MAX	CF_FILE_MAX
+
+struct job {
+	const struct postmap_format *f;
+	const char	*config_dir;
+	const char	*query, *delete;
+	bool		 incremental, no_fold, file_value, keep_root;
+	bool		 new_mode, replace, sequence, quiet_dup, headers, body;
+	bool		 verbose;
+	enum { UTF8_CONF, UTF8_OFF, UTF8_ON } utf8;
+};
+
+/* --- base64, for -F ------------------------------------------------------------ */
+
+static const char base64_set[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void
+base64_encode(struct span s, struct buf *out)
+{
+	for (size_t i = 0; i < s.len; i += 3) {
+		uint32_t v = (uint32_t)(uint8_t)s.p[i] << 16;
+
+		if (i + 1 < s.len)
+			v |= (uint32_t)(uint8_t)s.p[i + 1] << 8;
+		if (i + 2 < s.len)
+			v |= (uint8_t)s.p[i + 2];
+		buf_add_char(out, base64_set[v >> 18]);
+		buf_add_char(out, base64_set[v >> 12 & 63]);
+		buf_add_char(out, i + 1 < s.len ? base64_set[v >> 6 & 63]
+		    : '=');
+		buf_add_char(out, i + 2 < s.len ? base64_set[v & 63] : '=');
+	}
+}
+
+static int
+base64_decode(struct span s, struct buf *out)
+{
+	uint32_t v = 0;
+	unsigned bits = 0;
+
+	while (s.len > 0 && s.p[s.len - 1] == '=')
+		s.len--;
+	for (size_t i = 0; i < s.len; i++) {
+		const char *at = s.p[i] == '\0' ? NULL
+		    : strchr(base64_set, s.p[i]);
+
+		if (at == NULL)
+			return -1;
+		v = v << 6 | (uint32_t)(at - base64_set);
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			buf_add_char(out, (char)(v >> bits));
+		}
+	}
+	return 0;
+}
+
+/* --- making --------------------------------------------------------------------- */
+
+/* "hash:/file", with the default type in front where there is none. */
+static char *
+full_spec(const char *arg)
+{
+	return strchr(arg, ':') != NULL ? mem_strdup(arg)
+	    : mem_printf("%s:%s", conf.default_database_type, arg);
+}
+
+/*
+ * The table belongs to the owner of its source, and a file that a user owns
+ * is not opened with root's rights: it could be a link to something secret.
+ */
+static void
+drop_root(const struct job *j, const char *path)
+{
+	struct stat st;
+	struct passwd *pw;
+
+	if (geteuid() != 0 || j->keep_root || stat(path, &st) == -1 ||
+	    st.st_uid == 0)
+		return;
+	pw = getpwuid(st.st_uid);
+	if ((pw != NULL ? initgroups(pw->pw_name, st.st_gid)
+	    : setgroups(0, NULL)) == -1 || setegid(st.st_gid) == -1 ||
+	    seteuid(st.st_uid) == -1)
+		log_fatal("become uid %ju: %s", (uintmax_t)st.st_uid,
+		    strerror(errno));
+}
+
+static void
+become_root_again(void)
+{
+	if (getuid() == 0 && geteuid() != 0) {
+		if (seteuid(0) == -1 || setegid(0) == -1)
+			log_fatal("become root again: %s", strerror(errno));
+		(void)setgroups(0, NULL);
+	}
+}
+
+static void
+put(const struct job *j, struct table_writer *w, const char *table,
+    struct span key, struct span value)
+{
+	struct why why = WHY_INIT;
+	int rc = table_writer_put(w, key, value, j->replace, &why);
+
+	if (rc == -1) {
+		table_writer_abort(&w);
+		log_fatal("%s", why.text);
+	}
+	if (rc == 0 && !j->replace && !j->quiet_dup)
+		log_warning("%s: duplicate entry: \"%.*s\"", table,
+		    SPAN_ARG(key));
+}
+
+/* -F: the value is the name of a file, whose content is the value. */
+static int
+load_value(struct buf *value, struct why *why)
+{
+	struct buf content = BUF_INIT(TABLE_VALUE_MAX / 2);
+	struct span rest = buf_span(value), word;
+	struct buf names = BUF_INIT(BUF_UNLIMITED);
+
+	buf_add_span(&names, rest);
+	rest = buf_span(&names);
+	while (span_token(&rest, ", \t\r\n", &word)) {
+		char *path = span_dup(word);
+
+		if (fd_read_file(AT_FDCWD, path, &content) == -1) {
+			why_errno(why, "4.3.0", "read %s", path);
+			mem_free(path);
+			buf_fini(&names);
+			buf_fini(&content);
+			return -1;
+		}
+		mem_free(path);
+	}
+	buf_reset(value);
+	base64_encode(buf_span(&content), value);
+	buf_fini(&names);
+	buf_fini(&content);
+	return 0;
+}
+
+static void
+fold(struct buf *b)
+{
+	for (size_t i = 0; i < b->len; i++)
+		b->data[i] = (char)(b->data[i] >= 'A' && b->data[i] <= 'Z'
+		    ? b->data[i] - 'A' + 'a' : b->data[i]);
+}
+
+static void
+add_line(const struct job *j, struct table_writer *w, const char *table,
+    const char *source, const struct cf_line *line)
+{
+	struct buf key = BUF_INIT(BUF_UNLIMITED);
+	struct buf value = BUF_INIT(BUF_UNLIMITED);
+	struct why why = WHY_INIT;
+	const char *complaint = "";
+
+	if (j->utf8 != UTF8_OFF && (conf.smtputf8_enable ||
+	    j->utf8 == UTF8_ON) && !utf8_valid(line->text)) {
+		log_warning("%s, line %d: non-UTF-8 input \"%.*s\" -- "
+		    "ignoring this line", source, line->first,
+		    SPAN_ARG(line->text));
+		return;
+	}
+	if (line->indented) {
+		log_warning("%s, line %d: logical line must not start with "
+		    "whitespace: \"%.*s\"", source, line->first,
+		    SPAN_ARG(line->text));
+		return;
+	}
+	switch (j->f->parse(line, &key, &value, &complaint)) {
+	case POSTMAP_SKIP:
+		log_warning("%s, line %d: %s", source, line->first, complaint);
+		goto out;
+	case POSTMAP_WARN:
+		log_warning("%s, line %d: %s", source, line->first, complaint);
+		break;
+	case POSTMAP_OK:
+		break;
+	}
+	if (!j->no_fold)
+		fold(&key);
+	if (j->file_value && load_value(&value, &why) == -1) {
+		log_warning("%s, line %d: %s: skipping this entry", source,
+		    line->first, why.text);
+		goto out;
+	}
+	put(j, w, table, buf_span(&key), buf_span(&value));
+out:
+	buf_fini(&key);
+	buf_fini(&value);
+}
+
+static void
+add_nis(const struct job *j, struct table_writer *w)
+{
+	char now[32];
+	struct why why = WHY_INIT;
+	int n = snprintf(now, sizeof(now), "%010jd",
+	    (intmax_t)clock_wall_s());
+
+	/* sendmail looks for @ to see that the table is whole. */
+	if (table_writer_put(w, SPAN("@"), SPAN("@"), true, &why) == -1 ||
+	    table_writer_put(w, SPAN("YP_LAST_MODIFIED"),
+	    span_make(now, (size_t)n), true, &why) == -1 ||
+	    table_writer_put(w, SPAN("YP_MASTER_NAME"),
+	    span_of(conf.myhostname), true, &why) == -1) {
+		table_writer_abort(&w);
+		log_fatal("%s", why.text);
+	}
+}
+
+static void
+read_stdin(struct buf *b)
+{
+	ssize_t n;
+
+	do {
+		char *p = buf_reserve(b, 65536);
+
+		if (p == NULL)
+			log_fatal("standard input: more than %zu bytes",
+			    b->max);
+		n = read(STDIN_FILENO, p, 65536);
+		if (n > 0)
+			buf_commit(b, (size_t)n);
+	} while (n > 0 || (n == -1 && errno == EINTR));
+	if (n == -1)
+		log_fatal("read standard input: %s", strerror(errno));
+}
+
+static void
+check_writable(const char *spec)
+{
+	struct span s = span_of(spec);
+	struct span type = span_sub(s, 0, (size_t)span_find(s, ':'));
+	bool known = false;
+
+	for (const char *const *t = table_types(); *t != NULL; t++)
+		known |= span_is(type, *t);
+	if (!known)
+		log_fatal("unsupported dictionary type: %.*s", SPAN_ARG(type));
+	if (!table_type_is_writable(type))
+		log_fatal("unsupported dictionary type: %.*s does not support "
+		    "bulk-mode creation.", SPAN_ARG(type));
+}
+
+static void
+make_table(const struct job *j, const char *arg)
+{
+	char *spec = full_spec(arg), *table;
+	const char *path = strchr(spec, ':') + 1;
+	const char *source = j->incremental ? "stdin" : path;
+	struct why why = WHY_INIT;
+	struct table_writer *w;
+	struct cf_file f;
+	struct cf_line line;
+	struct buf text = BUF_INIT(STDIN_MAX);
+	struct stat st;
+	mode_t mode = 0644, mask;
+	int rc;
+
+	check_writable(spec);
+	table = mem_printf("%s.db", path);
+	drop_root(j, path);
+	if (j->incremental) {
+		read_stdin(&text);
+		if (span_has_nul(buf_span(&text)))
+			log_fatal("standard input is not text");
+		cf_file_from(&f, "stdin", buf_span(&text));
+		buf_fini(&text);
+	} else if (cf_file_open(&f, path, CF_FILE_MAX, &why) == -1) {
+		log_fatal("%s", why.text);
+	}
+	if (!j->new_mode && stat(j->incremental ? table : path, &st) == 0)
+		mode = st.st_mode & 0666;
+	mask = umask(0);
+	w = table_writer_new(spec, (j->incremental ? TABLE_UPDATE : 0) |
+	    TABLE_KEEP_OWNER, mode, &why);
+	(void)umask(mask);
+	if (w == NULL)
+		log_fatal("%s", why.text);
+	while ((rc = cf_file_next(&f, &line, &why)) == 1)
+		add_line(j, w, table, source, &line);
+	if (rc == -1) {
+		table_writer_abort(&w);
+		log_fatal("%s", why.text);
+	}
+	if (j->f->nis_entries)
+		add_nis(j, w);
+	if (table_writer_commit(&w, &why) == -1)
+		log_fatal("%s", why.text);
+	cf_file_close(&f);
+	become_root_again();
+	mem_free(table);
+	mem_free(spec);
+}
+
+/* --- querying ---------------------------------------------------------------------- */
+
+static struct table *
+open_table(const struct job *j, const char *arg)
+{
+	struct why why = WHY_INIT;
+	char *spec = full_spec(arg);
+	struct table *t;
+
+	t = table_open(spec, j->no_fold ? 0 : TABLE_FOLD, &why);
+	if (t == NULL)
+		log_fatal("%s", why.text);
+	mem_free(spec);
+	return t;
+}
+
+static void
+show(const struct job *j, struct span key, struct span value, bool with_key)
+{
+	struct buf content = BUF_INIT(BUF_UNLIMITED);
+
+	if (j->file_value && !j->sequence) {
+		if (base64_decode(value, &content) == -1)
+			log_fatal("the value of \"%.*s\" is not base64: was "
+			    "the table made with -F?", SPAN_ARG(key));
+		value = buf_span(&content);
+	}
+	if (with_key) {
+		(void)fwrite(key.p, 1, key.len, stdout);
+		(void)fputs(j->f->separator, stdout);
+	}
+	(void)fwrite(value.p, 1, value.len, stdout);
+	(void)putchar('\n');
+	buf_fini(&content);
+}
+
+/* The first table with an answer; true when there is one. */
+static bool
+query_one(const struct job *j, struct table **tables, size_t n,
+    struct span key, bool with_key)
+{
+	struct buf value = BUF_INIT(TABLE_VALUE_MAX);
+	struct why why = WHY_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		rc = table_get(tables[i], key, &value, &why);
+		if (rc == -1)
+			log_fatal("table %s: query error: %s",
+			    table_spec(tables[i]), why.text);
+	}
+	if (rc == 1)
+		show(j, key, buf_span(&value), with_key);
+	buf_fini(&value);
+	return rc == 1;
+}
+
+/* -h, -b: standard input is a message; the keys are its headers and lines. */
+static bool
+query_message(const struct job *j, struct table **tables, size_t n,
+    struct span text)
+{
+	struct span line, rest;
+	struct buf header = BUF_INIT(BUF_UNLIMITED);
+	bool found = false, in_headers = true;
+
+	while (span_line(&text, &line)) {
+		if (!in_headers) {
+			if (j->body)
+				found |= query_one(j, tables, n, line, true);
+			continue;
+		}
+		if (line.len == 0) {
+			in_headers = false;
+			continue;
+		}
+		buf_reset(&header);
+		buf_add_span(&header, line);
+		while (text.len > 0 && (text.p[0] == ' ' ||
+		    text.p[0] == '\t')) {
+			if (!span_line(&text, &rest))
+				break;
+			buf_add_char(&header, '\n');
+			buf_add_span(&header, rest);
+		}
+		if (j->headers)
+			found |= query_one(j, tables, n, buf_span(&header),
+			    true);
+	}
+	buf_fini(&header);
+	return found;
+}
+
+static int
+query(const struct job *j, int argc, char **argv)
+{
+	size_t n = (size_t)argc;
+	struct table **tables = mem_zalloc_array(n, sizeof(*tables));
+	struct buf text = BUF_INIT(STDIN_MAX);
+	struct span rest, line;
+	bool found = false;
+
+	for (size_t i = 0; i < n; i++)
+		tables[i] = open_table(j, argv[i]);
+	if (strcmp(j->query, "-") != 0) {
+		found = query_one(j, tables, n, span_of(j->query), false);
+	} else {
+		read_stdin(&text);
+		rest = buf_span(&text);
+		if (j->headers || j->body)
+			found = query_message(j, tables, n, rest);
+		else
+			while (span_line(&rest, &line))
+				found |= query_one(j, tables, n, line, true);
+	}
+	for (size_t i = 0; i < n; i++)
+		table_close(&tables[i]);
+	mem_free(tables);
+	buf_fini(&text);
+	return found ? 0 : 1;
+}
+
+static bool
+show_entry(void *arg, struct span key, struct span value)
+{
+	show(arg, key, value, true);
+	return true;
+}
+
+static int
+sequence(struct job *j, int argc, char **argv)
+{
+	struct why why = WHY_INIT;
+
+	for (int i = 0; i < argc; i++) {
+		struct table *t = open_table(j, argv[i]);
+
+		if (table_each(t, show_entry, j, &why) == -1)
+			log_fatal("%s", why.text);
+		table_close(&t);
+	}
+	return 0;
+}
+
+/* --- deleting ------------------------------------------------------------------------ */
+
+static bool
+delete_keys(const struct job *j, struct table_writer *w, struct span keys)
+{
+	struct span line;
+	struct buf key = BUF_INIT(BUF_UNLIMITED);
+	struct why why = WHY_INIT;
+	bool found = false;
+
+	while (span_line(&keys, &line)) {
+		int rc;
+
+		buf_reset(&key);
+		buf_add_span(&key, line);
+		if (!j->no_fold)
+			fold(&key);
+		rc = table_writer_del(w, buf_span(&key), &why);
+		if (rc == -1) {
+			table_writer_abort(&w);
+			log_fatal("%s", why.text);
+		}
+		found |= rc == 1;
+	}
+	buf_fini(&key);
+	return found;
+}
+
+static int
+delete(const struct job *j, int argc, char **argv)
+{
+	struct buf text = BUF_INIT(STDIN_MAX);
+	bool found = false;
+
+	if (strcmp(j->delete, "-") == 0)
+		read_stdin(&text);
+	else
+		buf_add_str(&text, j->delete);
+	for (int i = 0; i < argc; i++) {
+		char *spec = full_spec(argv[i]), *table;
+		const char *path = strchr(spec, ':') + 1;
+		struct why why = WHY_INIT;
+		struct table_writer *w;
+		struct stat st;
+		mode_t mask;
+		bool here;
+
+		check_writable(spec);
+		table = mem_printf("%s.db", path);
+		drop_root(j, path);
+		if (stat(table, &st) == -1)
+			log_fatal("open database %s: %s", table,
+			    strerror(errno));
+		mask = umask(0);
+		w = table_writer_new(spec, TABLE_UPDATE | TABLE_KEEP_OWNER,
+		    st.st_mode & 0666, &why);
+		(void)umask(mask);
+		if (w == NULL)
+			log_fatal("%s", why.text);
+		here = delete_keys(j, w, buf_span(&text));
+		if (!here)
+			table_writer_abort(&w);
+		else if (table_writer_commit(&w, &why) == -1)
+			log_fatal("%s", why.text);
+		found |= here;
+		become_root_again();
+		mem_free(table);
+		mem_free(spec);
+	}
+	buf_fini(&text);
+	return found ? 0 : 1;
+}
+
+/* --- the command line -------------------------------------------------------------------- */
+
+static void
+report(void *arg, bool is_error, const char *line)
+{
+	const struct job *j = arg;
+
+	if (is_error || j->verbose)
+		log_warning("%s", line);
+}
+
+static NORETURN void
+usage(const struct postmap_format *f)
+{
+	log_fatal("usage: %s [-%s] [-c config_dir] [-d key] [-q key] "
+	    "[map_type:]file...", f->name, f->usage);
+}
+
+int
+postmap_run(const struct postmap_format *f, int argc, char **argv)
+{
+	struct job j = { .f = f };
+	int c, rc = 0;
+
+	log_set_tag(f->name);
+	while ((c = getopt(argc, argv, f->options)) != -1) {
+		switch (c) {
+		case 'b':
+			j.body = true;
+			break;
+		case 'c':
+			j.config_dir = optarg;
+			break;
+		case 'd':
+			if (j.query != NULL || j.delete != NULL || j.sequence)
+				log_fatal("specify only one of -s -q or -d");
+			j.delete = optarg;
+			break;
+		case 'f':
+			j.no_fold = true;
+			break;
+		case 'F':
+			j.file_value = true;
+			break;
+		case 'h':
+			j.headers = true;
+			break;
+		case 'i':
+			j.incremental = true;
+			break;
+		case 'o':
+			j.keep_root = true;
+			break;
+		case 'p':
+			j.new_mode = true;
+			break;
+		case 'q':
+			if (j.query != NULL || j.delete != NULL || j.sequence)
+				log_fatal("specify only one of -s -q or -d");
+			j.query = optarg;
+			break;
+		case 'r':
+			j.replace = true;
+			break;
+		case 's':
+			if (j.query != NULL || j.delete != NULL)
+				log_fatal("specify only one of -s -q or -d");
+			j.sequence = true;
+			break;
+		case 'v':
+			j.verbose = true;
+			log_set_debug(true);
+			break;
+		case 'w':
+			j.quiet_dup = true;
+			break;
+		case 'n':	/* what follows keys is found out when reading */
+		case 'N':	/* and is always a NUL when writing */
+			break;
+		case 'u':
+			j.utf8 = UTF8_OFF;
+			break;
+		case 'U':
+			j.utf8 = UTF8_ON;
+			break;
+		default:
+			usage(f);
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc == 0)
+		usage(f);
+	if ((j.headers || j.body) && (j.query == NULL ||
+	    strcmp(j.query, "-") != 0))
+		log_fatal("specify -b -h only with \"-q -\"");
+	/* A wrong setting elsewhere does not matter for a table. */
+	if (params_load_flags(j.config_dir, NULL, 0, PARAMS_KEEP_GOING,
+	    report, &j) == -1)
+		log_debug("the configuration has errors");
+	if (j.query != NULL)
+		rc = query(&j, argc, argv);
+	else if (j.delete != NULL)
+		rc = delete(&j, argc, argv);
+	else if (j.sequence)
+		rc = sequence(&j, argc, argv);
+	else
+		for (int i = 0; i < argc; i++)
+			make_table(&j, argv[i]);
+	if (fflush(stdout) == EOF)
+		log_fatal("write standard output: %s", strerror(errno));
+	return rc;
+}

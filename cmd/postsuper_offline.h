@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * postsuper_offline - act on the queue's files while no qmgr runs.
+ *
+ * Takes qmgr's lock, so that none can start meanwhile.  Each action keeps the
+ * order that qmgr keeps: the new place of a message is durable before state/
+ * says that the old one is finished.
+ */
+#ifndef CMD_POSTSUPER_OFFLINE_H
+#define CMD_POSTSUPER_OFFLINE_H
+
+#include "base/cc.h"
+#include "base/span.h"
+#include "base/why.h"
+#include "queue/spool.h"
+
+struct offline;
+
+/* NULL with why when qmgr has the lock, or the queue cannot be read. */
+struct offline *offline_begin(const struct spool *s, struct why *why);
+/* type: QCTL_DELETE, _HOLD, _RELEASE, _REQUEUE, _EXPIRE.  1 done, 0 there is
+ * no such message (or it is so already), -1 with why. */
+MUST_CHECK int offline_act(struct offline *o, unsigned type, struct span id,
+	    struct why *why);
+MUST_CHECK int offline_end(struct offline **o, struct why *why);
+
+#endif
