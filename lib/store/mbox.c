@@ -633,7 +633,7 @@ mbox_deliver(struct store *s, const struct store_place *p,
 	}
 	if (open_file(&b, why) < 0)
 		goto out;
-	if (become(&b, p->uid, p->gid, why) < 0)
+	if (become(&b, p->write_uid, p->write_gid, why) < 0)
 		goto out;
 	if (S_ISCHR(b.st.st_mode)) {
 		rc = write_device(&b, m, why);

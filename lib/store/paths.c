@@ -19,6 +19,7 @@
 #include "io/fault.h"
 #include "io/fd.h"
 #include "store/store_internal.h"
+#include "store/store_path.h"
 
 static int
 walk_nofollow(int dirfd, const char *path, int flags, mode_t mode)
@@ -172,4 +173,10 @@ store_fail(struct why *why, const char *what, const char *path)
 		break;
 	}
 	return why_errno(why, code, "%s %s", what, path);
+}
+
+int
+store_path_open(int dirfd, const char *path, int flags)
+{
+	return path_open_beneath(dirfd, path, flags, 0);
 }

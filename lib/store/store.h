@@ -75,6 +75,9 @@ struct store_place {
 	 */
 	uid_t			 make_uid;
 	gid_t			 make_gid;
+	/* mbox, once it is open: who writes, so that quotas count. */
+	uid_t			 write_uid;
+	gid_t			 write_gid;
 	int64_t			 size_limit;	/* bytes; PARAM_UNLIMITED */
 };
 

@@ -1,0 +1,777 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * agent - the worker that qmgr talks to.
+ *
+ * The main thread does everything but syncfs(); the checkpoint thread gets a
+ * list of descriptors and gives back a result through an eventfd, so that
+ * only one thread ever writes to the connection.
+ */
+#include "local/agent.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "conf/table.h"
+#include "daemon/daemon.h"
+#include "io/fd.h"
+#include "ipc/ipc.h"
+#include "local/cred.h"
+#include "mail/address.h"
+#include "mail/header.h"
+
+struct segment {
+	uint32_t	number;
+	int		fd;
+};
+
+static struct {
+	const struct agent	*a;
+	struct store		*store;
+	struct maps		*filter;
+	/* One connection. */
+	struct ipc_sync		*ipc;
+	int			 epoll;
+	ARRAY(struct segment)	 segments;
+	struct arena		 arena;
+	ARRAY(struct job *)	 batch;
+	size_t			 at;		/* batch[at] is under way */
+	struct buf		 body;
+	bool			 broken;	/* nobody is there to answer */
+	/* The checkpoint. */
+	uint64_t		 serial;	/* what a delivery gets now */
+	int64_t			 last_ms;	/* when one was begun */
+	pthread_t		 thread;
+	pthread_mutex_t		 lock;
+	pthread_cond_t		 more;
+	int			 event;		/* one is done */
+	struct store_sync	*sync;		/* under way */
+	bool			 busy, done, failed;
+	uint64_t		 sync_serial;
+	struct why		 sync_why;
+} g = {
+	.epoll = -1, .event = -1, .serial = 1,
+	.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER,
+};
+
+/* --- the checkpoint ------------------------------------------------------------- */
+
+static void *
+checkpoint_thread(void *arg)
+{
+	static const uint64_t one = 1;
+
+	for (;;) {
+		struct why why = WHY_INIT;
+		struct store_sync *y;
+		int rc;
+
+		pthread_mutex_lock(&g.lock);
+		while (!g.busy || g.done)
+			pthread_cond_wait(&g.more, &g.lock);
+		y = g.sync;
+		pthread_mutex_unlock(&g.lock);
+
+		rc = store_sync_run(y, &why);
+
+		pthread_mutex_lock(&g.lock);
+		g.done = true;
+		g.failed = rc < 0;
+		g.sync_why = why;
+		pthread_mutex_unlock(&g.lock);
+		if (write(g.event, &one, sizeof(one)) < 0)
+			log_panic("eventfd: %m");
+	}
+	return arg;
+}
+
+static void
+checkpoint_begin(void)
+{
+	pthread_mutex_lock(&g.lock);
+	g.sync = store_sync_begin(g.store);
+	g.sync_serial = g.serial++;
+	g.busy = true;
+	g.done = false;
+	pthread_cond_signal(&g.more);
+	pthread_mutex_unlock(&g.lock);
+	g.last_ms = clock_mono_ms();
+}
+
+static void
+send_checkpoint(uint64_t serial)
+{
+	struct deliver_checkpoint m = { .serial = serial };
+	struct why why = WHY_INIT;
+
+	if (g.ipc == NULL || g.broken)
+		return;
+	buf_reset(&g.body);
+	deliver_checkpoint_encode(&g.body, &m);
+	if (ipc_sync_send(g.ipc, DELIVER_CHECKPOINT, 0, buf_span(&g.body),
+	    &why) < 0 || ipc_sync_flush(g.ipc, &why) < 0)
+		g.broken = true;
+}
+
+/* Take the result of a checkpoint that has ended, if one has. */
+static void
+checkpoint_end(void)
+{
+	bool done;
+	uint64_t n;
+
+	pthread_mutex_lock(&g.lock);
+	done = g.busy && g.done;
+	pthread_mutex_unlock(&g.lock);
+	if (!done)
+		return;
+	if (read(g.event, &n, sizeof(n)) < 0 && errno != EAGAIN)
+		log_warning("eventfd: %m");
+	if (g.failed) {
+		/*
+		 * Which deliveries are lost nobody can say; the kernel tells
+		 * an error once and then forgets it.  Promise nothing more.
+		 */
+		log_error("%s; exiting, so that all deliveries since the last "
+		    "checkpoint are made again", g.sync_why.text);
+		log_flush();
+		_exit(1);
+	}
+	store_sync_free(&g.sync);
+	g.busy = false;
+	send_checkpoint(g.sync_serial);
+}
+
+/* Begin or end a checkpoint where it is time.  How long until the next look,
+ * in ms; -1: there is nothing to look for. */
+static int64_t
+checkpoint_poll(void)
+{
+	int64_t left;
+
+	checkpoint_end();
+	if (g.busy || !store_dirty(g.store))
+		return -1;
+	left = g.last_ms + CHECKPOINT_MS - clock_mono_ms();
+	if (left > 0 && left <= CHECKPOINT_MS)
+		return left;
+	checkpoint_begin();
+	return -1;
+}
+
+/* To the end, with all that was delivered. */
+static void
+checkpoint_finish(void)
+{
+	while (g.busy || store_dirty(g.store)) {
+		struct pollfd p = { .fd = g.event, .events = POLLIN };
+
+		if (!g.busy)
+			checkpoint_begin();
+		(void)poll(&p, 1, 1000);
+		checkpoint_end();
+	}
+}
+
+/* --- answers ---------------------------------------------------------------------- */
+
+void
+result_ok(struct result *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->outcome = DELIVER_DELIVERED;
+	memcpy(r->why.code, "2.0.0", sizeof("2.0.0"));
+	va_start(ap, fmt);
+	vsnprintf(r->why.text, sizeof(r->why.text), fmt, ap);
+	va_end(ap);
+}
+
+static void
+result_set(struct result *r, enum deliver_outcome o, const char *code,
+    const char *fmt, va_list ap)
+{
+	r->outcome = o;
+	r->durable = true;
+	snprintf(r->why.code, sizeof(r->why.code), "%s", code);
+	vsnprintf(r->why.text, sizeof(r->why.text), fmt, ap);
+}
+
+void
+result_bounce(struct result *r, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	result_set(r, DELIVER_BOUNCED, code, fmt, ap);
+	va_end(ap);
+}
+
+void
+result_defer(struct result *r, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	result_set(r, DELIVER_DEFERRED, code, fmt, ap);
+	va_end(ap);
+}
+
+void
+result_why(struct result *r, const struct why *why)
+{
+	const char *code = why->code[0] != '\0' ? why->code : "4.3.0";
+
+	if (code[0] == '5')
+		result_bounce(r, code, "%s", why->text);
+	else
+		result_defer(r, code, "%s", why->text);
+}
+
+/* As Postfix rounds them: "0.05", "1.3", "260". */
+static const char *
+seconds(int64_t us, char *out, size_t size)
+{
+	us = MAX(us, 0);
+	if (us < 995000)
+		snprintf(out, size, "%.2g", (double)us / 1e6);
+	else if (us < 9950000)
+		snprintf(out, size, "%.1f", (double)us / 1e6);
+	else
+		snprintf(out, size, "%lld", (long long)((us + 500000) /
+		    1000000));
+	return out;
+}
+
+static void
+log_result(const struct job *j, const struct rcpt *r,
+    const struct result *res, int64_t began_us)
+{
+	static const char *const names[] = {
+		[DELIVER_DELIVERED] = "sent", [DELIVER_BOUNCED] = "bounced",
+		[DELIVER_DEFERRED] = "deferred",
+	};
+	struct buf to = BUF_INIT(BUF_UNLIMITED), orig = BUF_INIT(BUF_UNLIMITED);
+	int64_t now = clock_wall_us(), active = (int64_t)j->req.active_us;
+	bool show = r->orig.len > 0 && !span_eq(r->orig, r->addr);
+	const char *to_text = address_show(r->addr, &to);
+	const char *orig_text = show ? address_show(r->orig, &orig) : "";
+	char a[32], b[32], c[32], d[32];
+
+	if (active == 0 || active > began_us)
+		active = began_us;
+	log_info("%.*s: to=<%s>, %s%s%srelay=%s, delay=%s, "
+	    "delays=%s/%s/0/%s, dsn=%s, status=%s (%s)",
+	    SPAN_ARG(j->env.queue_id), to_text, show ? "orig_to=<" : "",
+	    orig_text, show ? ">, " : "", res->relay,
+	    seconds(now - j->env.arrival_us, a, sizeof(a)),
+	    seconds(active - j->env.arrival_us, b, sizeof(b)),
+	    seconds(began_us - active, c, sizeof(c)),
+	    seconds(now - began_us, d, sizeof(d)), res->why.code,
+	    names[res->outcome], res->why.text);
+	buf_fini(&to);
+	buf_fini(&orig);
+}
+
+static void
+send_status(const struct job *j, size_t i, const struct result *res)
+{
+	struct deliver_status m = {
+		.rcpt = (uint32_t)i, .outcome = res->outcome,
+		.dsn = span_of(res->why.code), .text = span_of(res->why.text),
+		.relay = span_of(res->relay),
+		.action = span_of(res->action != NULL ? res->action : ""),
+	};
+	struct why why = WHY_INIT;
+
+	if (res->outcome == DELIVER_DELIVERED && !res->durable)
+		m.serial = g.serial;
+	if (g.broken)
+		return;
+	buf_reset(&g.body);
+	deliver_status_encode(&g.body, &m);
+	if (ipc_sync_send(g.ipc, DELIVER_STATUS, j->tag, buf_span(&g.body),
+	    &why) < 0)
+		g.broken = true;
+}
+
+static void
+flush(void)
+{
+	struct why why = WHY_INIT;
+
+	if (!g.broken && ipc_sync_flush(g.ipc, &why) < 0) {
+		if (why.text[0] != '\0')
+			log_warning("qmgr: %s", why.text);
+		g.broken = true;
+	}
+}
+
+/* Change code and text as the administrator's table says. */
+static void
+filter_result(struct result *r)
+{
+	struct buf key = BUF_INIT(BUF_UNLIMITED), out = BUF_INIT(4096);
+	struct why why = WHY_INIT;
+	struct span rest, code;
+	int rc;
+
+	if (g.filter == NULL || maps_empty(g.filter))
+		return;
+	buf_addf(&key, "%s %s", r->why.code, r->why.text);
+	rc = maps_get(g.filter, buf_span(&key), false, &out, &why);
+	if (rc < 0)
+		log_warning("%s: %s", g.a->status_filter, why.text);
+	rest = span_trim(buf_span(&out));
+	if (rc == 1 && span_token(&rest, " \t", &code) &&
+	    code.len < sizeof(r->why.code) && code.len >= 5 &&
+	    (code.p[0] == '2') == (r->outcome == DELIVER_DELIVERED)) {
+		snprintf(r->why.code, sizeof(r->why.code), "%.*s",
+		    SPAN_ARG(code));
+		snprintf(r->why.text, sizeof(r->why.text), "%.*s",
+		    SPAN_ARG(span_trim(rest)));
+		if (code.p[0] == '4')
+			r->outcome = DELIVER_DEFERRED;
+		else if (code.p[0] == '5')
+			r->outcome = DELIVER_BOUNCED;
+	}
+	buf_fini(&key);
+	buf_fini(&out);
+}
+
+/* --- one message ------------------------------------------------------------------ */
+
+bool
+job_delivered_to(struct job *j, struct span addr)
+{
+	struct header_field f;
+	struct span in;
+	struct why why = WHY_INIT;
+	struct buf tmp = BUF_INIT(BUF_UNLIMITED);
+
+	if (!j->scanned) {
+		j->scanned = true;
+		if (store_content_read(&j->content, 0, &in, &why) < 0)
+			in = SPAN_EMPTY;	/* the delivery will say it */
+		in = span_sub(in, 0, HEADER_SCAN_MAX);
+		while (header_next(&in, &f) == 1) {
+			struct span v;
+
+			if (!span_caseis(f.name, "delivered-to"))
+				continue;
+			buf_reset(&tmp);
+			header_unfold(f.value, &tmp);
+			v = span_trim(buf_span(&tmp));
+			v.p = arena_span_dup(j->arena, v);
+			*ARRAY_PUSH(&j->delivered_to) = v;
+		}
+	}
+	if (j->delivered_to.len == 0)
+		return false;
+	buf_reset(&tmp);
+	address_quote_822(addr, &tmp);
+	bool hit = false;
+	for (size_t i = 0; i < j->delivered_to.len && !hit; i++)
+		hit = span_caseeq(j->delivered_to.v[i], addr) ||
+		    span_caseeq(j->delivered_to.v[i], buf_span(&tmp));
+	buf_fini(&tmp);
+	return hit;
+}
+
+void
+job_head(struct buf *out, const struct rcpt *r, struct span sender,
+    struct span delivered_to)
+{
+	if (sender.p != NULL) {
+		buf_add_str(out, "Return-Path: <");
+		address_quote_822(sender, out);
+		buf_add_str(out, ">\n");
+	}
+	if (r->orig.len > 0 || r->addr.len > 0) {
+		buf_add_str(out, "X-Original-To: ");
+		address_quote_822(r->orig.len > 0 ? r->orig : r->addr, out);
+		buf_add_char(out, '\n');
+	}
+	if (delivered_to.len > 0) {
+		buf_add_str(out, "Delivered-To: ");
+		address_quote_822(delivered_to, out);
+		buf_add_char(out, '\n');
+	}
+}
+
+static void
+job_free(struct job *j)
+{
+	envelope_fini(&j->env);
+	store_content_fini(&j->content);
+	ARRAY_FINI(&j->delivered_to);
+	fd_close(&j->own_fd);
+}
+
+static void
+job_run(struct job *j)
+{
+	while (j->next < j->env.rcpts.len) {
+		size_t i = j->next++;
+		const struct rcpt *r = &j->env.rcpts.v[i];
+		struct result res = { .outcome = 0, .action = "" };
+		int64_t began = clock_wall_us();
+
+		snprintf(res.relay, sizeof(res.relay), "%s", g.a->name);
+		g.a->deliver(j, r, &res);
+		cred_restore();
+		filter_result(&res);
+		if (res.outcome == DELIVER_BOUNCED && conf.soft_bounce) {
+			res.outcome = DELIVER_DEFERRED;
+			res.why.code[0] = '4';
+		}
+		log_result(j, r, &res, began);
+		send_status(j, i, &res);
+	}
+}
+
+void
+agent_slow(void)
+{
+	struct result back = { .outcome = DELIVER_RETURNED, .action = "",
+	    .durable = true };
+
+	if (g.ipc == NULL)
+		return;
+	/* What is under way stays ours; everything behind it goes back. */
+	for (size_t k = g.at; k < g.batch.len; k++) {
+		struct job *j = g.batch.v[k];
+
+		while (j->next < j->env.rcpts.len)
+			send_status(j, j->next++, &back);
+	}
+	flush();
+	log_flush();
+	(void)checkpoint_poll();
+}
+
+int
+agent_wait(int fd, short events, int64_t ms)
+{
+	int64_t end = clock_mono_ms() + ms;
+
+	for (;;) {
+		struct pollfd p[2] = {
+			{ .fd = g.event, .events = POLLIN },
+			{ .fd = fd, .events = events },
+		};
+		int64_t left = end - clock_mono_ms(), look = checkpoint_poll();
+
+		if (look >= 0 && look < left)
+			left = look;
+		if (poll(p, fd < 0 ? 1 : 2, (int)MAX(left, 0)) < 0 &&
+		    errno != EINTR)
+			log_fatal("poll: %m");
+		if (p[0].revents != 0)
+			checkpoint_end();
+		if (fd >= 0 && p[1].revents != 0)
+			return 1;
+		if (clock_mono_ms() >= end)
+			return 0;
+	}
+}
+
+/* --- the conversation -------------------------------------------------------------- */
+
+static int
+segment_fd(uint32_t number)
+{
+	for (size_t i = 0; i < g.segments.len; i++) {
+		if (g.segments.v[i].number == number)
+			return g.segments.v[i].fd;
+	}
+	return -1;
+}
+
+static void
+segment_drop(uint32_t number)
+{
+	for (size_t i = 0; i < g.segments.len; i++) {
+		if (g.segments.v[i].number == number) {
+			fd_close(&g.segments.v[i].fd);
+			ARRAY_DROP(&g.segments, i);
+			return;
+		}
+	}
+}
+
+/* 0, or -1: the frame breaks the conversation. */
+static int
+take_message(const struct ipc_frame *f)
+{
+	struct job *j = arena_zalloc(&g.arena, sizeof(*j));
+	struct why why = WHY_INIT;
+	struct span body;
+	int fd;
+
+	j->own_fd = -1;
+	j->tag = f->tag;
+	j->arena = &g.arena;
+	body.p = arena_span_dup(&g.arena, f->body);
+	body.len = f->body.len;
+	if (deliver_message_decode(&j->req, body) < 0)
+		return -1;
+	if (j->req.segment == DELIVER_FILE)
+		fd = f->fd;
+	else
+		fd = segment_fd(j->req.segment);
+	if (fd < 0 || envelope_decode(&j->env, j->req.envelope, &why) < 0) {
+		log_warning("qmgr: a request for %s: %s",
+		    fd < 0 ? "a segment that was not sent" : "a message",
+		    why.text);
+		return -1;
+	}
+	if (j->req.segment == DELIVER_FILE)
+		j->own_fd = f->fd;
+	store_content_init(&j->content, fd, j->req.offset, j->req.len);
+	*ARRAY_PUSH(&g.batch) = j;
+	return 0;
+}
+
+static int
+take_frame(const struct ipc_frame *f)
+{
+	struct deliver_segment seg;
+	int fd = f->fd;
+
+	switch (f->type) {
+	case DELIVER_SEGMENT:
+		if (deliver_segment_decode(&seg, f->body) < 0 || fd < 0 ||
+		    g.segments.len >= 4096)
+			break;
+		segment_drop(seg.segment);
+		*ARRAY_PUSH(&g.segments) = (struct segment){ seg.segment, fd };
+		return 0;
+	case DELIVER_DROP:
+		if (deliver_segment_decode(&seg, f->body) < 0)
+			break;
+		/*
+		 * Requests of this turn may still need it: they come first
+		 * in the stream, so deliver them before.
+		 */
+		segment_drop(seg.segment);
+		fd_close(&fd);
+		return 0;
+	case DELIVER_MESSAGE:
+		if (take_message(f) < 0)
+			break;
+		/* Without DELIVER_FILE a descriptor is nobody's. */
+		if (fd >= 0 && g.batch.v[g.batch.len - 1]->own_fd != fd)
+			close(fd);
+		return 0;
+	}
+	fd_close(&fd);
+	return -1;
+}
+
+static void
+run_batch(void)
+{
+	for (g.at = 0; g.at < g.batch.len; g.at++) {
+		job_run(g.batch.v[g.at]);
+		/* A long batch: let qmgr hear of the first part. */
+		if (g.at % 64 == 63) {
+			flush();
+			(void)checkpoint_poll();
+		}
+	}
+	store_settle(g.store);
+	flush();
+	for (size_t i = 0; i < g.batch.len; i++)
+		job_free(g.batch.v[i]);
+	g.batch.len = 0;
+	g.at = 0;
+	arena_reset(&g.arena);
+	log_flush();
+}
+
+/* Read what has arrived.  1 go on, 0 the connection is over. */
+static int
+gather(void)
+{
+	struct why why = WHY_INIT;
+	struct ipc_frame f;
+	int rc;
+
+	while (g.batch.len < BATCH_MAX) {
+		rc = ipc_sync_recv(g.ipc, &f, 0, &why);
+		if (rc == 0)
+			return 1;
+		if (rc < 0) {
+			if (why.text[0] != '\0')
+				log_warning("qmgr: %s", why.text);
+			return 0;
+		}
+		if (f.type == DELIVER_DROP && g.batch.len > 0)
+			run_batch();
+		if (take_frame(&f) < 0) {
+			log_warning("qmgr: a frame of type %u breaks the "
+			    "conversation", f.type);
+			return 0;
+		}
+	}
+	return 1;
+}
+
+static bool
+peer_may(const struct ipc_sync *s)
+{
+	const struct sock_cred *c = ipc_sync_peer(s);
+
+	return c->uid == 0 || c->uid == daemon_mail_uid() ||
+	    c->uid == geteuid();
+}
+
+void
+agent_serve(int fd)
+{
+	struct why why = WHY_INIT;
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	g.ipc = ipc_sync_accept(fd, &DELIVER_PROTO, conf.ipc_timeout * 1000,
+	    &why);
+	if (g.ipc == NULL) {
+		if (why.text[0] != '\0')
+			log_warning("%s", why.text);
+		return;
+	}
+	if (!peer_may(g.ipc)) {
+		log_warning("uid %u may not ask for deliveries",
+		    (unsigned)ipc_sync_peer(g.ipc)->uid);
+		ipc_sync_free(&g.ipc);
+		return;
+	}
+	g.broken = false;
+	g.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (g.epoll < 0 ||
+	    epoll_ctl(g.epoll, EPOLL_CTL_ADD, g.event, &ev) < 0 ||
+	    epoll_ctl(g.epoll, EPOLL_CTL_ADD, ipc_sync_fd(g.ipc), &ev) < 0)
+		log_fatal("epoll: %m");
+	while (!g.broken) {
+		bool open = gather() == 1;
+		int64_t look;
+
+		if (g.batch.len > 0) {
+			run_batch();
+			(void)checkpoint_poll();
+			if (open)
+				continue;	/* more may have come */
+		}
+		if (!open)
+			break;
+		look = checkpoint_poll();
+		if (daemon_wait(g.epoll, look) < 0)
+			break;
+	}
+	/* Told to stop, or qmgr has gone: what was delivered is made durable
+	 * anyway, and said where somebody still listens. */
+	checkpoint_finish();
+	for (size_t i = 0; i < g.segments.len; i++)
+		close(g.segments.v[i].fd);
+	g.segments.len = 0;
+	fd_close(&g.epoll);
+	ipc_sync_free(&g.ipc);
+}
+
+/* --- start -------------------------------------------------------------------------- */
+
+struct store *
+agent_store(void)
+{
+	return g.store;
+}
+
+static void
+on_slow(void *arg)
+{
+	agent_slow();
+}
+
+static void
+on_wait(void *arg, int64_t ms)
+{
+	(void)agent_wait(-1, 0, ms);
+}
+
+static int
+on_become(void *arg, uid_t uid, gid_t gid)
+{
+	if (uid == 0) {
+		/* Only to open a file in the mail spool directory. */
+		cred_restore();
+		return 0;
+	}
+	return cred_become(uid, gid);
+}
+
+int
+lock_parse(const char *title, const char *value, unsigned *out,
+    struct why *why)
+{
+	struct span rest = span_of(value), t;
+
+	*out = 0;
+	while (span_token(&rest, " \t\r\n,", &t)) {
+		if (span_caseis(t, "fcntl"))
+			*out |= STORE_LOCK_FCNTL;
+		else if (span_caseis(t, "flock"))
+			*out |= STORE_LOCK_FLOCK;
+		else if (span_caseis(t, "dotlock"))
+			*out |= STORE_LOCK_DOTLOCK;
+		else
+			return why_set(why, "4.3.5",
+			    "%s: unknown lock \"%.*s\" (fcntl, flock, "
+			    "dotlock)", title, SPAN_ARG(t));
+	}
+	if (*out == 0)
+		return why_set(why, "4.3.5", "%s names no lock", title);
+	return 0;
+}
+
+int
+agent_start(const struct agent *a, const char *filter, struct why *why)
+{
+	struct store_options o = {
+		.open_max = 300, .hostname = conf.myhostname,
+		.lock_attempts = (int)conf.deliver_lock_attempts,
+		.lock_delay_ms = conf.deliver_lock_delay * 1000,
+		.stale_lock_s = conf.stale_lock_time,
+		.slow = on_slow, .wait = on_wait, .become = on_become,
+	};
+	sigset_t all, old;
+	int rc;
+
+	g.a = a;
+	g.body = BUF_INIT(BUF_UNLIMITED);
+	g.store = store_new(&o);
+	g.filter = maps_new(filter, a->status_filter, 0, why);
+	if (g.filter == NULL)
+		return -1;
+	g.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (g.event < 0)
+		return why_errno(why, "", "eventfd");
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&g.thread, NULL, checkpoint_thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0) {
+		errno = rc;
+		return why_errno(why, "", "cannot make the checkpoint thread");
+	}
+	return 0;
+}
