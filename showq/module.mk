@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: ISC
+$(eval $(call program,showq,showq,main.c,libexec))
