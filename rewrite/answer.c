@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * answer - requests in, answers out.
+ */
+#include "base/log.h"
+#include "conf/params.h"
+#include "conf/table.h"
+#include "rewrite/rewrite.h"
+
+#define TRANSPORT_MAX	64		/* the rows of msg_rewrite.h */
+#define NEXTHOP_MAX	1024
+#define ADDRESS_TEXT_MAX 1024
+#define TEXT_MAX	512
+#define VALUE_MAX	(64 * 1024)
+
+struct knowledge knowledge;
+
+int
+knowledge_load(struct why *why)
+{
+	struct resolver *r = resolver_new(why);
+
+	if (r == NULL)
+		return -1;
+	knowledge_free();
+	knowledge.resolver = r;
+	knowledge.tables = tables_new();
+	knowledge.value = BUF_INIT(TABLE_VALUE_MAX);
+	route_init(&knowledge.route);
+	return 0;
+}
+
+void
+knowledge_free(void)
+{
+	if (knowledge.resolver == NULL)
+		return;
+	resolver_free(&knowledge.resolver);
+	tables_free(&knowledge.tables);
+	route_fini(&knowledge.route);
+	buf_fini(&knowledge.value);
+}
+
+/* For people only: cut at the row's limit. */
+static struct span
+cut(struct span s, size_t max)
+{
+	return span_sub(s, 0, max);
+}
+
+/* A route that does not fit its rows is a mistake in a table. */
+static bool
+too_long(const struct route *r)
+{
+	return r->transport.len > TRANSPORT_MAX ||
+	    r->nexthop.len > NEXTHOP_MAX || r->address.len > ADDRESS_TEXT_MAX;
+}
+
+void
+answer_resolve(const struct rewrite_resolve *q, struct buf *out)
+{
+	struct route *r = &knowledge.route;
+	struct rewrite_resolved a = { .class = CLASS_DEFAULT };
+
+	resolver_resolve(knowledge.resolver, q->address, q->sender,
+	    q->want_listed, r);
+	if (r->status == ROUTE_OK && (r->transport.len == 0 || too_long(r))) {
+		r->status = ROUTE_TEMPFAIL;
+		(void)why_set(&r->why, "4.3.5", "bad route for this address "
+		    "in %s", r->rule.data);
+	}
+	if (r->status == ROUTE_TEMPFAIL)
+		log_warning("cannot resolve <%.*s>: %s", SPAN_ARG(q->address),
+		    r->why.text);
+	a.status = (uint32_t)r->status;
+	a.listed = r->status == ROUTE_OK && r->listed;
+	a.routed = r->routed;
+	a.text = cut(span_of(r->why.text), TEXT_MAX);
+	if (r->status == ROUTE_OK) {
+		a.class = (uint32_t)r->class;
+		a.transport = buf_span(&r->transport);
+		a.nexthop = buf_span(&r->nexthop);
+		a.address = buf_span(&r->address);
+		a.alias = r->alias;
+		a.relocated = cut(buf_span(&r->relocated), TEXT_MAX);
+		a.rule = cut(buf_span(&r->rule), TEXT_MAX);
+	}
+	rewrite_resolved_encode(out, &a);
+}
+
+/* 1 found (value in knowledge.value), 0 not, -1 why. */
+static int
+look_up(const struct rewrite_lookup *q, struct rewrite_found *a,
+    struct why *why)
+{
+	struct span rest = q->keys, key;
+	struct table *t;
+	bool known;
+	int rc = 0;
+
+	t = tables_find(knowledge.tables, q->table, &known, why);
+	if (t == NULL) {
+		if (!known)
+			a->status = REWRITE_INVALID;
+		return -1;
+	}
+	for (a->key = 0; rc == 0 && rest.len > 0; a->key++) {
+		if (a->key == REWRITE_KEYS_MAX ||
+		    ipc_get_blob(&rest, TABLE_KEY_MAX, &key) < 0) {
+			a->status = REWRITE_INVALID;
+			return why_set(why, "5.5.4", "bad keys");
+		}
+		if (a->key >= q->nwhole && table_is_pattern(t))
+			break;
+		buf_reset(&knowledge.value);
+		rc = table_get(t, key, &knowledge.value, why);
+		if (rc > 0)
+			break;
+	}
+	if (rc > 0 && knowledge.value.len > VALUE_MAX)
+		return why_set(why, "4.3.5", "value too long in %s",
+		    table_spec(t));
+	return rc;
+}
+
+void
+answer_lookup(const struct rewrite_lookup *q, struct buf *out)
+{
+	struct rewrite_found a = { .status = REWRITE_OK };
+	struct why why = WHY_INIT;
+	int rc = look_up(q, &a, &why);
+
+	if (rc < 0) {
+		if (a.status == REWRITE_OK)
+			a.status = REWRITE_TEMPFAIL;
+		log_warning("cannot look up in %.*s: %s", SPAN_ARG(q->table),
+		    why.text);
+		a.text = cut(span_of(why.text), TEXT_MAX);
+	}
+	a.found = rc > 0;
+	a.key = rc > 0 ? a.key : 0;
+	if (rc > 0) {
+		a.value = buf_span(&knowledge.value);
+		/* A STR holds no NUL; old postmap files end values with one. */
+		while (a.value.len > 0 && a.value.p[a.value.len - 1] == '\0')
+			a.value.len--;
+	}
+	rewrite_found_encode(out, &a);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * rewrite.h - private to the rewrite daemon.
+ */
+#ifndef REWRITE_REWRITE_H
+#define REWRITE_REWRITE_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/why.h"
+#include "io/sock.h"
+#include "ipc/msg_rewrite.h"
+#include "route/resolve.h"
+
+/* --- session.c: the clients --------------------------------------------------- */
+
+void	 session_start(int fd, const struct sock_addr *peer, int index);
+void	 session_drain_all(void);
+
+/* --- answer.c: one request, one answer; no I/O but the tables' ------------------ */
+
+/* What answers come from; replaced as a whole by a reload. */
+struct knowledge {
+	struct resolver		*resolver;
+	struct tables		*tables;
+	struct route		 route;		/* scratch */
+	struct buf		 value;		/* scratch */
+};
+extern struct knowledge knowledge;
+
+MUST_CHECK int knowledge_load(struct why *why);
+void	 knowledge_free(void);
+/* Encode the answer to a request into out. */
+void	 answer_resolve(const struct rewrite_resolve *q, struct buf *out);
+void	 answer_lookup(const struct rewrite_lookup *q, struct buf *out);
+
+/* --- tables.c: the tables that clients may name ---------------------------------- */
+
+struct tables;
+struct table;
+
+/*
+ * Every "type:name" that a setting of main.cf, a member of
+ * smtpd_restriction_classes or a -o of master.cf contains.  Those that the
+ * access restrictions name are opened now.
+ */
+struct tables *tables_new(void);
+void	 tables_free(struct tables **t);
+/* NULL: *known says whether the configuration names it at all; with why. */
+struct table *tables_find(struct tables *t, struct span spec, bool *known,
+	    struct why *why);
+/* Add what text names; for tables_new() and its test. */
+void	 tables_scan(struct tables *t, struct span text, bool open_now);
+bool	 tables_names(const struct tables *t, const char *spec);
+
+#endif
