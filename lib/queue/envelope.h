@@ -22,6 +22,9 @@
 #define ENVELOPE_VALUE_MAX	4096	/* bytes of any one value */
 #define TRACE_ID_MAX		24
 
+/* Names of free attributes. */
+#define ENV_ATTR_FULL_NAME	"full_name"	/* for a From: that is made */
+
 enum {					/* envelope.flags */
 	ENV_8BITMIME	= 1 << 0,	/* BODY=8BITMIME */
 	ENV_BINARYMIME	= 1 << 1,
