@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mansio - the administrator's command: start, stop, look, check.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/span.h"
+#include "cmd/mansio.h"
+
+static const struct subcommand subcommands[] = {
+	{ "start", "", "start the mail system", mansio_start },
+	{ "start-fg", "", "the same, in the foreground (containers, systemd)",
+	  mansio_start },
+	{ "stop", "", "finish what is under way and stop", mansio_stop },
+	{ "abort", "", "stop at once", mansio_stop },
+	{ "reload", "", "check the configuration and use it",
+	  mansio_reload },
+	{ "status", "[-p] [--json]", "what runs", mansio_status },
+	{ "check", "[--strict]", "all problems of the configuration",
+	  mansio_check },
+	{ "flush", "", "try to deliver all that waits", mansio_flush },
+	{ "logrotate", "", "put the log file aside and begin another",
+	  mansio_logrotate },
+	{ "sandbox", "show [daemon]", "what each daemon may do",
+	  mansio_sandbox },
+};
+
+static const char *config_dir;
+static ARRAY(const char *) overrides;
+static bool verbose;
+
+static void
+overview(FILE *to)
+{
+	fprintf(to, "usage: mansio [-v] [-c config_dir] [-o name=value] "
+	    "command [argument ...]\n\n");
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
+		fprintf(to, "  %-10s %-16s %s\n", subcommands[i].name,
+		    subcommands[i].usage, subcommands[i].says);
+}
+
+int
+mansio_usage(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
+		if (strcmp(subcommands[i].name, name) == 0)
+			fprintf(stderr, "usage: mansio %s %s\n", name,
+			    subcommands[i].usage);
+	return MANSIO_USAGE;
+}
+
+const char *
+mansio_config_dir(void)
+{
+	return config_dir;
+}
+
+bool
+mansio_verbose(void)
+{
+	return verbose;
+}
+
+static void
+problem(void *arg, bool is_error, const char *line)
+{
+	if (is_error)
+		log_error("%s", line);
+	else
+		log_warning("%s", line);
+}
+
+void
+mansio_load(void)
+{
+	if (params_load(config_dir, overrides.v, overrides.len, problem,
+	    NULL) < 0)
+		exit(MANSIO_FAILED);
+}
+
+void
+mansio_exec(const char *dir, const char *program, const char *const *args)
+{
+	ARRAY(char *) argv = ARRAY_EMPTY;
+	char *path = mem_printf("%s/%s", dir, program);
+
+	*ARRAY_PUSH(&argv) = mem_strdup(program);
+	*ARRAY_PUSH(&argv) = mem_strdup("-c");
+	*ARRAY_PUSH(&argv) = mem_strdup(config_dir);
+	for (size_t i = 0; args[i] != NULL; i++)
+		*ARRAY_PUSH(&argv) = mem_strdup(args[i]);
+	*ARRAY_PUSH(&argv) = NULL;
+	log_flush();
+	execv(path, argv.v);
+	log_fatal("cannot execute %s: %m", path);
+}
+
+pid_t
+mansio_master_pid(void)
+{
+	char *path = mem_printf("%s/pid/master.pid", conf.queue_directory);
+	char text[32] = "";
+	pid_t pid = 0;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	mem_free(path);
+	if (fd < 0)
+		return 0;
+	/* Only a running master holds the lock; the number alone may be old. */
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK &&
+	    read(fd, text, sizeof(text) - 1) > 0)
+		pid = (pid_t)strtol(text, NULL, 10);
+	close(fd);
+	return pid > 1 ? pid : 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	int c;
+
+	log_set_tag("mansio");
+	config_dir = getenv("MAIL_CONFIG");
+	if (config_dir == NULL)
+		config_dir = SYSCONFDIR "/mansio";
+	while ((c = getopt(argc, argv, "+c:ho:v")) != -1) {
+		switch (c) {
+		case 'c':
+			config_dir = optarg;
+			break;
+		case 'h':
+			overview(stdout);
+			return 0;
+		case 'o':
+			*ARRAY_PUSH(&overrides) = optarg;
+			break;
+		case 'v':
+			verbose = true;
+			break;
+		default:
+			overview(stderr);
+			return MANSIO_USAGE;
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	optind = 0;		/* the subcommand has options of its own */
+	if (argc == 0) {
+		overview(stderr);
+		return MANSIO_USAGE;
+	}
+	if (config_dir[0] != '/') {
+		const char *path = realpath(config_dir, NULL);
+
+		if (path == NULL)
+			log_fatal("configuration directory %s: %m",
+			    config_dir);
+		config_dir = path;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
+		if (strcmp(argv[0], subcommands[i].name) == 0)
+			return subcommands[i].run(argc, argv);
+	fprintf(stderr, "mansio: unknown command \"%s\"\n\n", argv[0]);
+	overview(stderr);
+	return MANSIO_USAGE;
+}

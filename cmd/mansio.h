@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mansio.h - the subcommands of mansio(8), and what they share.
+ *
+ * A subcommand is a function in a file mansio_NAME.c and a row of the table in
+ * main_mansio.c.  It gets its own argc and argv, argv[0] being its name, and
+ * returns the exit status.  Settings are not loaded yet: a subcommand that
+ * needs them calls mansio_load() first.
+ */
+#ifndef CMD_MANSIO_H
+#define CMD_MANSIO_H
+
+#include <sys/types.h>
+
+#include "base/cc.h"
+#include "conf/params.h"
+
+enum {
+	MANSIO_OK	= 0,
+	MANSIO_FAILED	= 1,
+	MANSIO_USAGE	= 64,		/* EX_USAGE */
+};
+
+struct subcommand {
+	const char	*name;
+	const char	*usage;		/* arguments, "" for none */
+	const char	*says;		/* one line for the overview */
+	int		(*run)(int argc, char **argv);
+};
+
+/* Settings of -c, and the -o of the command line.  Problems go to standard
+ * error; errors end the program. */
+void	 mansio_load(void);
+/* As given with -c or MAIL_CONFIG, or the built-in one; absolute. */
+const char *mansio_config_dir(void);
+bool	 mansio_verbose(void);
+/* "usage: mansio NAME ..." for a subcommand; returns MANSIO_USAGE. */
+int	 mansio_usage(const char *name);
+/* Execute a program of the suite; does not return. */
+NORETURN void mansio_exec(const char *dir, const char *program,
+	    const char *const *args);
+/* The running master, or 0.  After mansio_load(). */
+pid_t	 mansio_master_pid(void);
+
+int	 mansio_start(int argc, char **argv);	/* and start-fg */
+int	 mansio_stop(int argc, char **argv);	/* and abort */
+int	 mansio_reload(int argc, char **argv);
+int	 mansio_status(int argc, char **argv);
+int	 mansio_check(int argc, char **argv);
+int	 mansio_flush(int argc, char **argv);
+int	 mansio_logrotate(int argc, char **argv);
+int	 mansio_sandbox(int argc, char **argv);
+
+#endif
