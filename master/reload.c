@@ -302,7 +302,11 @@ apply(void)
 	struct services plan;
 	bool ok;
 
-	if (services_load(master.config_dir, master.overrides.v,
+	/* The files may have changed since they were checked; this leaves
+	 * conf alone when they are wrong. */
+	if (params_load(master.config_dir, master.overrides.v,
+	    master.overrides.len, NULL, NULL) < 0 ||
+	    services_load(master.config_dir, master.overrides.v,
 	    master.overrides.len, &plan, report_errors, NULL) < 0)
 		return false;
 	coming = mem_zalloc_array(plan.v.len, sizeof(struct svc *));

@@ -568,13 +568,10 @@ services_load(const char *config_dir, const char *const *overrides, size_t n,
 	struct master_cf m = { ARRAY_EMPTY };
 
 	*out = (struct services){ ARRAY_EMPTY };
-	if (params_load(config_dir, overrides, n, conf_problem, &pl) < 0) {
-		/* master.cf is read with the settings that we had, or the
-		 * defaults, so that its errors come to light at once too. */
+	/* Go on with what could be read: all that is wrong is to be said. */
+	if (params_load_flags(config_dir, overrides, n, PARAMS_KEEP_GOING,
+	    conf_problem, &pl) < 0)
 		pl.bad = true;
-		if (conf.daemon_directory == NULL)
-			return -1;
-	}
 	if (master_cf_load(config_dir, &m, conf_problem, &pl) < 0)
 		pl.bad = true;
 	read_protocols(&pl);

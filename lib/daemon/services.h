@@ -63,7 +63,8 @@ typedef void report_fn(void *arg, enum log_level level, const char *line);
 
 /*
  * Read main.cf and master.cf and work out the plan.  0, or -1 when anything
- * is wrong, with *out empty.  Resolves names of inet services, and so may
+ * is wrong, with *out empty; conf then has what could be read, and defaults
+ * in the places of bad values.  Resolves names of inet services, and so may
  * wait for DNS where the configuration has host names.
  */
 MUST_CHECK int services_load(const char *config_dir,
