@@ -605,10 +605,10 @@ collect_all(struct hash *refs)
 	while (span_token(&rest, ", \t\r\n", &word))
 		(void)hash_enter(refs, word, &made);
 	mem_free(classes);
-	path = mem_printf("%s/master.cf", loading->config_dir);
+	path = mem_printf("%s/master.cf", params_config_dir());
 	collect_from_file(refs, path);
 	mem_free(path);
-	path = mem_printf("%s/master.cf.d", loading->config_dir);
+	path = mem_printf("%s/master.cf.d", params_config_dir());
 	if (cf_drop_ins(path, ".cf", &paths, NULL) == 0) {
 		for (size_t i = 0; i < paths.list.len; i++)
 			collect_from_file(refs, paths.list.v[i]);
@@ -758,6 +758,25 @@ check_foreign(struct load *l, const struct main_cf_setting *s,
 		    "unknown parameter %s", s->name);
 }
 
+enum param_origin
+params_kind(const char *name)
+{
+	struct hash refs = HASH_INIT;
+	bool used;
+
+	if (params_row(name) != NULL)
+		return PARAM_BUILTIN;
+	if (transport_suffix(name) != NULL)
+		return PARAM_SERVICE;
+	if (params_is_known(name))
+		return PARAM_POSTFIX;
+	collect_all(&refs);
+	used = hash_find(&refs, span_of(name)) != NULL ||
+	    is_table_setting(name);
+	hash_fini(&refs, NULL);
+	return used ? PARAM_USER : PARAM_UNKNOWN;
+}
+
 static void
 check_names(struct load *l)
 {
@@ -849,8 +868,8 @@ state_fini(struct state *s)
 	s->config_dir = NULL;
 }
 
-static char *
-choose_config_dir(const char *dir)
+char *
+params_choose_config_dir(const char *dir)
 {
 	char *real;
 
@@ -877,7 +896,7 @@ params_load_flags(const char *config_dir, const char *const *overrides,
 	l->problem = problem;
 	l->arg = arg;
 	l->flags = flags;
-	next.config_dir = choose_config_dir(config_dir);
+	next.config_dir = params_choose_config_dir(config_dir);
 	loading = &next;
 	if (!(flags & PARAMS_DEFAULTS))
 		main_cf_read(&next.cf, next.config_dir, problem, arg);

@@ -77,6 +77,15 @@ const struct param_row *params_rows(size_t *n);
 const struct param_row *params_row(const char *name);	/* or NULL */
 /* A setting of Postfix that has no meaning here (yet). */
 bool	 params_is_known(const char *name);
+enum param_origin {
+	PARAM_BUILTIN,		/* has a row */
+	PARAM_SERVICE,		/* "<transport>_destination_..." */
+	PARAM_POSTFIX,		/* see params_is_known() */
+	PARAM_USER,		/* used as $name, restriction class */
+	PARAM_UNKNOWN
+};
+/* What kind of name this is in the loaded configuration. */
+enum param_origin params_kind(const char *name);
 
 /* One problem in the configuration: "/etc/mansio/main.cf:12: text". */
 typedef void params_problem_fn(void *arg, bool is_error, const char *line);
@@ -115,6 +124,8 @@ int64_t	 params_transport_int(const char *transport, const char *suffix,
 const char *params_origin(const char *name);
 
 const char *params_config_dir(void);
+/* config_dir as params_load() takes it: NULL is the default.  mem_free(). */
+char	*params_choose_config_dir(const char *config_dir);
 
 /*
  * For programs that look at a configuration which may be wrong (postconf,
