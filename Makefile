@@ -212,7 +212,7 @@ layers:
 
 # Every manual page is correct.
 man:
-	@set -- man/*.[1-8]; [ ! -f "$$1" ] || mandoc -T lint -W warning "$$@"
+	@set -- man/*.[1-8]; [ ! -f "$$1" ] || mandoc -T lint -W warning $(MAN_PAGES)
 
 # T=word looks only at files that have it in their name.
 LINT_SRCS	= $(foreach f,$(shell git ls-files '*.c'),\
@@ -246,7 +246,7 @@ install: all
 	$(foreach l,$(LINKS),mkdir -p $(call dir_of,$(LINK_DIR_$(l)))$(NEWLINE)\
 		ln -sf $(call link_path,$(l)) \
 		$(call dir_of,$(LINK_DIR_$(l)))/$(l)$(NEWLINE))
-	@for f in man/*.[1-8]; do [ -f "$$f" ] || continue; \
+	@for f in $(MAN_PAGES); do \
 		d='$(DESTDIR)$(MANDIR)'/man$${f##*.}; mkdir -p "$$d" && \
 		$(subst_dirs) "$$f" >"$$d/$${f##*/}" && \
 		chmod 0644 "$$d/$${f##*/}" || exit 1; done
