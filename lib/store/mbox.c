@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "conf/params.h"
 #include "io/fault.h"
 #include "io/fd.h"
@@ -243,21 +245,60 @@ try_lock(int fd, unsigned flags)
 	return 0;
 }
 
+/* Whether the lock names a process of this machine that is no more. */
+static bool
+left_by_dead(struct store *s, int dirfd, const char *name)
+{
+	struct buf b = BUF_INIT(200);
+	struct span in, pid;
+	uint64_t n;
+	bool dead = false;
+	int fd;
+
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
+	if (fd >= 0) {
+		char *p = buf_reserve(&b, 150);
+		ssize_t got = read(fd, p, 150);
+
+		buf_commit(&b, got > 0 ? (size_t)got : 0);
+		close(fd);
+		in = buf_span(&b);
+		if (span_token(&in, " \n", &pid) &&
+		    num_parse_u64(pid, INT32_MAX, &n) == 0 && n > 1 &&
+		    span_is(span_trim(in), s->hostname))
+			dead = kill((pid_t)n, 0) < 0 && errno == ESRCH;
+	}
+	buf_fini(&b);
+	return dead;
+}
+
 /* 1 locked, 0 somebody else has it, -1 it cannot be made here. */
 static int
 dotlock_try(struct store *s, int dirfd, const char *name)
 {
+	char us[128];
 	struct stat st;
 	int fd;
 
 	fd = fault_openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL |
-	    O_NOFOLLOW | O_CLOEXEC, 0);
+	    O_NOFOLLOW | O_CLOEXEC, 0444);
 	if (fd >= 0) {
+		/* Who we are, for the next one if we are killed. */
+		snprintf(us, sizeof(us), "%ld %s\n", (long)getpid(),
+		    s->hostname);
+		if (fd_write_all(fd, us, strlen(us)) < 0)
+			log_debug("%s: %m", name);
 		close(fd);
 		return 1;
 	}
 	if (errno != EEXIST)
 		return -1;
+	if (left_by_dead(s, dirfd, name)) {
+		log_warning("removing %s: its writer is dead", name);
+		(void)unlinkat(dirfd, name, 0);
+		return 0;
+	}
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    clock_wall_s() - (int64_t)st.st_mtime > s->opt.stale_lock_s) {
 		log_warning("removing %s: a lock older than %lld s", name,
@@ -603,6 +644,7 @@ mbox_deliver(struct store *s, const struct store_place *p,
 	struct mbox b = { .s = s, .p = p, .dir = -1, .fd = -1,
 	    .locking = { .s = s } };
 	struct store_fs *fs;
+	struct stat ds;
 	int rc = -1;
 
 	b.path = mem_printf("%s%s%s", p->base,
@@ -640,7 +682,12 @@ mbox_deliver(struct store *s, const struct store_place *p,
 		goto out;
 	}
 	/* Before the first write, so that its errors are reported there. */
-	if ((fs = store_fs_of(s, b.fd, b.st.st_dev)) == NULL) {
+	if (fstat(b.dir, &ds) < 0 || ds.st_dev != b.st.st_dev) {
+		(void)why_set(why, "4.3.5", "mailbox %s is a mount point",
+		    b.path);
+		goto out;
+	}
+	if ((fs = store_fs_of(s, b.dir, ds.st_dev)) == NULL) {
 		(void)store_fail(why, "cannot open mailbox", b.path);
 		goto out;
 	}

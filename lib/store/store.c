@@ -208,8 +208,6 @@ store_fs_of(struct store *s, int fd, dev_t dev)
 	f->dev = dev;
 	/* O_PATH descriptors cannot be synced: open for reading. */
 	f->fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (f->fd < 0 && errno == ENOTDIR)
-		f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (f->fd < 0) {
 		mem_free(f);
 		return NULL;
