@@ -88,8 +88,9 @@ void	 stream_write(struct stream *s, const void *p, size_t n);
 void	 stream_write_span(struct stream *s, struct span d);
 void	 stream_printf(struct stream *s, const char *fmt, ...) PRINTF(2, 3);
 size_t	 stream_out_len(const struct stream *s);
-/* Pass a descriptor (UNIX sockets); it travels before the next bytes
- * written, is duplicated here, and the caller keeps its own. */
+/* Pass a descriptor (UNIX sockets); it travels with the next byte
+ * written or, seen by the reader, a little before it; never alone.  It is
+ * duplicated here, and the caller keeps its own. */
 void	 stream_write_fd(struct stream *s, int fd);
 /* The next descriptor received, or -1; the caller owns it.  At most 16 are
  * kept; more are closed. */

@@ -122,10 +122,7 @@ suite(void)
 	TCase *t = tcase_create("mem");
 
 	tcase_add_exit_test(t, a_product_that_overflows_ends_the_process, 1);
-#if !defined(__SANITIZE_ADDRESS__)
-	/* The sanitizer reports it before we can. */
 	tcase_add_exit_test(t, memory_that_is_not_there_ends_the_process, 1);
-#endif
 	tcase_add_test(t, nothing_can_be_allocated);
 	tcase_add_test(t, strings);
 	tcase_add_test(t, arena_memory_is_aligned_and_apart);
