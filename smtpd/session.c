@@ -75,7 +75,22 @@ timeout_ms(void)
 static void
 start_deadline(struct session *s)
 {
+	s->until_ms = loop_now_ms(loop) + timeout_ms();
 	stream_set_deadline(s->stream, timeout_ms());
+}
+
+/*
+ * smtpd_per_request_deadline: the time is for the whole of a command, and
+ * a message earns more of it at smtpd_min_data_rate.
+ */
+static void
+extend_deadline(struct session *s, size_t bytes)
+{
+	int64_t now = loop_now_ms(loop);
+
+	s->until_ms = MIN(now + timeout_ms(), s->until_ms +
+	    (int64_t)bytes * 1000 / conf.smtpd_min_data_rate);
+	stream_set_deadline(s->stream, MAX(s->until_ms - now, 1));
 }
 
 /* --- the end ------------------------------------------------------------------ */
@@ -175,23 +190,25 @@ session_ended(void *arg, struct stream *st, enum stream_end why)
 	    "lost connection");
 }
 
+/* We are to stop: a client that is between two messages is told at once,
+ * the others after their message. */
+static void
+say_goodbye(struct session *s)
+{
+	if (s->state != ST_START && s->state != ST_READY)
+		return;
+	reply_more(s, "421 4.3.2 %s Service shutting down", conf.myhostname);
+	session_close(s, NULL);
+}
+
 void
 session_drain(void)
 {
-	/*
-	 * Sessions in which nothing is under way are told at once; the others
-	 * after their message.
-	 */
 	LIST_FOREACH(l, &sessions) {
 		struct session *s = LIST_ENTRY(l, struct session, link);
 
-		if (s->wait == WAIT_NONE && !s->in_read &&
-		    (s->state == ST_START || s->state == ST_READY) &&
-		    stream_input(s->stream).len == 0) {
-			reply_more(s, "421 4.3.2 %s Service shutting down",
-			    conf.myhostname);
-			session_close(s, NULL);
-		}
+		if (s->wait == WAIT_NONE && !s->in_read)
+			say_goodbye(s);
 	}
 }
 
@@ -309,6 +326,7 @@ proxy_input(struct session *s, struct span in)
 		session_set_peer(s, &h.client, NULL);
 		s->real = s->addr;
 	}
+	start_deadline(s);
 	session_greet(s);
 	return 0;
 }
@@ -375,10 +393,13 @@ static void
 session_read(void *arg, struct stream *st)
 {
 	struct session *s = arg;
+	size_t data_bytes = 0;
+	bool request = false;		/* one was done */
 
 	s->in_read = true;
 	while (s->state != ST_CLOSED && s->wait == WAIT_NONE) {
 		struct span in = stream_input(s->stream);
+		enum state was = s->state;
 		size_t before = in.len, used;
 
 		if (stream_out_len(s->stream) > SMTPD_OUT_HIGH) {
@@ -414,8 +435,13 @@ session_read(void *arg, struct stream *st)
 			break;
 		if (used > 0)
 			stream_consume(s->stream, used);
-		if (stream_input(s->stream).len == before)
+		used = before - stream_input(s->stream).len;
+		if (used == 0)
 			break;
+		if (was == ST_DATA || was == ST_CHUNK || was == ST_SKIP)
+			data_bytes += used;
+		request = request || (!s->resync && (s->state != was ||
+		    (was != ST_DATA && was != ST_CHUNK && was != ST_SKIP)));
 	}
 	/*
 	 * The last error was the last straw: say so now, not at the next
@@ -425,14 +451,20 @@ session_read(void *arg, struct stream *st)
 	    s->errors >= (uint64_t)conf.smtpd_hard_error_limit &&
 	    s->state != ST_DATA && s->state != ST_CHUNK)
 		too_many_errors(s);
+	if (s->state != ST_CLOSED && s->wait == WAIT_NONE &&
+	    daemon_draining())
+		say_goodbye(s);
 	s->in_read = false;
 	if (s->state == ST_CLOSED) {
 		session_free(s);
 		return;
 	}
-	if (s->wait == WAIT_NONE && s->state != ST_PROXY &&
-	    !conf.smtpd_per_request_deadline)
+	if (s->wait != WAIT_NONE || s->state == ST_PROXY)
+		return;
+	if (request || !conf.smtpd_per_request_deadline)
 		start_deadline(s);
+	else if (data_bytes > 0)
+		extend_deadline(s, data_bytes);
 }
 
 /* --- the beginning -------------------------------------------------------------- */
@@ -547,8 +579,11 @@ session_new(int fd, const struct sock_addr *peer, int index)
 	s->real = s->addr;
 	s->stream = stream_new(loop, fd, MAX((size_t)SMTPD_IN_MAX,
 	    2 * (size_t)conf.line_length_limit), SMTPD_OUT_MAX, &ops, s);
-	stream_set_deadline(s->stream, proxied ?
-	    conf.smtpd_upstream_proxy_timeout * 1000 : timeout_ms());
+	if (proxied)
+		stream_set_deadline(s->stream,
+		    conf.smtpd_upstream_proxy_timeout * 1000);
+	else
+		start_deadline(s);
 	if (!proxied) {
 		s->in_read = true;	/* not freed under us */
 		session_greet(s);

@@ -190,6 +190,7 @@ struct session {
 	uint32_t	 messages;	/* MAIL commands, for trace ids */
 
 	unsigned	 errors, junk;
+	int64_t		 until_ms;	/* the present request's deadline */
 	uint64_t	 data_bytes;	/* of this message, for the log */
 	uint64_t	 skip_left;	/* ST_SKIP: bytes of a refused chunk */
 	char		*skip_reply;	/* and what follows them */

@@ -502,7 +502,12 @@ class Smtpd:
 
     def stop(self):
         if self.alive():
+            # The second time it does not wait for its clients.
             self.p.terminate()
+            try:
+                self.p.wait(0.3)
+            except subprocess.TimeoutExpired:
+                self.p.terminate()
             try:
                 self.p.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
