@@ -264,10 +264,23 @@ place_descriptors(const struct svc *s, int status)
 			_exit(126);
 }
 
+/* Nobody's terminal or pipe is held open by a daemon. */
+static void
+place_standard(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 ||
+	    dup2(fd, STDOUT_FILENO) < 0 ||
+	    (!master.foreground && dup2(fd, STDERR_FILENO) < 0))
+		_exit(126);
+}
+
 NORETURN static void
 run(const struct svc *s, int status, char **argv)
 {
 	place_descriptors(s, status);
+	place_standard();
 	execv(s->plan->program, argv);
 	log_error("cannot execute %s: %m", s->plan->program);
 	log_flush();

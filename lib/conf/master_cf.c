@@ -560,11 +560,7 @@ master_cf_load(const char *config_dir, struct master_cf *out,
 			out->services.v[kept++] = out->services.v[i];
 	}
 	out->services.len = kept;
-	if (c.errors > 0) {
-		master_cf_fini(out);
-		return -1;
-	}
-	return 0;
+	return c.errors > 0 ? -1 : 0;
 }
 
 void

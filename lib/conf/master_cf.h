@@ -44,7 +44,8 @@ struct master_cf {
  * name, wakeup and maxproc) take.  -o values are checked against params.def.
  * Services that master_service_disable matches are left out.  A service in a
  * drop-in replaces one of the same name and type.  Reports all problems; -1
- * when there was an error, out is then empty.
+ * when there was an error, out then has the entries that are right, so that
+ * what is wrong with them can be said too.  master_cf_fini() either way.
  */
 MUST_CHECK int master_cf_load(const char *config_dir, struct master_cf *out,
 	    params_problem_fn *problem, void *arg);

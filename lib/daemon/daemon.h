@@ -77,6 +77,7 @@ bool	 daemon_draining(void);
  * Worker shape, within serve(): wait until fd is readable (or has ended), and
  * meanwhile do what master and signals ask for.  1: readable; 0: timeout_ms
  * (< 0: none) is over; -1: we are to stop, so finish and return from serve().
+ * (When it is only a reload, the first request of a client is still taken.)
  * Call it before every blocking read that waits for a new request.
  */
 MUST_CHECK int daemon_wait(int fd, int64_t timeout_ms);

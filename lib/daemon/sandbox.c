@@ -57,8 +57,8 @@ const struct jail sandbox_table[] = {
 	{ .name = "qmgr", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_THREADS,
 	  .sockets = "private/feed private/rewrite private/bounce private/*",
-	  .paths = "r:$config_directory r:. w:log w:state w:large w:deferred "
-	      "w:hold w:corrupt r:/etc",
+	  .paths = "r:/etc r:. w:log w:state w:large w:deferred w:hold "
+	      "w:corrupt",
 	  .says = "owns the queue" },
 	{ .name = "rewrite", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT | JAIL_INET | JAIL_THREADS,
@@ -71,7 +71,7 @@ const struct jail sandbox_table[] = {
 	{ .name = "pickup", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite",
-	  .paths = "r:/etc r:$config_directory",
+	  .paths = "r:/etc",
 	  .says = "takes mail from local users" },
 	{ .name = "showq", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
@@ -253,6 +253,9 @@ landlock_rules(int ruleset, const char *paths, uint64_t all, struct why *why)
 	struct span rest, word;
 	int rc = 0;
 
+	/* Who reads files reads its settings again at a reload. */
+	if (paths[0] != '\0')
+		buf_addf(&text, "r:%s ", params_config_dir());
 	if (params_expand(paths, &text, why) < 0) {
 		buf_fini(&text);
 		return -1;
@@ -369,8 +372,6 @@ static const int calls_write[] = {
 
 static const int calls_connect[] = { SCMP_SYS(connect) };
 
-static const int calls_inet[] = { SCMP_SYS(bind) };
-
 static const int calls_ids[] = {
 	SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setreuid),
 	SCMP_SYS(setregid), SCMP_SYS(setgroups), SCMP_SYS(setfsuid),
@@ -400,7 +401,7 @@ static const struct {
 	{ JAIL_FILES, "files", calls_files, ARRAY_LEN(calls_files) },
 	{ JAIL_WRITE, "write", calls_write, ARRAY_LEN(calls_write) },
 	{ JAIL_CONNECT, "connect", calls_connect, ARRAY_LEN(calls_connect) },
-	{ JAIL_INET, "inet", calls_inet, ARRAY_LEN(calls_inet) },
+	{ JAIL_INET, "inet", NULL, 0 },
 	{ JAIL_THREADS, "threads", NULL, 0 },
 	{ JAIL_IDS, "ids", calls_ids, ARRAY_LEN(calls_ids) },
 	{ JAIL_ANYTHING, "anything", NULL, 0 },
@@ -459,9 +460,14 @@ add_argument_rules(scmp_filter_ctx f, const struct jail *j)
 		rc |= rule(f, yes, SCMP_SYS(socket), 1,
 		    (struct scmp_arg_cmp[]){
 		    SCMP_A0(SCMP_CMP_EQ, AF_INET6) });
-		rc |= rule(f, yes, SCMP_SYS(socket), 1,
+	}
+	/* The default of mynetworks asks for our addresses (getifaddrs). */
+	if (j->may & (JAIL_FILES | JAIL_INET)) {
+		rc |= rule(f, yes, SCMP_SYS(socket), 2,
 		    (struct scmp_arg_cmp[]){
-		    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK) });
+		    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+		    SCMP_A2(SCMP_CMP_EQ, 0) });	/* NETLINK_ROUTE */
+		rc |= rule(f, yes, SCMP_SYS(bind), 0, NULL);
 	}
 	/*
 	 * A thread, not a process.  clone3 hides its flags in memory that a

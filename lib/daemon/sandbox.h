@@ -54,8 +54,9 @@ struct jail {
 	const char	*sockets;
 	/* Landlock, space-separated "r:path", "w:path" (read and write, make
 	 * and remove); relative to the queue directory, "$name" is a setting.
-	 * A path that does not exist is left out.  "" is no file at all, NULL
-	 * is no restriction. */
+	 * A path that does not exist is left out.  The configuration directory
+	 * goes without saying, except that "" is no file at all.  NULL is no
+	 * restriction. */
 	const char	*paths;
 	/* Descriptors; 0: as many as the system lets us have. */
 	unsigned	 nofile;

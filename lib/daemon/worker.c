@@ -21,6 +21,9 @@
 static volatile sig_atomic_t got_term, got_hup, got_usr1;
 static int	 signal_fd = -1;	/* an eventfd: wakes poll(2) */
 static bool	 leaving;		/* exit after this request */
+/* A client is there whose first request has not come yet: we took it, so it
+ * is served even when we are to make room for a new process. */
+static bool	 owed;
 
 static void
 on_signal(int signo)
@@ -105,7 +108,7 @@ wait_for(struct pollfd *p, size_t n, int64_t timeout_ms)
 		p[1] = (struct pollfd){
 			.fd = daemon_state.status_fd, .events = POLLIN,
 		};
-		if (leaving)
+		if (leaving && !(owed && !daemon_state.draining))
 			return -1;
 		if (timeout_ms >= 0) {
 			left = end - clock_mono_ms();
@@ -126,7 +129,7 @@ wait_for(struct pollfd *p, size_t n, int64_t timeout_ms)
 			do_status();
 		/* What master asked for may have logged something. */
 		log_flush();
-		if (leaving)
+		if (leaving && !(owed && !daemon_state.draining))
 			return -1;
 		for (size_t i = 2; i < n + 2; i++)
 			if (p[i].revents != 0)
@@ -140,9 +143,12 @@ int
 daemon_wait(int fd, int64_t timeout_ms)
 {
 	struct pollfd p[3];
+	int rc;
 
 	p[2] = (struct pollfd){ .fd = fd, .events = POLLIN };
-	return wait_for(p, 1, timeout_ms);
+	rc = wait_for(p, 1, timeout_ms);
+	owed = false;
+	return rc;
 }
 
 /*
@@ -166,10 +172,12 @@ serve_one(int listener)
 		return false;
 	}
 	daemon_state.busy = 1;
+	owed = true;
 	daemon_tell(MASTER_MSG_BUSY, 1);
 	fd_set_nonblock(fd, false);
 	daemon_state.d->serve(fd);
 	daemon_state.busy = 0;
+	owed = false;
 	return true;
 }
 

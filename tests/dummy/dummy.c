@@ -11,6 +11,7 @@
  *	open PATH, write PATH, connect PATH, inet, exec, fork, kill, thread
  *				tries it: "ok" or the error's text
  *	uid, cwd, env NAME
+ *	master N		sends master a message of type N
  *	hang			never returns (for the watchdog)
  *	quit			closes the connection
  *
@@ -24,6 +25,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +34,7 @@
 #include "base/num.h"
 #include "base/span.h"
 #include "daemon/daemon.h"
+#include "daemon/master_proto.h"
 #include "daemon/sandbox.h"
 #include "io/fd.h"
 #include "io/stream.h"
@@ -149,7 +152,12 @@ answer(struct span line, struct span *verb_out, uint64_t *number)
 		out = mem_strdup("slept");
 	else if (span_is(verb, "service"))
 		out = mem_strdup(daemon_service_name());
-	else if (span_is(verb, "exit"))
+	else if (span_is(verb, "master")) {
+		struct master_msg m = { .type = (uint32_t)*number };
+
+		out = mem_strdup(send(MASTER_STATUS_FD, &m, sizeof(m), 0) ==
+		    (ssize_t)sizeof(m) ? "ok" : strerror(errno));
+	} else if (span_is(verb, "exit"))
 		_exit((int)*number);
 	else if (span_is(verb, "abort"))
 		log_panic("told to");
