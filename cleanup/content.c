@@ -256,6 +256,21 @@ put_addresses(struct message *m, struct span field, struct span value,
 	buf_fini(&e.out);
 }
 
+/* Finding the zone costs a look at a file: once a second will do. */
+static const char *
+date_text(int64_t us)
+{
+	static char text[CLOCK_RFC5322_MAX];
+	static int64_t of = -1;
+	int64_t s = us / 1000000;
+
+	if (s != of) {
+		clock_rfc5322(s, text);
+		of = s;
+	}
+	return text;
+}
+
 /* --- the header ------------------------------------------------------------------------------ */
 
 static void
@@ -418,11 +433,8 @@ add_missing(struct message *m)
 			    is_resent);
 		}
 		if (!(seen & (is_resent ? SEEN_RESENT_DATE : SEEN_DATE))) {
-			char date[CLOCK_RFC5322_MAX];
-
-			clock_rfc5322(m->env.arrival_us / 1000000, date);
 			line = arena_printf(&m->arena, "%sDate: %s\n", resent,
-			    date);
+			    date_text(m->env.arrival_us));
 			content_put(m, span_of(line));
 		}
 		if (!(seen & (is_resent ? SEEN_RESENT_FROM : SEEN_FROM)))
@@ -537,9 +549,8 @@ put_received(struct message *m)
 {
 	const struct envelope *e = &m->env;
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	char date[CLOCK_RFC5322_MAX];
+	const char *date = date_text(e->arrival_us);
 
-	clock_rfc5322(e->arrival_us / 1000000, date);
 	if (e->client_addr.len > 0) {
 		bool six = span_find(e->client_addr, ':') >= 0;
 

@@ -11,6 +11,8 @@
  * A list of recipients or attributes is decoded in one pass; keys that belong
  * to a recipient are an error before the first one.
  */
+#include <unistd.h>
+
 #include "base/num.h"
 #include "base/rnd.h"
 #include "queue/envelope.h"
@@ -323,10 +325,19 @@ void
 trace_id_make(char out[TRACE_ID_MAX])
 {
 	static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
-	uint8_t r[16];
+	/* Not a secret, so random bytes are taken for many at once; not by
+	 * two processes, though. */
+	static uint8_t pool[1024];
+	static size_t used = sizeof(pool);
+	static pid_t owner;
+	enum { N = 16 };
 
-	rnd_bytes(r, sizeof(r));
-	for (size_t i = 0; i < sizeof(r); i++)
-		out[i] = alphabet[r[i] & 31];
-	out[sizeof(r)] = '\0';
+	if (used + N > sizeof(pool) || owner != getpid()) {
+		rnd_bytes(pool, sizeof(pool));
+		used = 0;
+		owner = getpid();
+	}
+	for (size_t i = 0; i < N; i++)
+		out[i] = alphabet[pool[used++] & 31];
+	out[N] = '\0';
 }

@@ -257,9 +257,12 @@ class Instance:
         self.own = spool is None
         self.top = tempfile.mkdtemp(prefix="cleanup.")
         os.chmod(self.top, 0o755)
+        if os.geteuid() == 0:       # mail_owner has to get there
+            os.chmod(os.path.dirname(self.top), 0o755 if os.path.dirname(
+                self.top) != "/tmp" else 0o1777)
         self.spool = spool or f"{self.top}/spool"
         self.etc = f"{self.top}/etc"
-        self.build = build or os.environ.get("BUILD", "build/opt")
+        self.build = build or os.environ.get("BUILD_DIR", "build/opt")
         self.user = "daemon" if os.geteuid() == 0 else \
             pwd.getpwuid(os.geteuid()).pw_name
         os.makedirs(self.etc)
@@ -361,3 +364,28 @@ class Instance:
             shutil.rmtree(self.top, ignore_errors=True)
         else:
             self.stop()
+
+
+def run(tests):
+    """Run the functions; stop at the first that fails."""
+    for t in tests:
+        if len(sys.argv) > 1 and sys.argv[1] not in t.__name__:
+            continue
+        try:
+            t()
+        except BaseException:
+            print(f"FAILED: {t.__name__}: {t.__doc__}")
+            raise
+        print(f"ok: {t.__name__}")
+
+
+def eq(got, want):
+    assert got == want, f"\n got: {got!r}\nwant: {want!r}"
+
+
+def has(text, want):
+    assert want in text, f"\n{want!r} is not in\n{text}"
+
+
+def header(content):
+    return content.split(b"\n\n", 1)[0].decode("utf-8", "replace") + "\n"
