@@ -257,9 +257,6 @@ class Instance:
         self.own = spool is None
         self.top = tempfile.mkdtemp(prefix="cleanup.")
         os.chmod(self.top, 0o755)
-        if os.geteuid() == 0:       # mail_owner has to get there
-            os.chmod(os.path.dirname(self.top), 0o755 if os.path.dirname(
-                self.top) != "/tmp" else 0o1777)
         self.spool = spool or f"{self.top}/spool"
         self.etc = f"{self.top}/etc"
         self.build = build or os.environ.get("BUILD_DIR", "build/opt")
@@ -380,11 +377,11 @@ def run(tests):
 
 
 def eq(got, want):
-    assert got == want, f"\n got: {got!r}\nwant: {want!r}"
+    assert got == want, f"\n got: {repr(got):.2000}\nwant: {repr(want):.2000}"
 
 
 def has(text, want):
-    assert want in text, f"\n{want!r} is not in\n{text}"
+    assert want in text, f"\n{want!r} is not in\n{text:.5000}"
 
 
 def header(content):
