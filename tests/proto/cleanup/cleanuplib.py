@@ -311,11 +311,9 @@ class Instance:
         while time.time() < deadline:
             try:
                 for s in ("cleanup", "feed"):
-                    t = socket.socket(socket.AF_UNIX)
-                    t.connect(self.path(f"private/{s}"))
-                    t.close()
+                    Conn(self.path(f"private/{s}"), s).close()
                 return
-            except OSError:
+            except (OSError, AssertionError, TypeError):
                 if self.proc.poll() is not None:
                     break
                 time.sleep(0.01)
