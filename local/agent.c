@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -28,6 +29,9 @@
 #include "local/cred.h"
 #include "mail/address.h"
 #include "mail/header.h"
+
+#define OPEN_MIN	64	/* mailboxes kept open */
+#define OPEN_MAX	1500
 
 struct segment {
 	uint32_t	number;
@@ -746,15 +750,21 @@ int
 agent_start(const struct agent *a, const char *filter, struct why *why)
 {
 	struct store_options o = {
-		.open_max = 300, .hostname = conf.myhostname,
+		.open_max = OPEN_MIN, .hostname = conf.myhostname,
 		.lock_attempts = (int)conf.deliver_lock_attempts,
 		.lock_delay_ms = conf.deliver_lock_delay * 1000,
 		.stale_lock_s = conf.stale_lock_time,
 		.slow = on_slow, .wait = on_wait, .become = on_become,
 	};
 	sigset_t all, old;
+	struct rlimit lim;
 	int rc;
 
+	/* As many as descriptors allow: opening costs more than delivering. */
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 &&
+	    lim.rlim_cur > 4 * OPEN_MIN)
+		o.open_max = (size_t)MIN(OPEN_MAX, (lim.rlim_cur -
+		    2 * OPEN_MIN) / STORE_FDS_PER_BOX);
 	g.a = a;
 	g.body = BUF_INIT(BUF_UNLIMITED);
 	g.store = store_new(&o);

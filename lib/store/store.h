@@ -112,8 +112,11 @@ struct store_message {
 
 struct store;
 
+#define STORE_FDS_PER_BOX 3
+
 struct store_options {
-	size_t		 open_max;	/* mailboxes kept open */
+	size_t		 open_max;	/* mailboxes kept open, each with
+					 * STORE_FDS_PER_BOX descriptors */
 	const char	*hostname;	/* in maildir file names */
 	int		 lock_attempts;	/* mbox; as deliver_lock_attempts */
 	int64_t		 lock_delay_ms;
