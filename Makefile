@@ -42,7 +42,8 @@ OPT		?= -O2 -g
 WARN		:= -Wall -Wextra -Wshadow -Wstrict-prototypes \
 		   -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
 		   -Wvla -Walloca -Wundef -Wformat=2 -Wimplicit-fallthrough \
-		   -Wno-unused-parameter -Werror
+		   -Wno-unused-parameter -Wno-missing-field-initializers \
+		   -Werror
 HARDEN		:= -fstack-protector-strong -fstack-clash-protection \
 		   -fcf-protection -fPIE -fno-strict-aliasing
 ifeq ($(SAN),)

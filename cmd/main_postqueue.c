@@ -225,7 +225,7 @@ main(int argc, char **argv)
 		case 'i':
 		case 's':
 			arg = optarg;
-			/* FALLTHROUGH */
+			FALLTHROUGH;
 		case 'f':
 		case 'j':
 		case 'p':

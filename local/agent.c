@@ -200,7 +200,7 @@ result_ok(struct result *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void
+static void PRINTF(4, 0)
 result_set(struct result *r, enum deliver_outcome o, const char *code,
     const char *fmt, va_list ap)
 {

@@ -236,7 +236,7 @@ held_do(struct id k, unsigned op)
 	case QCTL_REQUEUE:
 		if (!file_change(id, SPOOL_HOLD, 0, ENV_HOLD, true))
 			return false;
-		/* FALLTHROUGH */
+		FALLTHROUGH;
 	case QCTL_RELEASE:
 		if (!move(id, SPOOL_HOLD, SPOOL_DEFERRED))
 			return false;

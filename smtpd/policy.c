@@ -256,7 +256,7 @@ policy_log(struct policy_run *r, const char *action, const char *fmt, ...)
 	buf_fini(&b);
 }
 
-static char *
+static char * PRINTF(4, 0)
 make_text(struct policy_run *r, int code, const char *dsn, const char *fmt,
     va_list ap)
 {

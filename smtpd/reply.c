@@ -91,7 +91,7 @@ reply_lines(struct session *s, struct span lines)
  * Text may hold what the client sent; whatever is not printable must not
  * reach the wire as a line of its own.
  */
-static size_t
+static size_t PRINTF(3, 0)
 make_line(char *line, size_t size, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(line, size - 2, fmt, ap);

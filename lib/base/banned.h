@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Under clang the fortified ones are macros, which cannot be poisoned. */
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets
 #pragma GCC poison strtok strtok_r atoi atol atoll atof mktemp tmpnam
 

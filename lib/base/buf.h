@@ -40,7 +40,8 @@ MUST_CHECK int	buf_put_span(struct buf *b, struct span s);
 MUST_CHECK int	buf_put_str(struct buf *b, const char *s);
 MUST_CHECK int	buf_put_char(struct buf *b, char c);
 MUST_CHECK int	buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
-MUST_CHECK int	buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+MUST_CHECK int	buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+		PRINTF(2, 0);
 /*
  * The same for a buf whose limit the caller knows to be large enough
  * (BUF_UNLIMITED, or checked before): exceeding it is our bug and panics.

@@ -13,6 +13,7 @@
 #define NORETURN		__attribute__((noreturn))
 #define PRINTF(fmt, first)	__attribute__((format(printf, fmt, first)))
 #define UNUSED			__attribute__((unused))
+#define FALLTHROUGH		__attribute__((fallthrough))
 
 #define ARRAY_LEN(a)		(sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)		((a) < (b) ? (a) : (b))
