@@ -39,7 +39,7 @@ open_state(struct why *why)
 		    intake_finished, NULL, why);
 		if (qm.state != NULL)
 			return 0;
-		if (strstr(why->text, "lock") == NULL)
+		if (strstr(why->text, "in use") == NULL)
 			break;
 		nanosleep(&pause, NULL);
 	}
