@@ -213,7 +213,7 @@ layers:
 
 # Every manual page is correct.
 man:
-	@set -- man/*.[1-8]; [ ! -f "$$1" ] || mandoc -T lint -W warning $(MAN_PAGES)
+	mandoc -T lint -W warning $(MAN_PAGES)
 
 # T=word looks only at files that have it in their name.
 LINT_SRCS	= $(foreach f,$(shell git ls-files '*.c'),\
