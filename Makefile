@@ -253,6 +253,10 @@ install: all
 		chmod 0644 "$$d/$${f##*/}" || exit 1; done
 	@for f in etc/*; do [ -f "$$f" ] || continue; n=$${f##*/}; n=$${n%.in}; \
 		case $$n in *.service) to='$(DESTDIR)$(UNITDIR)' ;; \
+		*.sysusers) to='$(DESTDIR)$(PREFIX)/lib/sysusers.d'; \
+			n=mansio.conf ;; \
+		*.tmpfiles) to='$(DESTDIR)$(PREFIX)/lib/tmpfiles.d'; \
+			n=mansio.conf ;; \
 		*) to='$(CONFDIR)' ;; esac; \
 		mkdir -p "$$to"; \
 		case $$to in '$(CONFDIR)') [ ! -e "$$to/$$n" ] || \
