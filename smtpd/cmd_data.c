@@ -105,6 +105,7 @@ final_reply(struct session *s, const char *line)
 		reply_more(s, "%s", line);
 	session_reset(s);
 	session_set_state(s, s->helo != NULL ? ST_READY : ST_START);
+	session_message_done(s);
 }
 
 static void

@@ -195,6 +195,8 @@ session_ended(void *arg, struct stream *st, enum stream_end why)
 static void
 say_goodbye(struct session *s)
 {
+	if (s->stream == NULL)
+		return;
 	if (s->state != ST_START && s->state != ST_READY)
 		return;
 	reply_more(s, "421 4.3.2 %s Service shutting down", conf.myhostname);
@@ -210,6 +212,14 @@ session_drain(void)
 		if (s->wait == WAIT_NONE && !s->in_read)
 			say_goodbye(s);
 	}
+}
+
+void
+session_message_done(struct session *s)
+{
+	if (daemon_draining() && s->wait == WAIT_NONE &&
+	    s->state != ST_CLOSED)
+		session_delay(s, 1, say_goodbye);
 }
 
 /* --- waiting ---------------------------------------------------------------- */

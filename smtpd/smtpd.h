@@ -205,6 +205,8 @@ struct xforward {
 void	 session_start(struct loop *l);
 void	 session_new(int fd, const struct sock_addr *peer, int index);
 void	 session_drain(void);
+/* After the reply to a message: where a process that stops says goodbye. */
+void	 session_message_done(struct session *s);
 void	 session_set_state(struct session *s, enum state to);
 void	 session_wait(struct session *s, enum wait w);
 /* Go on with the input at the end of this turn. */

@@ -8,6 +8,7 @@ listens on a free port of 127.0.0.1.
 
 import os
 import re
+import resource
 import selectors
 import shutil
 import socket
@@ -407,7 +408,8 @@ class Client:
 
 
 class Smtpd:
-    def __init__(self, main="", program="smtpd", unix=False, **conf):
+    def __init__(self, main="", program="smtpd", unix=False,
+                 nofile=None, **conf):
         self.dir = tempfile.mkdtemp(dir=os.environ.get("TMPDIR"))
         os.chmod(self.dir, 0o755)
         for d in ("private", "public", "pid", "jail"):
@@ -437,7 +439,10 @@ class Smtpd:
             if unix:
                 self.unix = os.path.join(self.dir, "public", "smtpd")
                 args += ["-L", "unix:" + self.unix]
-            self.p = subprocess.Popen(args, stderr=log, stdout=log)
+            self.p = subprocess.Popen(
+                args, stderr=log, stdout=log, preexec_fn=nofile and (
+                    lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                               (nofile, nofile))))
         self.wait_up()
 
     def jail(self, program):
