@@ -135,7 +135,7 @@ slot_head_decode(struct slot_head *h, const char in[SLOT_HEAD_LEN])
 	h->first_seq = num_get_le64(in + 16);
 	h->mark = num_get_le64(in + 24);
 	h->used = num_get_le32(in + 32) != 0;
-	return 0;
+	return h->first_seq > SEQ_MAX || h->mark > SEQ_MAX ? -1 : 0;
 }
 
 void

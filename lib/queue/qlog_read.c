@@ -127,7 +127,7 @@ record_at(struct window *w, uint64_t at, uint32_t generation, int flags,
 
 	if (p == NULL || rec_head_decode(r, p) < 0 ||
 	    (!(flags & ANY_GENERATION) && r->generation != generation) ||
-	    r->seq == 0 || r->durable >= r->seq ||
+	    r->seq == 0 || r->seq > SEQ_MAX || r->durable >= r->seq ||
 	    at + rec_need(r->len) > w->size)
 		return false;
 	if (!(flags & WITH_PAYLOAD))

@@ -14,6 +14,7 @@
 #define SLOT_HEAD_LEN	64		/* within one sector */
 #define SLOT_NAME_MAX	16
 #define REC_MAGIC	0x4345524du	/* "MREC" */
+#define SEQ_MAX		(UINT64_C(1) << 62)	/* more is damage */
 
 struct slot_head {
 	uint32_t	no, generation;
