@@ -3,6 +3,8 @@
  * sock - see sock.h.
  */
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -181,6 +183,12 @@ sock_listen_inet(const struct sock_addr *a, int backlog, struct why *why)
 	    /* IPv4 has a listener of its own. */
 	    (a->sa.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
 		IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+	    /*
+	     * Accepted sockets inherit it.  Streams gather what a turn writes,
+	     * so there is nothing for Nagle to join; it would only hold back
+	     * a second reply until the client's delayed ACK, 40 ms later.
+	     */
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
 	    bind(fd, &a->sa, a->len) < 0 || listen(fd, backlog) < 0) {
 		why_errno(why, "4.3.0", "cannot listen on %s port %u", text,
 		    (unsigned)sock_addr_port(a));

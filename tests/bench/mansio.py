@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Mansio from the build directory, as a server to measure."""
-import os
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "../system"))
-from instance import Instance  # noqa: E402
+from instance import Instance
 
 
 class Mansio:

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
 import bench  # noqa: E402
 import postfix  # noqa: E402
 from instance import BUILD, need_root  # noqa: E402

@@ -97,6 +97,7 @@ class Instance:
         need_root()
         self.own_base = base is None
         self.base = base or tempfile.mkdtemp(prefix="mansio-test-")
+        os.makedirs(self.base, exist_ok=True)
         os.chmod(self.base, 0o755)
         self.etc = f"{self.base}/etc"
         self.mail = f"{self.base}/mail"
