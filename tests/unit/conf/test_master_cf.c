@@ -130,7 +130,7 @@ START_TEST(wrong_lines_are_named)
 	ck_assert_msg(conf_problem_has(refused[_i].problem) &&
 	    conf_problem_has("master.cf:1: "), "%s: %s", refused[_i].text,
 	    conf_problems.data);
-	ck_assert_uint_eq(m.services.len, 0);
+	master_cf_fini(&m);
 }
 END_TEST
 
