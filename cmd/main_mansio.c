@@ -29,6 +29,8 @@ static const struct subcommand subcommands[] = {
 	  mansio_logrotate },
 	{ "sandbox", "show [daemon]", "what each daemon may do",
 	  mansio_sandbox },
+	{ "user", "add ADDRESS | import FILE | list [--json] | delete ADDRESS",
+	  "accounts of virtual mailboxes", mansio_user },
 };
 
 static const char *config_dir;

@@ -50,5 +50,6 @@ int	 mansio_check(int argc, char **argv);
 int	 mansio_flush(int argc, char **argv);
 int	 mansio_logrotate(int argc, char **argv);
 int	 mansio_sandbox(int argc, char **argv);
+int	 mansio_user(int argc, char **argv);
 
 #endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * password - yescrypt through libxcrypt's re-entrant calls.
+ */
+#include "auth/password.h"
+
+#include <crypt.h>
+#include <errno.h>
+
+#include "base/mem.h"
+#include "base/rnd.h"
+
+#define SCHEME		"{yescrypt}"
+/* libxcrypt's scale for "$y$": 5 is its default, 1 the least. */
+#define COST_FULL	5
+#define COST_LIGHT	1
+#define FULL_PREFIX	"$y$j9T$"	/* what a cost of 5 looks like */
+
+/* A struct crypt_data is 32 KiB, and holds what it was given: wipe it. */
+static int
+run(struct span password, const char *setting, struct buf *out)
+{
+	struct crypt_data *d = mem_zalloc(sizeof(*d));
+	char *text = span_dup(password);
+	const char *h;
+	int rc = -1;
+
+	h = crypt_rn(text, setting, d, (int)sizeof(*d));
+	if (h != NULL && h[0] != '*') {
+		buf_add_str(out, h);
+		rc = 0;
+	}
+	mem_wipe(text, password.len);
+	mem_free(text);
+	mem_wipe(d, sizeof(*d));
+	mem_free(d);
+	return rc;
+}
+
+int
+password_hash(struct span password, enum password_cost cost, struct buf *out,
+    struct why *why)
+{
+	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+	char random[16];
+
+	if (password.len == 0)
+		return why_set(why, "5.7.8", "the password is empty");
+	if (password.len > PASSWORD_MAX)
+		return why_set(why, "5.7.8", "the password is longer than %d "
+		    "bytes", PASSWORD_MAX);
+	if (span_has_nul(password))
+		return why_set(why, "5.7.8", "the password holds a NUL");
+	rnd_bytes(random, sizeof(random));
+	if (crypt_gensalt_rn("$y$", cost == PASSWORD_FULL ? COST_FULL :
+	    COST_LIGHT, random, (int)sizeof(random), salt,
+	    (int)sizeof(salt)) == NULL)
+		return why_errno(why, "4.3.0", "cannot make a salt");
+	buf_add_str(out, SCHEME);
+	if (run(password, salt, out) < 0)
+		return why_errno(why, "4.3.0", "cannot hash the password");
+	return 0;
+}
+
+int
+password_check(struct span password, struct span hash)
+{
+	struct buf got = BUF_INIT(BUF_UNLIMITED);
+	unsigned char differ = 0;
+	ptrdiff_t close;
+	char *setting;
+	int rc;
+
+	/* "{scheme}hash": every scheme of crypt(3) says itself what it is. */
+	if (hash.len > 0 && hash.p[0] == '{' &&
+	    (close = span_find(hash, '}')) > 0)
+		hash = span_from(hash, (size_t)close + 1);
+	if (hash.len == 0 || hash.p[0] != '$' || span_has_nul(hash))
+		return -1;
+	if (password.len > PASSWORD_MAX || span_has_nul(password))
+		return 0;
+	setting = span_dup(hash);
+	rc = run(password, setting, &got);
+	mem_free(setting);
+	if (rc == 0) {
+		if (got.len != hash.len)
+			differ = 1;
+		for (size_t i = 0; i < MIN(got.len, hash.len); i++)
+			differ |= (unsigned char)(got.data[i] ^ hash.p[i]);
+		rc = differ == 0;
+	}
+	buf_wipe(&got);
+	return rc;
+}
+
+bool
+password_is_light(struct span hash)
+{
+	return !span_starts(hash, SPAN(SCHEME FULL_PREFIX));
+}
