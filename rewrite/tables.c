@@ -219,7 +219,7 @@ tables_new(void)
 	t->by_spec = HASH_INIT;
 	rows = params_rows(&n);
 	for (size_t i = 0; i < n; i++)
-		if (rows[i].type == PARAM_STR || rows[i].type == PARAM_RAW)
+		if (rows[i].type == PARAM_STR)
 			scan_setting(t, rows[i].name, is_access(rows[i].name));
 	scan_classes(t);
 	scan_services(t);

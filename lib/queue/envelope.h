@@ -23,7 +23,7 @@
 #define TRACE_ID_MAX		24
 
 /* Names of free attributes. */
-#define ENV_ATTR_FULL_NAME	"full_name"	/* for a From: that is made */
+#define ENV_ATTR_FULL_NAME	"fullname"	/* for a From: that is made */
 
 enum {					/* envelope.flags */
 	ENV_8BITMIME	= 1 << 0,	/* BODY=8BITMIME */
