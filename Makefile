@@ -277,5 +277,13 @@ link_path	= $(if $(filter $(LINK_DIR_$(1)),$(PROGRAM_DIR_$(LINK_TO_$(1)))),$(LIN
 clean:
 	rm -rf build
 
+# --- the demo: a whole mail system in one command --------------------------------
+# It installs what the build needs, so it depends on nothing built.
+demo:
+	@BUILD_DIR='$(abspath $(BUILD))' etc/demo/demo start
+
+demo-stop:
+	@BUILD_DIR='$(abspath $(BUILD))' etc/demo/demo stop
+
 .PHONY: all clean check tests fuzz fuzz-all bench demo demo-stop install
 .PHONY: layers lint man
