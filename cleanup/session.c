@@ -25,6 +25,7 @@
 #include "ipc/ipc.h"
 
 #define SPACE_MS	1000	/* free space is looked at this often */
+#define SETTINGS_MS	1000	/* between attempts to open tables */
 #define EXPIRE_MS	60000	/* silent messages are looked for this often */
 
 struct cleanup cl;
@@ -32,6 +33,7 @@ struct cleanup cl;
 static struct {
 	struct loop_timer	*expire;
 	int64_t			 space_ms;	/* last look, monotonic */
+	int64_t			 settings_ms;	/* last attempt to read them */
 	bool			 noted_full;
 } se;
 
@@ -248,6 +250,28 @@ turn_away(struct conn *c, uint32_t tag, unsigned smtp, const char *code,
 	ipc_end(c->ipc);
 }
 
+/*
+ * Tables that cannot be opened at the start are tried again: until then mail
+ * has to wait, but nothing has to be started once more.
+ */
+static bool
+have_settings(void)
+{
+	struct why why = WHY_INIT;
+	int64_t now = loop_now_ms(cl.loop);
+
+	if (cl.set != NULL)
+		return true;
+	if (se.settings_ms != 0 && now - se.settings_ms < SETTINGS_MS)
+		return false;
+	se.settings_ms = now;
+	cl.set = settings_new(&why);
+	if (cl.set == NULL)
+		log_error("%s: mail is answered 451 until this is put right",
+		    why.text);
+	return cl.set != NULL;
+}
+
 static int
 on_begin(struct conn *c, uint32_t tag, struct span body)
 {
@@ -259,6 +283,11 @@ on_begin(struct conn *c, uint32_t tag, struct span body)
 		return -1;		/* two messages with one tag */
 	if (daemon_draining()) {
 		turn_away(c, tag, 421, "4.3.2", "Service shutting down");
+		return 0;
+	}
+	if (!have_settings()) {
+		turn_away(c, tag, 451, "4.3.5",
+		    "Error: server configuration problem");
 		return 0;
 	}
 	if (session_queue_full() || qlog_broken(cl.log)) {
@@ -518,9 +547,7 @@ cleanup_start(struct why *why)
 	cl.log = qlog_open(cl.spool.dirfd, "log", &opt, why);
 	if (cl.log == NULL)
 		return -1;
-	cl.set = settings_new(why);
-	if (cl.set == NULL)
-		return -1;
+	(void)have_settings();
 	sweep_large();
 	if (commit_start(why) < 0)
 		return -1;

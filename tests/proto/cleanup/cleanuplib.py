@@ -253,7 +253,8 @@ def read_log(spool):
 class Instance:
     """A cleanup of our own."""
 
-    def __init__(self, conf=None, tables=None, spool=None, build=None):
+    def __init__(self, conf=None, tables=None, spool=None, build=None,
+                 env=None):
         self.own = spool is None
         self.top = tempfile.mkdtemp(prefix="cleanup.")
         os.chmod(self.top, 0o755)
@@ -279,7 +280,7 @@ class Instance:
             "mynetworks": "127.0.0.0/8", "queue_segment_size": "4194304",
             "compatibility_level": "3.6"}
         self.proc = None
-        self.start(conf or {})
+        self.start(conf or {}, env)
 
     def write(self, name, text):
         with open(f"{self.etc}/{name}", "w") as f:
@@ -296,7 +297,7 @@ class Instance:
     def path(self, name):
         return f"{self.spool}/{name}"
 
-    def start(self, conf=None):
+    def start(self, conf=None, env=None):
         self.configure(conf or {})
         self.log = open(f"{self.top}/log", "ab")
         for s in ("cleanup", "feed"):
@@ -306,7 +307,7 @@ class Instance:
             [f"{os.path.abspath(self.build)}/bin/cleanup", "-c", self.etc,
              "-f", "-L", f"unix:{self.path('private/cleanup')}",
              "-L", f"unix:{self.path('private/feed')}"],
-            stderr=self.log, stdout=self.log)
+            stderr=self.log, stdout=self.log, env={**os.environ, **(env or {})})
         deadline = time.time() + 20
         while time.time() < deadline:
             try:
@@ -335,7 +336,8 @@ class Instance:
 
     def kill(self, sig=signal.SIGKILL):
         if self.proc is not None:
-            self.proc.send_signal(sig)
+            if self.proc.poll() is None:
+                self.proc.send_signal(sig)
             self.proc.wait(30)
             self.log.close()
             rc, self.proc = self.proc.returncode, None

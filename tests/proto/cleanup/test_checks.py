@@ -207,5 +207,21 @@ def a_table_that_fails_refuses_for_now():
         eq(c.message("S: x\n\nb\n", **REMOTE).code, "2.0.0")
 
 
-run([header_actions, parts_and_attached_messages, nesting_is_bounded,
+def a_table_that_is_missing_at_the_start():
+    "mail waits; when the table is there, it goes on"
+    with Instance({"virtual_alias_maps": "texthash:ETC/later"}) as i:
+        c = Client(i)
+        r = c.message("S: x\n\nb\n", **REMOTE)
+        eq((r.smtp, r.code), (451, "4.3.5"))
+        has(i.log_text(), "mail is answered 451 until this is put right")
+        i.write("later", "rcpt@example.com other@x.test\n")
+        deadline = time.time() + 10
+        while r.code != "2.0.0":
+            assert time.time() < deadline
+            time.sleep(0.2)
+            r = c.message("S: x\n\nb\n", **REMOTE)
+        eq(i.messages()[r.queue_id][0]["rcpts"][0]["addr"], "other@x.test")
+
+
+run([header_actions, a_table_that_is_missing_at_the_start, parts_and_attached_messages, nesting_is_bounded,
      strict_8bit, a_table_that_fails_refuses_for_now])
