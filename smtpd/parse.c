@@ -146,8 +146,42 @@ parse_mail_param(struct span word, unsigned flags, unsigned *seen,
 }
 
 /*
- * "FROM:" or "TO:", the path, and where the parameters begin.  Space before
- * the colon and after it is not in the grammar, but is in the world.
+ * What even the lax grammar must not let through: two words where one address
+ * should be, and a domain that is none.  raw is the path as it came.
+ */
+static bool
+is_sane(struct span raw, struct span addr)
+{
+	bool quoted = false, route = false;
+	struct span local, domain;
+
+	raw = trim(raw);
+	if (raw.len >= 2 && raw.p[0] == '<')
+		raw = trim(span_sub(raw, 1, raw.len - 2));
+	for (size_t i = 0; i < raw.len; i++) {
+		char c = raw.p[i];
+
+		if (c == '\\') {
+			i++;
+		} else if (c == '"') {
+			quoted = !quoted;
+		} else if (!quoted && i == 0 && c == '@') {
+			route = true;
+		} else if (!quoted && c == ':') {
+			route = false;
+		} else if (!quoted && (is_space(c) || c == ';' ||
+		    (c == ',' && !route))) {
+			return false;
+		}
+	}
+	address_split(addr, &local, &domain);
+	return domain.p == NULL || (domain.len > 0 && domain.p[0] == '[' ?
+	    address_literal_valid(domain) : parse_hostname_valid(domain));
+}
+
+/*
+ * "FROM:" or "TO:", the path, and where the parameters begin.  Space after
+ * the colon is not in the grammar, but is in the world.
  */
 static int
 parse_path(struct span arg, const char *keyword, unsigned flags,
@@ -159,22 +193,20 @@ parse_path(struct span arg, const char *keyword, unsigned flags,
 	if (!span_casestarts(arg, span_of(keyword)))
 		return -2;
 	arg = span_from(arg, n);
+	if (arg.len == 0 || arg.p[0] != ':')
+		return -2;
+	arg = span_from(arg, 1);
 	if (flags & PARSE_LAX) {
 		arg = trim(arg);
-		if (arg.len == 0 || arg.p[0] != ':')
-			return -2;
-		arg = trim(span_from(arg, 1));
 		af |= ADDRESS_LAX;
-	} else {
-		if (arg.len == 0 || arg.p[0] != ':')
-			return -2;
-		arg = span_from(arg, 1);
 	}
 	if (arg.len == 0)
 		return -2;
 	buf_reset(addr);
 	if (address_parse_path(arg, af, addr, params) < 0 ||
-	    span_has_nul(buf_span(addr)) || addr->len > ADDRESS_MAX) {
+	    span_has_nul(buf_span(addr)) || addr->len > ADDRESS_MAX ||
+	    !is_sane(span_sub(arg, 0, arg.len - params->len),
+	    buf_span(addr))) {
 		buf_reset(addr);
 		return -1;
 	}

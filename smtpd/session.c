@@ -373,6 +373,8 @@ line_input(struct session *s, struct span in)
 	}
 	if (lf == NULL ? in.len >= max : (size_t)(lf - in.p) >= max) {
 		/* RFC 5321 4.5.3.1.9: the rest of the line goes unread. */
+		log_warning("%s: request longer than %zu: %.*s...",
+		    s->namaddr, max, SPAN_ARG(span_sub(in, 0, 30)));
 		s->resync = true;
 		line_input(s, in);
 		return;
