@@ -70,7 +70,7 @@ is_table_type(struct span word)
 static void
 check_word(const char *origin, const char *name, struct span word)
 {
-	ptrdiff_t colon = span_find(word, ':');
+	ptrdiff_t colon;
 	struct why why = WHY_INIT;
 	struct table *t;
 	char *spec;

@@ -268,6 +268,7 @@ daemon_run_events(void)
 	struct daemon_state *s = &daemon_state;
 	struct loop *loop = s->loop;
 	struct loop_signal *term, *intr, *hup, *usr1;
+	sigset_t all;
 
 	term = loop_signal_new(loop, SIGTERM, on_term, NULL);
 	intr = loop_signal_new(loop, SIGINT, on_term, NULL);
@@ -296,7 +297,10 @@ daemon_run_events(void)
 	consider();
 	loop_run(loop);
 
-	/* Sessions that are left belong to the process: it ends here. */
+	/* Sessions that are left belong to the process: it ends here.  Not by
+	 * a signal that comes when its handler is gone. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 	loop_signal_free(&term);
 	loop_signal_free(&intr);
 	loop_signal_free(&hup);

@@ -197,7 +197,7 @@ class Scratch:
 
     def __exit__(self, kind, *_):
         if kind not in (None, SystemExit):
-            print("--- log\n" + self.log()[-6000:], file=sys.stderr)
+            print("--- log\n" + self.log()[-60000:], file=sys.stderr)
         if self.mansio("status", check=False).returncode == 0:
             self.mansio("abort", check=False)
         for p in self.started:
