@@ -289,6 +289,43 @@ check_maxproc(struct checker *c, const char *text, struct service *s)
 		s->maxproc = (int64_t)v;
 }
 
+/* Ports by name, for systems without /etc/services. */
+static const struct {
+	const char	*name;
+	uint16_t	 port;
+} ports[] = {
+	{ "smtp", 25 }, { "submission", 587 }, { "submissions", 465 },
+	{ "smtps", 465 }, { "lmtp", 24 }, { "imap", 143 }, { "imaps", 993 },
+	{ "pop3", 110 }, { "pop3s", 995 }, { "sieve", 4190 },
+};
+
+int
+master_cf_port(struct span text, uint16_t *out)
+{
+	struct servent *se;
+	uint32_t n;
+	char *name;
+
+	if (num_parse_u32(text, 65535, &n) == 0) {
+		*out = (uint16_t)n;
+		return n == 0 ? -1 : 0;
+	}
+	name = span_dup(text);
+	se = getservbyname(name, "tcp");
+	mem_free(name);
+	if (se != NULL) {
+		*out = ntohs((uint16_t)se->s_port);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+		if (span_is(text, ports[i].name)) {
+			*out = ports[i].port;
+			return 0;
+		}
+	}
+	return -1;
+}
+
 static void
 check_inet_name(struct checker *c, const char *name)
 {
@@ -315,8 +352,9 @@ check_inet_name(struct checker *c, const char *name)
 			    "from 1 to 65535", name);
 	} else {
 		char *p = span_dup(port);
+		uint16_t number;
 
-		if (port.len == 0 || getservbyname(p, "tcp") == NULL)
+		if (master_cf_port(port, &number) == -1)
 			bad(c, "bad service name \"%s\": unknown port \"%s\"",
 			    name, p);
 		mem_free(p);

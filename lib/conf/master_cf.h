@@ -50,6 +50,9 @@ struct master_cf {
 MUST_CHECK int master_cf_load(const char *config_dir, struct master_cf *out,
 	    params_problem_fn *problem, void *arg);
 void	 master_cf_fini(struct master_cf *m);
+/* The port of an inet service: a number from 1, or a name of services(5) or
+ * of those that a mail system has.  0 or -1. */
+MUST_CHECK int master_cf_port(struct span text, uint16_t *out);
 /* "inet", "unix-dgram", ... */
 const char *service_type_name(enum service_type type);
 const struct service *master_cf_find(const struct master_cf *m,

@@ -14,7 +14,6 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "base/span.h"
 #include "daemon/master_proto.h"
 #include "daemon/sandbox.h"
@@ -89,16 +88,6 @@ static const struct {
 	{ "tlsmgr", LOG_LEVEL_INFO, "TLS needs no manager" },
 	{ "tlsproxy", LOG_LEVEL_INFO, "there is no postscreen" },
 	{ "verify", LOG_LEVEL_INFO, "rewrite verifies addresses" },
-};
-
-/* Ports by name, for systems without /etc/services. */
-static const struct {
-	const char	*name;
-	uint16_t	 port;
-} ports[] = {
-	{ "smtp", 25 }, { "submission", 587 }, { "submissions", 465 },
-	{ "smtps", 465 }, { "lmtp", 24 }, { "imap", 143 }, { "imaps", 993 },
-	{ "pop3", 110 }, { "pop3s", 995 }, { "sieve", 4190 },
 };
 
 struct planner {
@@ -177,33 +166,6 @@ plan_same(const struct plan *a, const struct plan *b)
 }
 
 /* --- inet: names to addresses ------------------------------------------------ */
-
-static int
-find_port(struct span text, uint16_t *out)
-{
-	struct servent *se;
-	uint32_t n;
-	char *name;
-
-	if (num_parse_u32(text, 65535, &n) == 0) {
-		*out = (uint16_t)n;
-		return n == 0 ? -1 : 0;
-	}
-	name = span_dup(text);
-	se = getservbyname(name, "tcp");
-	mem_free(name);
-	if (se != NULL) {
-		*out = ntohs((uint16_t)se->s_port);
-		return 0;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
-		if (span_is(text, ports[i].name)) {
-			*out = ports[i].port;
-			return 0;
-		}
-	}
-	return -1;
-}
 
 /* Whether this machine has the address, tried with any port. */
 static bool
@@ -333,7 +295,7 @@ plan_inet(struct planner *pl, struct plan *p)
 		host = span_sub(s, 0, (size_t)colon);
 		portname = span_from(s, (size_t)colon + 1);
 	}
-	if (find_port(portname, &port) < 0) {
+	if (master_cf_port(portname, &port) < 0) {
 		report(pl, LOG_LEVEL_ERROR, "%s: \"%s\": unknown port \"%.*s\"",
 		    p->origin, p->name, SPAN_ARG(portname));
 		return;
