@@ -57,7 +57,7 @@ DIRS		:= -DSYSCONFDIR='"$(SYSCONFDIR)"' \
 		   -DSBINDIR='"$(SBINDIR)"' -DBINDIR='"$(BINDIR)"' \
 		   -DLIBEXECDIR='"$(LIBEXECDIR)"' -DMANSIO_VERSION='"$(VERSION)"'
 ALL_CPPFLAGS	:= -Ilib -I. -D_GNU_SOURCE -include lib/base/banned.h $(DIRS) \
-		   $(CPPFLAGS)
+		   $(if $(FAULT),-DFAULT) $(CPPFLAGS)
 ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)

@@ -169,7 +169,6 @@ void	 commit_message(struct message *m);
 void	 commit_forget(struct message *m);
 /* A new queue id. */
 void	 commit_queue_id(char out[QUEUE_ID_MAX]);
-bool	 commit_idle(void);
 
 /* --- feed.c: what qmgr is told ------------------------------------------------------- */
 

@@ -15,6 +15,9 @@
  * first, and is appended only then, so that a failure there is its own and a
  * long sync holds up nobody.
  *
+ * When mail comes so fast that the next segment is not made yet, what is
+ * complete waits for it in memory; flow control keeps that bounded.
+ *
  * When the log breaks, everybody who waits is told 451, and the process ends:
  * what the disk has is for the next one to find out (qlog.h).
  */
@@ -34,6 +37,8 @@
 #include "io/fd.h"
 
 #define GATHER_MS	2
+#define STALL_MS	5		/* look for a new segment */
+#define STALL_MAX_MS	30000
 #define IDS_STEP	1000000		/* numbers taken from the file at once */
 #define IDS_FILE	"log/ids"
 
@@ -47,7 +52,8 @@ struct large_job {
 static struct {
 	struct loop_worker	*worker, *large_worker;
 	struct qlog_batch	*batch;		/* under way */
-	struct list		 gathering, writing, syncing;
+	struct list		 gathering, writing, syncing, stalled;
+	struct loop_timer	*stall_timer;
 	size_t			 ngathering, nwriting;
 	struct loop_defer	 defer;
 	struct loop_timer	*timer;
@@ -133,7 +139,8 @@ list_take(struct list *from, struct list *to)
 static void
 fail_all(const struct why *why)
 {
-	struct list *lists[] = { &cm.writing, &cm.gathering, &cm.syncing };
+	struct list *lists[] = { &cm.writing, &cm.gathering, &cm.syncing,
+	    &cm.stalled };
 
 	cm.failed = true;
 	log_error("%s: no more mail is accepted by this process", why->text);
@@ -237,6 +244,20 @@ append_failed(struct message *m, const struct why *why)
 	session_result(m);
 }
 
+static bool
+stall(struct message *m, const struct why *why)
+{
+	if (strcmp(why->code, "4.3.1") != 0 || !qlog_preparing(cl.log) ||
+	    loop_now_ms(cl.loop) - m->active_ms > STALL_MAX_MS)
+		return false;
+	m->state = MESSAGE_SYNCING;
+	buf_fini(&m->record);
+	if (!list_linked(&m->in_work))
+		list_append(&cm.stalled, &m->in_work);
+	loop_timer_set(cm.stall_timer, STALL_MS);
+	return true;
+}
+
 static void
 append(struct message *m)
 {
@@ -254,9 +275,11 @@ append(struct message *m)
 	parts[1] = buf_span(&m->out);
 	if (qlog_append(cl.log, large ? QREC_LARGE : QREC_MESSAGE, parts,
 	    large ? 1 : 2, &m->pos, &why) < 0) {
-		append_failed(m, &why);
+		if (!stall(m, &why))
+			append_failed(m, &why);
 		return;
 	}
+	list_remove(&m->in_work);
 	m->state = MESSAGE_COMMITTING;
 	/* The bytes are in the batch now, which is still our memory. */
 	session_hold(m, m->record.len + parts[1].len + sizeof(*m));
@@ -265,6 +288,20 @@ append(struct message *m)
 	list_append(&cm.gathering, &m->in_work);
 	cm.ngathering++;
 	loop_defer(cl.loop, &cm.defer);
+}
+
+static void
+stall_over(void *arg)
+{
+	/* In their order; the first that stalls again ends the round. */
+	while (!list_empty(&cm.stalled)) {
+		struct message *m = LIST_ENTRY(cm.stalled.next,
+		    struct message, in_work);
+
+		append(m);
+		if (cm.stalled.next == &m->in_work)
+			break;
+	}
 }
 
 /* --- large messages ------------------------------------------------------------------ */
@@ -372,19 +409,14 @@ commit_forget(struct message *m)
 	}
 }
 
-bool
-commit_idle(void)
-{
-	return cm.batch == NULL && list_empty(&cm.gathering) &&
-	    list_empty(&cm.syncing);
-}
-
 int
 commit_start(struct why *why)
 {
 	list_init(&cm.gathering);
 	list_init(&cm.writing);
 	list_init(&cm.syncing);
+	list_init(&cm.stalled);
+	cm.stall_timer = loop_timer_new(cl.loop, stall_over, NULL);
 	cm.worker = loop_worker_new(cl.loop);
 	cm.large_worker = loop_worker_new(cl.loop);
 	cm.timer = loop_timer_new(cl.loop, gather_over, NULL);

@@ -1031,6 +1031,17 @@ qlog_releasing(struct qlog *q)
 }
 
 bool
+qlog_preparing(struct qlog *q)
+{
+	bool soon;
+
+	pthread_mutex_lock(&q->lock);
+	soon = q->threaded && !q->broken && q->trouble[0] == '\0';
+	pthread_mutex_unlock(&q->lock);
+	return soon;
+}
+
+bool
 qlog_slot_used(struct qlog *q, uint32_t no, uint32_t generation)
 {
 	struct slot *s;

@@ -125,6 +125,9 @@ size_t	 qlog_slots(struct qlog *q, struct qlog_slot *out, size_t max);
 bool	 qlog_take_released(struct qlog *q, struct qlog_slot *out);
 size_t	 qlog_releasing(struct qlog *q);	/* asked for, not yet named */
 size_t	 qlog_free_slots(struct qlog *q);	/* ready for use */
+/* Whether, after an append found no slot (4.3.1), one is on its way: the
+ * same append is worth another try in some milliseconds. */
+bool	 qlog_preparing(struct qlog *q);
 /* Whether a crash could bring this slot's records of this generation back. */
 bool	 qlog_slot_used(struct qlog *q, uint32_t slot, uint32_t generation);
 

@@ -59,7 +59,7 @@ def every_call():
     "EIO, ENOSPC, and death"
     for how in ("EIO", "ENOSPC", "KILL"):
         n, clean, hits = 1, 0, 0
-        while clean < 2 and n < 400:
+        while clean < 6 and n < 400:
             if one(n, how):
                 clean, hits = 0, hits + 1
             else:
