@@ -52,6 +52,16 @@ else
 HARDEN		+= -fsanitize=$(SAN) -fno-omit-frame-pointer \
 		   -fno-sanitize-recover=all
 endif
+# make fuzz: see there.
+FUZZ		?=
+ifneq ($(FUZZ),)
+HARDEN		+= -fsanitize=fuzzer-no-link
+endif
+# FAULT=1: programs in which MANSIO_FAULT works (io/fault.h); for tests.
+FAULT		?=
+ifneq ($(FAULT),)
+HARDEN		+= -DFAULT=1
+endif
 DIRS		:= -DSYSCONFDIR='"$(SYSCONFDIR)"' \
 		   -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
 		   -DSBINDIR='"$(SBINDIR)"' -DBINDIR='"$(BINDIR)"' \
