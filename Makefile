@@ -222,22 +222,12 @@ layers:
 	@tests/layers $(LAYERS)
 
 # Every manual page is correct.
-man:
+man: $(MAN_PAGES)
 	mandoc -T lint -W warning $(MAN_PAGES)
 
-# T=word looks only at files that have it in their name.
-LINT_SRCS	= $(foreach f,$(shell git ls-files '*.c'),\
-		  $(if $(if $(T),$(findstring $(T),$(f)),y),$(f)))
-LINT_SH		= $(shell git ls-files | xargs grep -lE '^\#!.*(/| )(ba|da|)sh( |$$)')
-lint: all man layers
-	clang-tidy --quiet $(LINT_SRCS) -- -std=c17 $(ALL_CPPFLAGS) \
-		-include tests/unit/unit.h -Wno-unused-parameter 2>&1 | \
-		tests/lint-filter
-	cppcheck -q --std=c11 --enable=warning,portability,performance \
-		--inline-suppr --error-exitcode=1 --suppressions-list=tests/cppcheck \
-		-j 2 -Ilib -I. -D_GNU_SOURCE $(LINT_SRCS)
-	shellcheck $(LINT_SH)
-	python3 -m pyflakes $(shell git ls-files '*.py')
+# T=word looks only at C files that have it in their name.
+lint: layers man
+	@CPPFLAGS='$(subst ','\'',$(ALL_CPPFLAGS))' JOBS=$(JOBS) tests/lint $(T)
 
 # --- install ----------------------------------------------------------------------
 # Configuration that is there already is never touched.

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WHY_IMPLEMENTATION
 #include "base/why.h"
 
 /* The text goes into replies and logs: one line, nothing that controls. */

@@ -25,6 +25,11 @@ int	why_set(struct why *w, const char *code, const char *fmt, ...)
 /* The same, with ": " and strerror(errno) at the end.  Keeps errno. */
 int	why_errno(struct why *w, const char *code, const char *fmt, ...)
 	    PRINTF(3, 4);
+#if defined(__clang_analyzer__) && !defined(WHY_IMPLEMENTATION)
+/* So that it knows what the calls return. */
+#define why_set(...)	((void)(why_set)(__VA_ARGS__), -1)
+#define why_errno(...)	((void)(why_errno)(__VA_ARGS__), -1)
+#endif
 /* Put "text: " in front of what w says. */
 void	why_prefix(struct why *w, const char *fmt, ...) PRINTF(2, 3);
 
