@@ -49,6 +49,7 @@ HARDEN		:= -fstack-protector-strong -fstack-clash-protection \
 ifeq ($(SAN),)
 HARDEN		+= -D_FORTIFY_SOURCE=2
 else
+HARDEN		+= $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 HARDEN		+= -fsanitize=$(SAN) -fno-omit-frame-pointer \
 		   -fno-sanitize-recover=all
 endif
