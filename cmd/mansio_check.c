@@ -225,8 +225,7 @@ check_user(const char *param, const char *name, enum log_level level)
 	else if (pw->pw_uid == 0)
 		say(LOG_LEVEL_ERROR, "%s: %s = %s is root",
 		    params_origin(param), param, name);
-	else if (strcmp(param, "mail_owner") != 0 &&
-	    strcmp(name, conf.mail_owner) == 0)
+	else if (geteuid() == 0 && strcmp(name, conf.mail_owner) == 0)
 		say(LOG_LEVEL_ERROR, "%s: %s is the same user as mail_owner",
 		    params_origin(param), param);
 }

@@ -296,8 +296,7 @@ plan_inet(struct planner *pl, struct plan *p)
 		portname = span_from(s, (size_t)colon + 1);
 	}
 	if (master_cf_port(portname, &port) < 0) {
-		report(pl, LOG_LEVEL_ERROR, "%s: \"%s\": unknown port \"%.*s\"",
-		    p->origin, p->name, SPAN_ARG(portname));
+		pl->bad = true;		/* master_cf_load() has said it */
 		return;
 	}
 	if (host.len > 0)
