@@ -534,9 +534,8 @@ take_message(const struct ipc_frame *f)
 	else
 		fd = segment_fd(j->req.segment);
 	if (fd < 0 || envelope_decode(&j->env, j->req.envelope, &why) < 0) {
-		log_warning("qmgr: a request for %s: %s",
-		    fd < 0 ? "a segment that was not sent" : "a message",
-		    why.text);
+		log_warning("qmgr: %s", fd < 0 ?
+		    "a request for a segment that was not sent" : why.text);
 		return -1;
 	}
 	if (j->req.segment == DELIVER_FILE)

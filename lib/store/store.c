@@ -107,9 +107,14 @@ store_content_read(struct store_content *c, uint64_t at, struct span *out,
 		want = (size_t)MIN(c->len - at, STORE_CONTENT_CACHE);
 	buf_reset(&c->cache);
 	p = buf_reserve(&c->cache, want);
-	if (p == NULL || c->offset > INT64_MAX - at ||
-	    fd_pread_all(c->fd, p, want, (off_t)(c->offset + at)) < 0)
+	if (p == NULL || c->offset > INT64_MAX - at)
+		return why_set(why, "4.3.0", "bad place of a queued message");
+	if (fd_pread_all(c->fd, p, want, (off_t)(c->offset + at)) < 0) {
+		if (errno == EPIPE)
+			return why_set(why, "4.3.0", "the queued message is "
+			    "shorter than it should be");
 		return why_errno(why, "4.3.0", "cannot read the queued message");
+	}
 	buf_commit(&c->cache, want);
 	c->cached = c->len <= STORE_CONTENT_CACHE;
 	*out = buf_span(&c->cache);
