@@ -10,7 +10,7 @@
 #include "base/span.h"
 #include "base/why.h"
 
-#define PASSWORD_MAX	512	/* bytes, as typed */
+#define PASSWORD_MAX	511	/* bytes, as typed: libxcrypt's limit */
 
 /*
  * How much work a hash is: FULL for one account (some 20 ms), LIGHT for many
