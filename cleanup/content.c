@@ -159,8 +159,7 @@ find_known(struct span name)
 	if (name.len == 0 || strchr(first, name.p[0]) == NULL)
 		return NULL;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (known[i].name[name.len - 1] != '\0' &&
-		    (known[i].name[0] | 0x20) == (name.p[0] | 0x20) &&
+		if ((known[i].name[0] | 0x20) == (name.p[0] | 0x20) &&
 		    span_caseis(name, known[i].name))
 			return &known[i];
 	return NULL;
