@@ -442,7 +442,7 @@ pattern_match(const struct table *t, const struct rule *rule,
 
 		m[0].rm_so = 0;
 		m[0].rm_eo = (regoff_t)key.len;
-		rc = regexec(p->posix, key.len > 0 ? key.p : "",
+		rc = regexec(p->posix, key.p,
 		    g != NULL ? x->groups + 1 : 0, m, REG_STARTEND);
 		if (rc == REG_NOMATCH)
 			return 0;
@@ -457,8 +457,8 @@ pattern_match(const struct table *t, const struct rule *rule,
 		}
 		(void)regerror(rc, p->posix, message, sizeof(message));
 	} else {
-		rc = pcre2_match(p->pcre, (PCRE2_SPTR)(key.len > 0 ? key.p :
-		    ""), key.len, 0, 0, x->match, x->limits);
+		rc = pcre2_match(p->pcre, (PCRE2_SPTR)key.p, key.len, 0, 0,
+		    x->match, x->limits);
 		if (rc == PCRE2_ERROR_NOMATCH)
 			return 0;
 		if (rc >= 0) {
@@ -478,7 +478,14 @@ static int
 regexp_get(struct table *t, struct span key, struct buf *out, struct why *why)
 {
 	const struct regexp *x = t->impl;
+	char text[TABLE_KEY_MAX + 1];
 
+	/* regexec() is told the length, but not everything that looks over
+	 * its shoulder is (sanitizers): end the key with a NUL too. */
+	if (key.len > 0)
+		memcpy(text, key.p, key.len);
+	text[key.len] = '\0';
+	key.p = text;
 	for (size_t i = 0; i < x->rules.len;) {
 		const struct regexp_rule *r = &x->rules.v[i];
 		struct groups g;
