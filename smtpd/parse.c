@@ -175,6 +175,9 @@ is_sane(struct span raw, struct span addr)
 		}
 	}
 	address_split(addr, &local, &domain);
+	/* One final dot the parser has taken away; there is no second. */
+	if (domain.len > 0 && domain.p[domain.len - 1] == '.')
+		return false;
 	return domain.p == NULL || (domain.len > 0 && domain.p[0] == '[' ?
 	    address_literal_valid(domain) : parse_hostname_valid(domain));
 }
