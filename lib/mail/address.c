@@ -246,6 +246,28 @@ take_lax_local(struct path_parser *p, bool bracket)
 	}
 }
 
+/* "[...]": whether it is an address is the resolver's question, but nothing
+ * in it may be taken for another part of the path. */
+static int
+take_lax_literal(struct path_parser *p)
+{
+	int c;
+
+	if (buf_put_char(&p->domain, '[') < 0)
+		return -1;
+	p->at++;
+	do {
+		c = peek(p);
+		if (c != ']' && c != '.' && c != ':' && c != '-' &&
+		    !char_is_alnum(c))
+			return -1;
+		if (buf_put_char(&p->domain, (char)c) < 0)
+			return -1;
+		p->at++;
+	} while (c != ']');
+	return 0;
+}
+
 static int
 take_lax_domain(struct path_parser *p, bool bracket)
 {
@@ -261,13 +283,8 @@ take_lax_domain(struct path_parser *p, bool bracket)
 			if (skip_comment(p) < 0)
 				return -1;
 		} else if (c == '[') {
-			do {
-				c = peek(p);
-				if (c <= ' ' || c >= 0x7f ||
-				    buf_put_char(&p->domain, (char)c) < 0)
-					return -1;
-				p->at++;
-			} while (c != ']');
+			if (take_lax_literal(p) < 0)
+				return -1;
 		} else if (c >= 0x80) {
 			if (take_utf8(p, &p->domain) < 0)
 				return -1;
@@ -281,7 +298,8 @@ take_lax_domain(struct path_parser *p, bool bracket)
 	/* "example.org." is the same domain, written for DNS. */
 	if (p->domain.len > 1 && p->domain.data[p->domain.len - 1] == '.')
 		buf_trunc(&p->domain, p->domain.len - 1);
-	return p->domain.len == 0 ? -1 : 0;
+	return p->domain.len == 0 ||
+	    p->domain.data[p->domain.len - 1] == '.' ? -1 : 0;
 }
 
 /*

@@ -347,7 +347,9 @@ push_level(struct mime *m, bool with_boundary)
 
 	if (!with_boundary)
 		return;
-	l->boundary = mem_strndup(m->boundary.data, m->boundary.len);
+	/* Not as a string: a hostile boundary has NUL bytes in it. */
+	l->boundary = mem_alloc(m->boundary.len);
+	memcpy(l->boundary, m->boundary.data, m->boundary.len);
 	l->len = m->boundary.len;
 	l->digest = m->digest;
 	m->nbound++;

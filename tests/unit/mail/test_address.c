@@ -55,6 +55,8 @@ static const struct {
 	{ "<a@b@c.test>",		LAX,	"a@b@c.test", "" },
 	{ "<\"\"@a.test>",		LAX,	"@a.test", "" },
 	{ "<joe@127.0.0.1>",		STRICT,	NULL, NULL },
+	{ "<joe@[[a@b]>",		BOTH,	NULL, NULL },
+	{ "<joe@a.test..>",		BOTH,	NULL, NULL },
 	/* what nobody takes */
 	{ "",				BOTH,	NULL, NULL },
 	{ " ",				BOTH,	NULL, NULL },
