@@ -285,6 +285,8 @@ job_free(struct ctl_job *j)
 		j->c->n_jobs--;
 	}
 	list_remove(&j->all);
+	if (j->op != QCTL_LIST && --qm.paused == 0)
+		intake_pump();
 	ARRAY_FINI(&j->ids);
 	mem_free(j->site);
 	mem_free(j);
@@ -480,6 +482,9 @@ start_job(struct ctl *c, uint32_t tag, unsigned op, unsigned queues,
 	j->queues = queues;
 	j->phase = Q_ACTIVE;
 	j->site = span_dup(site);
+	/* What is done to all must not miss those that change queues. */
+	if (op != QCTL_LIST)
+		qm.paused++;
 	c->n_jobs++;
 	list_append(&c->jobs, &j->link);
 	list_append(&ct.jobs, &j->all);

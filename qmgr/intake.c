@@ -430,7 +430,7 @@ room(void)
 {
 	/* Those that wait for a checkpoint only are not active, but bounded
 	 * too: a hung agent must not fill the memory. */
-	return !qm.draining &&
+	return !qm.draining && qm.paused == 0 &&
 	    qm.n_active < (uint64_t)conf.qmgr_message_active_limit &&
 	    qm.n_rcpts < (uint64_t)conf.qmgr_message_recipient_limit &&
 	    qm.n_messages < (uint64_t)conf.qmgr_message_active_limit * 8;

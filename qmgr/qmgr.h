@@ -225,6 +225,7 @@ struct qmgr {
 	struct heap	 wakes;		/* queues, by monotonic ms */
 	uint64_t	 deliveries;	/* under way */
 	bool		 draining;
+	unsigned	 paused;	/* jobs on all messages: none starts */
 	struct {			/* since the start, for STATUS */
 		uint64_t active, delivered, deferred, bounced, removed,
 		    recovered;
