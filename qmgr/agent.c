@@ -181,6 +181,7 @@ take_recipients(struct agent *a, struct job *j, uint32_t n, bool *recovered)
 	}
 	j->count -= n;
 	if (j->count == 0) {
+		j->q->n_jobs--;
 		list_remove(&j->queue_link);
 		list_remove(&j->message_link);
 		mem_free(j);

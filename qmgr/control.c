@@ -121,7 +121,8 @@ active_do(struct message *m, unsigned op)
 		message_expire(m);
 		return true;
 	case QCTL_FLUSH_ID:
-		return true;		/* it is being delivered */
+		m->next_us = clock_wall_us();	/* if it is just being filed */
+		return true;
 	default:
 		return false;
 	}
@@ -542,6 +543,9 @@ flush_all(struct ctl *c, uint32_t tag)
 	resolve_forget();
 	sched_flush(SPAN_EMPTY);
 	later_flush(&qm.later, clock_wall_us());
+	LIST_FOREACH(l, &qm.messages)
+		(void)active_do(LIST_ENTRY(l, struct message, link),
+		    QCTL_FLUSH_ID);
 	intake_pump();
 	send_result(c, tag, true, n, "");
 }

@@ -105,6 +105,10 @@ rcpt_set(struct message *m, uint32_t i, enum rcpt_state to)
 		if (to_n == &m->n_assigned)
 			qm.n_rcpts++;
 	}
+	if (to == R_RESOLVING)
+		m->n_resolving++;
+	if (r->state == R_RESOLVING && --m->n_resolving == 0)
+		queue_settle(m);	/* its jobs may go */
 	r->state = (uint8_t)to;
 	if (to == R_FRESH && i < m->next_fresh)
 		m->next_fresh = i;
@@ -404,8 +408,10 @@ message_expire(struct message *m)
 {
 	m->env.flags |= ENV_EXPIRE;
 	m->expired = true;
-	if (m->over)
+	if (m->over) {
+		m->late_expire = true;
 		return;
+	}
 	sched_withdraw(m);
 	resolve_message_gone(m);
 	count_active(m);
@@ -515,6 +521,8 @@ message_settle(void *arg)
 	if (m->over)
 		return;
 	message_feed(m);
+	if (m->n_resolving == 0)
+		sched_release(m);
 	if (has_work(m) || m->n_assigned > 0 || m->n_settling > 0 ||
 	    m->refs > 0)
 		return;
@@ -683,6 +691,12 @@ message_filed(struct message *m, enum spool_queue q)
 		else
 			log_warning("%.*s: %s", SPAN_ARG(m->env.queue_id),
 			    why.text);
+	}
+	if (m->late_expire) {
+		m->late_expire = false;
+		m->next_us = m->env.next_us = clock_wall_us();
+		file_message(m, q);
+		return;
 	}
 	if (q == SPOOL_DEFERRED)
 		later_put(&qm.later, m->id_us, m->id_seq, m->next_us,

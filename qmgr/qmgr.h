@@ -86,6 +86,7 @@ struct message {
 	uint32_t	next_fresh;	/* first that may be R_FRESH */
 	/* Recipients by state. */
 	uint32_t	n_fresh, n_assigned; /* RESOLVING, QUEUED, SENT */
+	uint32_t	n_resolving;
 	uint32_t	n_settling, n_delivered, n_deferred, n_bounced;
 	uint32_t	n_notices;	/* requests under way */
 	uint32_t	refs;		/* deliveries that point here */
@@ -95,10 +96,9 @@ struct message {
 	int64_t		next_us;	/* chosen when filed */
 	enum message_fate fate;
 	bool		active;		/* counted in qm.n_active */
-	bool		settling_queued;/* message_settle() will be called */
 	bool		over;		/* its round is over: being settled */
 	bool		expired;
-	bool		delay_due;	/* a delay notice is under way */
+	bool		late_expire;	/* asked for while it was filed */
 	bool		copying;	/* becomes FROM_FILE while it goes on */
 	bool		soon;		/* its end must be recorded soon */
 	bool		partial_queued;
@@ -113,7 +113,8 @@ struct agent;
 
 /* What one message still has for one destination. */
 struct job {
-	struct list	queue_link, message_link;
+	struct list	queue_link;	/* not before all of m is resolved */
+	struct list	message_link;
 	struct message	*m;
 	struct queue	*q;
 	uint32_t	first, last, count;	/* chain through mrcpt.next */
@@ -128,6 +129,7 @@ struct slot_use {
 struct queue {
 	struct list	ready;		/* transport->ready */
 	struct list	jobs;
+	uint32_t	n_jobs;		/* also those not in the list yet */
 	struct transport *t;
 	struct hash_entry *entry;	/* in transport->queues */
 	char		*nexthop;
@@ -301,6 +303,8 @@ void	 sched_config(void);		/* settings have changed */
 /* Queue a recipient for its destination, or defer it when that is dead. */
 void	 sched_assign(struct message *m, uint32_t i, struct span transport,
 	    struct span nexthop, struct span address);
+/* All of its recipients are resolved: its jobs may go. */
+void	 sched_release(struct message *m);
 void	 sched_kick(struct transport *t);	/* dispatch at the turn's end */
 void	 sched_withdraw(struct message *m);	/* its jobs become fresh */
 void	 sched_delivery_done(struct delivery *d);

@@ -62,7 +62,7 @@ wake_set(struct queue *q, int64_t at_ms)
 static void
 queue_free_if_idle(struct queue *q)
 {
-	if (!list_empty(&q->jobs) || q->busy > 0 || q->wake.at != 0)
+	if (q->n_jobs > 0 || q->busy > 0 || q->wake.at != 0)
 		return;
 	list_remove(&q->ready);
 	(void)hash_del(&q->t->queues, q->entry->key);
@@ -131,6 +131,7 @@ job_dissolve(struct job *j, void (*fn)(struct message *m, uint32_t i,
 
 	list_remove(&j->queue_link);
 	list_remove(&j->message_link);
+	q->n_jobs--;
 	for (uint32_t i = j->first, n = j->count; n > 0; n--) {
 		uint32_t next = m->mr[i].next;
 
@@ -322,16 +323,41 @@ sched_assign(struct message *m, uint32_t i, struct span transport,
 		m->mr[j->last].next = i;
 		j->last = i;
 		j->count++;
-	} else {
-		j = mem_zalloc(sizeof(*j));
-		j->m = m;
-		j->q = q;
-		j->first = j->last = i;
-		j->count = 1;
-		list_append(&q->jobs, &j->queue_link);
-		list_append(&m->jobs, &j->message_link);
+		return;
 	}
-	queue_ready(q);
+	j = mem_zalloc(sizeof(*j));
+	j->m = m;
+	j->q = q;
+	j->first = j->last = i;
+	j->count = 1;
+	q->n_jobs++;
+	list_append(&m->jobs, &j->message_link);
+}
+
+/*
+ * Recipients that share a destination go together, so nothing goes before the
+ * last question about the message is answered.
+ */
+void
+sched_release(struct message *m)
+{
+	LIST_FOREACH(l, &m->jobs) {
+		struct job *j = LIST_ENTRY(l, struct job, message_link);
+		struct queue *q = j->q;
+
+		if (list_linked(&j->queue_link))
+			continue;
+		/* It may have died meanwhile. */
+		if (transport_dead(q->t)) {
+			job_dissolve(j, defer_text, q->t->dead_text);
+			queue_free_if_idle(q);
+		} else if (queue_dead(q)) {
+			job_dissolve(j, defer_dead, NULL);
+		} else {
+			list_append(&q->jobs, &j->queue_link);
+			queue_ready(q);
+		}
+	}
 }
 
 void

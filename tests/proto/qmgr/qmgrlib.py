@@ -254,6 +254,12 @@ class Rig(cleanuplib.Instance):
         base.update(conf or {})
         super().__init__(base, **kw)
         self.etc_master()
+        owner = os.stat(self.path("deferred"))
+        for q in ("deferred", "hold"):
+            for i in range(256):
+                d = f"{self.path(q)}/{i:02x}"
+                os.makedirs(d, exist_ok=True)
+                os.chown(d, owner.st_uid, owner.st_gid)
         self.asked, self.resolve_delay = [], 0
         self.rewrite = Service(self, "rewrite", "rewrite", self.on_rewrite)
         self.notices = queue.Queue()
@@ -284,7 +290,7 @@ class Rig(cleanuplib.Instance):
             transport = host.split(".")[0]
             peer.send(2, f[1], struct.pack("<II", status, 5) +
                       text(transport) + text(host) + text(addr) +
-                      struct.pack("<??", True, False) + text("") + text("") +
+                      struct.pack("<???", True, False, False) + text("") + text("") +
                       text("no answer" if status else ""))
 
     def on_bounce(self, peer):
@@ -297,6 +303,8 @@ class Rig(cleanuplib.Instance):
     # --- the programs -------------------------------------------------------
 
     def qstart(self, wait=True):
+        """Until it has read the log, unless wait is False."""
+        before = self.log_text().count("messages in the log")
         sock = self.path("public/qmgr")
         if os.path.exists(sock):
             os.unlink(sock)
@@ -309,6 +317,7 @@ class Rig(cleanuplib.Instance):
                 c = socket.socket(socket.AF_UNIX)
                 c.connect(sock)
                 c.close()
+                self.wait_log("messages in the log", before + 1)
                 return
             except OSError:
                 if self.qmgr.poll() is not None:
@@ -335,7 +344,7 @@ class Rig(cleanuplib.Instance):
 
     def __exit__(self, kind, value, trace):
         try:
-            if kind is not None:
+            if kind is not None or os.environ.get("RIG_LOG"):
                 print("--- log ---\n" + self.log_text()[-6000:])
             try:
                 self.qstop()
