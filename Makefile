@@ -34,8 +34,7 @@ VERSION		:= 0.1.0
 
 SAN		?=
 comma		:= ,
-BUILD		?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),opt)$(if \
-		   $(FAULT),-fault)
+BUILD		?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),opt)
 
 CC		?= gcc
 OPT		?= -O2 -g
@@ -58,17 +57,12 @@ FUZZ		?=
 ifneq ($(FUZZ),)
 HARDEN		+= -fsanitize=fuzzer-no-link
 endif
-# FAULT=1: programs in which MANSIO_FAULT works (io/fault.h); for tests.
-FAULT		?=
-ifneq ($(FAULT),)
-HARDEN		+= -DFAULT=1
-endif
 DIRS		:= -DSYSCONFDIR='"$(SYSCONFDIR)"' \
 		   -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
 		   -DSBINDIR='"$(SBINDIR)"' -DBINDIR='"$(BINDIR)"' \
 		   -DLIBEXECDIR='"$(LIBEXECDIR)"' -DMANSIO_VERSION='"$(VERSION)"'
 ALL_CPPFLAGS	:= -Ilib -I. -D_GNU_SOURCE -include lib/base/banned.h $(DIRS) \
-		   $(if $(FAULT),-DFAULT) $(CPPFLAGS)
+		   $(CPPFLAGS)
 ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
@@ -114,7 +108,14 @@ $(BUILD)/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/$(2)/lib.a $(ARCHIVES)
 	@mkdir -p $$(@D)
 	@echo "  LD    $(1)"
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
+# The same in which MANSIO_FAULT works (io/fault.h), for tests.
+FAULTY		+= $(BUILD)/fault/bin/$(1)
+$(BUILD)/fault/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/fault/fault.o \
+    $(BUILD)/$(2)/lib.a $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
+FAULTY		:=
 FOLDERS		:=
 
 # $(call link,NAME,PROGRAM,DIR): another name of PROGRAM.
@@ -143,6 +144,12 @@ $(BUILD)/%.o: %.c $(FLAGS_FILE)
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Linked before libio, it takes the place of the one there.
+$(BUILD)/fault/fault.o: lib/io/fault.c $(FLAGS_FILE)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -DFAULT=1 -MMD -MP -c -o $@ $<
+ALL_OBJS	+= $(BUILD)/fault/fault.o
 
 # --- tests: see tests/README ---------------------------------------------------
 UNIT_SRCS	:= $(wildcard tests/unit/*/test_*.c)
@@ -194,7 +201,7 @@ $(foreach b,$(FUZZ_BINS),$(eval $(call fuzz_bin,$(b))))
 $(HELPER_BINS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES)
 	$(TEST_LD) $(if $(findstring logdisk,$@),$(FUSE_LIBS))
 
-tests: $(UNIT_BINS) $(FUZZ_BINS) $(HELPER_BINS)
+tests: $(UNIT_BINS) $(FUZZ_BINS) $(HELPER_BINS) $(FAULTY)
 
 # T=word runs only the tests that have it in their name.
 JOBS		?= 2

@@ -8,8 +8,8 @@
  * fault_arm(n, FAULT_KILL) ends the process at the nth instead, before it is
  * done (a write: half done): a crash.
  *
- * MANSIO_FAULT="n:ENOSPC" ("n:EIO", "n:KILL") in the environment arms it in
- * programs built with FAULT=1, for tests only; MANSIO_FAULT_TAG=smtpd there
+ * In the programs below build/.../fault/ MANSIO_FAULT="n:ENOSPC" ("n:EIO",
+ * "n:KILL") in the environment arms it, for tests only; MANSIO_FAULT_TAG=smtpd
  * limits that to the process with this program name.
  */
 #ifndef IO_FAULT_H

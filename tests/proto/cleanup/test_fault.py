@@ -3,9 +3,9 @@
 """
 The nth call that changes the disk fails, or kills the process, n = 1, 2, 3,
 ... until all goes well: what was acknowledged is there, nothing is half.
-Needs programs built with FAULT=1.
 """
 # timeout: 240
+# fault
 from cleanuplib import *
 
 CONF = {"queue_segment_size": "131072", "cleanup_inline_limit": "4096"}
