@@ -29,6 +29,10 @@ enum {
 	/* Lower-case the key first (the default use).  Not done for pattern
 	 * tables, which have flags of their own. */
 	TABLE_FOLD = 1,
+	/* Rules of regexp: and pcre: with $1 in the value are left out with a
+	 * warning.  For tables whose values run commands: the key comes from
+	 * a stranger and must not become part of one. */
+	TABLE_NO_SUBST = 2,
 };
 
 /*

@@ -345,6 +345,9 @@ regexp_parse(struct table *t, struct span text, enum rule_kind kind,
 		return why_set(why, "4.3.5", "no replacement text");
 	if (kind == RULE_MATCH && (largest = check_value(text, why)) == -1)
 		return -1;
+	if (largest > 0 && (t->flags & TABLE_NO_SUBST))
+		return why_set(why, "4.3.5", "$number is not allowed for "
+		    "security reasons");
 	if (largest > 0 && r.rule.negated)
 		return why_set(why, "4.3.5", "$number is not allowed with a "
 		    "negated pattern");

@@ -275,6 +275,18 @@ START_TEST(pattern_tables)
 }
 END_TEST
 
+START_TEST(substitution_can_be_forbidden)
+{
+	const char *const spec = "regexp:{{/^(a)$/ |cmd $1},{/a/ plain$$}}";
+	struct why why = WHY_INIT;
+	struct table *t = table_open(spec, TABLE_NO_SUBST, &why);
+
+	ck_assert_ptr_nonnull(t);
+	ck_assert_str_eq(get(t, "a"), "plain$");
+	table_close(&t);
+}
+END_TEST
+
 /* --- files -------------------------------------------------------------------------- */
 
 static const char *
@@ -638,6 +650,7 @@ suite(void)
 	tcase_add_test(t, users_have_no_password);
 	tcase_add_test(t, variables_of_the_process);
 	tcase_add_loop_test(t, pattern_tables, 0, ARRAY_LEN(patterns));
+	tcase_add_test(t, substitution_can_be_forbidden);
 	tcase_add_loop_test(t, databases, 0, 2);
 	tcase_add_test(t, keys_and_values_have_limits);
 	tcase_add_test(t, listing);
