@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * password - yescrypt through libxcrypt's re-entrant calls.
+ * password - schemes and costs; crypt.c does the work.
  */
 #include "auth/password.h"
 
-#include <crypt.h>
-#include <errno.h>
-
+#include "auth/crypt.h"
 #include "base/mem.h"
-#include "base/rnd.h"
 
 #define SCHEME		"{yescrypt}"
 /* libxcrypt's scale for "$y$": 5 is its default, 1 the least. */
@@ -16,33 +13,12 @@
 #define COST_LIGHT	1
 #define FULL_PREFIX	"$y$j9T$"	/* what a cost of 5 looks like */
 
-/* A struct crypt_data is 32 KiB, and holds what it was given: wipe it. */
-static int
-run(struct span password, const char *setting, struct buf *out)
-{
-	struct crypt_data *d = mem_zalloc(sizeof(*d));
-	char *text = span_dup(password);
-	const char *h;
-	int rc = -1;
-
-	h = crypt_rn(text, setting, d, (int)sizeof(*d));
-	if (h != NULL && h[0] != '*') {
-		buf_add_str(out, h);
-		rc = 0;
-	}
-	mem_wipe(text, password.len);
-	mem_free(text);
-	mem_wipe(d, sizeof(*d));
-	mem_free(d);
-	return rc;
-}
-
 int
 password_hash(struct span password, enum password_cost cost, struct buf *out,
     struct why *why)
 {
-	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
-	char random[16];
+	struct buf setting = BUF_INIT(500);
+	int rc;
 
 	if (password.len == 0)
 		return why_set(why, "5.7.8", "the password is empty");
@@ -51,14 +27,14 @@ password_hash(struct span password, enum password_cost cost, struct buf *out,
 		    "bytes", PASSWORD_MAX);
 	if (span_has_nul(password))
 		return why_set(why, "5.7.8", "the password holds a NUL");
-	rnd_bytes(random, sizeof(random));
-	if (crypt_gensalt_rn("$y$", cost == PASSWORD_FULL ? COST_FULL :
-	    COST_LIGHT, random, (int)sizeof(random), salt,
-	    (int)sizeof(salt)) == NULL)
+	if (crypt_setting("$y$", cost == PASSWORD_FULL ? COST_FULL :
+	    COST_LIGHT, &setting) < 0)
 		return why_errno(why, "4.3.0", "cannot make a salt");
 	buf_add_str(out, SCHEME);
-	if (run(password, salt, out) < 0)
-		return why_errno(why, "4.3.0", "cannot hash the password");
+	rc = crypt_password(password, setting.data, out);
+	buf_fini(&setting);
+	if (rc < 0)
+		return why_set(why, "4.3.0", "cannot hash the password");
 	return 0;
 }
 
@@ -80,7 +56,7 @@ password_check(struct span password, struct span hash)
 	if (password.len > PASSWORD_MAX || span_has_nul(password))
 		return 0;
 	setting = span_dup(hash);
-	rc = run(password, setting, &got);
+	rc = crypt_password(password, setting, &got);
 	mem_free(setting);
 	if (rc == 0) {
 		if (got.len != hash.len)

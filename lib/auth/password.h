@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * password - password hashes.  The only file that knows libxcrypt.
+ * password - password hashes.
  */
 #ifndef AUTH_PASSWORD_H
 #define AUTH_PASSWORD_H
