@@ -29,8 +29,7 @@ struct listing {
 	qlist_fn		*fn;
 	void			*arg;
 	ARRAY(struct finished)	 done;		/* sorted */
-	uint64_t		 only_seq;	/* 0: all */
-	struct span		 only_id;
+	struct span		 only_id;	/* "": all */
 	int			 slot_fd;
 	uint32_t		 slot, generation;
 	bool			 stopped, called;
@@ -156,8 +155,6 @@ on_message(void *arg, const struct qlog_pos *pos, uint16_t type,
 	struct why why = WHY_INIT;
 	int close_fd = -1;
 
-	if (l->only_seq != 0 && pos->seq != l->only_seq)
-		return pos->seq < l->only_seq;
 	if (type != QREC_MESSAGE && type != QREC_LARGE)
 		return true;
 	if (qmsg_parse(type, payload, &e, &content, &why) < 0) {
@@ -165,7 +162,7 @@ on_message(void *arg, const struct qlog_pos *pos, uint16_t type,
 		    (unsigned long long)pos->offset, why.text);
 		return true;
 	}
-	if ((l->only_seq == 0 || span_eq(e.queue_id, l->only_id)) &&
+	if ((l->only_id.len == 0 || span_eq(e.queue_id, l->only_id)) &&
 	    mark_finished(l, pos->seq, &e) && !has_file(l->s, e.queue_id)) {
 		snprintf(entry.path, sizeof(entry.path), "log/%02u.seg",
 		    pos->slot);
@@ -173,7 +170,7 @@ on_message(void *arg, const struct qlog_pos *pos, uint16_t type,
 		entry.content = log_content(l, pos, type, &e,
 		    payload.len - content.len, content.len, &close_fd);
 		l->called = true;
-		l->stopped = !l->fn(l->arg, &entry);
+		l->stopped = !l->fn(l->arg, &entry) || l->only_id.len > 0;
 	}
 	fd_close(&close_fd);
 	envelope_fini(&e);
@@ -193,7 +190,7 @@ scan_log(struct listing *l, struct why *why)
 		if (l->done.len > 1)
 			qsort(l->done.v, l->done.len, sizeof(l->done.v[0]),
 			    by_seq);
-		rc = qlog_scan(l->s->dirfd, "log", l->only_seq, &visit, why);
+		rc = qlog_scan(l->s->dirfd, "log", 0, &visit, why);
 	}
 	fd_close(&l->slot_fd);
 	ARRAY_FINI(&l->done);
@@ -266,7 +263,7 @@ qlist_find(const struct spool *s, struct span id, qlist_fn *fn, void *arg,
 	char path[SPOOL_PATH_MAX], *name;
 	struct stat st;
 
-	if (queue_id_parse(id, NULL, &l.only_seq) < 0)
+	if (!queue_id_valid(id))
 		return why_set(why, "4.3.0", "not a queue id");
 	name = span_dup(id);
 	for (size_t i = 0; i < ARRAY_LEN(queues); i++) {

@@ -107,6 +107,7 @@ class Instance:
         self.env = dict(os.environ, **(env or {}))
         self.owner = first_user("mansio", "mail", "daemon")
         self.vmail = first_user("vmail", "nobody")
+        self.is_maildir = maildir
         self.write_config(settings or {}, services, maildir)
         self.running = False
 
@@ -126,9 +127,9 @@ class Instance:
             f.write(MASTER.format(smtp=self.smtp_port, lmtp=self.lmtp_port))
             f.write(services)
         with open(f"{self.etc}/vmailbox", "w", encoding="ascii") as f:
-            slash = "/" if maildir else ""
+            # A directory; store_format says of which kind.
             for user in self.users:
-                f.write(f"{user}@example.test example.test/{user}{slash}\n")
+                f.write(f"{user}@example.test example.test/{user}/\n")
         self.command("postmap", f"{self.etc}/vmailbox")
 
     def program(self, name):
@@ -235,6 +236,28 @@ class Instance:
                     with open(f"{path}/{name}", "rb") as f:
                         found.append(f.read())
         return found
+
+    def packed(self, user):
+        """The messages of a user's packed mailbox, as bytes; b"" for one
+        whose bytes are damaged."""
+        path = f"{self.mail}/example.test/{user}"
+        if not os.path.isdir(path):
+            return []
+        data = subprocess.run([f"{BUILD}/tests/crash/packedcat", path],
+                              check=True, capture_output=True).stdout
+        found, at = [], 0
+        while at < len(data):
+            end = data.index(b"\n", at)
+            length = data[at:end].split()[1]
+            at = end + 1
+            size = 0 if length == b"damaged" else int(length)
+            found.append(data[at:at + size])
+            at += size
+        return found
+
+    def mailbox(self, user):
+        """The messages of a user, whatever the format is."""
+        return self.maildir(user) if self.is_maildir else self.packed(user)
 
     def __enter__(self):
         try:

@@ -3,7 +3,8 @@
 """kill -9 of every daemon at random moments under load loses and doubles nothing.
 
 CRASH_SECONDS (default 8) is how long daemons are killed.  Every message that
-was answered with 250 must be in its mailboxes exactly once.
+was answered with 250 must be in its mailboxes exactly once.  CRASH_STORE is
+maildir (default) or packed.
 """
 import os
 import random
@@ -19,6 +20,7 @@ from load import Load, check  # noqa: E402
 
 SECONDS = float(os.environ.get("CRASH_SECONDS", "8"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
+STORE = os.environ.get("CRASH_STORE", "maildir")
 
 
 def main():
@@ -30,7 +32,8 @@ def main():
         "transport_retry_time": "1s",
         "smtpd_client_connection_count_limit": "200",
     }
-    with Instance(settings) as m:
+    settings["store_format"] = STORE
+    with Instance(settings, maildir=STORE == "maildir") as m:
         load = Load(m.smtp_port, list(m.users), promised.__setitem__,
                     seed=SEED)
         load.start()
@@ -45,7 +48,7 @@ def main():
         load.stop()
         m.wait_idle(120)
         time.sleep(0.2)
-        wrong = check(promised, {u: m.maildir(u) for u in m.users})
+        wrong = check(promised, {u: m.mailbox(u) for u in m.users})
     print(f"{len(promised)} messages acknowledged of {len(load.sent)} sent; "
           f"killed {sum(kills.values())}: {kills}")
     if not promised or not kills:

@@ -8,6 +8,7 @@ the suite is started and must deliver every acknowledged message exactly once.
 
 CRASH_UNSAFE=1 runs the same under eatmydata, which switches every sync off:
 then losses must be found, or the rig proves nothing (exit 0 when found).
+CRASH_STORE is maildir (default) or packed.
 """
 import os
 import subprocess
@@ -25,6 +26,7 @@ from load import Load, check  # noqa: E402
 CUTS = int(os.environ.get("CRASH_CUTS", "15"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 SECONDS = float(os.environ.get("CRASH_SECONDS", "4"))
+STORE = os.environ.get("CRASH_STORE", "maildir")
 UNSAFE = os.environ.get("CRASH_UNSAFE") == "1"
 FS = os.environ.get("CRASH_FS", "ext4")
 EATMYDATA = "/usr/lib/x86_64-linux-gnu/libeatmydata.so"
@@ -58,7 +60,7 @@ def recover(m, cut):
         try:
             m.start()
             m.wait_idle(60)
-            boxes = {u: m.maildir(u) for u in m.users}
+            boxes = {u: m.mailbox(u) for u in m.users}
         except (RuntimeError, TimeoutError,
                 subprocess.TimeoutExpired) as e:
             return [f"recovery failed: {e}"]
@@ -88,19 +90,21 @@ def main():
         settings = {
             "minimal_backoff_time": "1s", "maximal_backoff_time": "2s",
             "queue_run_delay": "1s", "transport_retry_time": "1s",
-            "queue_segment_size": "4194304",
+            "queue_segment_size": "4194304", "store_format": STORE,
+            "import_environment": "LD_PRELOAD MANSIO_STORE_EPOCH TZ",
         }
-        env = {}
+        env = {"MANSIO_STORE_EPOCH": "before the cut"}
         if UNSAFE:
             env["LD_PRELOAD"] = EATMYDATA
-            settings["import_environment"] = "LD_PRELOAD MAIL_CONFIG TZ"
-        m = Instance(settings, base=f"{disk.mnt}/m", env=env)
+        m = Instance(settings, base=f"{disk.mnt}/m", env=env,
+                     maildir=STORE == "maildir")
         m.start()
         m.stop()
         disk.start_log()
         load = record(disk, m)
         disk.unmount()
         m.env.pop("LD_PRELOAD", None)
+        m.env["MANSIO_STORE_EPOCH"] = "after the cut"
         for cut in disk.cuts(CUTS, SEED):
             promised = max(promised, len(cut.marks))
             wrong = recover(m, cut)
