@@ -152,6 +152,7 @@ sender_of(const struct sendmail_options *o, struct buf *out)
 		sendmail_fatal(EX_USAGE, "bad sender address: %s", o->sender);
 	if (list.len == 1)
 		buf_add_str(out, list.v[0]);
+	strings_fini(&list);
 }
 
 NORETURN static void
@@ -320,9 +321,7 @@ mail(const struct sendmail_options *o)
 	submit(o, &m, &rcpts);
 	input_free(&m.in);
 	buf_fini(&m.head);
-	for (size_t i = 0; i < rcpts.len; i++)
-		mem_free(rcpts.v[i]);
-	ARRAY_FINI(&rcpts);
+	strings_fini(&rcpts);
 	return EX_OK;
 }
 
@@ -357,9 +356,8 @@ verify(const struct sendmail_options *o)
 		printf("%s%s%s\n", text.data[0] == '<' ? "" : address_show(
 		    span_of(rcpts.v[i]), &tmp), text.data[0] == '<' ? "" :
 		    "... ", text.data);
-		mem_free(rcpts.v[i]);
 	}
-	ARRAY_FINI(&rcpts);
+	strings_fini(&rcpts);
 	submission_free(&s);
 	buf_fini(&text);
 	buf_fini(&tmp);

@@ -22,6 +22,7 @@
 						 * asked to wait for us */
 
 typedef ARRAY(char *) strings;
+void	 strings_fini(strings *s);
 
 /* --- options (sendmail_options.c) ---------------------------------------------- */
 

@@ -182,8 +182,8 @@ in_first_block(struct span name, strings *seen)
 	return true;
 }
 
-static void
-clear(strings *s)
+void
+strings_fini(strings *s)
 {
 	for (size_t i = 0; i < s->len; i++)
 		mem_free(s->v[i]);
@@ -221,8 +221,8 @@ header_recipients(struct span section, strings *rcpts, struct buf *out)
 		*ARRAY_PUSH(rcpts) = from->v[i];
 		from->v[i] = NULL;
 	}
-	clear(&to);
-	clear(&resent_to);
-	clear(&seen);
+	strings_fini(&to);
+	strings_fini(&resent_to);
+	strings_fini(&seen);
 	return rc;
 }
