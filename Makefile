@@ -237,6 +237,11 @@ man: $(MAN_PAGES)
 lint: layers man
 	@CPPFLAGS='$(subst ','\'',$(ALL_CPPFLAGS))' JOBS=$(JOBS) tests/lint $(T)
 
+# --- speed: see tests/README ---------------------------------------------------
+BENCH		?=
+bench: all tests
+	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/run.py $(BENCH)
+
 # --- install ----------------------------------------------------------------------
 # Configuration that is there already is never touched.
 dir_of		= $(DESTDIR)$(if $(filter libexec,$(1)),$(LIBEXECDIR)/mansio,$(if \

@@ -6,7 +6,7 @@ from instance import Instance
 
 
 class Mansio:
-    """store is "maildir" or "packed"."""
+    """store is "maildir", "packed" or "mbox"."""
 
     def __init__(self, base, users, store="packed"):
         self.name = f"mansio ({store})"
@@ -14,9 +14,10 @@ class Mansio:
         settings = {"smtpd_client_connection_count_limit": "unlimited"}
         if store == "packed":
             settings["store_format"] = "packed"
+        # A path that ends in "/" is of store_format; any other is an mbox.
         self.instance = Instance(
             settings, base=base, users=[f"u{i}" for i in range(users)],
-            maildir=store == "maildir")
+            maildir=store != "mbox")
         self.port = self.instance.smtp_port
         self.removed = 0
         self.log_at = 0
