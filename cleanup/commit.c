@@ -7,9 +7,12 @@
  * gathered: a thread writes and syncs it while the next batch gathers.  Then
  * each message of it gets its RESULT, and qmgr hears of it.
  *
- * Under load a batch waits a moment (GATHER_MS at most) for the messages that
- * are just coming in, while it holds fewer than half of them: a flush costs
- * the same for one message and for twenty.
+ * Under load a batch waits a moment (GATHER_MS at most), for a flush costs the
+ * same for one message and for twenty: for the messages that are just coming
+ * in, while it holds fewer than half of them, and for those of the senders
+ * who have just been answered, who as a rule send their next one at once.
+ * How many that are the last batch tells; when they do not come the next
+ * batch waits for fewer.  One or two senders never wait for each other.
  *
  * A large message has its file in large/ renamed and synced in another thread
  * first, and is appended only then, so that a failure there is its own and a
@@ -37,6 +40,7 @@
 #include "io/fd.h"
 
 #define GATHER_MS	2
+#define GATHER_MIN	3		/* senders that are worth waiting for */
 #define STALL_MS	5		/* look for a new segment */
 #define STALL_MAX_MS	30000
 #define IDS_STEP	1000000		/* numbers taken from the file at once */
@@ -55,6 +59,7 @@ static struct {
 	struct list		 gathering, writing, syncing, stalled;
 	struct loop_timer	*stall_timer;
 	size_t			 ngathering, nwriting;
+	size_t			 expected;	/* messages, in the next batch */
 	struct loop_defer	 defer;
 	struct loop_timer	*timer;
 	bool			 waiting;	/* timer is set */
@@ -171,6 +176,8 @@ batch_done(void *arg)
 	if (qlog_commit_end(cl.log, &cm.batch, &why) < 0)
 		fail_all(&why);
 	list_take(&cm.writing, &done);
+	/* Those that came meanwhile, and the next of those answered now. */
+	cm.expected = cm.ngathering + cm.nwriting;
 	cm.nwriting = 0;
 	while (!list_empty(&done)) {
 		struct message *m = LIST_ENTRY(done.next, struct message,
@@ -188,7 +195,10 @@ worth_waiting(void)
 {
 	size_t open = cl.messages - cm.ngathering - cm.nwriting;
 
-	return !cm.waited && open > cm.ngathering && !daemon_draining();
+	if (cm.waited || daemon_draining())
+		return false;
+	return open > cm.ngathering || (cm.expected >= GATHER_MIN &&
+	    cm.ngathering < cm.expected);
 }
 
 static void

@@ -45,7 +45,8 @@ static struct {
 	int	fatal_status;
 	void	(*hook)(enum log_level, const char *);
 	int64_t	stamp_s;
-	char	stamp[CLOCK_SYSLOG_MAX];
+	char	head[CLOCK_SYSLOG_MAX + 65 + TAG_MAX + 16];
+	size_t	head_len;
 	size_t	len;
 	char	gathered[GATHER_MAX];
 } state = { .tag = "mansio", .fd = -1, .fatal_status = 1, .stamp_s = -1 };
@@ -98,31 +99,40 @@ make_safe(char *p, size_t len)
 	}
 }
 
-static const char *
-stamp_now(void)
+/*
+ * What every line begins with: it is the same for a second, until the tag
+ * changes, and in one process.
+ */
+static void
+update_head(void)
 {
 	int64_t now = clock_wall_s();
+	char stamp[CLOCK_SYSLOG_MAX];
+	int n;
 
-	if (now != state.stamp_s) {
-		clock_syslog(now, state.stamp);
-		state.stamp_s = now;
-	}
-	return state.stamp;
+	if (now == state.stamp_s)
+		return;
+	state.stamp_s = now;
+	clock_syslog(now, stamp);
+	n = snprintf(state.head, sizeof(state.head), "%s %s %s[%d]: ", stamp,
+	    state.host, state.tag, (int)getpid());
+	state.head_len = MIN((size_t)MAX(n, 0), sizeof(state.head) - 1);
 }
 
 static void
-gather(enum log_level level, const char *text)
+forget_head(void)
 {
-	char head[CLOCK_SYSLOG_MAX + sizeof(state.host) + TAG_MAX + 16];
-	size_t head_len, len = strlen(text);
+	state.stamp_s = -1;
+}
 
-	snprintf(head, sizeof(head), "%s %s %s[%d]: ", stamp_now(), state.host,
-	    state.tag, (int)getpid());
-	head_len = strlen(head);
-	if (head_len + len + 1 > GATHER_MAX - state.len)
+static void
+gather(enum log_level level, const char *text, size_t len)
+{
+	update_head();
+	if (state.head_len + len + 1 > GATHER_MAX - state.len)
 		log_flush();
-	memcpy(state.gathered + state.len, head, head_len);
-	state.len += head_len;
+	memcpy(state.gathered + state.len, state.head, state.head_len);
+	state.len += state.head_len;
 	memcpy(state.gathered + state.len, text, len);
 	state.len += len;
 	state.gathered[state.len++] = '\n';
@@ -134,16 +144,15 @@ static void PRINTF(2, 0)
 log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX + 1];
-	size_t at;
+	size_t at = strlen(levels[level].prefix), len;
 	int n, err = errno;
 
-	snprintf(line, sizeof(line), "%s", levels[level].prefix);
-	at = strlen(line);
-	errno = err;		/* for %m */
+	memcpy(line, levels[level].prefix, at + 1);
 	n = vsnprintf(line + at, sizeof(line) - at, fmt, ap);
 	if (n < 0)
 		n = snprintf(line + at, sizeof(line) - at, "%s", fmt);
-	make_safe(line + at, MIN((size_t)n, sizeof(line) - at - 1));
+	len = MIN((size_t)n, sizeof(line) - at - 1);
+	make_safe(line + at, len);
 	switch (state.to) {
 	case TO_STDERR:
 		dprintf(STDERR_FILENO, "%s: %s\n", state.tag, line);
@@ -152,7 +161,7 @@ log_line(enum log_level level, const char *fmt, va_list ap)
 		syslog(levels[level].priority, "%s", line);
 		break;
 	case TO_FD:
-		gather(level, line);
+		gather(level, line, at + len);
 		break;
 	}
 	if (state.hook != NULL)
@@ -164,6 +173,7 @@ void
 log_set_tag(const char *tag)
 {
 	snprintf(state.tag, sizeof(state.tag), "%s", tag);
+	forget_head();
 }
 
 const char *
@@ -219,12 +229,13 @@ log_open_fd(int fd)
 	/* syslogd writes the short name too. */
 	if ((dot = strchr(state.host, '.')) != NULL)
 		*dot = '\0';
+	forget_head();
 	log_flush();
 	state.fd = fd;
 	state.to = TO_FD;
 	if (!registered) {
 		/* A child must not write its parent's lines once more. */
-		pthread_atfork(log_flush, NULL, NULL);
+		pthread_atfork(log_flush, NULL, forget_head);
 		atexit(log_flush);
 		registered = true;
 	}

@@ -116,11 +116,11 @@ apply_changes(struct loop *l)
 		unsigned diff = io->want ^ io->have;
 
 		list_remove(at);
-		if (diff & LOOP_READ)
-			switch_event(&io->read, io->want & LOOP_READ);
+		if (diff & io->want & LOOP_READ)
+			switch_event(&io->read, true);
 		if (diff & LOOP_WRITE)
 			switch_event(&io->write, io->want & LOOP_WRITE);
-		io->have = io->want;
+		io->have = io->want | (io->have & LOOP_READ);
 	}
 }
 
@@ -190,8 +190,12 @@ io_ready_read(evutil_socket_t fd, short events, void *arg)
 {
 	struct loop_io *io = arg;
 
-	if (io->want & LOOP_READ)
+	if (io->want & LOOP_READ) {
 		io->fn(io->arg, LOOP_READ);
+	} else {
+		io->have &= ~(unsigned)LOOP_READ;
+		switch_event(&io->read, false);
+	}
 }
 
 static void
@@ -223,7 +227,8 @@ void
 loop_io_want(struct loop_io *io, unsigned events)
 {
 	io->want = events;
-	if (io->want != io->have && !list_linked(&io->change))
+	if ((io->want | (io->have & LOOP_READ)) != io->have &&
+	    !list_linked(&io->change))
 		list_append(&io->loop->changed, &io->change);
 }
 
