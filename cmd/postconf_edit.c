@@ -19,7 +19,11 @@
 #include "conf/main_cf.h"
 #include "io/fd.h"
 
-/* Who waited for the lock may hold that of a file that has been replaced. */
+/*
+ * Who waited for the lock may hold that of a file that has been replaced.  It
+ * belongs to the descriptor: a lock of the process would be gone as soon as
+ * we have read the file.
+ */
 static int
 lock_file(const char *path)
 {
@@ -31,7 +35,7 @@ lock_file(const char *path)
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		if (fd == -1)
 			log_fatal("open %s: %s", path, strerror(errno));
-		while (fcntl(fd, F_SETLKW, &l) == -1)
+		while (fcntl(fd, F_OFD_SETLKW, &l) == -1)
 			if (errno != EINTR)
 				log_fatal("lock %s: %s", path,
 				    strerror(errno));

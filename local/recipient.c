@@ -575,8 +575,7 @@ local_pre_jail(struct why *why)
 	    &lc.locks, why) < 0)
 		return -1;
 	lc.alias_maps = maps_new("alias_maps", conf.alias_maps,
-	    TABLE_FOLD | TABLE_NO_SUBST,
-	    why);
+	    TABLE_FOLD | TABLE_NO_SUBST, why);
 	lc.mailbox_command_maps = maps_new("mailbox_command_maps",
 	    conf.mailbox_command_maps, TABLE_FOLD, why);
 	lc.mailbox_transport_maps = maps_new("mailbox_transport_maps",

@@ -29,6 +29,7 @@
 #include "io/fd.h"
 
 #define CACHE_BYTES	(256 * 1024)
+#define WRITE_CACHE	(16 << 20)	/* makes a large table without I/O */
 #define VERIFY_MAX	(16 << 20)
 #define SUFFIX		".db"
 
@@ -46,7 +47,7 @@ quiet(const DB_ENV *env, const char *prefix, const char *message)
 }
 
 static DB *
-new_handle(const char *path, struct why *why)
+new_handle(const char *path, uint32_t cache, struct why *why)
 {
 	DB *db;
 	int e = db_create(&db, NULL, 0);
@@ -57,7 +58,7 @@ new_handle(const char *path, struct why *why)
 		return NULL;
 	}
 	db->set_errcall(db, quiet);
-	(void)db->set_cachesize(db, 0, CACHE_BYTES, 1);
+	(void)db->set_cachesize(db, 0, cache, 1);
 	return db;
 }
 
@@ -115,7 +116,7 @@ verify(const char *path, struct why *why)
 
 	if (stat(path, &st) == -1 || st.st_size > VERIFY_MAX)
 		return 0;
-	db = new_handle(path, why);
+	db = new_handle(path, CACHE_BYTES, why);
 	if (db == NULL)
 		return -1;
 	/* Destroys the handle, whatever it returns. */
@@ -134,7 +135,7 @@ open_read(const char *path, DBTYPE type, struct why *why)
 
 	if (check_size(path, type, why) == -1 || verify(path, why) == -1)
 		return NULL;
-	db = new_handle(path, why);
+	db = new_handle(path, CACHE_BYTES, why);
 	if (db == NULL)
 		return NULL;
 	e = db->open(db, NULL, path, NULL, type, DB_RDONLY | DB_NOMMAP, 0);
@@ -300,7 +301,8 @@ table_type_is_writable(struct span type)
 
 /*
  * Lock the file that path names.  Who waited finds that the name now belongs
- * to a new file, and locks that.  The descriptor; -1 when there is no file,
+ * to a new file, and locks that.  The lock belongs to the descriptor, not to
+ * the process, which would lose it when the file is read.  The descriptor; -1 when there is no file,
  * -2 with why.
  */
 static int
@@ -318,7 +320,7 @@ lock_present(const char *path, struct why *why)
 			why_errno(why, "4.3.0", "open %s", path);
 			return -2;
 		}
-		while (fcntl(fd, F_SETLKW, &l) == -1) {
+		while (fcntl(fd, F_OFD_SETLKW, &l) == -1) {
 			if (errno != EINTR) {
 				why_errno(why, "4.3.0", "lock %s", path);
 				(void)close(fd);
@@ -388,7 +390,7 @@ table_writer_new(const char *spec, int flags, mode_t mode, struct why *why)
 		goto fail;
 	}
 	(void)unlink(w->tmp);
-	w->db = new_handle(w->tmp, why);
+	w->db = new_handle(w->tmp, WRITE_CACHE, why);
 	if (w->db == NULL)
 		goto fail;
 	e = w->db->open(w->db, NULL, w->tmp, NULL, dbt,
