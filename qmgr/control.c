@@ -605,6 +605,13 @@ on_frame(void *arg, struct ipc_conn *conn, const struct ipc_frame *f)
 		start_job(c, f->tag, QCTL_FLUSH_SITE, Q_DEFERRED, a.arg);
 		break;
 	case QCTL_LIST:
+		/* There may be more in the log than we know of (yet): who
+		 * asks reads it himself. */
+		if (!intake_synced()) {
+			send_result(c, f->tag, false, 0,
+			    "the log has not been read to its end");
+			break;
+		}
 		start_job(c, f->tag, QCTL_LIST, Q_ACTIVE | Q_INCOMING,
 		    SPAN_EMPTY);
 		break;

@@ -5,8 +5,8 @@
  * A worker: one client at a time, answered as the queue is read, so that the
  * first message is shown at once however many there are.  Messages that qmgr
  * works on come from qmgr, which alone knows what was delivered a moment
- * ago; the others from the files of hold/ and deferred/.  When qmgr is away,
- * log/ and state/ are read in its place.
+ * ago; the others from the files of hold/ and deferred/.  When qmgr is away or
+ * still reading, log/ and state/ are read in its place.
  *
  * Speaks msg_qctl.h: LIST, answered with ENTRY frames and a RESULT.
  */
@@ -84,7 +84,10 @@ on_entry(void *arg, const struct qlist_entry *e)
 	return ok;
 }
 
-/* Pass on what qmgr has; 0, or -1 when it did not answer to the end. */
+/*
+ * Pass on what qmgr has; 0, or -1 when it did not answer to the end, or does
+ * not know the whole log (it has just started, or cleanup is away).
+ */
 static int
 list_qmgr(struct listing *l)
 {
@@ -92,6 +95,7 @@ list_qmgr(struct listing *l)
 	struct ipc_sync *q = ipc_sync_connect(
 	    daemon_socket_path("public/qmgr"), &QCTL_PROTO, QMGR_TIMEOUT_MS,
 	    &why);
+	struct qctl_result r;
 	struct ipc_frame f;
 	int rc = -1;
 
@@ -104,9 +108,10 @@ list_qmgr(struct listing *l)
 		struct envelope env = ENVELOPE_INIT;
 
 		fd_close(&f.fd);
-		if (f.type == QCTL_RESULT) {
-			rc = 0;
-			break;
+		if (f.type == QCTL_RESULT &&
+		    qctl_result_decode(&r, f.body) == 0) {
+			rc = r.ok ? 0 : -1;
+			goto out;
 		}
 		if (f.type != QCTL_ENTRY || qctl_entry_decode(&e, f.body) < 0)
 			break;
@@ -119,10 +124,10 @@ list_qmgr(struct listing *l)
 		}
 		envelope_fini(&env);
 	}
-out:
-	if (rc < 0 && !l->failed)
+	if (!l->failed)
 		log_warning("qmgr: %s", why.text[0] != '\0' ? why.text :
 		    "no answer");
+out:
 	ipc_sync_free(&q);
 	return rc;
 }

@@ -58,10 +58,12 @@ class Load:
                             break
                         number, users, text = self.message(rng)
                         self.sent[number] = users
-                        s.sendmail("sender@example.org",
-                                   [f"{u}@example.test" for u in users],
-                                   text)
-                        self.acknowledged(number, users)
+                        refused = s.sendmail(
+                            "sender@example.org",
+                            [f"{u}@example.test" for u in users], text)
+                        self.acknowledged(number, [
+                            u for u in users
+                            if f"{u}@example.test" not in refused])
             except (OSError, smtplib.SMTPException):
                 time.sleep(0.02)
 
