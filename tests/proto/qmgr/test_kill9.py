@@ -87,7 +87,7 @@ def sender(rig, accepted, stop, n):
 
 def main():
     with Rig({"minimal_backoff_time": "1s", "maximal_backoff_time": "2s",
-              "queue_run_delay": "1s"}) as r:
+              "queue_run_delay": "1s", "transport_retry_time": "1s"}) as r:
         led = Ledger()
         for name in ("box", "late"):
             r.agent(name, led.handle)
