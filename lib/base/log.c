@@ -3,7 +3,8 @@
  * log - see log.h.
  *
  * Nothing here allocates: the line that says that memory is out must get
- * out.  Used by one thread of the process, the one that runs the loop.
+ * out.  The lock is for the gathered lines and their time stamp; it is held
+ * over fork(), so that a child finds it free and the buffer empty.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +52,8 @@ static struct {
 	char	gathered[GATHER_MAX];
 } state = { .tag = "mansio", .fd = -1, .fatal_status = 1, .stamp_s = -1 };
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void
 write_fd(int fd, const char *p, size_t n)
 {
@@ -67,15 +70,36 @@ write_fd(int fd, const char *p, size_t n)
 	}
 }
 
+static void
+flush_locked(void)
+{
+	if (state.len > 0 && state.fd >= 0)
+		write_fd(state.fd, state.gathered, state.len);
+	state.len = 0;
+}
+
 void
 log_flush(void)
 {
 	int err = errno;
 
-	if (state.len > 0 && state.fd >= 0)
-		write_fd(state.fd, state.gathered, state.len);
-	state.len = 0;
+	pthread_mutex_lock(&lock);
+	flush_locked();
+	pthread_mutex_unlock(&lock);
 	errno = err;
+}
+
+static void
+before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+	flush_locked();
+}
+
+static void
+after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
 }
 
 /* Replace in place what could fool a reader or a terminal. */
@@ -119,25 +143,29 @@ update_head(void)
 	state.head_len = MIN((size_t)MAX(n, 0), sizeof(state.head) - 1);
 }
 
+/* The child's process id is another. */
 static void
-forget_head(void)
+after_fork_child(void)
 {
 	state.stamp_s = -1;
+	pthread_mutex_unlock(&lock);
 }
 
 static void
 gather(enum log_level level, const char *text, size_t len)
 {
+	pthread_mutex_lock(&lock);
 	update_head();
 	if (state.head_len + len + 1 > GATHER_MAX - state.len)
-		log_flush();
+		flush_locked();
 	memcpy(state.gathered + state.len, state.head, state.head_len);
 	state.len += state.head_len;
 	memcpy(state.gathered + state.len, text, len);
 	state.len += len;
 	state.gathered[state.len++] = '\n';
 	if (level >= LOG_LEVEL_WARNING)
-		log_flush();
+		flush_locked();
+	pthread_mutex_unlock(&lock);
 }
 
 static void PRINTF(2, 0)
@@ -235,7 +263,7 @@ log_open_fd(int fd)
 	state.to = TO_FD;
 	if (!registered) {
 		/* A child must not write its parent's lines once more. */
-		pthread_atfork(log_flush, NULL, forget_head);
+		pthread_atfork(before_fork, after_fork, after_fork_child);
 		atexit(log_flush);
 		registered = true;
 	}

@@ -10,7 +10,8 @@
  * not valid UTF-8 come out as '?', and a line is at most LOG_LINE_MAX bytes.
  * To a file, lines are gathered and written by log_flush(), which the event
  * loop calls once a turn and a worker once a batch; warnings and worse are
- * written at once.  All of it belongs to the thread that runs the loop.
+ * written at once.  Any thread may log; what sets the log up belongs to the
+ * first, before there are others.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
