@@ -143,11 +143,17 @@ update_head(void)
 	state.head_len = MIN((size_t)MAX(n, 0), sizeof(state.head) - 1);
 }
 
+static void
+forget_head(void)
+{
+	state.stamp_s = -1;
+}
+
 /* The child's process id is another. */
 static void
 after_fork_child(void)
 {
-	state.stamp_s = -1;
+	forget_head();
 	pthread_mutex_unlock(&lock);
 }
 
