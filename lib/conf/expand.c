@@ -22,7 +22,7 @@ struct expander {
 	unsigned	 depth, steps;
 };
 
-static int expand_span(struct expander *x, struct span text, bool value);
+static int expand_span(struct expander *x, struct span s, bool is_value);
 
 static bool
 is_name_char(char c)
