@@ -5,7 +5,7 @@
  * New messages are told by cleanup's feed, or read from the log after a
  * start, after cleanup's restart, or after a gap.  Each is counted in the
  * book once, in order.  One that finds no room waits as a position in the
- * backlog; beyond BACKLOG_MAX of them only the first left-out seq is kept
+ * backlog; beyond qmgr_backlog_limit only the first left-out seq is kept
  * (the cursor), and the log is read again from there.  Deferred messages
  * wait in qm.later.  When there is room the two take turns.
  *
@@ -27,15 +27,13 @@
 #include "io/fd.h"
 #include "queue/queue_id.h"
 
-#define BACKLOG_MAX	50000	/* positions kept in memory, 40 bytes each */
 #define SCAN_RECORDS	20000	/* of the log, in one turn */
 #define SCAN_MS		100
 #define PUMP_MAX	500	/* messages made active in one turn */
 #define TICK_MS		1000
 #define DUE_MAX_MS	60000	/* look again, whatever the clock did */
 #define FILE_RETRY_US	INT64_C(60000000)
-#define SLOT_AGE_MS	60000	/* a closed slot waits this long ... */
-#define SLOT_COPY_MAX	500	/* ... then what is left becomes files */
+#define SLOT_COPY_MAX	500	/* messages of a slot made files at a time */
 #define JUMP_US		INT64_C(60000000)
 #define ORPHAN_US	INT64_C(3600000000)
 
@@ -54,7 +52,8 @@ static struct {
 	uint64_t	 cursor;	/* first seq left out of it; 0 none */
 	struct hash	 skip;		/* seqs there that have gone ahead */
 	struct state_entries found;	/* what state/ said at the start */
-	struct hash	 held;		/* ids in hold/, until the first scan */
+	struct hash	 held;		/* ids in hold/, and of files that were
+					 * taken up, until the first scan */
 	struct hash	 large;		/* ids of large files in use, ditto */
 	bool		 subscribed, synced, first_done;
 	uint64_t	 target;	/* durable up to here: read up to here */
@@ -99,7 +98,7 @@ backlog_push(const struct qlog_pos *pos, bool large)
 {
 	if (in.cursor != 0)
 		return;
-	if (in.backlog.len - in.head >= BACKLOG_MAX) {
+	if (in.backlog.len - in.head >= (size_t)conf.qmgr_backlog_limit) {
 		in.cursor = pos->seq;
 		return;
 	}
@@ -120,7 +119,7 @@ refill_record(void *arg, const struct qlog_pos *pos, uint16_t type,
     int64_t wall_us, struct span payload)
 {
 	if (pos->seq > qm.book.counted ||
-	    in.backlog.len - in.head >= BACKLOG_MAX / 2) {
+	    in.backlog.len - in.head >= (size_t)conf.qmgr_backlog_limit) {
 		if (pos->seq <= qm.book.counted)
 			in.cursor = pos->seq;
 		return false;
@@ -417,6 +416,9 @@ intake_file(int64_t id_us, uint64_t seq, bool recovered)
 		log_warning("%s: %s", id, why.text);
 		return NULL;
 	}
+	/* Gone or not by then: its record in the log, if any, is not news. */
+	if (!in.first_done)
+		(void)hash_put(&in.held, span_of(id), &in);
 	m->file_queue = SPOOL_DEFERRED;
 	m->env.flags &= ~(unsigned)ENV_HOLD;
 	message_activate(m, recovered);
@@ -794,7 +796,8 @@ empty_old_slots(void)
 		struct book_slot *s = &qm.book.slots.v[i];
 
 		if (!s->used || !s->closed || s->released ||
-		    s->unfinished == 0 || now - s->closed_ms < SLOT_AGE_MS)
+		    s->unfinished == 0 || now - s->closed_ms <
+		    conf.queue_segment_hold_time * 1000)
 			continue;
 		LIST_FOREACH(l, &qm.messages) {
 			struct message *m = LIST_ENTRY(l, struct message,
