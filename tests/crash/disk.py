@@ -20,6 +20,7 @@ import random
 import shutil
 import struct
 import subprocess
+import tempfile
 import time
 
 ENTRY = struct.Struct("<IIQQ")
@@ -46,6 +47,34 @@ def retry(*argv):
             return
         time.sleep(0.1)
     run(*argv)
+
+
+def lacking():
+    """Why no such disk can be had on this machine, or None."""
+    for program in ("mkfs.ext4", "losetup", "mount", "umount"):
+        if shutil.which(program, path=os.environ.get("PATH", "") +
+                        ":/usr/sbin:/sbin") is None:
+            return f"no {program} here"
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as e:
+        return f"no FUSE here: {e}"
+    top = tempfile.mkdtemp(prefix="mansio-probe-")
+    loop = None
+    try:
+        image = f"{top}/image"
+        run("truncate", "-s", "4M", image)
+        run(*MKFS["ext4"], image)
+        loop = run("losetup", "-f", "--show", image)
+        run("mount", loop, top)
+        retry("umount", top)
+        return None
+    except RuntimeError as e:
+        return f"no loop device can be mounted here: {e}"
+    finally:
+        if loop:
+            retry("losetup", "-d", loop)
+        shutil.rmtree(top, ignore_errors=True)
 
 
 class LoggedDisk:

@@ -14,6 +14,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import smtplib
 import socket
 import subprocess
@@ -65,7 +66,7 @@ virtual unix - n - - - virtual
 
 
 def skip(reason):
-    print(f"SKIP: {reason}")
+    print(f"skip: {reason}")
     sys.exit(SKIP)
 
 
@@ -86,7 +87,7 @@ def first_user(*names):
             return pwd.getpwnam(name)
         except KeyError:
             pass
-    skip(f"none of the users {names} exists")
+    skip(f"none of the users {', '.join(names)} exists")
 
 
 class Instance:
@@ -95,6 +96,7 @@ class Instance:
     def __init__(self, settings=None, services="", base=None, users=None,
                  maildir=True, env=None):
         need_root()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.own_base = base is None
         self.base = base or tempfile.mkdtemp(prefix="mansio-test-")
         os.makedirs(self.base, exist_ok=True)

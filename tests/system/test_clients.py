@@ -113,14 +113,24 @@ def client_sendmail(m, rcpt, tag):
                f"To: {rcpt}\nSubject: sendmail\n\n{tag}\n{SMALL}")
 
 
-def client_mailx(m, rcpt, tag):
-    # bsd-mailx and s-nail both read the variable "sendmail"; the wrapper
-    # adds the configuration.
-    wrapper = f"{m.base}/wrapper"
-    with open(wrapper, "w", encoding="ascii") as f:
+def wrapper(m):
+    """sendmail for programs that take no options with it."""
+    path = f"{m.base}/wrapper"
+    with open(path, "w", encoding="ascii") as f:
         f.write(f"#!/bin/sh\nexec {BUILD}/bin/sendmail -C {m.etc} \"$@\"\n")
-    os.chmod(wrapper, 0o755)
-    return run(["mail", "-S", f"sendmail={wrapper}", "-s", "mailx", rcpt],
+    os.chmod(path, 0o755)
+    return path
+
+
+def client_mailx(m, rcpt, tag):
+    # bsd-mailx and mailutils
+    return run(["mail", "-S", f"sendmail={wrapper(m)}", "-s", "mailx", rcpt],
+               f"{tag}\n{SMALL}")
+
+
+def client_s_nail(m, rcpt, tag):
+    return run(["s-nail", "-:/", "-S", "v15-compat",
+                "-S", f"mta={wrapper(m)}", "-s", "s-nail", rcpt],
                f"{tag}\n{SMALL}")
 
 
@@ -152,6 +162,7 @@ PROGRAMS = (
     ("swaks", client_swaks_pipe), ("curl", client_curl),
     ("msmtp", client_msmtp), ("mutt", client_mutt),
     ("mutt", client_mutt_smtp), ("mail", client_mailx),
+    ("s-nail", client_s_nail),
     (None, client_sendmail), (None, python_smtplib), (None, python_large),
     (None, python_utf8),
 )
@@ -163,7 +174,7 @@ def each(m, boxes):
     for program, client in PROGRAMS:
         name = client.__name__
         if program is not None and shutil.which(program) is None:
-            print(f"SKIP: {name}: no {program} here")
+            print(f"skip: {name}: no {program} here")
             skipped += 1
             continue
         for rcpt in boxes.files:

@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../crash"))
 from instance import BUILD, Instance, need_root, skip  # noqa: E402
-from disk import LoggedDisk  # noqa: E402
+from disk import LoggedDisk, lacking  # noqa: E402
 from load import Load, check  # noqa: E402
 
 CUTS = int(os.environ.get("CRASH_CUTS", "15"))
@@ -75,9 +75,9 @@ def main():
     logdisk = f"{BUILD}/tests/crash/logdisk"
     if not os.path.exists(logdisk):
         skip("logdisk is not built (libfuse3-dev is missing)")
-    if not os.path.exists("/dev/fuse") or not os.path.exists(
-            "/dev/loop-control"):
-        skip("no FUSE or no loop devices here")
+    reason = lacking()
+    if reason:
+        skip(reason)
     if UNSAFE and not os.path.exists(EATMYDATA):
         skip("eatmydata is not installed")
     work = tempfile.mkdtemp(prefix="mansio-power-")

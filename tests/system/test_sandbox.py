@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """The sandbox: what a row forbids fails, what it allows works."""
+import ctypes
 import os
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from masterlib import BUILD, ROOT, Scratch, run
 DENIED = ("Operation not permitted", "Permission denied",
           "No such file or directory", "Resource temporarily unavailable")
 SANITIZED = "san" in BUILD
+# landlock_create_ruleset(NULL, 0, VERSION): without it files are not confined
+LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
 
 
 def dummy(m, jail, **options):
@@ -72,9 +75,13 @@ def only_the_paths_of_the_row():
             expect(c, "open /etc/passwd", True)
             if not SANITIZED:
                 expect(c, f"open {m.etc}/main.cf", True)
-                expect(c, "open /proc/self/status", False)
-                expect(c, f"open {BUILD}/bin/master", False)
-                expect(c, "write x", False)
+                if LANDLOCK:
+                    expect(c, "open /proc/self/status", False)
+                    expect(c, f"open {BUILD}/bin/master", False)
+                    expect(c, "write x", False)
+                else:
+                    print("skip: only_the_paths_of_the_row: no Landlock in "
+                          "this kernel")
                 expect(c, "inet", False)
                 expect(c, "fork", False)
 
