@@ -20,7 +20,7 @@ import time
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.abspath(os.environ.get("BUILD_DIR", f"{TOP}/build/opt"))
 ROOT = os.geteuid() == 0
-SLOW = int(os.environ.get("TEST_SLOW", "4" if "san" in BUILD else "1"))
+SLOW = int(os.environ.get("TEST_SLOW", "4" if "/san-" in BUILD else "1"))
 OWNER = "daemon" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
 
 # Names of programs; those that end in "w" are workers.
@@ -127,11 +127,12 @@ class Scratch:
         self.write()
 
     def write(self):
-        with open(f"{self.etc}/main.cf", "w", encoding="utf-8") as f:
-            for name, value in self.main.items():
-                f.write(f"{name} = {value}\n")
-        with open(f"{self.etc}/master.cf", "w", encoding="utf-8") as f:
-            f.write(self.services)
+        # A process that starts at this moment reads the old or the new.
+        text = "".join(f"{k} = {v}\n" for k, v in self.main.items())
+        for name, data in ("main.cf", text), ("master.cf", self.services):
+            with open(f"{self.etc}/{name}.new", "w", encoding="utf-8") as f:
+                f.write(data)
+            os.rename(f"{self.etc}/{name}.new", f"{self.etc}/{name}")
 
     def mansio(self, *args, check=True, **kw):
         kw.setdefault("timeout", 60 * SLOW)

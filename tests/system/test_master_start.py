@@ -128,7 +128,9 @@ def master_is_killed():
             with m.client("private/cleanup") as busy:
                 busy.send("sleep 600")
                 time.sleep(0.05)
-                os.kill(m.pid(), signal.SIGKILL)
+                master = m.pid()
+                os.kill(master, signal.SIGKILL)
+                wait_for(lambda: not alive(master))
                 m.start()
             assert c.line() == "bye"
         wait_for(lambda: not any(alive(p) for p in pids))

@@ -13,7 +13,7 @@ from masterlib import BUILD, ROOT, Scratch, run
 
 DENIED = ("Operation not permitted", "Permission denied",
           "No such file or directory", "Resource temporarily unavailable")
-SANITIZED = "san" in BUILD
+SANITIZED = "/san-" in BUILD
 # landlock_create_ruleset(NULL, 0, VERSION): without it files are not confined
 LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
 

@@ -21,7 +21,7 @@ import threading
 import time
 
 BUILD = os.environ.get("BUILD_DIR", "build/opt")
-SLOW = 4 if "san" in BUILD else 1
+SLOW = 4 if "/san-" in BUILD else 1
 DELIVERED, BOUNCED, DEFERRED, RETURNED = 1, 2, 3, 4
 SEGMENT, DROP, MESSAGE, STATUS, CHECKPOINT = 1, 2, 3, 4, 5
 FILE = 0xffffffff

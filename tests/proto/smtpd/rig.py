@@ -21,7 +21,7 @@ import time
 
 BUILD = os.environ.get("BUILD_DIR", "build/opt")
 TIMEOUT = 10 * int(os.environ.get("TEST_SLOW", "1") or 1)
-if "san" in BUILD:
+if "/san-" in BUILD:
     TIMEOUT *= 4
 
 ENV_KEYS = {
