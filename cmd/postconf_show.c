@@ -110,7 +110,9 @@ collect(const struct postconf *p, struct names *names)
 			*ARRAY_PUSH(&names->list) = mem_strdup(rows[i].name);
 	else
 		*ARRAY_PUSH(&names->list) = mem_strdup("config_directory");
-	qsort(names->list.v, names->list.len, sizeof(char *), by_name);
+	if (names->list.len > 1)
+		qsort(names->list.v, names->list.len, sizeof(char *),
+		    by_name);
 }
 
 static const char *
