@@ -41,6 +41,7 @@
 
 #define GATHER_MS	2
 #define GATHER_MIN	3		/* senders that are worth waiting for */
+#define GATHER_BYTES	(512u << 10)	/* with so much, writing takes longer */
 #define STALL_MS	5		/* look for a new segment */
 #define STALL_MAX_MS	30000
 #define IDS_STEP	1000000		/* numbers taken from the file at once */
@@ -189,13 +190,14 @@ batch_done(void *arg)
 	loop_defer(cl.loop, &cm.defer);
 }
 
-/* Whether to wait for messages that are on their way. */
+/* Whether to wait for messages that are on their way; none is being written. */
 static bool
 worth_waiting(void)
 {
 	size_t open = cl.messages - cm.ngathering - cm.nwriting;
 
-	if (cm.waited || daemon_draining())
+	if (cm.waited || daemon_draining() ||
+	    cl.committing > GATHER_BYTES)
 		return false;
 	return open > cm.ngathering || (cm.expected >= GATHER_MIN &&
 	    cm.ngathering < cm.expected);

@@ -441,6 +441,8 @@ job_run(struct job *j)
 		log_result(j, r, &res, began);
 		send_status(j, i, &res);
 	}
+	/* The next one's content gets the same memory. */
+	store_content_fini(&j->content);
 }
 
 void

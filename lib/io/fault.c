@@ -96,12 +96,13 @@ fault_pwrite(int fd, const void *p, size_t n, off_t at)
 }
 
 ssize_t
-fault_pwritev(int fd, const struct iovec *iov, int cnt, off_t at)
+fault_pwritev(int fd, const struct iovec *iov, int cnt, off_t at, int flags)
 {
 	struct iovec half;
 
 	if (!is_due())
-		return pwritev(fd, iov, cnt, at);
+		return flags == 0 ? pwritev(fd, iov, cnt, at) :
+		    pwritev2(fd, iov, cnt, at, flags);
 	if (cnt > 1 && pwritev(fd, iov, cnt / 2, at) < 0)
 		return -1;
 	if (cnt == 1) {

@@ -27,7 +27,8 @@ unsigned fault_count(void);			/* calls since fault_arm() */
 
 ssize_t	 fault_write(int fd, const void *p, size_t n);
 ssize_t	 fault_pwrite(int fd, const void *p, size_t n, off_t at);
-ssize_t	 fault_pwritev(int fd, const struct iovec *iov, int cnt, off_t at);
+ssize_t	 fault_pwritev(int fd, const struct iovec *iov, int cnt, off_t at,
+	    int flags);				/* RWF_... */
 int	 fault_fsync(int fd);
 int	 fault_fdatasync(int fd);
 int	 fault_syncfs(int fd);

@@ -86,8 +86,14 @@ fd_pwrite_all(int fd, const void *p, size_t n, off_t at)
 	return 0;
 }
 
-int
-fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at)
+/* Linux 6.14; a newer number than the C library's headers. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE	0x80
+#endif
+
+/* flags is only a wish: a system that does not know them writes all the same. */
+static int
+pwritev_flags(int fd, struct iovec *iov, int n, off_t at, int flags)
 {
 	ssize_t done;
 
@@ -96,10 +102,15 @@ fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at)
 			iov++, n--;
 			continue;
 		}
-		done = fault_pwritev(fd, iov, MIN(n, IOV_MAX), at);
+		done = fault_pwritev(fd, iov, MIN(n, IOV_MAX), at, flags);
 		if (done < 0) {
 			if (errno == EINTR)
 				continue;
+			if (flags != 0 && (errno == EOPNOTSUPP ||
+			    errno == EINVAL || errno == ENOSYS)) {
+				flags = 0;
+				continue;
+			}
 			return -1;
 		}
 		at += done;
@@ -113,6 +124,18 @@ fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at)
 		}
 	}
 	return 0;
+}
+
+int
+fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at)
+{
+	return pwritev_flags(fd, iov, n, at, 0);
+}
+
+int
+fd_pwritev_out(int fd, struct iovec *iov, int n, off_t at)
+{
+	return pwritev_flags(fd, iov, n, at, RWF_DONTCACHE);
 }
 
 int

@@ -25,6 +25,11 @@ int	 fd_set_cloexec(int fd, bool on);
 MUST_CHECK int fd_write_all(int fd, const void *p, size_t n);
 MUST_CHECK int fd_pwrite_all(int fd, const void *p, size_t n, off_t at);
 MUST_CHECK int fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at);
+/*
+ * The same for much that nobody is going to read soon: where the system can,
+ * it begins to write it out at once and keeps no copy in memory.
+ */
+MUST_CHECK int fd_pwritev_out(int fd, struct iovec *iov, int n, off_t at);
 MUST_CHECK int fd_read_all(int fd, void *p, size_t n);
 MUST_CHECK int fd_pread_all(int fd, void *p, size_t n, off_t at);
 /* Append the whole file to b; -1 with errno, EFBIG beyond b->max. */

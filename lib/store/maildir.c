@@ -268,7 +268,8 @@ maildir_deliver(struct store *s, struct handle *h,
 		}
 		if (n == 0)
 			break;
-		if (fd_pwritev_all(fd, iov, n, (off_t)at) < 0) {
+		if ((total < STORE_OUT_MIN ? fd_pwritev_all : fd_pwritev_out)(
+		    fd, iov, n, (off_t)at) < 0) {
 			(void)store_fail(why, "cannot write to", h->path);
 			goto undo;
 		}

@@ -731,7 +731,8 @@ write_message(struct packed *p, const struct store_message *m,
 
 		pm->crc = crc32c(crc, piece.p, piece.len);
 		packed_message_encode(pm, h);
-		if (fd_pwritev_all(p->segfd, iov, 3, (off_t)offset) < 0)
+		if ((pm->len < STORE_OUT_MIN ? fd_pwritev_all :
+		    fd_pwritev_out)(p->segfd, iov, 3, (off_t)offset) < 0)
 			return store_fail(why, "cannot write to", p->path);
 		return 0;
 	}
@@ -741,8 +742,9 @@ write_message(struct packed *p, const struct store_message *m,
 	while (done < m->content->len) {
 		if (store_content_read(m->content, done, &piece, why) < 0)
 			return -1;
-		if (fd_pwrite_all(p->segfd, piece.p, piece.len,
-		    (off_t)at) < 0)
+		struct iovec iov = { (void *)(uintptr_t)piece.p, piece.len };
+
+		if (fd_pwritev_out(p->segfd, &iov, 1, (off_t)at) < 0)
 			return store_fail(why, "cannot write to", p->path);
 		crc = crc32c(crc, piece.p, piece.len);
 		at += piece.len;

@@ -89,6 +89,8 @@ struct store_content {
 	bool		cached;
 };
 #define STORE_CONTENT_CACHE	(1u << 20)	/* bytes: above, in pieces */
+/* What is written at once and is not kept in the system's memory. */
+#define STORE_OUT_MIN		(128u << 10)
 
 void	 store_content_init(struct store_content *c, int fd, uint64_t offset,
 	    uint64_t len);

@@ -284,10 +284,10 @@ START_TEST(the_nth_call_fails_and_a_write_half_way)
 	ck_assert_uint_eq(fault_count(), 3);
 	check_content("x", "1234569");
 	fault_arm(1, EIO);
-	ck_assert_int_eq(fault_pwritev(fd, iov, 2, 0), -1);
+	ck_assert_int_eq(fault_pwritev(fd, iov, 2, 0, 0), -1);
 	check_content("x", "ab34569");
 	fault_arm(1, EIO);
-	ck_assert_int_eq(fault_pwritev(fd, iov + 1, 1, 2), -1);
+	ck_assert_int_eq(fault_pwritev(fd, iov + 1, 1, 2, 0), -1);
 	check_content("x", "abc4569");
 	fault_arm(1, EIO);
 	ck_assert_int_eq(fault_pwrite(fd, "zz", 2, 3), -1);
