@@ -257,14 +257,21 @@ DOCDIR		:= $(DESTDIR)$(PREFIX)/share/doc/mansio
 install: all
 	$(foreach p,$(PROGRAMS:$(BUILD)/bin/%=%),install -D -m 0755 \
 		$(BUILD)/bin/$(p) $(call dir_of,$(PROGRAM_DIR_$(p)))/$(p)$(NEWLINE))
-	$(foreach l,$(LINKS),mkdir -p $(call dir_of,$(LINK_DIR_$(l)))$(NEWLINE)\
+	$(foreach l,$(LINKS),install -d -m 0755 \
+		$(call dir_of,$(LINK_DIR_$(l)))$(NEWLINE)\
 		ln -sf $(call link_path,$(l)) \
 		$(call dir_of,$(LINK_DIR_$(l)))/$(l)$(NEWLINE))
-	@for f in $(MAN_PAGES); do \
+	@umask 022; for f in $(MAN_PAGES); do \
 		d='$(DESTDIR)$(MANDIR)'/man$${f##*.}; mkdir -p "$$d" && \
 		$(subst_dirs) "$$f" >"$$d/$${f##*/}" && \
 		chmod 0644 "$$d/$${f##*/}" || exit 1; done
-	@for f in etc/*; do [ -f "$$f" ] || continue; n=$${f##*/}; n=$${n%.in}; \
+	@umask 022; for n in $(PROGRAMS:$(BUILD)/bin/%=%) $(LINKS); do \
+		for f in man/$$n.[1-8]; do [ ! -e "$$f" ] || continue 2; done; \
+		f=$$(grep -lxE "[.]Nm $$n( ,)?" $(MAN_SRCS) | head -n 1); \
+		[ -n "$$f" ] || continue; s=$${f##*.}; \
+		d='$(DESTDIR)$(MANDIR)'/man$$s; \
+		echo ".so man$$s/$${f##*/}" >"$$d/$$n.$$s" || exit 1; done
+	@umask 022; for f in etc/*; do [ -f "$$f" ] || continue; n=$${f##*/}; n=$${n%.in}; \
 		case $$n in *.service) to='$(DESTDIR)$(UNITDIR)' ;; \
 		*.sysusers) to='$(DESTDIR)$(PREFIX)/lib/sysusers.d'; \
 			n=mansio.conf ;; \
@@ -276,7 +283,7 @@ install: all
 			{ echo "$$to/$$n is there: kept"; continue; } ;; esac; \
 		$(subst_dirs) "$$f" >"$$to/$$n" && chmod 0644 "$$to/$$n" || exit 1; \
 	done
-	@mkdir -p '$(DOCDIR)'
+	@install -d -m 0755 '$(DOCDIR)'
 	@for f in LICENSE README README.md ARCHITECTURE.md; do [ -f $$f ] || \
 		continue; install -m 0644 $$f '$(DOCDIR)' || exit 1; done
 define NEWLINE
