@@ -21,6 +21,7 @@
 struct expand {
 	struct message	*m;
 	ARRAY(struct rcpt) out;
+	ARRAY(struct rcpt) told;	/* aliases whose expansion is reported */
 	struct hash	 seen;
 	struct buf	 key;
 	bool		 hashed;
@@ -137,6 +138,23 @@ recipient_bcc(struct expand *x, struct span addr)
 	return rc == 0 ? 0 : add_bcc(x, bcc);
 }
 
+/*
+ * RFC 3461 5.2.7.2: the alias is where the sender's NOTIFY=SUCCESS is
+ * answered, once.  It travels as a recipient that is delivered already.
+ */
+static void
+add_expanded(struct expand *x, const struct rcpt *r)
+{
+	struct rcpt *n = ARRAY_PUSH(&x->told);
+
+	*n = *r;
+	if (span_eq(n->addr, n->orig))
+		n->orig = SPAN_EMPTY;
+	n->fate = RCPT_DELIVERED;
+	n->dsn = SPAN("2.0.0");
+	n->text = SPAN(RCPT_TEXT_EXPANDED);
+}
+
 static int
 add(struct expand *x, struct rcpt *r, bool bcc)
 {
@@ -159,12 +177,21 @@ add(struct expand *x, struct rcpt *r, bool bcc)
 		return put(x, r);
 	if (rewrite_virtual(cl.set, &m->arena, r->addr, &all, &why) < 0)
 		rc = table_error(m, &why);
+	/* As Postfix: also for an alias with one member. */
+	bool tell = (r->dsn_notify & DSN_NOTIFY_SUCCESS) && (all.len > 1 ||
+	    (all.len == 1 && !span_eq(all.v[0], r->addr)));
+	size_t before = x->out.len;
 	for (size_t i = 0; rc == 0 && i < all.len; i++) {
 		struct rcpt copy = *r;
 
 		copy.addr = all.v[i];
+		if (tell)
+			copy.dsn_notify = dsn_notify_members(r->dsn_notify);
 		rc = put(x, &copy);
 	}
+	/* When nobody is new it was told before. */
+	if (rc == 0 && tell && x->out.len > before)
+		add_expanded(x, r);
 	ARRAY_FINI(&all);
 	return rc;
 }
@@ -250,6 +277,15 @@ envelope_end(struct message *m)
 
 	hash_fini(&x.seen, NULL);
 	buf_fini(&x.key);
+	/* Last, so that they are nobody's duplicates. */
+	for (size_t i = 0; rc == 0 && i < x.told.len; i++) {
+		if (x.out.len >= ENVELOPE_RCPT_MAX)
+			rc = refuse(m, 452, "4.5.3",
+			    "Error: too many recipients");
+		else
+			*ARRAY_PUSH(&x.out) = x.told.v[i];
+	}
+	ARRAY_FINI(&x.told);
 	if (rc < 0) {
 		ARRAY_FINI(&x.out);
 		return -1;

@@ -506,6 +506,9 @@ local_deliver(struct job *j, const struct rcpt *r, struct result *res)
 	else {
 		result_ok(res, "%s", d.ok);
 		res->durable = !d.lazy;
+		/* RFC 3461 5.2.7.2: one became several, here or elsewhere. */
+		if (d.delivered > 1)
+			res->action = "expanded";
 	}
 	hash_fini(&d.seen, NULL);
 	ARRAY_FINI(&d.forwards);

@@ -8,6 +8,7 @@
  * so such a delivery needs no checkpoint of ours.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -193,8 +194,7 @@ send_forwards(struct delivery *d)
 			/* A list answers for its members (5.2.7.3). */
 			if (!list) {
 				to->dsn_notify = alone ? r->dsn_notify :
-				    r->dsn_notify &
-				    ~(unsigned)DSN_NOTIFY_SUCCESS;
+				    dsn_notify_members(r->dsn_notify);
 				to->dsn_orcpt = r->dsn_orcpt;
 			}
 		}
@@ -238,8 +238,9 @@ send_forwards(struct delivery *d)
  * the checkpoint when its answer is not durable yet.
  */
 static int
-pass_on(struct delivery *d, const char *service, const char *nexthop,
-    struct deliver_status *st, struct buf *keep, struct why *why)
+pass_on(struct delivery *d, const struct attr *a, const char *service,
+    const char *nexthop, struct deliver_status *st, struct buf *keep,
+    struct why *why)
 {
 	const struct store_content *c = &d->job->content;
 	struct deliver_message m = d->job->req;
@@ -249,6 +250,7 @@ pass_on(struct delivery *d, const char *service, const char *nexthop,
 	struct rcpt one = *d->rcpt;
 	struct ipc_sync *s;
 	struct ipc_frame f;
+	int64_t end = clock_mono_ms() + conf.ipc_timeout * 1000;
 	bool answered = false;
 	int rc = -1;
 
@@ -257,6 +259,11 @@ pass_on(struct delivery *d, const char *service, const char *nexthop,
 	mem_free(path);
 	if (s == NULL)
 		return -1;
+	/* An alias or .forward may have led from the recipient to another. */
+	one.addr = span_of(a->recipient);
+	if (one.orig.len == 0 && !span_caseeq(one.addr, d->rcpt->addr))
+		one.orig = d->rcpt->addr;
+	e.sender = a->sender;
 	e.rcpts.v = &one;
 	e.rcpts.len = e.rcpts.alloc = 1;
 	envelope_encode(&env, &e);
@@ -273,10 +280,22 @@ pass_on(struct delivery *d, const char *service, const char *nexthop,
 		struct deliver_checkpoint cp;
 		struct span in;
 
-		if (ipc_sync_recv(s, &f, -1, why) <= 0) {
-			if (why->text[0] == '\0')
+		int got = ipc_sync_recv(s, &f, 0, why);
+
+		if (got == 0) {
+			/* Others' checkpoints go on meanwhile. */
+			if (agent_wait(ipc_sync_fd(s), POLLIN, end -
+			    clock_mono_ms()) == 0) {
 				(void)why_set(why, "4.3.0", "transport %s "
 				    "does not answer", service);
+				goto out;
+			}
+			continue;
+		}
+		if (got < 0) {
+			/* It died: whether the mail is there nobody knows. */
+			(void)why_set(why, "4.3.0", "transport %s ended "
+			    "without an answer", service);
 			goto out;
 		}
 		if (f.fd >= 0)
@@ -335,7 +354,7 @@ deliver_pass(struct delivery *d, const struct attr *a, const char *transport)
 	    arena_strdup(d->arena, a->domain);
 	/* It may take as long as it likes. */
 	agent_slow();
-	if (pass_on(d, service, nexthop, &st, &keep, &why) < 0) {
+	if (pass_on(d, a, service, nexthop, &st, &keep, &why) < 0) {
 		log_warning("transport %s: %s", transport, why.text);
 		note_why(d, &why);
 		buf_fini(&keep);

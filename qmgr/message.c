@@ -161,6 +161,16 @@ message_find(struct span id)
 	return hash_get(&qm.by_id, id);
 }
 
+/* An alias that cleanup expanded: the notice is due at the end of the first
+ * round, however often the message was filed before (hold, FUTURERELEASE). */
+static bool
+rcpt_expansion_untold(const struct rcpt *r)
+{
+	return r->fate == RCPT_DELIVERED &&
+	    (r->dsn_notify & DSN_NOTIFY_SUCCESS) != 0 &&
+	    span_is(r->text, RCPT_TEXT_EXPANDED);
+}
+
 struct message *
 message_new(enum message_source src, const struct qlog_pos *pos, uint64_t off,
     uint64_t len, struct span envelope, struct why *why)
@@ -202,6 +212,10 @@ message_new(enum message_source src, const struct qlog_pos *pos, uint64_t off,
 			continue;
 		m->mr[i].state = R_DONE;
 		m->n_fresh--;
+		if (rcpt_expansion_untold(&m->env.rcpts.v[i])) {
+			m->mr[i].state = R_DELIVERED;
+			m->mr[i].notify_success = m->mr[i].expanded = true;
+		}
 	}
 	list_append(&qm.messages, &m->link);
 	qm.n_messages++;
@@ -564,6 +578,11 @@ message_notice_done(struct message *m, enum bounce_kind kind, bool ok,
 			rcpt_set(m, i, ok ? R_DONE : R_DEFERRED);
 		}
 	}
+	for (uint32_t i = 0; kind == BOUNCE_EXPANDED &&
+	    i < m->env.rcpts.len; i++)
+		if (rcpt_expansion_untold(&m->env.rcpts.v[i]))
+			m->env.rcpts.v[i].dsn_notify &=
+			    ~(unsigned)DSN_NOTIFY_SUCCESS;
 	m->soon = true;
 	if (--m->n_notices == 0)
 		message_conclude(m);

@@ -14,7 +14,7 @@
 
 /*
  * How much work a hash is: FULL for one account (some 20 ms), LIGHT for many
- * at once (1 ms).  A light one is as good against everything but a thief of
+ * at once (0.3 ms).  A light one is as good against everything but a thief of
  * the file; the next login replaces it by a full one.
  */
 enum password_cost { PASSWORD_FULL, PASSWORD_LIGHT };

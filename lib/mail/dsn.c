@@ -28,6 +28,14 @@ dsn_code_valid(struct span code)
 }
 
 /* RFC 3461 4.1: NEVER stands alone; the others are a list. */
+unsigned
+dsn_notify_members(unsigned notify)
+{
+	if (notify == DSN_NOTIFY_SUCCESS)
+		return DSN_NOTIFY_NEVER;
+	return notify & ~(unsigned)DSN_NOTIFY_SUCCESS;
+}
+
 int
 dsn_parse_notify(struct span s, unsigned *out)
 {

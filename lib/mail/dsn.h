@@ -24,6 +24,12 @@ enum { DSN_RET_UNSET = 0, DSN_RET_FULL = 1, DSN_RET_HDRS = 2 };
 bool	 dsn_code_valid(struct span code);
 MUST_CHECK int dsn_parse_notify(struct span s, unsigned *out);
 /*
+ * What the members of an alias inherit (RFC 3461 5.2.7.2): all but SUCCESS,
+ * which is answered for the alias.  NOTIFY=SUCCESS alone becomes NEVER: it
+ * asked for no notice of failures.
+ */
+unsigned dsn_notify_members(unsigned notify);
+/*
  * xtext (RFC 3461 4), for ENVID and for ORCPT of type rfc822.  Decoding
  * refuses (-1, out unchanged) what is no xtext, and control characters.
  */

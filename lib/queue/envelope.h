@@ -46,6 +46,13 @@ enum {					/* rcpt.flags, fate of one recipient */
 	RCPT_PENDING = 0, RCPT_DELIVERED, RCPT_BOUNCED, RCPT_REMOVED
 };
 
+/*
+ * text of a recipient that cleanup expanded to others, with RCPT_DELIVERED
+ * and NOTIFY=SUCCESS: qmgr owes the "expanded" notice.  The flag goes when the
+ * notice is there.
+ */
+#define RCPT_TEXT_EXPANDED	"alias expanded"
+
 struct rcpt {
 	struct span	addr;		/* where it goes now */
 	struct span	orig;		/* as given to us; "" when the same */

@@ -273,25 +273,57 @@ left_by_dead(struct store *s, int dirfd, const char *name)
 	return dead;
 }
 
+/*
+ * Make the lock with our pid in it before it has its name: a writer that is
+ * killed leaves a lock that left_by_dead() knows, or none, but never an empty
+ * one that would be honoured until stale_lock_time.  0, or -1 with errno.
+ */
+static int
+dotlock_make(struct store *s, int dirfd, const char *name)
+{
+	char *tmp = mem_printf("%s.%ld", name, (long)getpid()), us[128];
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd, rc, e;
+
+	snprintf(us, sizeof(us), "%ld %s\n", (long)getpid(), s->hostname);
+	fd = fault_openat(dirfd, tmp, flags, 0444);
+	if (fd < 0 && errno == EEXIST && unlinkat(dirfd, tmp, 0) == 0)
+		/* Of a dead process that had our pid. */
+		fd = fault_openat(dirfd, tmp, flags, 0444);
+	if (fd < 0) {
+		mem_free(tmp);
+		return -1;
+	}
+	rc = fd_write_all(fd, us, strlen(us));
+	close(fd);
+	if (rc == 0)
+		rc = fault_linkat(dirfd, tmp, dirfd, name);
+	e = errno;
+	(void)unlinkat(dirfd, tmp, 0);
+	mem_free(tmp);
+	if (rc < 0 && (e == EPERM || e == EOPNOTSUPP || e == EMLINK ||
+	    e == ENOSYS)) {
+		/* A file system without links: the name first, then. */
+		fd = fault_openat(dirfd, name, flags, 0444);
+		if (fd < 0)
+			return -1;
+		if (fd_write_all(fd, us, strlen(us)) < 0)
+			log_debug("%s: %m", name);
+		close(fd);
+		return 0;
+	}
+	errno = e;
+	return rc;
+}
+
 /* 1 locked, 0 somebody else has it, -1 it cannot be made here. */
 static int
 dotlock_try(struct store *s, int dirfd, const char *name)
 {
-	char us[128];
 	struct stat st;
-	int fd;
 
-	fd = fault_openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL |
-	    O_NOFOLLOW | O_CLOEXEC, 0444);
-	if (fd >= 0) {
-		/* Who we are, for the next one if we are killed. */
-		snprintf(us, sizeof(us), "%ld %s\n", (long)getpid(),
-		    s->hostname);
-		if (fd_write_all(fd, us, strlen(us)) < 0)
-			log_debug("%s: %m", name);
-		close(fd);
+	if (dotlock_make(s, dirfd, name) == 0)
 		return 1;
-	}
 	if (errno != EEXIST)
 		return -1;
 	if (left_by_dead(s, dirfd, name)) {

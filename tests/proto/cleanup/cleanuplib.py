@@ -27,7 +27,7 @@ TEXT = {"queue_id": 1, "trace_id": 2, "sender": 4, "dsn_envid": 7,
         "client_name": 8, "client_addr": 9, "helo": 11, "protocol": 12,
         "login": 13, "tls": 15, "filter": 20, "redirect": 21}
 RCPT_TEXT = {"orig": 101, "orcpt": 102}
-RCPT_NUM = {"notify": 103}
+RCPT_NUM = {"notify": 103, "fate": 104}
 F_LOCAL, F_HOLD, F_NO_CHECKS, F_NO_REWRITE = 1 << 4, 1 << 5, 1 << 7, 1 << 8
 F_BINARY, F_NO_RCPT_MAP, F_NO_BCC = 1 << 1, 1 << 11, 1 << 12
 

@@ -59,6 +59,15 @@ def virtual_aliases_are_expanded():
         eq(to("one@v.test"), ["end@x.test"])
         r = c.message("S: x\n\nb\n", rcpts=["grow@v.test"])
         eq((r.smtp, r.code), (451, "4.6.0"))
+        # RFC 3461 5.2.7.2: SUCCESS is answered for the alias, once.
+        i.reload({"virtual_alias_expansion_limit": "1000"})
+        r = c.message("S: x\n\nb\n", rcpts=[
+            ("list@v.test", {"notify": 6}), ("list@v.test", {"notify": 6}),
+            ("nobody@v.test", {"notify": 2})])
+        eq([(x["addr"], x["notify"], x.get("fate", 0))
+            for x in i.messages()[r.queue_id][0]["rcpts"]],
+           [("a@x.test", 4, 0), ("b@x.test", 4, 0), ("c@x.test", 4, 0),
+            ("nobody@v.test", 2, 0), ("list@v.test", 6, 1)])
         # The original recipient is kept.
         r = c.message("S: x\n\nb\n", rcpts=["chain@v.test"])
         eq(i.messages()[r.queue_id][0]["rcpts"][0]["orig"], "chain@v.test")

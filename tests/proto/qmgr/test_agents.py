@@ -131,6 +131,40 @@ def notices_follow_notify(r):
     r.wait_log(f"{i}: removed")
 
 
+@test(virtual_alias_maps="inline:{{list@ok.test = a@ok.test, b@ok.test}}")
+def an_alias_answers_for_its_members(r):
+    a = r.agent("ok")
+    i = r.send(("list@ok.test", {"notify": 2 | 4}))
+    d = a.next()
+    assert d.rcpts[:2] == ["a@ok.test", "b@ok.test"], d.rcpts
+    assert all(x["notify"] == 4 for x in d.env["rcpts"][:2]), d.env
+    d.status(DELIVERED, rcpt=0)
+    d.status(DEFERRED, rcpt=1)
+    n = r.notice()
+    assert (n.kind, n.rcpts) == (EXPANDED, ["list@ok.test"]), n.rcpts
+    n.answer()
+    # Once, also when a member is tried again.
+    r.wait_files("deferred", 1)
+    r.ctl(FLUSH_ID, i)
+    a.next().status(DELIVERED)
+    r.wait_log(f"{i}: removed")
+    assert r.notices.empty()
+    # SUCCESS alone asked for no failures; a held message tells it later.
+    i = r.send(("list@ok.test", {"notify": 2}), flags=1 << 5)
+    r.wait_files("hold", 1)
+    assert r.notices.empty()
+    for _ in range(100):		# the file is there, but not yet durable
+        if r.ctl(RELEASE, i)[1] == 1:
+            break
+        time.sleep(0.05)
+    a.next().status(BOUNCED)
+    n = r.notice()
+    assert (n.kind, n.rcpts) == (EXPANDED, ["list@ok.test"]), n.rcpts
+    n.answer()
+    r.wait_log(f"{i}: removed")
+    assert r.notices.empty()
+
+
 @test()
 def failures_of_the_null_sender_are_double(r):
     a = r.agent("ok")

@@ -130,6 +130,8 @@ START_TEST(passwords)
 	ck_assert_int_eq(password_check(SPAN("x"), SPAN("{plain}x")), -1);
 	ck_assert(!password_is_light(buf_span(&full)));
 	ck_assert(password_is_light(buf_span(&light)));
+	/* An import of 10,000 accounts must not take a minute. */
+	ck_assert(span_starts(buf_span(&light), SPAN("{yescrypt}$y$j55$")));
 	ck_assert_int_eq(password_hash(SPAN(""), PASSWORD_LIGHT, &full,
 	    &why), -1);
 	ck_assert_int_eq(password_hash(SPAN("a\0b"), PASSWORD_LIGHT, &full,

@@ -503,6 +503,44 @@ START_TEST(mbox_takes_the_locks)
 }
 END_TEST
 
+/* Killed at any call of making the lock: what is left blocks nobody. */
+START_TEST(mbox_lock_of_a_killed_writer_is_nobodys)
+{
+	struct store_place p = place(1);
+	struct store *s;
+	struct why why = WHY_INIT;
+	char lock[160];
+	struct stat st;
+	unsigned left = 0;
+
+	snprintf(lock, sizeof(lock), "%s/user/mbox.lock", dir);
+	for (unsigned n = 1; n < 12; n++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			s = open_store();
+			fault_arm(n, FAULT_KILL);
+			(void)give(s, &p, (int)n, 100, false, &why);
+			_exit(0);
+		}
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		if (stat(lock, &st) == 0) {
+			left++;
+			ck_assert_int_gt(st.st_size, 0);
+		}
+		s = open_store();
+		ck_assert_msg(give(s, &p, 100 + (int)n, 100, false, &why) == 0,
+		    "%u: %s", n, why.text);
+		ck_assert_int_lt(stat(lock, &st), 0);
+		store_free(&s);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			break;
+	}
+	ck_assert_uint_gt(left, 0);
+}
+END_TEST
+
 static const struct {
 	const char	*in, *want;
 } quotes[] = {
@@ -786,6 +824,7 @@ suite(void)
 	tcase_add_test(t, the_file_is_no_link);
 	tcase_add_test(t, a_full_mbox_says_so);
 	tcase_add_test(t, mbox_takes_the_locks);
+	tcase_add_test(t, mbox_lock_of_a_killed_writer_is_nobodys);
 	tcase_add_loop_test(t, from_is_quoted_in_pieces_of_any_size, 0,
 	    (int)ARRAY_LEN(quotes));
 	tcase_add_test(t, a_nul_cannot_feign_a_half);
