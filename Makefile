@@ -267,7 +267,8 @@ install: all
 		chmod 0644 "$$d/$${f##*/}" || exit 1; done
 	@umask 022; for n in $(PROGRAMS:$(BUILD)/bin/%=%) $(LINKS); do \
 		for f in man/$$n.[1-8]; do [ ! -e "$$f" ] || continue 2; done; \
-		f=$$(grep -lxE "[.]Nm $$n( ,)?" $(MAN_SRCS) | head -n 1); \
+		f=$$(grep -lxE "[.]Nm $$n( ,)?" \
+			$(filter %.1 %.8,$(MAN_SRCS)) | head -n 1); \
 		[ -n "$$f" ] || continue; s=$${f##*.}; \
 		d='$(DESTDIR)$(MANDIR)'/man$$s; \
 		echo ".so man$$s/$${f##*/}" >"$$d/$$n.$$s" || exit 1; done
