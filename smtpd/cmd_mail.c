@@ -80,6 +80,29 @@ size_ok(struct session *s, const struct mail_params *p)
 	return true;
 }
 
+/* What this service leaves out: set with -o where filtered mail comes back. */
+static unsigned
+override_flags(void)
+{
+	static const struct {
+		const char	*name;
+		unsigned	 flags;
+	} opts[] = {
+		{ "no_header_body_checks", ENV_NO_CHECKS },
+		{ "no_milters", ENV_NO_MILTERS },
+		{ "no_address_mappings", ENV_NO_REWRITE | ENV_NO_RCPT_MAP |
+		    ENV_NO_BCC },
+	};
+	struct span rest = span_of(conf.receive_override_options), w;
+	unsigned flags = 0;
+
+	while (span_token(&rest, " \t\r\n,", &w))
+		for (size_t i = 0; i < ARRAY_LEN(opts); i++)
+			if (span_caseis(w, opts[i].name))
+				flags |= opts[i].flags;
+	return flags;
+}
+
 static void
 txn_make(struct session *s, struct span sender, const struct mail_params *p)
 {
@@ -97,6 +120,8 @@ txn_make(struct session *s, struct span sender, const struct mail_params *p)
 	t->sender_show = dup_span(&t->arena,
 	    span_of(address_show(sender, &show)));
 	buf_fini(&show);
+	e->flags = override_flags();
+	e->filter = span_of(conf.content_filter);
 	if (p->body == BODY_8BITMIME)
 		e->flags |= ENV_8BITMIME;
 	if (p->body == BODY_BINARYMIME) {

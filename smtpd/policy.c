@@ -17,6 +17,7 @@
 
 static struct plan plans[STAGE_COUNT][PLAN_MAX];
 static struct match_list *lists[LIST_COUNT];
+static struct match_list *log_permits;
 static struct policy_run *finishing;
 
 /* --- set-up ---------------------------------------------------------------------- */
@@ -52,6 +53,17 @@ plan_add(enum stage s, const struct rules *r, enum flavour f)
 	plans[s][i] = (struct plan){ r, f };
 }
 
+static bool
+check_unknown(void)
+{
+	struct span rest = span_of(conf.receive_override_options), w;
+
+	while (span_token(&rest, ", \t\r\n", &w))
+		if (span_caseis(w, "no_unknown_recipient_checks"))
+			return false;
+	return true;
+}
+
 int
 policy_compile(struct why *why)
 {
@@ -81,7 +93,7 @@ policy_compile(struct why *why)
 	if (errors > 0)
 		return why_set(why, "4.3.5", "%d restriction lists have "
 		    "errors", errors);
-	if (conf.smtpd_reject_unlisted_recipient)
+	if (conf.smtpd_reject_unlisted_recipient && check_unknown())
 		unlisted_rcpt = rules_builtin(
 		    "smtpd_reject_unlisted_recipient",
 		    "reject_unlisted_recipient");
@@ -144,6 +156,13 @@ policy_open(struct why *why)
 			    all[i].title);
 			return -1;
 		}
+	}
+	log_permits = match_list_new("smtpd_log_access_permit_actions",
+	    conf.smtpd_log_access_permit_actions, 0, why);
+	if (log_permits == NULL) {
+		why_prefix(why, "%s",
+		    params_origin("smtpd_log_access_permit_actions"));
+		return -1;
 	}
 	return restrict_open(why);
 }
@@ -434,6 +453,20 @@ push(struct policy_run *r, const struct rules *list, bool warn)
 	return true;
 }
 
+/* smtpd_log_access_permit_actions names restrictions. */
+static void
+log_permit(struct policy_run *r, const struct rule *rule)
+{
+	struct why why = WHY_INIT;
+
+	if (conf.smtpd_log_access_permit_actions[0] != '\0' &&
+	    match_list_string(log_permits, span_of(rule->def->name),
+	    &why) == 1)
+		policy_log(r, "permit", "action=%s for %s=%s",
+		    rule->def->name, policy_class_text(r->flavour),
+		    policy_reply_name(r, r->flavour));
+}
+
 static void
 step(struct policy_run *r)
 {
@@ -484,8 +517,10 @@ step(struct policy_run *r)
 			v = policy_reject(r, 451, "4.3.5",
 			    "Server configuration error");
 		}
-		if (v == V_PERMIT)
+		if (v == V_PERMIT) {
+			log_permit(r, rule);
 			r->depth = 0;
+		}
 		if (v == V_REJECT) {
 			finish(r, false);
 			return;

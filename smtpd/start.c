@@ -2,6 +2,7 @@
 /*
  * start - what is done once, before the first client.
  */
+#include "base/mem.h"
 #include "conf/params.h"
 #include "smtpd/daemon.h"
 
@@ -21,7 +22,8 @@ smtpd_start(struct why *why)
 
 	limits_start();
 	session_start(l);
-	lookup_start(l, daemon_socket_path("private/rewrite"));
-	submit_start(l, daemon_socket_path("private/cleanup"));
+	/* The paths are kept. */
+	lookup_start(l, mem_printf("private/%s", conf.rewrite_service_name));
+	submit_start(l, mem_printf("private/%s", conf.cleanup_service_name));
 	return 0;
 }
