@@ -14,10 +14,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "smtpd/binary.h"
 #include "smtpd/smtpd.h"
 
 /* For content that nobody wants; its bytes are never looked at. */
 static char dropped[CLEANUP_CHUNK_MAX];
+/* What a coder has made; emptied before anything else happens. */
+static struct buf coded;
 
 static bool
 dropping(const struct txn *t)
@@ -363,10 +366,46 @@ cmd_data(struct session *s, struct span arg)
 /* --- BDAT ------------------------------------------------------------------------- */
 
 static void
+send_coded(struct session *s)
+{
+	struct span rest = buf_span(&coded);
+
+	while (rest.len > 0 && !dropping(s->txn)) {
+		size_t n = MIN(rest.len, (size_t)CLEANUP_CHUNK_MAX);
+
+		memcpy(submit_reserve(s, n), rest.p, n);
+		submit_commit(s, n);
+		rest = span_from(rest, n);
+	}
+	buf_fini(&coded);
+}
+
+/* BODY=BINARYMIME: in.len == 0 is the end. */
+static void
+code(struct session *s, struct span in)
+{
+	struct txn *t = s->txn;
+
+	begin(s);
+	if (dropping(t))
+		return;
+	coded = BUF_INIT(BUF_UNLIMITED);
+	if (t->coder == NULL)
+		t->coder = binary_new(&coded);
+	if (in.len > 0)
+		binary_write(t->coder, in);
+	else
+		binary_finish(t->coder);
+	send_coded(s);
+}
+
+static void
 chunk_end(struct session *s)
 {
 	struct txn *t = s->txn;
 
+	if (t->chunk_last && t->binary)
+		code(s, SPAN_EMPTY);
 	if (t->chunk_last) {
 		message_end(s);
 		return;
@@ -424,6 +463,15 @@ chunk_input(struct session *s, struct span in)
 		return 0;
 	in = span_sub(in, 0, (size_t)MIN((uint64_t)CLEANUP_CHUNK_MAX - 1,
 	    t->chunk_left));
+	if (t->binary) {
+		code(s, in);
+		account(s, in.len, 0);
+		t->chunk_left -= in.len;
+		stream_consume(s->stream, in.len);
+		if (t->chunk_left == 0)
+			chunk_end(s);
+		return 0;
+	}
 	final = in.len == t->chunk_left && t->chunk_last;
 	begin(s);
 	out = dropping(t) ? dropped : submit_reserve(s, in.len + 1);

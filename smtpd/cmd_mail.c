@@ -125,7 +125,8 @@ txn_make(struct session *s, struct span sender, const struct mail_params *p)
 	if (p->body == BODY_8BITMIME)
 		e->flags |= ENV_8BITMIME;
 	if (p->body == BODY_BINARYMIME) {
-		e->flags |= ENV_BINARYMIME;
+		/* By the time it is queued: see binary.h. */
+		e->flags |= ENV_8BITMIME;
 		t->binary = true;
 	}
 	if (p->smtputf8) {

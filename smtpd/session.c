@@ -15,6 +15,7 @@
 #include "conf/params.h"
 #include "conf/table.h"
 #include "daemon/daemon.h"
+#include "smtpd/binary.h"
 #include "smtpd/proxy.h"
 #include "smtpd/smtpd.h"
 
@@ -622,6 +623,7 @@ session_reset(struct session *s)
 		return;
 	s->txn = NULL;
 	submit_abort(t);
+	binary_free(&t->coder);
 	envelope_fini(&t->env);
 	ARRAY_FINI(&t->prepend);
 	ARRAY_FINI(&t->bcc);

@@ -126,6 +126,7 @@ struct txn {
 	char		 trace[TRACE_ID_MAX];
 	uint64_t	 declared;	/* SIZE= */
 	bool		 binary;	/* BODY=BINARYMIME */
+	struct binary	*coder;		/* made with its first bytes */
 	bool		 utf8;
 	/* Recipients beyond the limit, and refused ones. */
 	unsigned	 over, refused;
@@ -148,6 +149,7 @@ struct txn {
 	uint32_t	 tag;		/* 0: none */
 };
 
+struct binary;
 struct policy_run;
 struct client;
 

@@ -20,7 +20,8 @@
 
 enum {
 	CLEANUP_BEGIN = 1,	/* -> body: an encoded envelope */
-	CLEANUP_CONTENT,	/* -> body: bytes; lines end in LF */
+	CLEANUP_CONTENT,	/* -> body: bytes; lines end in LF.
+				 * smtpd has made binary parts base64 */
 	CLEANUP_END,		/* -> empty */
 	CLEANUP_ABORT,		/* -> empty */
 	CLEANUP_RESULT,		/* <- cleanup_result */

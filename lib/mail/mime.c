@@ -33,6 +33,7 @@ struct mime {
 	struct buf		 line;		/* the start of a line */
 	struct buf		 field;		/* a header field under way */
 	bool			 field_cut;
+	bool			 at_boundary;	/* the line being shown */
 	/* What the present header section has said of its entity. */
 	enum entity_type	 type;
 	enum entity_encoding	 encoding;
@@ -116,6 +117,19 @@ mime_in_header(const struct mime *m, enum mime_section *s)
 	if (m->in_header && s != NULL)
 		*s = m->section;
 	return m->in_header;
+}
+
+bool
+mime_at_boundary(const struct mime *m)
+{
+	return m->at_boundary;
+}
+
+bool
+mime_in_leaf(const struct mime *m, bool *binary)
+{
+	*binary = m->encoding == ENC_BINARY;
+	return m->type == ENTITY_LEAF;
 }
 
 static bool
@@ -396,31 +410,37 @@ show_body(struct mime *m, struct span bytes, bool line_start)
 }
 
 /*
- * Whether the line is a boundary of an enclosing multipart, innermost first.
+ * The level whose boundary the line is, innermost first, or -1.
  * RFC 2046 5.1.2: it is enough that the boundary begins the line.
  */
-static void
-look_for_boundary(struct mime *m, struct span line)
+static ptrdiff_t
+find_boundary(const struct mime *m, struct span line)
 {
-	struct span rest;
-
+	if (m->nbound == 0 || !span_starts(line, SPAN("--")))
+		return -1;
 	for (size_t i = m->levels.len; i-- > 0;) {
-		struct level *l = &m->levels.v[i];
+		const struct level *l = &m->levels.v[i];
 
-		if (l->boundary == NULL || line.len < l->len + 2 ||
-		    memcmp(line.p + 2, l->boundary, l->len) != 0)
-			continue;
-		rest = span_from(line, l->len + 2);
-		if (span_starts(rest, SPAN("--"))) {
-			drop_levels(m, i);	/* what follows is epilogue */
-			m->in_header = false;
-			/* Its own encoding is forgotten; blame nobody. */
-			m->encoding = ENC_8BIT;
-		} else {
-			drop_levels(m, i + 1);
-			begin_section(m, MIME_PART);
-		}
-		return;
+		if (l->boundary != NULL && line.len >= l->len + 2 &&
+		    memcmp(line.p + 2, l->boundary, l->len) == 0)
+			return (ptrdiff_t)i;
+	}
+	return -1;
+}
+
+static void
+cross_boundary(struct mime *m, size_t level, struct span line)
+{
+	struct span rest = span_from(line, m->levels.v[level].len + 2);
+
+	if (span_starts(rest, SPAN("--"))) {
+		drop_levels(m, level);		/* what follows is epilogue */
+		m->in_header = false;
+		/* Its own encoding is forgotten; blame nobody. */
+		m->encoding = ENC_8BIT;
+	} else {
+		drop_levels(m, level + 1);
+		begin_section(m, MIME_PART);
 	}
 }
 
@@ -428,11 +448,15 @@ look_for_boundary(struct mime *m, struct span line)
 static void
 body_line(struct mime *m, struct span line)
 {
+	ptrdiff_t level = find_boundary(m, line);
+
+	m->at_boundary = level >= 0;
 	show_body(m, line, true);
+	m->at_boundary = false;
 	if (line.p[line.len - 1] != '\n')
 		m->mid = MID_BODY;
-	if (m->nbound > 0 && span_starts(line, SPAN("--")))
-		look_for_boundary(m, line);
+	if (level >= 0)
+		cross_boundary(m, (size_t)level, line);
 }
 
 /* --- input ------------------------------------------------------------------- */

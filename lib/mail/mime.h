@@ -83,6 +83,15 @@ unsigned mime_flags(const struct mime *m);
 /* True, and which (s may be NULL), while the parser is in a header section. */
 bool	 mime_in_header(const struct mime *m, enum mime_section *s);
 
+/* Within body(): these bytes begin a boundary line. */
+bool	 mime_at_boundary(const struct mime *m);
+/*
+ * Within header_end() and body(): whether the entity is neither a multipart
+ * nor an attached message, and whether it has said that its content is
+ * binary (RFC 2045 6.2).
+ */
+bool	 mime_in_leaf(const struct mime *m, bool *binary);
+
 /* --- values ------------------------------------------------------------------ */
 
 /*
