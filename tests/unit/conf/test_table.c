@@ -411,7 +411,7 @@ see(void *arg, struct span key, struct span value)
 START_TEST(listing)
 {
 	const char *const pairs[] = { "a", "1", "b", "2", "c", "3", NULL };
-	const char *specs[3];
+	char *specs[3];
 	struct why why = WHY_INIT;
 	struct table *t;
 
@@ -419,7 +419,7 @@ START_TEST(listing)
 	conf_write("text", "a 1\nb 2\nc 3\n");
 	specs[0] = mem_strdup(file_spec("hash", "db"));
 	specs[1] = mem_strdup(file_spec("texthash", "text"));
-	specs[2] = "inline:{a=1,b=2,c=3}";
+	specs[2] = mem_strdup("inline:{a=1,b=2,c=3}");
 	for (int i = 0; i < 3; i++) {
 		struct seen s = { .n = 0 };
 
@@ -431,6 +431,7 @@ START_TEST(listing)
 		ck_assert_int_eq(table_each(t, see, &s, &why), 0);
 		ck_assert_int_eq(s.n, 2);
 		table_close(&t);
+		mem_free(specs[i]);
 	}
 	t = open_ok("static:x");
 	ck_assert_int_eq(table_each(t, see, NULL, &why), -1);
