@@ -248,7 +248,8 @@ carry_out(const struct request *r)
 		n = act_on_list(r->action, true);
 	else
 		n = act_on_id(r->action, r->arg, true);
-	if (!json)
+	/* As Postfix: no total of nothing. */
+	if (!json && (n > 0 || dry_run))
 		log_info("%s%s: %u message%s", dry_run ? "Would have been " :
 		    "", r->action->total, n, n == 1 ? "" : "s");
 }
