@@ -123,6 +123,7 @@ extern struct cleanup cl;
 int	 cleanup_start(struct why *why);
 void	 cleanup_accept(int fd, const struct sock_addr *peer, int listener);
 int	 cleanup_reload(struct why *why);
+int	 cleanup_check(struct why *why);	/* only whether they are right */
 void	 cleanup_drain(void);
 
 /* --- session.c: connections and flow control ----------------------------------- */

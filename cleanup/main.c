@@ -12,6 +12,7 @@
 static const struct daemon cleanup = {
 	.name	= "cleanup",
 	.start	= cleanup_start,
+	.check	= cleanup_check,
 	.accept	= cleanup_accept,
 	.reload	= cleanup_reload,
 	.drain	= cleanup_drain,

@@ -571,6 +571,17 @@ cleanup_reload(struct why *why)
 	return 0;
 }
 
+int
+cleanup_check(struct why *why)
+{
+	struct settings *s = settings_new(why);
+
+	if (s == NULL)
+		return -1;
+	settings_free(&s);
+	return 0;
+}
+
 /* Messages under way go to their end; daemon_busy() counts them. */
 void
 cleanup_drain(void)

@@ -250,8 +250,11 @@ mansio_check(int argc, char **argv)
 	if (optind != argc)
 		return mansio_usage(argv[0]);
 	if (services_load(mansio_config_dir(), NULL, 0, &plan, report,
-	    NULL) == 0)
+	    NULL) == 0) {
+		(void)!services_check_programs(&plan, mansio_config_dir(),
+		    NULL, 0, report, NULL);
 		services_fini(&plan);
+	}
 	/* Go on with what could be read, so that the rest is said too. */
 	if (params_load_flags(mansio_config_dir(), NULL, 0, PARAMS_KEEP_GOING,
 	    NULL, NULL) < 0 && conf.queue_directory == NULL)

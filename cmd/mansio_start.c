@@ -128,6 +128,9 @@ mansio_reload(int argc, char **argv)
 	if (conf.queue_directory != NULL &&
 	    services_check_machine(report, NULL) < 0)
 		ok = false;
+	if (ok && services_check_programs(&plan, mansio_config_dir(), NULL, 0,
+	    report, NULL) < 0)
+		ok = false;
 	if (!ok) {
 		log_error("not reloaded: the configuration has errors");
 		return MANSIO_FAILED;

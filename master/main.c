@@ -260,6 +260,9 @@ read_configuration(void)
 	if (conf.queue_directory != NULL &&
 	    services_check_machine(report, NULL) < 0)
 		ok = false;
+	if (ok && services_check_programs(&plan, master.config_dir,
+	    master.overrides.v, master.overrides.len, report, NULL) < 0)
+		ok = false;
 	if (!ok)
 		log_fatal("not started: the configuration has errors");
 	return plan;

@@ -13,6 +13,7 @@ bool smtpd_lmtp = false;
 static const struct daemon smtpd = {
 	.name		= "smtpd",
 	.pre_jail	= smtpd_pre_jail,
+	.check		= smtpd_check,
 	.start		= smtpd_start,
 	.accept		= session_new,
 	.drain		= session_drain,

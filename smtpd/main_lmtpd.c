@@ -12,6 +12,7 @@ bool smtpd_lmtp = true;
 static const struct daemon lmtpd = {
 	.name		= "lmtpd",
 	.pre_jail	= smtpd_pre_jail,
+	.check		= smtpd_check,
 	.start		= smtpd_start,
 	.accept		= session_new,
 	.drain		= session_drain,

@@ -64,6 +64,52 @@ check_unknown(void)
 	return true;
 }
 
+/*
+ * Whether a list ends what it has not permitted.  Without one such list
+ * every stranger could send mail to everywhere through us.
+ */
+static bool
+stops_strangers(const struct rules *r)
+{
+	static const char *const enough[] = {
+		"reject", "defer", "defer_if_permit",
+		"reject_unauth_destination", "defer_unauth_destination",
+	};
+	bool warn = false;
+
+	for (size_t i = 0; r != NULL && i < r->n; i++) {
+		const struct rule *rule = &r->v[i];
+
+		if (rule->def->eval == eval_warn) {
+			warn = true;
+			continue;
+		}
+		if (warn) {
+			warn = false;
+			continue;
+		}
+		if (rule->list != NULL && stops_strangers(rule->list))
+			return true;
+		for (size_t k = 0; k < ARRAY_LEN(enough); k++)
+			if (strcmp(rule->def->name, enough[k]) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void
+check_relay(const struct rules *relay, const struct rules *rcpt, int *errors)
+{
+	if (stops_strangers(relay) || stops_strangers(rcpt))
+		return;
+	log_error("%s: smtpd_relay_restrictions or "
+	    "smtpd_recipient_restrictions must contain one of "
+	    "reject_unauth_destination, defer_unauth_destination, reject, "
+	    "defer, defer_if_permit: everybody could relay",
+	    params_origin("smtpd_relay_restrictions"));
+	++*errors;
+}
+
 int
 policy_compile(struct why *why)
 {
@@ -90,6 +136,8 @@ policy_compile(struct why *why)
 	    conf.smtpd_end_of_data_restrictions, &errors);
 	etrn = load("smtpd_etrn_restrictions", conf.smtpd_etrn_restrictions,
 	    &errors);
+	if (errors == 0)
+		check_relay(relay, rcpt, &errors);
 	if (errors > 0)
 		return why_set(why, "4.3.5", "%d restriction lists have "
 		    "errors", errors);

@@ -16,6 +16,20 @@ smtpd_pre_jail(struct why *why)
 }
 
 int
+smtpd_check(struct why *why)
+{
+	bool bad = false;
+
+	command_start();
+	if (policy_compile(why) < 0) {
+		/* Each of its errors is in the log. */
+		*why = WHY_INIT;
+		bad = true;
+	}
+	return policy_open(why) < 0 || bad ? -1 : 0;
+}
+
+int
 smtpd_start(struct why *why)
 {
 	struct loop *l = daemon_loop();

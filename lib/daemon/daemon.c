@@ -347,7 +347,7 @@ usage(const char *name)
 {
 	fprintf(stderr, "usage: %s [-fuv] [-c config_dir] [-n service] "
 	    "[-t type] [-o name=value]\n"
-	    "	-L inet:address:port | -L unix:path ...\n"
+	    "	-C | -L inet:address:port | -L unix:path ...\n"
 	    "Normally %s is started by master(8).\n", name, name);
 	exit(64);		/* EX_USAGE */
 }
@@ -364,8 +364,11 @@ parse_options(int argc, char **argv)
 	s->config_dir = getenv("MAIL_CONFIG");
 	if (s->config_dir == NULL)
 		s->config_dir = SYSCONFDIR "/mansio";
-	while ((c = getopt(argc, argv, "+c:fkL:ln:o:s:t:uv")) != -1) {
+	while ((c = getopt(argc, argv, "+Cc:fkL:ln:o:s:t:uv")) != -1) {
 		switch (c) {
+		case 'C':
+			s->check = true;
+			break;
 		case 'c':
 			s->config_dir = optarg;
 			break;
@@ -410,7 +413,7 @@ parse_options(int argc, char **argv)
 	}
 	s->argc = argc - optind;
 	s->argv = argv + optind;
-	if (s->master ? s->listen.len != 0 : s->listen.len == 0)
+	if (s->master || s->check ? s->listen.len != 0 : s->listen.len == 0)
 		usage(s->d->name);
 	return nlisten;
 }
@@ -542,6 +545,32 @@ open_listeners(void)
 	}
 }
 
+/* -C: the answer is our exit, and lines on standard error. */
+NORETURN static void
+check_settings(void)
+{
+	const struct daemon *d = daemon_state.d;
+	struct why why = WHY_INIT;
+
+	if (d->check == NULL || d->check(&why) == 0)
+		exit(0);
+	if (why.text[0] != '\0') {
+		/* "virtual_alias_maps: bad table": say where that stands. */
+		size_t len = strcspn(why.text, ":");
+		char *name = mem_printf("%.*s", (int)len, why.text);
+		char *value = params_get(name);
+
+		if (why.text[len] == ':' && value != NULL)
+			log_error("%s: %s", params_origin(name), why.text);
+		else
+			log_error("%s", why.text);
+		mem_free(value);
+		mem_free(name);
+	}
+	log_flush();
+	exit(1);
+}
+
 int
 daemon_main(const struct daemon *d, int argc, char **argv)
 {
@@ -566,6 +595,8 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 
 	load_settings();
 	daemon_clean_environment();
+	if (s->check)
+		check_settings();
 	open_log();
 	jail = d->jail != NULL ? d->jail : sandbox_find(d->name);
 	if (jail == NULL)

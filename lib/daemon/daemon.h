@@ -42,6 +42,14 @@ struct daemon {
 	/* Before privileges are given up: open what needs them.  -1 with why
 	 * ends the process; master throttles. */
 	int	(*pre_jail)(struct why *why);
+	/*
+	 * Judge the settings and change nothing: what only this daemon can
+	 * tell to be wrong, before it runs with them ("-C").  Errors are
+	 * logged, all of them; -1 when there were any, with why for the last
+	 * one or empty.  NULL: params.def says all.  A daemon that has it is
+	 * marked PLAN_JUDGES in services.c.
+	 */
+	int	(*check)(struct why *why);
 	/* In the jail, before the first client. */
 	int	(*start)(struct why *why);
 	/*

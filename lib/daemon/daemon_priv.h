@@ -22,6 +22,7 @@ struct daemon_state {
 	ARRAY(const char *)	 listen;	/* -L */
 	ARRAY(int)		 listeners;
 	int			 status_fd;	/* -1: no master */
+	bool			 check;		/* -C */
 	bool			 to_stderr;	/* -f */
 	bool			 debug;		/* -v */
 	bool			 unpriv;	/* -u */

@@ -5,11 +5,16 @@
 #include "daemon/services.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -29,8 +34,8 @@ static const struct traits {
 	enum plan_stage	 stage;
 	const char	*sockets;
 } traits[] = {
-	{ "smtpd",   0, STAGE_FRONT, NULL },
-	{ "lmtpd",   0, STAGE_FRONT, NULL },
+	{ "smtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
+	{ "lmtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
 	{ "pickup",  PLAN_SINGLE, STAGE_FRONT, "public/%" },
 	{ "showq",   0, STAGE_FRONT, "public/%" },
 	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE, "public/%" },
@@ -41,7 +46,7 @@ static const struct traits {
 	{ "discard", 0, STAGE_DELIVERY, "private/%" },
 	{ "bounce",  0, STAGE_BOUNCE, "private/%" },
 	/* qmgr follows the log over private/feed. */
-	{ "cleanup", PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE,
+	{ "cleanup", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/% private/feed" },
 	{ "rewrite", PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
 };
@@ -619,4 +624,162 @@ services_check_machine(report_fn *fn, void *arg)
 	check_directory(&pl, "daemon_directory", conf.daemon_directory);
 	check_log_file(&pl);
 	return pl.bad ? -1 : 0;
+}
+
+/* --- the programs' own opinion ------------------------------------------------- */
+
+struct opinion {
+	struct planner	 pl;
+	const char	*config_dir;
+	const char *const *overrides;
+	size_t		 n;
+	ARRAY(char *)	 said;		/* the same from two is said once */
+	bool		 error;		/* from the one that runs */
+};
+
+/* "smtpd: error: text", as a command's standard error shows it. */
+static void
+take_line(struct opinion *o, const char *line)
+{
+	static const struct {
+		const char	*mark;
+		enum log_level	 level;
+	} marks[] = {
+		{ ": error: ", LOG_LEVEL_ERROR },
+		{ ": fatal: ", LOG_LEVEL_ERROR },
+		{ ": panic: ", LOG_LEVEL_ERROR },
+		/* The settings were read before, and warned of. */
+		{ ": warning: ", LOG_LEVEL_DEBUG },
+	};
+	enum log_level level = LOG_LEVEL_INFO;
+
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+		const char *at = strstr(line, marks[i].mark);
+
+		if (at == NULL)
+			continue;
+		line = at + strlen(marks[i].mark);
+		level = marks[i].level;
+		break;
+	}
+	if (level == LOG_LEVEL_DEBUG)
+		return;
+	o->error |= level == LOG_LEVEL_ERROR;
+	for (size_t i = 0; i < o->said.len; i++)
+		if (strcmp(o->said.v[i], line) == 0) {
+			o->pl.bad |= level == LOG_LEVEL_ERROR;
+			return;
+		}
+	*ARRAY_PUSH(&o->said) = mem_strdup(line);
+	report(&o->pl, level, "%s", line);
+}
+
+NORETURN static void
+run_check(const struct opinion *o, const struct plan *p, int fd)
+{
+	ARRAY(char *) argv = ARRAY_EMPTY;
+	int null = open("/dev/null", O_RDWR);
+	sigset_t none;
+
+	*ARRAY_PUSH(&argv) = mem_strdup(p->command);
+	*ARRAY_PUSH(&argv) = mem_strdup("-C");
+	*ARRAY_PUSH(&argv) = mem_strdup("-c");
+	*ARRAY_PUSH(&argv) = mem_strdup(o->config_dir);
+	*ARRAY_PUSH(&argv) = mem_strdup("-n");
+	*ARRAY_PUSH(&argv) = mem_strdup(p->name);
+	*ARRAY_PUSH(&argv) = mem_strdup("-t");
+	*ARRAY_PUSH(&argv) = mem_strdup(p->type);
+	for (size_t i = 0; i < o->n; i++) {
+		*ARRAY_PUSH(&argv) = mem_strdup("-o");
+		*ARRAY_PUSH(&argv) = mem_strdup(o->overrides[i]);
+	}
+	for (size_t i = 0; i < p->options.len; i++)
+		*ARRAY_PUSH(&argv) = mem_strdup(p->options.v[i]);
+	*ARRAY_PUSH(&argv) = NULL;
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(null, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+		_exit(126);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(p->program, argv.v);
+	dprintf(STDERR_FILENO, "%s: error: cannot execute %s: %s\n",
+	    p->command, p->program, strerror(errno));
+	_exit(126);
+}
+
+static void
+ask_program(struct opinion *o, const struct plan *p)
+{
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+	int fds[2], status;
+	FILE *in;
+	pid_t pid;
+
+	o->error = false;
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		report(&o->pl, LOG_LEVEL_ERROR, "pipe: %s", strerror(errno));
+		return;
+	}
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		run_check(o, p, fds[1]);
+	close(fds[1]);
+	in = pid < 0 ? NULL : fdopen(fds[0], "r");
+	if (in == NULL) {
+		report(&o->pl, LOG_LEVEL_ERROR, "fork: %s", strerror(errno));
+		close(fds[0]);
+	}
+	while (in != NULL && (len = getline(&line, &room, in)) > 0) {
+		if (line[len - 1] == '\n')
+			line[len - 1] = '\0';
+		take_line(o, line);
+	}
+	if (in != NULL)
+		fclose(in);
+	free(line);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return;
+	if (pid > 0 && status != 0 && !o->error)
+		report(&o->pl, LOG_LEVEL_ERROR, "%s: %s does not accept its "
+		    "settings", p->origin, p->command);
+}
+
+static bool
+same_options(const struct plan *a, const struct plan *b)
+{
+	if (strcmp(a->program, b->program) != 0 ||
+	    a->options.len != b->options.len)
+		return false;
+	for (size_t i = 0; i < a->options.len; i++)
+		if (strcmp(a->options.v[i], b->options.v[i]) != 0)
+			return false;
+	return true;
+}
+
+int
+services_check_programs(const struct services *s, const char *config_dir,
+    const char *const *overrides, size_t n, report_fn *fn, void *arg)
+{
+	struct opinion o = { .pl = { .report = fn, .arg = arg },
+		.config_dir = config_dir, .overrides = overrides, .n = n };
+
+	for (size_t i = 0; i < s->v.len; i++) {
+		const struct plan *p = s->v.v[i];
+		size_t k = 0;
+
+		if (!(p->flags & PLAN_JUDGES))
+			continue;
+		while (k < i && !same_options(s->v.v[k], p))
+			k++;
+		if (k == i)
+			ask_program(&o, p);
+	}
+	for (size_t i = 0; i < o.said.len; i++)
+		mem_free(o.said.v[i]);
+	ARRAY_FINI(&o.said);
+	return o.pl.bad ? -1 : 0;
 }

@@ -21,6 +21,7 @@ enum {
 	PLAN_SINGLE	= 1 << 0,	/* one process, kept when idle */
 	PLAN_PRESTART	= 1 << 1,	/* started with master */
 	PLAN_UNPRIV	= 1 << 2,	/* column 4 says y */
+	PLAN_JUDGES	= 1 << 3,	/* has a check() of its own */
 };
 
 /* Stages of stopping: the later ones serve the earlier ones to their end. */
@@ -75,6 +76,14 @@ MUST_CHECK int services_load(const char *config_dir,
  * directory, log file's place.  0, or -1 when something is not.
  */
 MUST_CHECK int services_check_machine(report_fn *report, void *arg);
+/*
+ * Let the programs themselves judge the settings that only they can (struct
+ * daemon's check): restriction lists, lists of networks, tables of cleanup.
+ * 0, or -1 when one of them finds an error.  Runs each of them for a moment.
+ */
+MUST_CHECK int services_check_programs(const struct services *s,
+	    const char *config_dir, const char *const *overrides, size_t n,
+	    report_fn *report, void *arg);
 void	 services_fini(struct services *s);
 /* Whether the two would be started and reached in the same way. */
 bool	 plan_same(const struct plan *a, const struct plan *b);

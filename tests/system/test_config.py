@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""What only a daemon can tell to be wrong stops start, is named by check with
+file and line, and on reload leaves what runs alone."""
+import os
+import sys
+
+from instance import Instance
+
+WRONG = (
+    # setting, part of the error
+    ("smtpd_recipient_restrictions = permit_mynetworks, nonsense",
+     'unknown restriction "nonsense"'),
+    # Everybody could relay; Postfix refuses this, too.
+    ("smtpd_relay_restrictions = permit_mynetworks",
+     "everybody could relay"),
+    ("smtpd_relay_restrictions = permit_mynetworks, "
+     "warn_if_reject reject_unauth_destination",
+     "everybody could relay"),
+    ("smtpd_authorized_xclient_hosts = 300.1.2.3/8", "bad network address"),
+    ("virtual_alias_maps = nosuchtype:/x", 'unsupported type "nosuchtype"'),
+    ("header_checks = regexp:{/a/ OK}", "header_checks"),
+)
+RIGHT = (
+    "smtpd_relay_restrictions = \n"
+    "smtpd_recipient_restrictions = permit_mynetworks, reject",
+    "smtpd_restriction_classes = strict\nstrict = reject\n"
+    "smtpd_relay_restrictions = permit_mynetworks, strict",
+)
+
+
+def write(m, text):
+    with open(f"{m.etc}/new", "w", encoding="ascii") as f:
+        f.write(text)
+    os.rename(f"{m.etc}/new", f"{m.etc}/main.cf")
+
+
+def main():
+    with Instance() as m:
+        with open(f"{m.etc}/main.cf", encoding="ascii") as f:
+            good = f.read()
+        line = good.count("\n") + 1
+        with m.smtp() as s:
+            s.ehlo()
+            children = m.children()
+            for setting, says in WRONG:
+                write(m, good + setting + "\n")
+                for command in ("check", "reload"):
+                    done = m.command("mansio", command, check=False)
+                    assert done.returncode == 1, (setting, command, done)
+                    assert says in done.stderr, (setting, done.stderr)
+                    assert f"main.cf:{line}: " in done.stderr, \
+                        (setting, done.stderr)
+                    # Said once, not by smtpd and lmtpd each.
+                    if "relay" in says:
+                        assert done.stderr.count(says) == 1, done.stderr
+                assert m.children() == children, setting
+                assert s.noop()[0] == 250
+            for setting in RIGHT:
+                write(m, good + setting + "\n")
+                done = m.command("mansio", "check")
+                assert done.stderr == "", done.stderr
+            write(m, good)
+        m.send("alice", "Subject: still here\n\n")
+        m.wait_idle()
+        assert len(m.maildir("alice")) == 1
+
+        # An option of master.cf is judged like a line of main.cf.
+        with open(f"{m.etc}/master.cf", "a", encoding="ascii") as f:
+            f.write("127.0.0.1:1 inet n - - - - smtpd\n"
+                    "  -o smtpd_relay_restrictions=permit\n")
+        done = m.command("mansio", "check", check=False)
+        assert done.returncode == 1 and "relay" in done.stderr, done
+
+        # Nor does it start with that.
+        m.stop()
+        done = m.command("mansio", "start", check=False)
+        assert done.returncode != 0 and "not started" in done.stderr, done
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
