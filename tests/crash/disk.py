@@ -193,7 +193,16 @@ class Cut:
         self.build(path)
         loop = run("losetup", "-f", "--show", path)
         try:
-            run("mount", "-o", "noatime", loop, mnt)
+            try:
+                run("mount", "-o", "noatime", loop, mnt)
+            except RuntimeError:
+                # A torn superblock: the file system's own, and what a
+                # machine does when it starts.  1 and 2: mended.
+                fsck = subprocess.run(["fsck", "-y", loop],
+                                      capture_output=True, text=True)
+                if fsck.returncode & ~3:
+                    raise
+                run("mount", "-o", "noatime", loop, mnt)
             try:
                 yield mnt
             finally:
