@@ -147,11 +147,30 @@ check_listener(const char *ip)
 	close(fd);
 }
 
+/* IPv6 may be built in and still have no address. */
+static bool
+have_ipv6_loopback(void)
+{
+	struct sock_addr a;
+	bool ok;
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(sock_addr_parse(SPAN("::1"), 0, &a), 0);
+	ok = fd >= 0 && bind(fd, &a.sa, a.len) == 0;
+	if (!ok)
+		ck_assert(errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 START_TEST(an_inet_listener_takes_clients)
 {
 	check_listener("127.0.0.1");
-	if (access("/proc/net/if_inet6", F_OK) == 0)
+	if (have_ipv6_loopback())
 		check_listener("::1");
+	else
+		fprintf(stderr, "skip: a listener on ::1: no such address\n");
 }
 END_TEST
 
