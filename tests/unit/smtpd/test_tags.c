@@ -20,6 +20,7 @@ START_TEST(a_late_answer_finds_nobody)
 	ck_assert_uint_eq(t.used, 1);
 	ck_assert_ptr_null(tags_get(&t, 0));
 	ck_assert_ptr_null(tags_get(&t, UINT32_MAX));
+	ARRAY_FINI(&t.slots);
 }
 END_TEST
 
@@ -36,6 +37,7 @@ START_TEST(generations_come_round)
 		tags_del(&t, tag);
 	}
 	ck_assert_uint_eq(t.slots.len, 2);
+	ARRAY_FINI(&t.slots);
 }
 END_TEST
 
