@@ -303,8 +303,12 @@ clean:
 demo:
 	@BUILD_DIR='$(abspath $(BUILD))' etc/demo/demo start
 
+# What make and make check need, by apt.
+setup:
+	@etc/setup tests
+
 demo-stop:
 	@BUILD_DIR='$(abspath $(BUILD))' etc/demo/demo stop
 
 .PHONY: all clean check tests fuzz fuzz-all bench demo demo-stop install
-.PHONY: layers lint man
+.PHONY: layers lint man setup
