@@ -85,7 +85,7 @@ numbers_take(struct why *why)
 {
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%llu\n",
-	    (unsigned long long)(cm.next_number + IDS_STEP));
+	    (unsigned long long)cm.next_number + IDS_STEP);
 
 	if (fd_replace_file(cl.spool.dirfd, IDS_FILE, 0600, text,
 	    (size_t)n) < 0)

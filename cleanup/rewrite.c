@@ -22,7 +22,7 @@ struct span
 rewrite_complete(struct arena *a, struct span addr)
 {
 	struct buf out = BUF_INIT(BUF_UNLIMITED);
-	struct span domain = addr, result = addr;
+	struct span domain, result = addr;
 	ptrdiff_t at = span_rfind(addr, '@');
 
 	/* Nothing to do for nearly every address there is. */

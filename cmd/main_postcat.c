@@ -175,8 +175,8 @@ show_content_of(const struct qmsg_content *c)
 				in_header = false;
 			if (line_start && show_offset &&
 			    (was_header ? show_header : show_body))
-				printf("%9llu ", (unsigned long long)
-				    (c->offset + at + i));
+				printf("%9llu ",
+				    (unsigned long long)c->offset + at + i);
 			line_start = step[i] == '\n';
 			if (was_header ? show_header : show_body)
 				putchar(step[i]);

@@ -57,7 +57,7 @@ ends_here(struct span s, size_t i)
 static int
 finish(enum token_kind kind, struct buf *out)
 {
-	struct span s = buf_span(out);
+	struct span s;
 
 	if (kind == TOKEN_COMMAND)
 		buf_consume(out, 1);

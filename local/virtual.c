@@ -65,7 +65,7 @@ int
 virtual_parse_mailbox(struct span v, enum store_format dirs,
     enum store_format *format, bool *detect, struct buf *out, struct why *why)
 {
-	ptrdiff_t colon = span_find(v, ':');
+	ptrdiff_t colon;
 	struct span rest, part;
 	bool given = false;
 

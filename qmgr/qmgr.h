@@ -353,7 +353,7 @@ void	 control_accept(int fd, const struct sock_addr *peer, int index);
 
 /* config.c */
 int	 config_master(struct why *why);	/* before the jail */
-void	 config_transport(const char *name, struct tparams *out);
+void	 config_transport(const char *name, struct tparams *p);
 bool	 config_deferred_transport(struct span name);
 
 /* logline.c */

@@ -62,13 +62,13 @@ enum flavour {			/* whose text and address a rule is about */
 };
 
 /*
- * Compile a list.  Errors are reported through problem, each with the
+ * Compile a list.  Errors are reported through fn, each with the
  * parameter's origin; the result is then NULL.  With a (not NULL) all memory
  * comes from there: lists in access tables live as long as the run.
  */
 typedef void rules_problem_fn(const char *origin, const char *text);
 struct rules *rules_compile(const char *title, const char *origin,
-	    struct span text, struct arena *a, rules_problem_fn *problem);
+	    struct span text, struct arena *a, rules_problem_fn *fn);
 /* Classes by name, from smtpd_restriction_classes. */
 MUST_CHECK int rules_load_classes(rules_problem_fn *problem);
 const struct rule_def *rules_find_def(struct span name);

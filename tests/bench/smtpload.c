@@ -374,8 +374,8 @@ report(double seconds)
 	printf("{\"messages\": %lu, \"refused\": %lu, \"seconds\": %.3f, "
 	    "\"per_second\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
 	    accepted, refused, seconds, (double)accepted / seconds,
-	    accepted ? latency[accepted / 2] / 1000.0 : 0.0,
-	    accepted ? latency[accepted * 99 / 100] / 1000.0 : 0.0);
+	    accepted ? (double)latency[accepted / 2] / 1000.0 : 0.0,
+	    accepted ? (double)latency[accepted * 99 / 100] / 1000.0 : 0.0);
 }
 
 static void
@@ -468,5 +468,7 @@ main(int argc, char **argv)
 	loop(sessions);
 	if (idle_s == 0)
 		report((double)(now_us() - begin) / 1e6);
+	free(sessions);
+	free(latency);
 	return refused > 0;
 }

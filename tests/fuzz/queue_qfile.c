@@ -48,8 +48,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		atexit(cleanup);
 	}
-	for (uint16_t type = QREC_MESSAGE; type <= QREC_LARGE; type++)
-		if (qmsg_parse(type, span_make(data, size), &e, &content,
+	for (int type = QREC_MESSAGE; type <= QREC_LARGE; type++)
+		if (qmsg_parse((uint16_t)type, span_make(data, size), &e, &content,
 		    &why) == 0)
 			envelope_fini(&e);
 	fd = openat(spool.dirfd, "corrupt/0000000000z1",

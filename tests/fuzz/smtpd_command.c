@@ -48,7 +48,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned flags;
 	uint64_t n;
 	bool last;
-	int rc;
 
 	if (size == 0)
 		return 0;
@@ -83,7 +82,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)!parse_bdat(rest, &n, &last);
 	(void)parse_hostname_valid(rest);
 	(void)!parse_xaddr(rest, &a);
-	while ((rc = parse_xattr(&rest, &name, &value, &err)) == 1)
+	while (parse_xattr(&rest, &name, &value, &err) == 1)
 		for (size_t i = 0; i < value.len; i++)
 			if ((unsigned char)value.data[i] < ' ')
 				abort();

@@ -102,7 +102,7 @@ def slots_are_released():
         eq(f.subscribe(), len(fed))
         eq(len(i.messages()), len(want))
         # All slots in use: 452, and when one is free it goes on.
-        more, codes = 0, set()
+        more = 0
         while True:
             r = c.message(MSG)
             if r.code != "2.0.0":

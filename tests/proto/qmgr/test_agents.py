@@ -4,7 +4,6 @@
 back."""
 # timeout: 120
 import os
-import struct
 import sys
 import time
 
@@ -72,7 +71,7 @@ def an_agent_that_dies_each_time_defers(r):
             d.peer.close()
         else:
             d.status(DELIVERED)
-    a = r.agent("ok", die)
+    r.agent("ok", die)
     r.send("poison@ok.test")
     r.wait_files("deferred", 1)
     r.wait_log("status=deferred (unknown mail transport error)")
@@ -394,7 +393,7 @@ def rewrite_may_come_and_go(r):
 
 @test()
 def one_question_for_a_burst(r):
-    a = r.agent("ok", lambda d: d.status(DELIVERED))
+    r.agent("ok", lambda d: d.status(DELIVERED))
     r.resolve_delay = 0.3
     for _ in range(20):
         r.send("same@ok.test")

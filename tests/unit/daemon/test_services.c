@@ -121,13 +121,15 @@ START_TEST(a_stock_master_cf_works)
 			rewrite = s.v.v[i];
 	}
 	ck_assert_ptr_nonnull(cleanup);
+	ck_assert_ptr_nonnull(qmgr);
+	ck_assert_ptr_nonnull(rewrite);
 	/* One process whatever the column says; its sockets are fixed. */
 	ck_assert_int_eq(cleanup->maxproc, 1);
 	ck_assert_uint_eq(cleanup->sockets.len, 2);
 	ck_assert_str_eq(cleanup->sockets.v[0].text, "private/cleanup");
 	ck_assert_str_eq(cleanup->sockets.v[1].text, "private/feed");
 	ck_assert_int_eq(cleanup->flags, PLAN_SINGLE | PLAN_PRESTART |
-	    PLAN_UNPRIV);
+	    PLAN_JUDGES | PLAN_UNPRIV);
 	ck_assert_int_gt(cleanup->stage, qmgr->stage);
 	ck_assert_str_eq(qmgr->sockets.v[0].text, "public/qmgr");
 	ck_assert_int_eq(qmgr->wakeup, 0);
