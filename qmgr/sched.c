@@ -576,9 +576,13 @@ sched_delivery_done(struct delivery *d)
 	} else if (d->good && !queue_dead(q)) {
 		window_good(&q->window, &q->t->p.window, q->busy + 1);
 	}
-	if (q->t->p.rate_delay > 0)
+	if (q->t->p.rate_delay > 0) {
 		q->not_before_ms = loop_now_ms(qm.loop) +
 		    q->t->p.rate_delay * 1000;
+		/* An idle queue is kept until then: it is what remembers. */
+		if (!queue_dead(q))
+			wake_set(q, q->not_before_ms);
+	}
 	queue_ready(q);
 	queue_free_if_idle(q);
 	if (!list_empty(&d->agent->t->ready))

@@ -361,6 +361,17 @@ def a_rate_delay_spaces_deliveries(r):
     assert time.time() - start >= 1.9, time.time() - start
 
 
+@test(ok_destination_rate_delay="1s")
+def a_rate_delay_outlives_an_empty_queue(r):
+    a = r.agent("ok")
+    start = time.time()
+    for n in range(3):
+        r.send(f"u{n}@ok.test")
+        a.next().status(DELIVERED)
+        r.wait_empty()
+    assert time.time() - start >= 1.9, time.time() - start
+
+
 @test(defer_transports="ok")
 def defer_transports_holds_it_back(r):
     a = r.agent("ok")
