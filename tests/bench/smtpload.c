@@ -367,6 +367,15 @@ by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The latency that percent of the messages do not exceed. */
+static double
+percentile_ms(unsigned long percent)
+{
+	unsigned long at = accepted * percent / 100;
+
+	return accepted ? (double)latency[at] / 1000.0 : 0.0;
+}
+
 static void
 report(double seconds)
 {
@@ -374,8 +383,7 @@ report(double seconds)
 	printf("{\"messages\": %lu, \"refused\": %lu, \"seconds\": %.3f, "
 	    "\"per_second\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
 	    accepted, refused, seconds, (double)accepted / seconds,
-	    accepted ? (double)latency[accepted / 2] / 1000.0 : 0.0,
-	    accepted ? (double)latency[accepted * 99 / 100] / 1000.0 : 0.0);
+	    percentile_ms(50), percentile_ms(99));
 }
 
 static void
