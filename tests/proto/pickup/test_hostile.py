@@ -42,7 +42,10 @@ class Client:
         self.send(frame(0, 0, text("submit") + struct.pack("<I", 1)))
 
     def send(self, data):
-        self.s.sendall(data)
+        try:
+            self.s.sendall(data)
+        except BrokenPipeError:
+            pass			# refused already: ended() sees it
 
     def read(self, n):
         out = b""
