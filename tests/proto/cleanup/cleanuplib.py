@@ -93,9 +93,9 @@ class Conn:
         if hello:
             self.send(0, 0, struct.pack("<I", len(name)) + b(name) +
                       struct.pack("<I", version))
-            hello = self.frame()
-        assert hello is not None, "closed before HELLO"
-        assert hello[0] == 0
+                answer = self.frame()
+            assert answer is not None, "closed before HELLO"
+            assert answer[0] == 0
 
     def send(self, ftype, tag, body=b""):
         self.s.sendall(self.make(ftype, tag, body))
