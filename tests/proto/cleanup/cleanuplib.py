@@ -93,7 +93,7 @@ class Conn:
         if hello:
             self.send(0, 0, struct.pack("<I", len(name)) + b(name) +
                       struct.pack("<I", version))
-                answer = self.frame()
+            answer = self.frame()
             assert answer is not None, "closed before HELLO"
             assert answer[0] == 0
 
