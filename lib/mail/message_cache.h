@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * message_cache - all that listing, sorting, threading and searching want to
+ * know of a message, in one record that is made once, at delivery.
+ *
+ * The record is a byte string: version, length and CRC32C first, numbers
+ * little-endian.  It says nothing that the message does not: when it is lost,
+ * damaged or of another version, it is made again.  It holds what FETCH
+ * ENVELOPE, BODYSTRUCTURE, BODY and PREVIEW answer as it goes over the wire,
+ * so that answering is copying.  mansio-store(5) shows the layout.
+ */
+#ifndef MAIL_MESSAGE_CACHE_H
+#define MAIL_MESSAGE_CACHE_H
+
+#include "mail/message.h"
+
+#define MESSAGE_CACHE_VERSION	1
+#define MESSAGE_CACHE_MAX	(1u << 20)	/* bytes of a record, at most */
+#define MESSAGE_CACHE_REFS_MAX	200	/* ids of References that are kept:
+					 * the first and the last ones */
+#define MESSAGE_CACHE_KEY_MAX	1000	/* bytes of a sort key; cut there */
+#define MESSAGE_PREVIEW_CHARS	200	/* RFC 8970 3.1 */
+
+enum {					/* message_cache.flags */
+	MESSAGE_HAS_DATE	= 1 << 0,	/* sent_s and zone_min are right */
+	MESSAGE_HAS_ATTACHMENT	= 1 << 1,
+	MESSAGE_IS_REPLY	= 1 << 2,	/* subject was "Re:" or "Fwd:" of
+						 * base_subject: RFC 5256 2.1 */
+	MESSAGE_HAS_MSGID	= 1 << 3,
+	MESSAGE_NO_STRUCTURE	= 1 << 4,	/* too large to be kept: parse */
+	MESSAGE_NO_ENVELOPE	= 1 << 5,	/* the same */
+	MESSAGE_CUT		= 1 << 6,	/* message.cut */
+};
+
+/* A record taken apart; the spans are of the record. */
+struct message_cache {
+	uint32_t	flags;
+	uint64_t	crlf_size;	/* RFC822.SIZE */
+	uint64_t	header_crlf;	/* bytes of the header in CRLF form */
+	int64_t		sent_s;		/* Date, seconds since 1970 in UTC */
+	int32_t		zone_min;	/* its zone, minutes east */
+	/* 64-bit hashes of message ids as RFC 5256 REFERENCES compares them;
+	 * 0 is none.  refs: of References, or else the first of In-Reply-To,
+	 * the oldest first, little-endian; see message_cache_ref(). */
+	uint64_t	msgid;
+	uint32_t	nrefs;
+	struct span	refs;
+	/* Ready for the wire. */
+	struct span	envelope, structure, body;
+	struct span	preview;	/* UTF-8, not quoted, may be empty */
+	/* Compare these with span_cmp(): casemapped (RFC 5051). */
+	struct span	base_subject;	/* RFC 5256 2.1 */
+	struct span	from, to, cc;	/* addr-mailbox of the first address */
+	struct span	display_from, display_to;	/* RFC 5957 */
+	struct span	signature;	/* SIGNATURE_SIZE bytes (signature.h) */
+};
+
+/* Append the record of a message that was parsed with message_parse(). */
+void	 message_cache_encode(const struct message *m, struct buf *out);
+/*
+ * Take a record apart.  in may be longer than the record.  0, or -1: it is
+ * damaged or of another version; make it again.
+ */
+MUST_CHECK int message_cache_decode(struct span in, struct message_cache *c);
+/* The bytes that the record at in has; 0: it is damaged at the start. */
+size_t	 message_cache_len(struct span in);
+/* Reference i, 0 being the oldest. */
+uint64_t message_cache_ref(const struct message_cache *c, uint32_t i);
+/* The hash of a message id, as in msgid and refs: never 0. */
+uint64_t message_id_hash(struct span id);
+/*
+ * Append the message's preview (RFC 8970): the start of the first text part,
+ * decoded, white space runs as one space, no control characters.
+ */
+void	 message_preview(const struct message *m, struct buf *out);
+
+#endif

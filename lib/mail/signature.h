@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * signature - which messages cannot contain a string, without reading them.
+ *
+ * A signature is a set of bits, one for each trigram (three bytes in a row)
+ * of what SEARCH looks at: headers and text, decoded to UTF-8 and casemapped
+ * (message_text.h).  A string whose trigrams are not all in the signature is
+ * not in the message; the other way round says nothing, then one looks.  There
+ * are no false negatives for substring search.  A message of a few KiB lets
+ * about one random word in ten through.
+ */
+#ifndef MAIL_SIGNATURE_H
+#define MAIL_SIGNATURE_H
+
+#include "base/cc.h"
+#include "base/span.h"
+#include "mail/message.h"
+
+#define SIGNATURE_SIZE	256		/* bytes */
+
+struct signature {
+	uint8_t	bits[SIGNATURE_SIZE];
+};
+
+void	 signature_of_message(struct signature *sig, const struct message *m);
+/* Add the trigrams of casemapped bytes; no trigram spans two calls. */
+void	 signature_add(struct signature *sig, struct span text);
+
+/*
+ * The bits that a search string needs; made once, asked of many messages.
+ * A string of less than three bytes may be in any message.
+ */
+struct signature_query {
+	uint16_t	n;		/* bits, 0: all messages pass */
+	uint16_t	bit[64];	/* the first of them are enough */
+};
+
+/* key is casemapped (casemap.h), as the text was. */
+void	 signature_query(struct signature_query *q, struct span key);
+/* False: the message does not contain the string.  sig: SIGNATURE_SIZE. */
+bool	 signature_may_contain(const uint8_t *sig,
+	    const struct signature_query *q);
+
+#endif
