@@ -18,7 +18,7 @@
 
 .DEFAULT_GOAL	:= all
 # Each layer may use itself and the layers before it: this is the link order.
-LAYERS		:= base io conf ipc mail route queue store auth daemon
+LAYERS		:= base io conf ipc mail route queue store auth daemon front session
 
 PREFIX		?= /usr/local
 SYSCONFDIR	?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)

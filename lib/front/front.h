@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * front - a client before its login, and the TLS around it after.
+ *
+ * imapd and pop3d are two small parsers on this library, which does what is
+ * the same for both: the listener's clients with their limits (number per
+ * address, time until the login, bytes before it), implicit TLS and STARTTLS,
+ * the SASL exchange with authd, the hand-over of who logged in to the session
+ * monitor, and then, where TLS ends here, carrying bytes between the client
+ * and the session process.  We run in a jail, without files, keys, passwords'
+ * hashes or mail.
+ *
+ *	front_ops.greet		the connection stands (TLS too where implicit)
+ *	front_ops.input		a client's bytes, until it is logged in
+ *	front_starttls()	from input, after the go-ahead was written
+ *	front_auth()		from input; SASL lines are read here, and the
+ *				end is front_ops.failed() or a hand-over
+ *	front_ops.goodbye	we end the connection: a last word
+ *
+ * After a successful login the session process answers the client; what is
+ * pipelined behind the login command goes there unread.
+ */
+#ifndef FRONT_FRONT_H
+#define FRONT_FRONT_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/span.h"
+#include "base/why.h"
+#include "io/loop.h"
+#include "io/sock.h"
+#include "io/stream.h"
+#include "ipc/msg_auth.h"
+
+struct front;			/* one client */
+
+/*
+ * Why a login did not succeed: authd's reason (auth_imap_code() and the like
+ * give the response code), or one of these.  text is for the client.
+ */
+enum {
+	FRONT_CANCELLED = 100,	/* the client sent "*": BAD, or -ERR */
+	FRONT_LIMIT,		/* too many connections: [LIMIT], [IN-USE] */
+};
+
+/* Why we end a connection. */
+enum front_bye {
+	FRONT_BYE_SHUTDOWN,	/* the server stops */
+	FRONT_BYE_TIMEOUT,	/* no login in time */
+	FRONT_BYE_TOO_LONG,	/* a line over the limit */
+	FRONT_BYE_TOO_MANY,	/* connections from this address */
+	FRONT_BYE_ERRORS,	/* too many bad commands or failed logins */
+};
+
+struct front_ops {
+	const char	*service;	/* "imap": authd, tickets, the log */
+	const char	*daemon;	/* "imapd": parameter names, the log */
+	const char	*alpn;		/* "imap", "pop3" (RFC 7301's registry) */
+	void		(*greet)(struct front *f);
+	/*
+	 * Bytes have come: take whole commands off front_input() with
+	 * front_consume(), as many as there are, until front_busy().
+	 */
+	void		(*input)(struct front *f);
+	/* The login command with that tag did not succeed: answer it. */
+	void		(*failed)(struct front *f, struct span tag, int reason,
+			    const char *text);
+	void		(*goodbye)(struct front *f, enum front_bye why);
+	/* What greet put into front_set_data() is to be freed.  Or NULL. */
+	void		(*free)(struct front *f, void *data);
+};
+
+/* Settings of the service, read once at the start. */
+struct front_settings {
+	int64_t		 login_timeout_ms;
+	size_t		 input_max;	/* bytes before the login: a line */
+	int64_t		 error_limit;	/* bad commands; then goodbye */
+};
+
+/* --- the daemon's own functions: struct daemon's fields ------------------------ */
+
+/* TLS, the sockets of authd and monitor.  Once, in the daemon's pre_jail (for
+ * what needs files) and start. */
+MUST_CHECK int front_pre_jail(const struct front_ops *ops, struct why *why);
+MUST_CHECK int front_start(const struct front_settings *s, struct why *why);
+void	 front_accept(int fd, const struct sock_addr *peer, int index);
+void	 front_drain(void);
+
+/* --- one client ----------------------------------------------------------------- */
+
+void	*front_data(const struct front *f);
+void	 front_set_data(struct front *f, void *data);
+struct span front_input(const struct front *f);
+void	 front_consume(struct front *f, size_t n);
+void	 front_write(struct front *f, struct span d);
+void	 front_printf(struct front *f, const char *fmt, ...) PRINTF(2, 3);
+/* A hand-over, TLS handshake, delay or SASL exchange is under way: input is
+ * not for the protocol now. */
+bool	 front_busy(const struct front *f);
+/* A bad command; beyond the limit the client is sent away.  False then. */
+bool	 front_error(struct front *f);
+/* The client leaves (LOGOUT, QUIT), after what was written. */
+void	 front_quit(struct front *f);
+
+bool	 front_tls_active(const struct front *f);
+bool	 front_tls_possible(const struct front *f);	/* offer STARTTLS */
+/* Whether passwords may be sent now; false: LOGINDISABLED. */
+bool	 front_login_possible(const struct front *f);
+/* The SASL mechanisms offered now, "PLAIN SCRAM-SHA-256"; "" for none. */
+const char *front_mechanisms(const struct front *f);
+const char *front_id(const struct front *f);		/* in the log */
+
+/*
+ * Begin TLS behind what was written.  Bytes that lie in the input were sent
+ * before the handshake and are thrown away (RFC 9051 6.2.1, RFC 2595 4); the
+ * protocol's state begins anew, without a greeting.
+ */
+void	 front_starttls(struct front *f);
+/*
+ * A SASL exchange (RFC 4422, 5034).  tag answers the command later (IMAP; ""
+ * else).  initial is the base64 of the initial response, "=" for an empty
+ * one, p NULL for none.
+ */
+void	 front_auth(struct front *f, struct span tag, struct span mechanism,
+	    struct span initial);
+/* A user name and a password (LOGIN, USER and PASS). */
+void	 front_login(struct front *f, struct span tag, struct span user,
+	    struct span password);
+/* For the engine: facts.notes, in whatever form the two agree upon. */
+void	 front_set_notes(struct front *f, struct span notes);
+
+#endif
