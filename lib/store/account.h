@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account - one user's mailboxes: the list of them and what belongs to it.
+ *
+ * Names are UTF-8 with '/' between the levels, no '/' at either end; "INBOX"
+ * is the one name that is compared without case and is always there.
+ * (Modified UTF-7 is imapd's matter.)  A mailbox has a number, its box, for
+ * as long as it lives; renaming does not change it, and it is not used again.
+ *
+ * Format packed keeps the list in the account's own journal (account.jrn,
+ * mansio-store(5)); maildir in the directories themselves (Maildir++) and,
+ * for what these cannot hold, in a journal beside them.
+ *
+ * One thread; any number of processes at once, each with its own struct
+ * account.  What others change is seen at account_refresh().  No call waits
+ * for the network or for a client; locks of others are held for milliseconds
+ * and are waited for at most 10 s (then: ACCOUNT_INUSE).
+ *
+ * Every function that changes something takes effect at once for all
+ * processes, and survives kill -9 of ours from then on; it survives a power
+ * cut once account_sync() has returned 0.  An IMAP server calls that before
+ * it says OK, once for as many commands as were pipelined.
+ */
+#ifndef STORE_ACCOUNT_H
+#define STORE_ACCOUNT_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/span.h"
+#include "base/why.h"
+#include "store/store.h"
+
+#define ACCOUNT_NAME_MAX	1024	/* bytes, whatever the limit says */
+#define ACCOUNT_UNLIMITED	UINT64_MAX
+#define ACCOUNT_INBOX		1u	/* INBOX's box */
+#define ACCOUNT_ENTRY_MAX	255	/* bytes of a metadata entry's name */
+#define ACCOUNT_IDENT_MAX	255	/* bytes of an ACL identifier */
+
+struct account;
+
+/*
+ * Why the last call on this account, or on a mailbox of it, failed: what a
+ * protocol says about it.  The text is in why.
+ */
+enum account_error {
+	ACCOUNT_OK = 0,
+	ACCOUNT_NONEXISTENT,	/* RFC 5530 NONEXISTENT, TRYCREATE */
+	ACCOUNT_EXISTS,		/* ALREADYEXISTS */
+	ACCOUNT_CANNOT,		/* CANNOT: a name that can never be */
+	ACCOUNT_NOPERM,		/* NOPERM: an ACL forbids it */
+	ACCOUNT_OVERQUOTA,	/* OVERQUOTA */
+	ACCOUNT_LIMIT,		/* LIMIT: too many, too long */
+	ACCOUNT_INUSE,		/* INUSE: locked for too long */
+	ACCOUNT_HASCHILDREN,	/* HASCHILDREN */
+	ACCOUNT_EXPUNGED,	/* EXPUNGEISSUED: the message is gone */
+	ACCOUNT_CORRUPT,	/* CORRUPTION: these bytes are damaged */
+	ACCOUNT_UNAVAILABLE,	/* UNAVAILABLE: the disk, for now */
+};
+
+struct account_options {
+	enum store_format	 format;	/* PACKED or MAILDIR */
+	/* STORE_DETECT, STORE_MAKE_BASE; as in struct store_place. */
+	unsigned		 flags;
+	const char		*base, *path;	/* as in struct store_place */
+	const char		*owner;		/* whose account it is */
+	const char		*user;		/* who acts; NULL: the owner */
+	const char *const	*groups;	/* of user, for ACLs */
+	size_t			 ngroups;
+	const char		*hostname;	/* in maildir names */
+	/* Limits; ACCOUNT_UNLIMITED. */
+	uint64_t		 quota_storage;	/* bytes */
+	uint64_t		 quota_messages, quota_mailboxes;
+	uint32_t		 name_limit;	/* bytes of a name */
+	uint32_t		 depth_limit;	/* levels */
+	uint32_t		 count_limit;	/* mailboxes */
+	int64_t			 expunge_delay_s;
+	/* "Drafts Sent ...": made with their special use on first use. */
+	const char		*auto_create;
+	const char		*auto_subscribe;
+	const char		*special_use;
+	const char		*owner_rights;	/* what the owner always has */
+	bool			 compress;	/* packed: zstd */
+};
+
+/*
+ * *o from the settings (conf): limits, store_auto_create and so on.  The
+ * caller sets format, base, path, owner, user.
+ */
+void	 account_options_init(struct account_options *o);
+/*
+ * Open the account; its directory is made when missing and the format is
+ * packed or maildir.  Everything in o is copied.  NULL with why.
+ */
+struct account *account_open(const struct account_options *o,
+	    struct why *why);
+/* Its mailboxes must have been closed. */
+void	 account_close(struct account **a);
+enum account_error account_error(const struct account *a);
+enum store_format account_format(const struct account *a);
+const char *account_owner(const struct account *a);
+
+/* Something was changed since the last account_sync(). */
+bool	 account_dirty(const struct account *a);
+/*
+ * Make all that was changed through this account and its mailboxes durable:
+ * one fdatasync a file that was written to.  After -1 nothing that was not
+ * synced before may be promised; close the account (and, best, the process).
+ */
+MUST_CHECK int account_sync(struct account *a, struct why *why);
+
+/* --- the list ----------------------------------------------------------------- */
+
+enum {					/* account_box.flags */
+	BOX_NOSELECT	 = 1 << 0,	/* \Noselect */
+	BOX_NONEXISTENT	 = 1 << 1,	/* \NonExistent: only its children, or
+					 * its subscription, are there; box is
+					 * 0 */
+	BOX_CHILDREN	 = 1 << 2,	/* \HasChildren, else \HasNoChildren */
+	BOX_SUBSCRIBED	 = 1 << 3,
+	BOX_SUBSCRIBED_CHILD = 1 << 4,	/* something below is subscribed */
+	BOX_NOINFERIORS	 = 1 << 5,
+};
+enum {					/* account_box.special: RFC 6154 */
+	USE_ALL		 = 1 << 0,
+	USE_ARCHIVE	 = 1 << 1,
+	USE_DRAFTS	 = 1 << 2,
+	USE_FLAGGED	 = 1 << 3,
+	USE_JUNK	 = 1 << 4,
+	USE_SENT	 = 1 << 5,
+	USE_TRASH	 = 1 << 6,
+	USE_IMPORTANT	 = 1 << 7,	/* RFC 8457 */
+};
+/* "\\Drafts" -> USE_DRAFTS, without case; 0 for others. */
+unsigned account_use_parse(struct span name);
+const char *account_use_name(unsigned one);	/* with the backslash */
+
+struct account_box {
+	uint32_t	 box;
+	const char	*name;
+	unsigned	 flags, special;
+	uint8_t		 mailboxid[16];		/* RFC 8474 4.1 */
+};
+
+/*
+ * The list as of the last account_refresh() or own change, sorted by name
+ * (bytes), INBOX first, parents before children; with entries for parents
+ * that are not mailboxes.  Pointers are good until the next refresh or
+ * change.
+ */
+size_t	 account_count(const struct account *a);
+const struct account_box *account_box(const struct account *a, size_t i);
+/* By name ("inbox" is INBOX); NULL: no such entry. */
+const struct account_box *account_find(struct account *a, struct span name);
+/* By number; NULL: it has been deleted. */
+const struct account_box *account_by_id(struct account *a, uint32_t box);
+/* By MAILBOXID. */
+const struct account_box *account_by_mailboxid(struct account *a,
+	    const uint8_t id[16]);
+/*
+ * Read what others changed.  1: the list, a subscription, metadata or a
+ * right is another than before; 0; -1 with why.  Costs one fstat when there
+ * is nothing new.
+ */
+MUST_CHECK int account_refresh(struct account *a, struct why *why);
+/* Grows with every change of the list: for LIST after NOTIFY. */
+uint64_t account_list_modseq(const struct account *a);
+/*
+ * Whether name could be a mailbox: UTF-8, no control characters, no empty
+ * level, no level "." or "..", within the limits.  -1: ACCOUNT_CANNOT or
+ * ACCOUNT_LIMIT.
+ */
+MUST_CHECK int account_check_name(struct account *a, struct span name,
+	    struct why *why);
+
+/*
+ * Each of these looks at what others did first, and fails with one of the
+ * errors above.  special: USE_* (RFC 6154 3; only one mailbox has each: it is
+ * taken from another).
+ */
+MUST_CHECK int account_create(struct account *a, struct span name,
+	    unsigned special, uint32_t *box, struct why *why);
+/*
+ * Delete a mailbox.  Its messages can be had back with account_undelete()
+ * for store_expunge_delay.  Children stay.  INBOX: ACCOUNT_CANNOT.
+ */
+MUST_CHECK int account_delete(struct account *a, struct span name,
+	    struct why *why);
+/*
+ * Rename a mailbox and what lies below it.  Renaming INBOX moves its messages
+ * into a new mailbox and leaves INBOX empty.  (RFC 9051 6.3.6)
+ */
+MUST_CHECK int account_rename(struct account *a, struct span from,
+	    struct span to, struct why *why);
+/* The mailbox need not exist.  (RFC 9051 6.3.7) */
+MUST_CHECK int account_subscribe(struct account *a, struct span name, bool on,
+	    struct why *why);
+/* Set what it is used for. */
+MUST_CHECK int account_set_special(struct account *a, uint32_t box,
+	    unsigned special, struct why *why);
+/*
+ * The mailbox with this use ("\\Junk"), made by its usual name when there is
+ * none.  *box.
+ */
+MUST_CHECK int account_special(struct account *a, unsigned one, uint32_t *box,
+	    struct why *why);
+
+/* --- status ---------------------------------------------------------------------- */
+
+struct mailbox_status {			/* RFC 9051 6.3.11 and friends */
+	uint32_t	messages, recent, unseen, deleted;
+	uint32_t	uidnext, uidvalidity;
+	uint64_t	modseq;			/* HIGHESTMODSEQ, at least 1 */
+	uint64_t	size;			/* bytes, RFC 8438 */
+	uint64_t	deleted_size;		/* RFC 9208 DELETED-STORAGE */
+	uint8_t		mailboxid[16];
+	unsigned	special;
+};
+/*
+ * Without opening it; the message counts are as of now, and nothing becomes
+ * less recent.
+ */
+MUST_CHECK int account_status(struct account *a, uint32_t box,
+	    struct mailbox_status *out, struct why *why);
+
+/* --- metadata (RFC 5464) ------------------------------------------------------- */
+
+/*
+ * Entries "/private/..." and "/shared/...", compared without case; box 0 is
+ * the server's (the account's).  get: 1 and the value appended to out; 0 none;
+ * -1.  set: value.p == NULL deletes it.
+ */
+MUST_CHECK int account_metadata_get(struct account *a, uint32_t box,
+	    struct span entry, struct buf *out, struct why *why);
+MUST_CHECK int account_metadata_set(struct account *a, uint32_t box,
+	    struct span entry, struct span value, struct why *why);
+/* fn for each entry, sorted; false ends it. */
+void	 account_metadata_each(struct account *a, uint32_t box,
+	    bool (*fn)(void *arg, struct span entry, struct span value),
+	    void *arg);
+
+/* --- rights (RFC 4314) ---------------------------------------------------------- */
+
+enum {					/* one bit a right */
+	RIGHT_LOOKUP	 = 1 << 0,	/* l */
+	RIGHT_READ	 = 1 << 1,	/* r */
+	RIGHT_SEEN	 = 1 << 2,	/* s */
+	RIGHT_WRITE	 = 1 << 3,	/* w */
+	RIGHT_INSERT	 = 1 << 4,	/* i */
+	RIGHT_POST	 = 1 << 5,	/* p */
+	RIGHT_CREATE	 = 1 << 6,	/* k */
+	RIGHT_DELETE_BOX = 1 << 7,	/* x */
+	RIGHT_DELETE	 = 1 << 8,	/* t */
+	RIGHT_EXPUNGE	 = 1 << 9,	/* e */
+	RIGHT_ADMIN	 = 1 << 10,	/* a */
+	RIGHT_ALL	 = (1 << 11) - 1,
+};
+/* "lrs", also the obsolete c and d; -1 for an unknown letter. */
+MUST_CHECK int account_rights_parse(struct span text, unsigned *out);
+/* In the order lrswipkxtea, and cd where both of theirs are there. */
+#define ACCOUNT_RIGHTS_MAX 16
+void	 account_rights_format(unsigned rights, char out[ACCOUNT_RIGHTS_MAX]);
+/*
+ * What the acting user may do with a mailbox: the owner's rights, else the
+ * union of "anyone", the groups' and the user's own, less the negative ones.
+ * Every function here and in mailbox.h that changes or opens something checks
+ * it itself; those that only list do not.
+ */
+unsigned account_rights(struct account *a, uint32_t box);
+/*
+ * The mailbox's list: fn(identifier, rights); identifiers "anyone",
+ * "$group", "user", with '-' in front for negative rights.  With the owner's.
+ */
+void	 account_acl_each(struct account *a, uint32_t box,
+	    bool (*fn)(void *arg, struct span ident, unsigned rights),
+	    void *arg);
+/* rights 0 deletes the entry; mod '+' or '-' changes it, 0 replaces it. */
+MUST_CHECK int account_acl_set(struct account *a, uint32_t box,
+	    struct span ident, char mod, unsigned rights, struct why *why);
+
+/* --- quota (RFC 9208) ----------------------------------------------------------- */
+
+struct account_usage {
+	uint64_t	storage, messages, mailboxes;		/* bytes; n */
+	uint64_t	storage_limit, messages_limit, mailboxes_limit;
+};
+/* Of all mailboxes together: one quota root, "". */
+MUST_CHECK int account_usage(struct account *a, struct account_usage *out,
+	    struct why *why);
+/* Whether that much more fits: 0, or -1 with ACCOUNT_OVERQUOTA. */
+MUST_CHECK int account_quota_check(struct account *a, uint64_t bytes,
+	    uint64_t messages, struct why *why);
+
+#endif
