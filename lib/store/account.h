@@ -107,6 +107,16 @@ bool	 account_dirty(const struct account *a);
  * synced before may be promised; close the account (and, best, the process).
  */
 MUST_CHECK int account_sync(struct account *a, struct why *why);
+/*
+ * The same in three steps, for an event loop: begin takes the list of files,
+ * run syncs them and may be called in another thread (the account may be
+ * used and changed meanwhile; only what was changed before begin is covered),
+ * free ends it.
+ */
+struct account_sync;
+struct account_sync *account_sync_begin(struct account *a);
+MUST_CHECK int account_sync_run(struct account_sync *y, struct why *why);
+void	 account_sync_free(struct account_sync **y);
 
 /* --- the list ----------------------------------------------------------------- */
 

@@ -12,11 +12,14 @@
  * What the view itself changes (mailbox_store_flags() and so on) is not
  * reported again: the caller gets it as the call's result.
  *
- * UIDs: functions on several messages take an ascending array of UIDs; UIDs
- * that are not in the view are passed over.
+ * UIDs: functions on several messages take a set of UIDs; those that are not
+ * in the view are passed over.  Sets in results belong to the view and are
+ * good until the next call on it.
  *
  * Bytes are spans into the mapped segment: no copy, no limit on size, good
- * until mailbox_content_done(), or the account is closed.
+ * until mailbox_content_done(), or the account is closed.  They are as they
+ * were stored: lines end in LF (deliveries) or CRLF (APPEND), mail/message.h
+ * takes both; sizes are those of the CRLF form.
  *
  * Changes are durable after account_sync() (account.h says more).
  */
@@ -25,11 +28,13 @@
 
 #include "base/buf.h"
 #include "base/cc.h"
+#include "base/ranges.h"
 #include "base/span.h"
 #include "base/why.h"
 #include "store/account.h"
 
 struct mailbox;
+struct signature_query;
 
 enum {					/* mailbox_open */
 	MAILBOX_READONLY = 1 << 0,	/* EXAMINE */
@@ -129,18 +134,12 @@ MUST_CHECK int mailbox_threadid(struct mailbox *m, uint32_t uid,
 	    uint8_t out[16], struct why *why);
 
 /*
- * Which messages may contain needle (already decoded and folded, as
- * message_cache.h folds) somewhere in their text: a signature of trigrams is
- * asked.  False: it is certainly not there.  Needles below 3 bytes: always
- * true.  prepare once a needle, then ask for each message.
+ * Whether a message may contain what the signature query looks for
+ * (mail/signature.h; the cache record's signature is asked).  False: it is
+ * certainly not there.  A message without a usable record: true.
  */
-struct mailbox_needle {
-	uint16_t	bits[64];
-	uint32_t	n;
-};
-void	 mailbox_needle(struct mailbox_needle *q, struct span needle);
 bool	 mailbox_maybe(struct mailbox *m, uint32_t uid,
-	    const struct mailbox_needle *q);
+	    const struct signature_query *q);
 
 /* --- what has changed -------------------------------------------------------------- */
 
@@ -157,8 +156,8 @@ struct mailbox_changes {
 	size_t		 nexpunged;
 	uint32_t	 count;		/* EXISTS now */
 	uint32_t	 arrived;	/* how many of them are new: the last */
-	/* Sequence numbers (after the expunges) whose flags changed; also
-	 * what MESSAGE_RECENT others took. */
+	/* Sequence numbers (after the expunges), ascending, whose flags
+	 * others changed. */
 	const uint32_t	*flags;
 	size_t		 nflags;
 	bool		 keywords;	/* there are new ones: say FLAGS */
@@ -169,31 +168,27 @@ struct mailbox_changes {
 };
 enum { MAILBOX_EXPUNGES = 1 };		/* they may be reported now */
 /*
- * See what others did.  1: *c says; 0: nothing (one fstat); -1 with why.
+ * See what others did.  1: *c says; 0: nothing (one fstat), *c holds the
+ * count; -1 with why.
  */
 MUST_CHECK int mailbox_refresh(struct mailbox *m, unsigned flags,
 	    struct mailbox_changes *c, struct why *why);
 
 /*
- * RFC 7162 QRESYNC: UIDs that were expunged after modseq.  Ranges, ascending.
- * Where the history does not reach back so far it is all UIDs below UIDNEXT
- * that are not there (RFC 7162 3.2.5.1 allows that); the caller intersects
- * it with what the client knows.  Changed messages are those with a greater
- * modseq.
+ * RFC 7162 QRESYNC: UIDs that were expunged after modseq.  Where the history
+ * does not reach back so far it is all UIDs below UIDNEXT that are not there
+ * (RFC 7162 3.2.5.1 allows that); the caller intersects it with what the
+ * client knows.  Changed messages are those with a greater modseq.
  */
-struct uid_range {
-	uint32_t	first, last;
-};
 MUST_CHECK int mailbox_vanished(struct mailbox *m, uint64_t modseq,
-	    const struct uid_range **out, size_t *n, struct why *why);
+	    struct ranges *out, struct why *why);
 
 /* --- changing ----------------------------------------------------------------------- */
 
 enum flags_op { FLAGS_REPLACE, FLAGS_ADD, FLAGS_REMOVE };
 
 struct flags_request {
-	const uint32_t	*uids;
-	size_t		 nuids;
+	const struct ranges *uids;
 	enum flags_op	 op;
 	uint32_t	 flags;
 	const struct span *keywords;
@@ -202,12 +197,9 @@ struct flags_request {
 	 * message that exists. */
 	uint64_t	 unchanged_since;
 };
-/* Arrays are good until the next call on the view. */
 struct flags_result {
-	const uint32_t	*changed;	/* UIDs whose flags are others now */
-	size_t		 nchanged;
-	const uint32_t	*modified;	/* RFC 7162 MODIFIED: left alone */
-	size_t		 nmodified;
+	const struct ranges *changed;	/* UIDs whose flags are others now */
+	const struct ranges *modified;	/* RFC 7162 MODIFIED: left alone */
 	uint64_t	 modseq;	/* of this change; 0: nothing changed */
 	bool		 keywords;	/* there are new ones */
 };
@@ -223,22 +215,24 @@ MUST_CHECK int mailbox_store_flags(struct mailbox *m,
 /*
  * Expunge: those of uids that have \Deleted; uids NULL: all that have.  force:
  * whatever their flags are (POP3, MOVE).  The messages leave the view in this
- * call: *out has them as for mailbox_refresh().  *modseq (may be NULL).
+ * call: *out has them as for mailbox_refresh(), together with what others had
+ * expunged.
  */
 struct expunge_result {
 	const struct mailbox_expunge *v;
 	size_t		 n;
-	uint64_t	 modseq;
+	uint64_t	 modseq;	/* of this change; 0: nothing changed */
 };
-MUST_CHECK int mailbox_expunge(struct mailbox *m, const uint32_t *uids,
-	    size_t nuids, bool force, struct expunge_result *out,
-	    struct why *why);
+MUST_CHECK int mailbox_expunge(struct mailbox *m, const struct ranges *uids,
+	    bool force, struct expunge_result *out, struct why *why);
 
-/* What RFC 4315 COPYUID and APPENDUID say. */
+/*
+ * What RFC 4315 COPYUID and APPENDUID say.  Both sets ascend, and their nth
+ * members belong together.
+ */
 struct uid_result {
 	uint32_t	 uidvalidity;	/* of the destination */
-	const uint32_t	*from, *to;	/* pairs; from is NULL for APPEND */
-	size_t		 n;
+	const struct ranges *from, *to;	/* from is NULL for APPEND */
 	struct expunge_result expunged;	/* MOVE, REPLACE: left this view */
 };
 /*
@@ -246,12 +240,12 @@ struct uid_result {
  * copied).  All or nothing, but for a crash in the middle of a move, which
  * may leave messages in both.  *out is good until the next call on m.
  */
-MUST_CHECK int mailbox_copy(struct mailbox *m, const uint32_t *uids,
-	    size_t nuids, struct account *to, uint32_t dst,
-	    struct uid_result *out, struct why *why);
-MUST_CHECK int mailbox_move(struct mailbox *m, const uint32_t *uids,
-	    size_t nuids, struct account *to, uint32_t dst,
-	    struct uid_result *out, struct why *why);
+MUST_CHECK int mailbox_copy(struct mailbox *m, const struct ranges *uids,
+	    struct account *to, uint32_t dst, struct uid_result *out,
+	    struct why *why);
+MUST_CHECK int mailbox_move(struct mailbox *m, const struct ranges *uids,
+	    struct account *to, uint32_t dst, struct uid_result *out,
+	    struct why *why);
 
 /*
  * APPEND, MULTIAPPEND, CATENATE, REPLACE.  begin checks rights and quota;
@@ -294,8 +288,8 @@ MUST_CHECK int mailbox_deleted(struct account *a, uint32_t box,
 	    bool (*fn)(void *arg, const struct mailbox_deleted *d), void *arg,
 	    struct why *why);
 /* Back again, with new UIDs and the flags they had but \Deleted. */
-MUST_CHECK int mailbox_undelete(struct mailbox *m, const uint32_t *uids,
-	    size_t nuids, struct uid_result *out, struct why *why);
+MUST_CHECK int mailbox_undelete(struct mailbox *m, const struct ranges *uids,
+	    struct uid_result *out, struct why *why);
 
 /* --- being told ---------------------------------------------------------------------- */
 
