@@ -5,6 +5,7 @@
  */
 #include <stdarg.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -15,6 +16,8 @@
 
 #define PLAN_MAX	10
 
+/* All lists of main.cf, also those that no stage uses; kept for good. */
+static ARRAY(struct rules *) compiled;
 static struct plan plans[STAGE_COUNT][PLAN_MAX];
 static struct match_list *lists[LIST_COUNT];
 static struct match_list *log_permits;
@@ -36,6 +39,8 @@ load(const char *title, const char *value, int *errors)
 
 	if (r == NULL)
 		++*errors;
+	else
+		*ARRAY_PUSH(&compiled) = r;
 	return r;
 }
 

@@ -350,6 +350,11 @@ rules_compile(const char *title, const char *origin, struct span text,
 			memcpy(out->v, c.rules.v, size);
 		}
 	}
+	if (out == NULL && a == NULL)
+		for (size_t i = 0; i < c.rules.len; i++) {
+			mem_free((char *)c.rules.v[i].arg.p);
+			mem_free((char *)c.rules.v[i].text);
+		}
 	ARRAY_FINI(&c.rules);
 	return out;
 }
