@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * qlog - the writer; see qlog.h.  The readers are in qlog_read.c.
+ * qlog - the writer; see qlog.h.  qlog_slots.c has its table of slots; the
+ * readers are in qlog_read.c.
  *
  * Three threads of control meet here.  The owner's thread appends, and begins
  * and ends commits.  qlog_batch_write() may run in another thread: it touches
@@ -20,462 +21,25 @@
  * one, which says "free", or the new one, and both read right.
  */
 #include <sys/file.h>
-#include <sys/stat.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/array.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/num.h"
-#include "base/rnd.h"
 #include "io/fault.h"
 #include "io/fd.h"
-#include "queue/qlog.h"
-#include "queue/qlog_slot.h"
+#include "queue/qlog_writer.h"
 
 #define BATCH_KEEP	(4u << 20)	/* bytes of buffer kept between uses */
-#define RETRY_S		1		/* after a slot could not be made */
-#define SURPLUS		2		/* free slots beyond slots_keep */
-
-enum slot_state {
-	SLOT_FREE, SLOT_CURRENT, SLOT_SEALING, SLOT_USED, SLOT_RELEASING,
-	SLOT_DEAD
-};
-
-struct slot {
-	uint32_t	no;
-	enum slot_state	state;
-	uint32_t	generation;
-	uint64_t	first_seq;
-	uint64_t	size;		/* whole pages */
-	uint64_t	mark;		/* next seq, when released */
-	int		fd;		/* -1 when not needed */
-	bool		busy;		/* the preparer is at it */
-};
-
-struct chunk {				/* one pwrite */
-	int		fd;
-	uint64_t	at;
-	struct buf	data;
-};
-
-struct qlog_batch {
-	ARRAY(struct chunk) chunks;
-	size_t		nchunks;	/* in use; the others keep memory */
-	ARRAY(uint32_t)	sealed;		/* slots that end in this batch */
-	uint64_t	last_seq;
-	int		err;		/* errno, 0 done */
-	const char	*what;		/* that failed */
-};
-
-struct qlog {
-	int		dirfd, lockfd;
-	struct qlog_options opt;
-	size_t		record_max;
-	uint64_t	next_seq, durable_seq;
-	bool		broken;
-
-	/* The slot being written; cur_fd -1 when there is none. */
-	int		cur_fd;
-	uint32_t	cur_no, cur_generation;
-	uint64_t	cur_size, cur_at, cur_next_seq;
-
-	struct qlog_batch batch[2];
-	struct qlog_batch *gather;	/* never NULL */
-	struct qlog_batch *out;		/* under way, or NULL */
-
-	pthread_mutex_t	lock;		/* of all below */
-	pthread_cond_t	cond;
-	pthread_t	thread;
-	bool		threaded, stop;
-	time_t		retry_at;	/* 0, or no slot is made before */
-	ARRAY(struct slot) slots;
-	ARRAY(struct qlog_slot) released;
-	char		trouble[160];	/* why no slot could be made */
-};
-
-/* --- slots on disk ---------------------------------------------------------- */
-
-void
-slot_head_encode(const struct slot_head *h, char out[SLOT_HEAD_LEN])
-{
-	memset(out, 0, SLOT_HEAD_LEN);
-	num_put_le32(out, SLOT_MAGIC);
-	num_put_le32(out + 4, SLOT_VERSION);
-	num_put_le32(out + 8, h->no);
-	num_put_le32(out + 12, h->generation);
-	num_put_le64(out + 16, h->first_seq);
-	num_put_le64(out + 24, h->mark);
-	num_put_le32(out + 32, h->used);
-	num_put_le32(out + SLOT_HEAD_LEN - 4,
-	    crc32c(0, out, SLOT_HEAD_LEN - 4));
-}
-
-int
-slot_head_decode(struct slot_head *h, const char in[SLOT_HEAD_LEN])
-{
-	if (num_get_le32(in) != SLOT_MAGIC ||
-	    num_get_le32(in + 4) != SLOT_VERSION ||
-	    num_get_le32(in + SLOT_HEAD_LEN - 4) !=
-	    crc32c(0, in, SLOT_HEAD_LEN - 4))
-		return -1;
-	h->no = num_get_le32(in + 8);
-	h->generation = num_get_le32(in + 12);
-	h->first_seq = num_get_le64(in + 16);
-	h->mark = num_get_le64(in + 24);
-	h->used = num_get_le32(in + 32) != 0;
-	return h->first_seq > SEQ_MAX || h->mark > SEQ_MAX ? -1 : 0;
-}
-
-void
-slot_name(uint32_t no, char out[SLOT_NAME_MAX])
-{
-	snprintf(out, SLOT_NAME_MAX, "%02u.seg", no);
-}
-
-void
-rec_head_encode(const struct rec_head *r, char out[QLOG_HEADER_LEN])
-{
-	num_put_le32(out, REC_MAGIC);
-	num_put_le16(out + 4, r->type);
-	num_put_le16(out + 6, 0);
-	num_put_le32(out + 8, r->generation);
-	num_put_le32(out + 12, 0);
-	num_put_le64(out + 16, r->seq);
-	num_put_le64(out + 24, r->durable);
-	num_put_le32(out + 32, r->len);
-	num_put_le32(out + 36, r->payload_crc);
-	num_put_le64(out + 40, (uint64_t)r->wall_us);
-	num_put_le32(out + 12, crc32c(0, out, QLOG_HEADER_LEN));
-}
-
-int
-rec_head_decode(struct rec_head *r, const char in[QLOG_HEADER_LEN])
-{
-	char copy[QLOG_HEADER_LEN];
-
-	if (num_get_le32(in) != REC_MAGIC)
-		return -1;
-	memcpy(copy, in, sizeof(copy));
-	num_put_le32(copy + 12, 0);
-	if (num_get_le32(in + 12) != crc32c(0, copy, sizeof(copy)) ||
-	    num_get_le16(in + 6) != 0)
-		return -1;
-	r->type = num_get_le16(in + 4);
-	r->generation = num_get_le32(in + 8);
-	r->seq = num_get_le64(in + 16);
-	r->durable = num_get_le64(in + 24);
-	r->len = num_get_le32(in + 32);
-	r->payload_crc = num_get_le32(in + 36);
-	r->wall_us = (int64_t)num_get_le64(in + 40);
-	return 0;
-}
-
-static int
-pwrite_all(int fd, const char *p, size_t n, uint64_t at)
-{
-	while (n > 0) {
-		ssize_t done = fault_pwrite(fd, p, n, (off_t)at);
-
-		if (done < 0) {
-			if (errno == EINTR)
-				continue;
-			return -1;
-		}
-		if (done == 0) {
-			errno = EIO;
-			return -1;
-		}
-		p += done;
-		at += (uint64_t)done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
-static int
-write_zeros(int fd, uint64_t at, uint64_t end)
-{
-	enum { STEP = 1 << 20 };
-	char *zeros = mem_zalloc(STEP);
-	int rc = 0;
-
-	while (rc == 0 && at < end) {
-		size_t n = (size_t)MIN(end - at, (uint64_t)STEP);
-
-		rc = pwrite_all(fd, zeros, n, at);
-		at += n;
-	}
-	mem_free(zeros);
-	return rc;
-}
-
-/*
- * Make slot no: whole and durable before it has its name.  Returns its
- * descriptor, or -1 with errno and *what.
- */
-static int
-slot_create(int dirfd, uint32_t no, size_t size, uint32_t generation,
-    const char **what)
-{
-	char name[SLOT_NAME_MAX], tmp[SLOT_NAME_MAX + 4], head[SLOT_HEAD_LEN];
-	struct slot_head h = { .no = no, .generation = generation };
-	int fd, saved;
-
-	slot_name(no, name);
-	snprintf(tmp, sizeof(tmp), "new.%s", name);
-	*what = "unlink";
-	if (fault_unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
-		return -1;
-	*what = "create";
-	fd = fault_openat(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-	    0600);
-	if (fd < 0)
-		return -1;
-	slot_head_encode(&h, head);
-	*what = "fill";
-	if (write_zeros(fd, 0, size) < 0 ||
-	    pwrite_all(fd, head, sizeof(head), 0) < 0)
-		goto bad;
-	*what = "sync";
-	if (fault_fsync(fd) < 0)
-		goto bad;
-	*what = "rename";
-	if (fault_renameat(dirfd, tmp, dirfd, name) < 0)
-		goto bad;
-	*what = "sync directory of";
-	if (fault_fsync(dirfd) < 0) {
-		saved = errno;
-		fd_close(&fd);
-		errno = saved;
-		return -1;	/* has its name, but perhaps not for long */
-	}
-	return fd;
-bad:
-	saved = errno;
-	fd_close(&fd);
-	/* A failure leaves a file that the next attempt removes. */
-	(void)unlinkat(dirfd, tmp, 0);
-	errno = saved;
-	return -1;
-}
-
-static int
-slot_release(int dirfd, const struct slot *s)
-{
-	char name[SLOT_NAME_MAX], head[SLOT_HEAD_LEN];
-	struct slot_head h = {
-		.no = s->no, .generation = s->generation,
-		.first_seq = s->first_seq, .mark = s->mark, .used = false
-	};
-	int fd, rc;
-
-	slot_name(s->no, name);
-	fd = fault_openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return -1;
-	slot_head_encode(&h, head);
-	rc = pwrite_all(fd, head, sizeof(head), 0);
-	if (rc == 0)
-		rc = fault_fdatasync(fd);
-	if (rc < 0) {
-		int saved = errno;
-
-		fd_close(&fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
-}
-
-/* --- the preparer ------------------------------------------------------------ */
-
-static struct slot *
-slot_find(struct qlog *q, uint32_t no)
-{
-	for (size_t i = 0; i < q->slots.len; i++)
-		if (q->slots.v[i].no == no)
-			return &q->slots.v[i];
-	return NULL;
-}
-
-static size_t
-count_state(const struct qlog *q, enum slot_state state)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < q->slots.len; i++)
-		n += q->slots.v[i].state == state;
-	return n;
-}
-
-static struct slot *
-first_in_state(struct qlog *q, enum slot_state state)
-{
-	for (size_t i = 0; i < q->slots.len; i++)
-		if (q->slots.v[i].state == state && !q->slots.v[i].busy)
-			return &q->slots.v[i];
-	return NULL;
-}
-
-/* Make one slot.  Called and returns with the lock held; drops it meanwhile. */
-static int
-prepare_one(struct qlog *q)
-{
-	const char *what;
-	uint32_t no = 0, generation;
-	struct slot *s;
-	int fd;
-
-	while (slot_find(q, no) != NULL)
-		no++;
-	if (no >= q->opt.slots_max) {
-		snprintf(q->trouble, sizeof(q->trouble),
-		    "all %u log segments are in use", q->opt.slots_max);
-		q->retry_at = time(NULL) + RETRY_S;
-		return -1;
-	}
-	generation = (uint32_t)rnd_u64();
-	s = ARRAY_PUSH(&q->slots);
-	*s = (struct slot){ .no = no, .state = SLOT_DEAD, .fd = -1,
-	    .size = q->opt.segment_size, .generation = generation,
-	    .busy = true };
-	pthread_mutex_unlock(&q->lock);
-	fd = slot_create(q->dirfd, no, q->opt.segment_size, generation, &what);
-	if (fd < 0) {
-		int err = errno;
-
-		pthread_mutex_lock(&q->lock);
-		snprintf(q->trouble, sizeof(q->trouble),
-		    "%s log segment: %s", what, strerror(err));
-		q->retry_at = time(NULL) + RETRY_S;
-		s = slot_find(q, no);
-		ARRAY_DROP(&q->slots, (size_t)(s - q->slots.v));
-		return -1;
-	}
-	pthread_mutex_lock(&q->lock);
-	q->retry_at = 0;
-	q->trouble[0] = '\0';
-	s = slot_find(q, no);
-	s->fd = fd;
-	s->busy = false;
-	s->state = SLOT_FREE;
-	return 0;
-}
-
-/* The same about one slot to release. */
-static void
-release_one(struct qlog *q, struct slot *s)
-{
-	struct slot copy = *s;
-	struct slot *extra;
-	int fd, err;
-
-	s->busy = true;
-	pthread_mutex_unlock(&q->lock);
-	fd = slot_release(q->dirfd, &copy);
-	err = errno;
-	pthread_mutex_lock(&q->lock);
-	s = slot_find(q, copy.no);
-	s->busy = false;
-	if (fd < 0) {
-		/* What the disk holds is unknown: leave it alone. */
-		log_warning("log segment %u cannot be released: %s", copy.no,
-		    strerror(err));
-		s->state = SLOT_DEAD;
-		return;
-	}
-	s->state = SLOT_FREE;
-	s->fd = fd;
-	*ARRAY_PUSH(&q->released) = (struct qlog_slot){ copy.no,
-	    copy.generation, copy.first_seq };
-	if (count_state(q, SLOT_FREE) <= q->opt.slots_keep + SURPLUS)
-		return;
-	/* Give space back.  The one just released holds the mark. */
-	for (extra = q->slots.v; extra < q->slots.v + q->slots.len; extra++) {
-		char name[SLOT_NAME_MAX];
-
-		if (extra->state != SLOT_FREE || extra->no == copy.no)
-			continue;
-		slot_name(extra->no, name);
-		fd_close(&extra->fd);
-		if (fault_unlinkat(q->dirfd, name, 0) < 0)
-			extra->state = SLOT_DEAD;
-		else
-			ARRAY_DROP(&q->slots, (size_t)(extra - q->slots.v));
-		return;
-	}
-}
-
-/* One piece of work; false when there is none now. */
-static bool
-prepare_step(struct qlog *q)
-{
-	struct slot *s = first_in_state(q, SLOT_RELEASING);
-
-	if (s != NULL) {
-		release_one(q, s);
-		return true;
-	}
-	if (count_state(q, SLOT_FREE) < q->opt.slots_keep &&
-	    (q->retry_at == 0 || time(NULL) >= q->retry_at ||
-	    time(NULL) + 2 * RETRY_S < q->retry_at))
-		return prepare_one(q) == 0;
-	return false;
-}
-
-static void *
-preparer(void *arg)
-{
-	struct qlog *q = arg;
-
-	pthread_mutex_lock(&q->lock);
-	while (!q->stop) {
-		if (prepare_step(q))
-			continue;
-		if (q->retry_at != 0) {
-			struct timespec until;
-
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_sec += RETRY_S;
-			pthread_cond_timedwait(&q->cond, &q->lock, &until);
-		} else
-			pthread_cond_wait(&q->cond, &q->lock);
-	}
-	pthread_mutex_unlock(&q->lock);
-	return NULL;
-}
-
-static void
-preparer_wake(struct qlog *q)		/* lock held */
-{
-	if (q->threaded)
-		pthread_cond_signal(&q->cond);
-	else
-		while (prepare_step(q))
-			;
-}
 
 /* --- opening ------------------------------------------------------------------ */
-
-static int
-cmp_slot(const void *a, const void *b)
-{
-	const struct slot *x = a, *y = b;
-
-	return x->first_seq < y->first_seq ? -1 : x->first_seq > y->first_seq;
-}
 
 /*
  * What is behind the last record was never acknowledged.  A whole record in
@@ -488,7 +52,7 @@ clear_tail(int fd, uint32_t generation, uint64_t at, uint64_t size,
 {
 	if (!slot_tail_dirty(fd, generation, at, size))
 		return 0;
-	if (write_zeros(fd, at, size) < 0 || fault_fdatasync(fd) < 0)
+	if (slot_zero(fd, at, size) < 0 || fault_fdatasync(fd) < 0)
 		return why_errno(why, "4.3.0", "clear torn log tail");
 	return 0;
 }
@@ -613,15 +177,15 @@ qlog_open(int dirfd, const char *path, const struct qlog_options *opt,
 		goto bad;
 	if (q->slots.len > 0)
 		qsort(q->slots.v, q->slots.len, sizeof(q->slots.v[0]),
-		    cmp_slot);
+		    qlog_slot_cmp);
 	q->durable_seq = q->next_seq - 1;
 	/* Be able to take a message at once; the rest is prepared behind. */
-	if (q->cur_fd < 0 && count_state(q, SLOT_FREE) == 0) {
+	if (q->cur_fd < 0 && qlog_slot_count(q, SLOT_FREE) == 0) {
 		pthread_mutex_lock(&q->lock);
-		if (prepare_one(q) < 0)
+		if (qlog_prepare_one(q) < 0)
 			why_set(why, "4.3.1", "%s", q->trouble);
 		pthread_mutex_unlock(&q->lock);
-		if (count_state(q, SLOT_FREE) == 0)
+		if (qlog_slot_count(q, SLOT_FREE) == 0)
 			goto bad;
 	}
 	if (!q->opt.no_thread) {
@@ -629,8 +193,8 @@ qlog_open(int dirfd, const char *path, const struct qlog_options *opt,
 
 		sigfillset(&all);
 		pthread_sigmask(SIG_BLOCK, &all, &old);
-		q->threaded = pthread_create(&q->thread, NULL, preparer, q)
-		    == 0;
+		q->threaded = pthread_create(&q->thread, NULL,
+		    qlog_preparer, q) == 0;
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 		if (!q->threaded) {
 			why_set(why, "4.3.0", "no thread for %s", path);
@@ -786,16 +350,16 @@ next_slot(struct qlog *q, struct why *why)
 	int rc = -1;
 
 	pthread_mutex_lock(&q->lock);
-	s = first_in_state(q, SLOT_FREE);
+	s = qlog_slot_first(q, SLOT_FREE);
 	if (s == NULL && !q->threaded) {
 		q->retry_at = 0;
-		if (prepare_one(q) == 0)
-			s = first_in_state(q, SLOT_FREE);
+		if (qlog_prepare_one(q) == 0)
+			s = qlog_slot_first(q, SLOT_FREE);
 	}
 	if (s == NULL) {
 		why_set(why, "4.3.1", "%s", q->trouble[0] != '\0' ?
 		    q->trouble : "no log segment is ready");
-		preparer_wake(q);
+		qlog_preparer_wake(q);
 		goto out;
 	}
 	if (s->fd < 0) {
@@ -810,7 +374,7 @@ next_slot(struct qlog *q, struct why *why)
 	}
 	if (q->cur_fd >= 0) {
 		put_seal(q);
-		old = slot_find(q, q->cur_no);
+		old = qlog_slot_find(q, q->cur_no);
 		old->state = SLOT_SEALING;
 		*ARRAY_PUSH(&q->gather->sealed) = old->no;
 	}
@@ -831,7 +395,7 @@ next_slot(struct qlog *q, struct why *why)
 	buf_commit(&c->data, QLOG_PAGE);
 	q->cur_at = QLOG_PAGE;
 	if (q->threaded)
-		preparer_wake(q);
+		qlog_preparer_wake(q);
 	rc = 0;
 out:
 	pthread_mutex_unlock(&q->lock);
@@ -918,7 +482,7 @@ qlog_batch_write(struct qlog_batch *b)
 		struct chunk *c = &b->chunks.v[i];
 
 		b->what = "write";
-		if (pwrite_all(c->fd, c->data.data, c->data.len, c->at) < 0)
+		if (slot_pwrite(c->fd, c->data.data, c->data.len, c->at) < 0)
 			goto bad;
 		b->what = "sync";
 		if (fault_fdatasync(c->fd) < 0)
@@ -935,7 +499,7 @@ finish_sealed(struct qlog *q, struct qlog_batch *b)
 {
 	pthread_mutex_lock(&q->lock);
 	for (size_t i = 0; i < b->sealed.len; i++) {
-		struct slot *s = slot_find(q, b->sealed.v[i]);
+		struct slot *s = qlog_slot_find(q, b->sealed.v[i]);
 
 		s->state = SLOT_USED;
 		fd_close(&s->fd);
@@ -981,110 +545,4 @@ qlog_commit(struct qlog *q, struct why *why)
 	}
 	qlog_batch_write(b);
 	return qlog_commit_end(q, &b, why);
-}
-
-/* --- release ------------------------------------------------------------------- */
-
-bool
-qlog_release(struct qlog *q, uint32_t no, uint32_t generation)
-{
-	struct slot *s;
-	bool known = false;
-
-	pthread_mutex_lock(&q->lock);
-	s = slot_find(q, no);
-	if (s != NULL && s->generation == generation &&
-	    (s->state == SLOT_USED || s->state == SLOT_RELEASING)) {
-		known = true;
-		if (s->state == SLOT_USED) {
-			s->state = SLOT_RELEASING;
-			s->mark = q->next_seq;
-			preparer_wake(q);
-		}
-	}
-	pthread_mutex_unlock(&q->lock);
-	return known;
-}
-
-bool
-qlog_take_released(struct qlog *q, struct qlog_slot *out)
-{
-	bool any;
-
-	pthread_mutex_lock(&q->lock);
-	any = q->released.len > 0;
-	if (any)
-		*out = q->released.v[--q->released.len];
-	pthread_mutex_unlock(&q->lock);
-	return any;
-}
-
-size_t
-qlog_releasing(struct qlog *q)
-{
-	size_t n;
-
-	pthread_mutex_lock(&q->lock);
-	n = count_state(q, SLOT_RELEASING) + q->released.len;
-	pthread_mutex_unlock(&q->lock);
-	return n;
-}
-
-bool
-qlog_preparing(struct qlog *q)
-{
-	bool soon;
-
-	pthread_mutex_lock(&q->lock);
-	soon = q->threaded && !q->broken && q->trouble[0] == '\0';
-	pthread_mutex_unlock(&q->lock);
-	return soon;
-}
-
-bool
-qlog_slot_used(struct qlog *q, uint32_t no, uint32_t generation)
-{
-	struct slot *s;
-	bool used;
-
-	pthread_mutex_lock(&q->lock);
-	s = slot_find(q, no);
-	used = s != NULL && s->generation == generation &&
-	    s->state != SLOT_FREE;
-	pthread_mutex_unlock(&q->lock);
-	return used;
-}
-
-size_t
-qlog_free_slots(struct qlog *q)
-{
-	size_t n;
-
-	pthread_mutex_lock(&q->lock);
-	n = count_state(q, SLOT_FREE);
-	pthread_mutex_unlock(&q->lock);
-	return n;
-}
-
-size_t
-qlog_slots(struct qlog *q, struct qlog_slot *out, size_t max)
-{
-	ARRAY(struct slot) used = ARRAY_EMPTY;
-	size_t n;
-
-	pthread_mutex_lock(&q->lock);
-	for (size_t i = 0; i < q->slots.len; i++)
-		if (q->slots.v[i].state == SLOT_USED ||
-		    q->slots.v[i].state == SLOT_SEALING ||
-		    q->slots.v[i].state == SLOT_CURRENT)
-			*ARRAY_PUSH(&used) = q->slots.v[i];
-	pthread_mutex_unlock(&q->lock);
-	if (used.len > 0)
-		qsort(used.v, used.len, sizeof(used.v[0]), cmp_slot);
-	n = MIN(used.len, max);
-	for (size_t i = 0; i < n; i++)
-		out[i] = (struct qlog_slot){ used.v[i].no,
-		    used.v[i].generation, used.v[i].first_seq };
-	ARRAY_FINI(&used);
-	return n;
 }
