@@ -168,7 +168,9 @@ int	 commit_start(struct why *why);
 void	 commit_message(struct message *m);
 /* Its client has gone, or aborts. */
 void	 commit_forget(struct message *m);
-/* A new queue id. */
+/* Be able to make a queue id; once in a million messages this writes. */
+MUST_CHECK int commit_numbers(struct why *why);
+/* A new queue id; commit_numbers() has returned 0. */
 void	 commit_queue_id(char out[QUEUE_ID_MAX]);
 
 /* --- feed.c: what qmgr is told ------------------------------------------------------- */

@@ -89,7 +89,8 @@ numbers_take(struct why *why)
 
 	if (fd_replace_file(cl.spool.dirfd, IDS_FILE, 0600, text,
 	    (size_t)n) < 0)
-		return why_errno(why, "4.3.0", "write %s", IDS_FILE);
+		return why_errno(why, errno == ENOSPC || errno == EDQUOT ?
+		    "4.3.1" : "4.3.0", "write %s", IDS_FILE);
 	cm.numbers_end = cm.next_number + IDS_STEP;
 	return 0;
 }
@@ -109,7 +110,17 @@ numbers_start(struct why *why)
 		log_warning("%s is damaged: queue ids go on from %llu",
 		    IDS_FILE, (unsigned long long)cm.next_number);
 	buf_fini(&b);
-	return numbers_take(why);
+	if (numbers_take(why) == 0)
+		return 0;
+	/* A full disk is no reason not to start: see session_queue_full(). */
+	cm.numbers_end = cm.next_number;
+	return strcmp(why->code, "4.3.1") == 0 ? 0 : -1;
+}
+
+int
+commit_numbers(struct why *why)
+{
+	return cm.next_number < cm.numbers_end ? 0 : numbers_take(why);
 }
 
 void
@@ -118,9 +129,8 @@ commit_queue_id(char out[QUEUE_ID_MAX])
 	struct why why = WHY_INIT;
 	int64_t now = clock_wall_us();
 
-	/* Once in a million messages. */
-	if (cm.next_number == cm.numbers_end && numbers_take(&why) < 0)
-		log_fatal("%s", why.text);
+	if (commit_numbers(&why) < 0)
+		log_panic("a queue id without commit_numbers(): %s", why.text);
 	cm.last_us = MAX(now, cm.last_us);
 	queue_id_make(cm.last_us, cm.next_number++, out);
 }

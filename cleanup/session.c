@@ -34,7 +34,7 @@ static struct {
 	struct loop_timer	*expire;
 	int64_t			 space_ms;	/* last look, monotonic */
 	int64_t			 settings_ms;	/* last attempt to read them */
-	bool			 noted_full;
+	struct loop_timer	*space;		/* set while there is none */
 } se;
 
 /* --- refusing ----------------------------------------------------------------- */
@@ -119,29 +119,38 @@ send_busy(struct conn *c)
 	ipc_end(c->ipc);
 }
 
-void
-session_set_busy(bool full, uint32_t delay_ms)
+static void
+set_busy(bool full, uint32_t delay_ms, const char *reason)
 {
 	if (full == cl.full && delay_ms == cl.delay_ms)
 		return;
 	if (full != cl.full) {
 		if (full)
 			log_warning("not enough free space in the queue: mail "
-			    "is answered 452");
+			    "is answered 452%s%s", *reason != '\0' ? ": " : "",
+			    reason);
 		else
 			log_info("there is enough free space in the queue "
 			    "again");
 	}
 	cl.full = full;
 	cl.delay_ms = delay_ms;
+	/* While clients hear of it no BEGIN comes that would make us look. */
+	if (full)
+		loop_timer_set(se.space, SPACE_MS);
 	LIST_FOREACH(l, &cl.conns)
 		send_busy(LIST_ENTRY(l, struct conn, all));
 }
 
 void
+session_set_busy(bool full, uint32_t delay_ms)
+{
+	set_busy(full, delay_ms, "");
+}
+
+void
 session_note_full(void)
 {
-	se.noted_full = true;
 	se.space_ms = clock_mono_ms();
 	session_set_busy(true, cl.delay_ms);
 }
@@ -156,7 +165,10 @@ session_queue_full(void)
 	if (se.space_ms != 0 && now - se.space_ms < SPACE_MS)
 		return cl.full;
 	se.space_ms = now;
-	se.noted_full = false;
+	if (qlog_full(cl.log, &why) || commit_numbers(&why) < 0) {
+		set_busy(true, cl.delay_ms, why.text);
+		return cl.full;
+	}
 	if (spool_free(&cl.spool, &bytes, &inodes, &why) < 0) {
 		log_warning("%s", why.text);
 		return cl.full;
@@ -165,6 +177,13 @@ session_queue_full(void)
 	    bytes < (uint64_t)conf.queue_minfree) || inodes == 0,
 	    cl.delay_ms);
 	return cl.full;
+}
+
+static void
+look_for_space(void *arg)
+{
+	if (session_queue_full())
+		loop_timer_set(se.space, SPACE_MS);
 }
 
 void
@@ -290,7 +309,8 @@ on_begin(struct conn *c, uint32_t tag, struct span body)
 		    "Error: server configuration problem");
 		return 0;
 	}
-	if (session_queue_full() || qlog_broken(cl.log)) {
+	if (session_queue_full() || commit_numbers(&why) < 0 ||
+	    qlog_broken(cl.log)) {
 		turn_away(c, tag, 452, "4.3.1",
 		    "Insufficient system storage");
 		return 0;
@@ -552,6 +572,8 @@ cleanup_start(struct why *why)
 	if (commit_start(why) < 0)
 		return -1;
 	feed_start();
+	se.space = loop_timer_new(cl.loop, look_for_space, NULL);
+	(void)session_queue_full();
 	se.expire = loop_timer_new(cl.loop, expire, NULL);
 	loop_timer_set(se.expire, EXPIRE_MS);
 	return 0;

@@ -185,7 +185,7 @@ qlog_open(int dirfd, const char *path, const struct qlog_options *opt,
 		if (qlog_prepare_one(q) < 0)
 			why_set(why, "4.3.1", "%s", q->trouble);
 		pthread_mutex_unlock(&q->lock);
-		if (qlog_slot_count(q, SLOT_FREE) == 0)
+		if (qlog_slot_count(q, SLOT_FREE) == 0 && !q->no_space)
 			goto bad;
 	}
 	if (!q->opt.no_thread) {

@@ -76,7 +76,10 @@ struct qlog_options {
 
 /* --- the writer ------------------------------------------------------------- */
 
-/* Open, or create, the log in directory path below dirfd; finds the end. */
+/*
+ * Open, or create, the log in directory path below dirfd; finds the end.  A
+ * log for which there is no space yet opens too: see qlog_full().
+ */
 struct qlog *qlog_open(int dirfd, const char *path,
 	    const struct qlog_options *opt, struct why *why);
 void	 qlog_close(struct qlog **q);		/* commits nothing */
@@ -128,6 +131,9 @@ size_t	 qlog_free_slots(struct qlog *q);	/* ready for use */
 /* Whether, after an append found no slot (4.3.1), one is on its way: the
  * same append is worth another try in some milliseconds. */
 bool	 qlog_preparing(struct qlog *q);
+/* Whether there is nowhere to append, because no slot could be made for want
+ * of space; why then says so (4.3.1).  It ends by itself when there is some. */
+bool	 qlog_full(struct qlog *q, struct why *why);
 /* Whether a crash could bring this slot's records of this generation back. */
 bool	 qlog_slot_used(struct qlog *q, uint32_t slot, uint32_t generation);
 

@@ -62,6 +62,7 @@ qlog_prepare_one(struct qlog *q)
 	if (no >= q->opt.slots_max) {
 		snprintf(q->trouble, sizeof(q->trouble),
 		    "all %u log segments are in use", q->opt.slots_max);
+		q->no_space = true;
 		q->retry_at = time(NULL) + RETRY_S;
 		return -1;
 	}
@@ -77,7 +78,9 @@ qlog_prepare_one(struct qlog *q)
 
 		pthread_mutex_lock(&q->lock);
 		snprintf(q->trouble, sizeof(q->trouble),
-		    "%s log segment: %s", what, strerror(err));
+		    "%s log segment of %zu bytes: %s", what,
+		    q->opt.segment_size, strerror(err));
+		q->no_space = err == ENOSPC || err == EDQUOT;
 		q->retry_at = time(NULL) + RETRY_S;
 		s = qlog_slot_find(q, no);
 		ARRAY_DROP(&q->slots, (size_t)(s - q->slots.v));
@@ -86,6 +89,7 @@ qlog_prepare_one(struct qlog *q)
 	pthread_mutex_lock(&q->lock);
 	q->retry_at = 0;
 	q->trouble[0] = '\0';
+	q->no_space = false;
 	s = qlog_slot_find(q, no);
 	s->fd = fd;
 	s->busy = false;
@@ -253,6 +257,20 @@ qlog_preparing(struct qlog *q)
 	soon = q->threaded && !q->broken && q->trouble[0] == '\0';
 	pthread_mutex_unlock(&q->lock);
 	return soon;
+}
+
+bool
+qlog_full(struct qlog *q, struct why *why)
+{
+	bool full;
+
+	pthread_mutex_lock(&q->lock);
+	full = q->cur_fd < 0 && q->no_space &&
+	    qlog_slot_count(q, SLOT_FREE) == 0;
+	if (full)
+		why_set(why, "4.3.1", "%s", q->trouble);
+	pthread_mutex_unlock(&q->lock);
+	return full;
 }
 
 bool

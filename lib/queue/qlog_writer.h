@@ -68,6 +68,7 @@ struct qlog {
 	ARRAY(struct slot) slots;
 	ARRAY(struct qlog_slot) released;
 	char		trouble[160];	/* why no slot could be made */
+	bool		no_space;	/* ... and it may work later */
 };
 
 /* --- qlog_slots.c: all of these with the lock held ---------------------------- */

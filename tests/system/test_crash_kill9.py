@@ -43,7 +43,10 @@ def main():
             children = m.children()
             if children:
                 pid = rng.choice(sorted(children))
-                os.kill(pid, signal.SIGKILL)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue            # it has ended by itself
                 kills[children[pid]] = kills.get(children[pid], 0) + 1
         load.stop()
         m.wait_idle(120)
