@@ -32,6 +32,15 @@
 #define GAP_MAX		(64 * 1024)
 #define READ_MAX	(LOOP_SHARED_LEN - GAP_MAX)
 #define FDS_KEPT_MAX	16
+/*
+ * With a layer: bytes of the socket lie at the end of the shared memory while
+ * they are transformed into its beginning, and output is transformed in
+ * pieces, so that a fast writer does not hold all of it twice.
+ */
+#define LAYER_READ_MAX	(32 * 1024)
+#define LAYER_SEAL_MAX	(64 * 1024)
+/* What a layer may have to say by itself to a peer that does not read. */
+#define LAYER_WIRE_MAX	(512 * 1024)
 /* Room that a rest gets beyond its length: it will grow. */
 #define KEPT_SPARE	256
 
@@ -62,6 +71,11 @@ struct stream {
 	ARRAY(struct fd_out)	 fds_out;
 	uint64_t		 drained_turn;
 
+	const struct stream_layer *layer;
+	void			*layer_arg;
+	struct buf		 wire;		/* out, transformed */
+	size_t			 wire_at;	/* sent already */
+
 	struct loop_defer	 later;
 	struct loop_timer	*timer;
 	int64_t			 deadline, armed;	/* 0: none */
@@ -74,6 +88,10 @@ struct stream {
 	bool			 broken;	/* nothing can be written */
 	bool			 paused, kicked, drain_due, blocked;
 	bool			 finishing, shut;
+	bool			 showing;	/* on_read looks at input */
+	bool			 layer_more;	/* input without the socket */
+	bool			 layer_waits;	/* for stream_layer_resume() */
+	bool			 layer_closed;
 	bool			 freed;
 };
 
@@ -102,6 +120,8 @@ leave(struct stream *s)
 {
 	if (--s->depth > 0 || !s->freed)
 		return !s->freed;
+	if (s->layer != NULL)
+		s->layer->free(s->layer_arg);
 	mem_free(s->kept);
 	mem_free(s);
 	return false;
@@ -118,6 +138,7 @@ release(struct stream *s)
 	fd_close(&s->fd);
 	drop_fds(s);
 	buf_fini(&s->out);
+	buf_fini(&s->wire);
 }
 
 static void
@@ -125,7 +146,8 @@ update_io(struct stream *s)
 {
 	unsigned want = 0;
 
-	if (!s->ended && !s->paused && !(s->finishing && !s->shut))
+	if (!s->ended && !s->paused && !s->layer_waits &&
+	    !(s->finishing && !s->shut))
 		want |= LOOP_READ;
 	if (s->blocked && (!s->ended || s->finishing))
 		want |= LOOP_WRITE;
@@ -213,7 +235,9 @@ show(struct stream *s, struct span input)
 	s->consumed = 0;
 	s->want = 1;
 	s->kicked = false;
+	s->showing = true;
 	s->ops->on_read(s->arg, s);
+	s->showing = false;
 	if (!s->freed) {
 		size_t consumed = s->consumed;
 
@@ -275,6 +299,57 @@ receive(struct stream *s, char *to, size_t n)
 	}
 }
 
+/*
+ * The same through the layer: plain bytes; -1 with EAGAIN when what came gave
+ * none.
+ */
+static ssize_t
+receive_layer(struct stream *s, char *to, size_t room)
+{
+	char *raw = loop_shared(s->loop) + LOOP_SHARED_LEN - LAYER_READ_MAX;
+	struct span in = SPAN_EMPTY;
+	size_t put = 0;
+
+	if (!s->layer_more) {
+		ssize_t n = receive(s, raw, LAYER_READ_MAX);
+
+		if (n == 0)
+			s->layer->eof(s->layer_arg);
+		if (n <= 0)
+			return n;
+		in = span_make(raw, (size_t)n);
+	}
+	s->layer_more = false;
+	switch (s->layer->input(s->layer_arg, in, to, room, &put)) {
+	case LAYER_HUNGRY:
+		break;
+	case LAYER_MORE:
+		s->layer_more = true;
+		break;
+	case LAYER_WAITS:
+		s->layer_waits = true;
+		update_io(s);
+		break;
+	case LAYER_EOF:
+		if (put == 0)
+			return 0;
+		s->layer_more = true;	/* it says so again */
+		break;
+	case LAYER_BROKEN:
+		if (put == 0) {
+			errno = EPROTO;
+			return -1;
+		}
+		s->layer_more = true;
+		break;
+	}
+	if (s->layer_more)
+		loop_defer(s->loop, &s->later);
+	if (put == 0)
+		errno = EAGAIN;
+	return put > 0 ? (ssize_t)put : -1;
+}
+
 /* The peer has closed: show what it has not seen whole, then end. */
 static void
 end_of_input(struct stream *s)
@@ -314,7 +389,8 @@ on_readable(struct stream *s)
 		show(s, span_make(s->kept, have));
 		return;
 	}
-	room = MIN(READ_MAX, s->in_max - have);
+	room = MIN(s->layer == NULL ? READ_MAX : READ_MAX - LAYER_READ_MAX,
+	    s->in_max - have);
 	if (in_place) {
 		keep_room(s, have + MIN(room, GAP_MAX));
 		room = MIN(room, s->kept_alloc - have);
@@ -322,10 +398,15 @@ on_readable(struct stream *s)
 	} else {
 		to = shared + have;
 	}
-	got = receive(s, to, room);
+	got = s->layer == NULL ? receive(s, to, room) :
+	    receive_layer(s, to, room);
 	if (got < 0) {
-		if (errno != EAGAIN && errno != EINTR)
+		if (errno == EPROTO && s->layer != NULL) {
+			/* An alert may be on its way to the peer. */
+			set_end(s, STREAM_ERROR, errno);
+		} else if (errno != EAGAIN && errno != EINTR) {
 			set_broken(s, STREAM_ERROR, errno);
+		}
 		return;
 	}
 	if (got == 0) {
@@ -418,15 +499,77 @@ compact(struct stream *s)
 	s->out_at = 0;
 }
 
+/* Send some of what the layer has made. */
+static ssize_t
+transmit_wire(struct stream *s)
+{
+	const char *p = s->wire.data + s->wire_at;
+	size_t len = s->wire.len - s->wire_at;
+
+	if (s->kind == KIND_OTHER)
+		return write(s->fd, p, len);
+	return send(s->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Have the layer transform some output; false: there is nothing to send. */
+static bool
+seal(struct stream *s)
+{
+	struct span plain;
+	ssize_t n;
+
+	buf_reset(&s->wire);
+	s->wire_at = 0;
+	plain = span_make(s->out.data + s->out_at,
+	    MIN(stream_out_len(s), (size_t)LAYER_SEAL_MAX));
+	if (plain.len == 0)
+		return false;
+	n = s->layer->output(s->layer_arg, plain);
+	if (n < 0) {
+		set_broken(s, STREAM_ERROR, EPROTO);
+		return false;
+	}
+	s->out_at += (size_t)n;
+	return s->wire.len > 0;
+}
+
+/* All is gone: give the memory back. */
+static void
+flushed(struct stream *s)
+{
+	bool had = s->out.len > 0;
+
+	compact(s);
+	buf_fini(&s->out);
+	buf_fini(&s->wire);
+	s->wire_at = 0;
+	set_blocked(s, false);
+	if (!had)
+		return;
+	s->drain_due = true;
+	if (s->ops != NULL && s->ops->on_drain != NULL)
+		loop_defer(s->loop, &s->later);
+}
+
 void
 stream_flush(struct stream *s)
 {
 	ssize_t n;
 
-	if (s->freed || s->broken || s->out.len == 0)
+	if (s->freed || s->broken || (s->out.len == 0 && s->wire.len == 0))
 		return;
-	while (s->out_at < s->out.len) {
-		n = transmit(s);
+	for (;;) {
+		bool wire = s->wire_at < s->wire.len;
+
+		if (!wire && s->layer != NULL)
+			wire = seal(s);
+		if (s->broken)
+			return;
+		if (!wire && stream_out_len(s) == 0)
+			break;
+		if (!wire && s->layer != NULL)
+			return;		/* not before its handshake is done */
+		n = wire ? transmit_wire(s) : transmit(s);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
@@ -439,14 +582,20 @@ stream_flush(struct stream *s)
 			set_broken(s, STREAM_ERROR, errno);
 			return;
 		}
-		s->out_at += (size_t)n;
+		if (wire)
+			s->wire_at += (size_t)n;
+		else
+			s->out_at += (size_t)n;
 	}
-	compact(s);
-	buf_fini(&s->out);
-	set_blocked(s, false);
-	s->drain_due = true;
-	if (s->ops != NULL && s->ops->on_drain != NULL)
-		loop_defer(s->loop, &s->later);
+	flushed(s);
+}
+
+/* Whether bytes wait for the peer to take some; a layer that never got
+ * through its handshake does not count. */
+static bool
+stream_unsent(const struct stream *s)
+{
+	return s->blocked || (s->layer == NULL && s->out.len > 0);
 }
 
 /* Closes once all is written; see stream_finish(). */
@@ -456,8 +605,15 @@ finish_step(struct stream *s)
 	ssize_t got;
 
 	stream_flush(s);
-	if (!s->broken && s->out.len > 0)
+	if (!s->broken && stream_unsent(s))
 		return;
+	if (!s->broken && s->layer != NULL && !s->layer_closed) {
+		s->layer_closed = true;
+		s->layer->close(s->layer_arg);
+		stream_flush(s);
+		if (!s->broken && stream_unsent(s))
+			return;
+	}
 	if (!s->broken && s->kind != KIND_OTHER && !s->shut) {
 		/*
 		 * Closing a socket with unread input resets the connection,
@@ -496,7 +652,11 @@ stream_later(void *arg)
 		if (s->kept_len > 0)
 			show(s, span_make(s->kept, s->kept_len));
 	}
-	if (!s->freed && !s->finishing && s->out.len > 0 && !s->blocked) {
+	if (!s->freed && !s->finishing && s->layer_more && !s->paused &&
+	    !s->ended && !s->layer_waits)
+		on_readable(s);
+	if (!s->freed && !s->finishing && !s->blocked &&
+	    (s->out.len > 0 || s->wire.len > 0)) {
 		/*
 		 * A producer that fills the stream from on_drain would keep
 		 * the others waiting while its peer is quick: let the loop
@@ -618,6 +778,7 @@ stream_new(struct loop *l, int fd, size_t in_max, size_t out_max,
 	s->in_max = in_max;
 	s->want = 1;
 	s->out = BUF_INIT(out_max);
+	s->wire = BUF_INIT(LAYER_WIRE_MAX);
 	s->drained_turn = UINT64_MAX;
 	s->later.fn = stream_later;
 	s->later.arg = s;
@@ -718,7 +879,7 @@ stream_resume(struct stream *s)
 		return;
 	s->paused = false;
 	update_io(s);
-	stream_kick(s);
+	stream_kick(s);	/* and what the layer has kept back */
 }
 
 bool
@@ -791,8 +952,8 @@ stream_write_fd(struct stream *s, int fd)
 
 	if (s->freed || s->broken)
 		return;
-	if (s->kind != KIND_UNIX)
-		log_panic("stream_write_fd: not a UNIX socket");
+	if (s->kind != KIND_UNIX || s->layer != NULL)
+		log_panic("stream_write_fd: not a plain UNIX socket");
 	/* Sixteen in a row without a byte between them: none takes so many. */
 	if (s->fds_out.len >= FDS_KEPT_MAX &&
 	    s->fds_out.v[s->fds_out.len - FDS_KEPT_MAX].at == s->out.len)
@@ -817,4 +978,76 @@ stream_take_fd(struct stream *s)
 	memmove(s->fds_in.v, s->fds_in.v + 1,
 	    s->fds_in.len * sizeof(s->fds_in.v[0]));
 	return fd;
+}
+
+void
+stream_set_ops(struct stream *s, const struct stream_ops *ops, void *arg)
+{
+	s->ops = ops;
+	s->arg = arg;
+}
+
+const struct stream_ops *
+stream_ops_of(const struct stream *s, void **arg)
+{
+	*arg = s->arg;
+	return s->ops;
+}
+
+/* --- layers -------------------------------------------------------------------- */
+
+void
+stream_set_layer(struct stream *s, const struct stream_layer *l, void *arg,
+    struct buf *rest)
+{
+	if (s->layer != NULL || s->fds_out.len > 0)
+		log_panic("stream_set_layer: not a plain stream");
+	if (s->showing) {
+		buf_add_span(rest, s->input);
+		stream_consume(s, s->input.len);
+	} else {
+		buf_add(rest, s->kept, s->kept_len);
+		keep_rest(s, SPAN_EMPTY);
+	}
+	s->kicked = false;
+	buf_add(&s->wire, s->out.data + s->out_at, stream_out_len(s));
+	s->out_at = 0;
+	buf_fini(&s->out);
+	s->layer = l;
+	s->layer_arg = arg;
+}
+
+void *
+stream_layer_arg(const struct stream *s, const struct stream_layer *l)
+{
+	return s->layer == l ? s->layer_arg : NULL;
+}
+
+void
+stream_layer_send(struct stream *s, const void *p, size_t n)
+{
+	if (s->freed || s->broken)
+		return;
+	if (buf_put(&s->wire, p, n) < 0) {
+		set_broken(s, STREAM_OVERFLOW, EMSGSIZE);
+		return;
+	}
+	loop_defer(s->loop, &s->later);
+}
+
+void
+stream_layer_resume(struct stream *s)
+{
+	if (s->freed || s->ended)
+		return;
+	s->layer_more = true;
+	s->layer_waits = false;
+	update_io(s);
+	loop_defer(s->loop, &s->later);
+}
+
+struct loop *
+stream_loop(const struct stream *s)
+{
+	return s->loop;
 }

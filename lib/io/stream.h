@@ -24,12 +24,15 @@
  * A last word ("421 timeout") may be written before that and sent with
  * stream_finish(); where the connection is broken, writes are dropped.
  *
- * TLS will live below this interface: an engine transforms bytes between the
- * socket and the two buffers, and no caller changes.
+ * Layers.  A layer (TLS, tls/tls.h) transforms the bytes between the socket
+ * and the two buffers, and no caller changes; see stream_set_layer().
  */
 #ifndef IO_STREAM_H
 #define IO_STREAM_H
 
+#include <sys/types.h>
+
+#include "base/buf.h"
 #include "base/cc.h"
 #include "base/span.h"
 #include "io/loop.h"
@@ -99,5 +102,64 @@ int	 stream_take_fd(struct stream *s);
 void	 stream_flush(struct stream *s);
 
 void	 stream_set_deadline(struct stream *s, int64_t in_ms);	/* 0: none */
+
+/*
+ * Who is called from now on.  For an owner that hands its stream to another,
+ * and for a layer that keeps the owner out during its handshake.
+ */
+void	 stream_set_ops(struct stream *s, const struct stream_ops *ops,
+	    void *arg);
+const struct stream_ops *stream_ops_of(const struct stream *s, void **arg);
+
+/* --- layers: what lies between the socket and the buffers --------------------- */
+
+enum stream_layer_says {
+	LAYER_HUNGRY,		/* nothing more without new bytes */
+	LAYER_MORE,		/* call again: more plain bytes are there */
+	LAYER_WAITS,		/* nothing before stream_layer_resume() */
+	LAYER_EOF,		/* the peer has ended its side in good order */
+	LAYER_BROKEN		/* it cannot go on: STREAM_ERROR, EPROTO */
+};
+
+/*
+ * A layer's handlers run inside the stream's own work: they may call
+ * stream_layer_send() and nothing else of the stream; what is for others they
+ * put off with loop_defer().
+ */
+struct stream_layer {
+	/*
+	 * Bytes from the socket, all of which the layer takes over; in.len is
+	 * 0 when it is to go on with what it has.  Puts at most room plain
+	 * bytes at to and their number into *put.
+	 */
+	enum stream_layer_says (*input)(void *arg, struct span in, char *to,
+		    size_t room, size_t *put);
+	/*
+	 * Turn plain bytes into bytes for the socket with
+	 * stream_layer_send().  Returns how many it took; 0: not now (it says
+	 * stream_layer_resume() later); -1: it is broken.
+	 */
+	ssize_t	(*output)(void *arg, struct span plain);
+	/* All is written and the socket is about to be closed: last bytes. */
+	void	(*close)(void *arg);
+	/* The socket has ended without LAYER_EOF. */
+	void	(*eof)(void *arg);
+	void	(*free)(void *arg);
+};
+
+/*
+ * Put a layer in, once, to be freed with the stream.  Output that was written
+ * before goes out as it is; plain input that nobody has consumed is moved to
+ * rest.  A stream with a layer passes no descriptors.
+ */
+void	 stream_set_layer(struct stream *s, const struct stream_layer *l,
+	    void *arg, struct buf *rest);
+/* The layer's arg, when the stream has that layer; else NULL. */
+void	*stream_layer_arg(const struct stream *s,
+	    const struct stream_layer *l);
+void	 stream_layer_send(struct stream *s, const void *p, size_t n);
+/* Call input and output again at the end of this turn. */
+void	 stream_layer_resume(struct stream *s);
+struct loop *stream_loop(const struct stream *s);
 
 #endif
