@@ -87,6 +87,14 @@ mansio_load(void)
 }
 
 void
+mansio_load_anyhow(void)
+{
+	if (params_load_anyhow(config_dir, overrides.v, overrides.len, problem,
+	    NULL) < 0)
+		exit(MANSIO_FAILED);
+}
+
+void
 mansio_exec(const char *dir, const char *program, const char *const *args)
 {
 	ARRAY(char *) argv = ARRAY_EMPTY;

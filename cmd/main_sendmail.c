@@ -376,8 +376,8 @@ main(int argc, char **argv)
 			return EX_OSERR;
 	log_set_tag("sendmail");
 	sendmail_options(&o, argc, argv);
-	if (params_load(config_dir(&o), NULL, 0, problem, NULL) < 0)
-		sendmail_fatal(EX_CONFIG, "the configuration has errors");
+	if (params_load_anyhow(config_dir(&o), NULL, 0, problem, NULL) < 0)
+		sendmail_fatal(EX_CONFIG, "the configuration cannot be read");
 	/* -v: tell me what has become of it. */
 	if (o.verbose > 0 && o.notify == 0)
 		o.notify = DSN_NOTIFY_SUCCESS | DSN_NOTIFY_FAILURE |

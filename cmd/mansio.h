@@ -31,6 +31,8 @@ struct subcommand {
 /* Settings of -c, and the -o of the command line.  Problems go to standard
  * error; errors end the program. */
 void	 mansio_load(void);
+/* The same for what must work while main.cf has errors, such as stopping. */
+void	 mansio_load_anyhow(void);
 /* As given with -c or MAIL_CONFIG, or the built-in one; absolute. */
 const char *mansio_config_dir(void);
 bool	 mansio_verbose(void);

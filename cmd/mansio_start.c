@@ -54,7 +54,7 @@ mansio_stop(int argc, char **argv)
 
 	if (argc != 1)
 		return mansio_usage(argv[0]);
-	mansio_load();
+	mansio_load_anyhow();
 	pid = mansio_master_pid();
 	if (pid == 0) {
 		log_error("the mail system is not running");
@@ -164,7 +164,7 @@ mansio_flush(int argc, char **argv)
 
 	if (argc != 1)
 		return mansio_usage(argv[0]);
-	mansio_load();
+	mansio_load_anyhow();
 	mansio_exec(conf.command_directory, "postqueue", args);
 }
 
@@ -211,7 +211,7 @@ mansio_logrotate(int argc, char **argv)
 
 	if (argc != 1)
 		return mansio_usage(argv[0]);
-	mansio_load();
+	mansio_load_anyhow();
 	if (conf.maillog_file[0] == '\0' ||
 	    stat(conf.maillog_file, &st) < 0 || !S_ISREG(st.st_mode))
 		log_fatal("maillog_file is not set to a file that exists");

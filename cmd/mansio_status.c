@@ -229,7 +229,7 @@ mansio_status(int argc, char **argv)
 	}
 	if (optind != argc)
 		return mansio_usage(argv[0]);
-	mansio_load();
+	mansio_load_anyhow();
 	pid = mansio_master_pid();
 	if (pid == 0) {
 		if (json)

@@ -29,8 +29,8 @@ queue_client_start(const char *config_dir, struct spool *spool)
 {
 	struct why why = WHY_INIT;
 
-	if (params_load(config_dir, NULL, 0, problem, NULL) < 0)
-		log_fatal("the configuration has errors");
+	if (params_load_anyhow(config_dir, NULL, 0, problem, NULL) < 0)
+		log_fatal("the configuration cannot be read");
 	if (chdir(conf.queue_directory) < 0)
 		log_fatal("chdir %s: %m", conf.queue_directory);
 	if (spool_open(spool, ".", &why) < 0)

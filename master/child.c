@@ -210,6 +210,8 @@ make_argv(const struct svc *s)
 	push(&argv, &n, count);
 	if (master.log_fd >= 0)
 		push(&argv, &n, "-l");
+	if (master.settings_fd >= 0)
+		push(&argv, &n, "-m");
 	if (p->flags & PLAN_SINGLE)
 		push(&argv, &n, "-k");
 	if (p->flags & PLAN_UNPRIV)
@@ -240,8 +242,8 @@ free_argv(char **argv)
 static void
 place_descriptors(const struct svc *s, int status)
 {
-	int high = MASTER_LISTEN_FD + (int)s->listeners.len;
-	int from[2 + MASTER_LISTEN_MAX], to[2 + MASTER_LISTEN_MAX];
+	int high = MASTER_LISTEN_FD + (int)s->listeners.len + 1;
+	int from[3 + MASTER_LISTEN_MAX], to[3 + MASTER_LISTEN_MAX];
 	size_t n = 0;
 
 	from[n] = status;
@@ -253,6 +255,10 @@ place_descriptors(const struct svc *s, int status)
 	for (size_t i = 0; i < s->listeners.len; i++) {
 		from[n] = s->listeners.v[i]->fd;
 		to[n++] = MASTER_LISTEN_FD + (int)i;
+	}
+	if (master.settings_fd >= 0) {
+		from[n] = master.settings_fd;
+		to[n++] = MASTER_LISTEN_FD + (int)s->listeners.len;
 	}
 	for (size_t i = 0; i < n; i++) {
 		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, high);

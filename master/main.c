@@ -25,7 +25,7 @@
 #include "master/master.h"
 #include "queue/spool.h"
 
-struct master master = { .log_fd = -1, .pid_fd = -1 };
+struct master master = { .log_fd = -1, .pid_fd = -1, .settings_fd = -1 };
 
 #define PID_FILE	"pid/master.pid"
 
@@ -314,6 +314,7 @@ prepare(void)
 	struct why why = WHY_INIT;
 	pid_t other = 0;
 
+	settings_keep();
 	if (sandbox_ids(&master.ids, &why) < 0 ||
 	    spool_create(conf.queue_directory, master.ids.uid, master.ids.gid,
 	    &why) < 0)

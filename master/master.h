@@ -7,6 +7,7 @@
  *	child.c		a process: starting it, its messages, its end
  *	listen.c	opening listeners
  *	reload.c	from one configuration to the next
+ *	settings.c	what daemons start with
  *	stop.c		stopping in stages
  *	control.c	public/master: status and reload for administrators
  *	logfile.c	opening and rotating the log
@@ -81,6 +82,7 @@ struct master {
 	ARRAY(struct svc *) services;
 	int		 log_fd;		/* -1: syslog */
 	int		 pid_fd;
+	int		 settings_fd;		/* -1: daemons read main.cf */
 	int64_t		 started_ms;
 	bool		 started;		/* READY has been said */
 	struct loop_defer startup_defer;	/* see whether we are */
@@ -130,6 +132,12 @@ void	 reload_begin(reload_done_fn *done, void *arg);
 /* The checking process has ended; true when pid was it. */
 bool	 reload_reaped(pid_t pid, int status);
 void	 report_to_log(void *arg, enum log_level level, const char *line);
+
+/* --- settings.c --- */
+/* conf is accepted: daemons get it from now on. */
+void	 settings_keep(void);
+/* Have in conf again what daemons get. */
+void	 settings_restore(void);
 
 /* --- stop.c --- */
 void	 stop_begin(void);

@@ -306,13 +306,14 @@ apply(void)
 	struct services plan;
 	bool ok;
 
-	/* The files may have changed since they were checked; this leaves
-	 * conf alone when they are wrong. */
+	/* The files may have changed since they were checked. */
 	if (params_load(master.config_dir, master.overrides.v,
 	    master.overrides.len, NULL, NULL) < 0 ||
 	    services_load(master.config_dir, master.overrides.v,
-	    master.overrides.len, &plan, report_errors, NULL) < 0)
+	    master.overrides.len, &plan, report_errors, NULL) < 0) {
+		settings_restore();
 		return false;
+	}
 	coming = mem_zalloc_array(plan.v.len, sizeof(struct svc *));
 	ncoming = 0;
 	ok = open_all(&plan);
@@ -320,9 +321,12 @@ apply(void)
 		log_info("reload -- version %s, configuration %s",
 		    MANSIO_VERSION, master.config_dir);
 		logfile_reopen();
+		settings_keep();
 		take_over();
-	} else
+	} else {
 		abandon();
+		settings_restore();
+	}
 	mem_free(coming);
 	coming = NULL;
 	ncoming = 0;

@@ -205,6 +205,44 @@ main_cf_override(struct main_cf *m, const char *text, const char *origin,
 	set_to->override = true;
 }
 
+/* Three strings a setting, each with its NUL. */
+void
+main_cf_pack(const struct main_cf *m, struct buf *out)
+{
+	for (size_t i = 0; i < m->settings.len; i++) {
+		const struct main_cf_setting *s = m->settings.v[i];
+
+		if (s->override)
+			continue;
+		buf_add(out, s->name, strlen(s->name) + 1);
+		buf_add(out, s->value, strlen(s->value) + 1);
+		buf_add(out, s->origin, strlen(s->origin) + 1);
+	}
+}
+
+int
+main_cf_unpack(struct main_cf *m, struct span packed)
+{
+	while (packed.len > 0) {
+		const char *part[3];
+
+		for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+			const char *end = packed.len > 0 ?
+			    memchr(packed.p, '\0', packed.len) : NULL;
+
+			if (end == NULL)
+				return -1;
+			part[i] = packed.p;
+			packed = span_from(packed,
+			    (size_t)(end - packed.p) + 1);
+		}
+		if (m->settings.len >= MAIN_CF_SETTINGS_MAX)
+			return -1;
+		set(enter(m, span_of(part[0])), span_of(part[1]), part[2]);
+	}
+	return 0;
+}
+
 void
 main_cf_fini(struct main_cf *m)
 {

@@ -41,6 +41,12 @@ void	 main_cf_read(struct main_cf *m, const char *config_dir,
 /* One "name=value" or "{ name = value }" of a command line or master.cf. */
 void	 main_cf_override(struct main_cf *m, const char *text,
 	    const char *origin, params_problem_fn *problem, void *arg);
+/*
+ * The settings that came from files, as bytes, and back: no file is read, the
+ * origins stay.  -1: these bytes were not made by main_cf_pack().
+ */
+void	 main_cf_pack(const struct main_cf *m, struct buf *out);
+MUST_CHECK int main_cf_unpack(struct main_cf *m, struct span packed);
 const struct main_cf_setting *main_cf_find(const struct main_cf *m,
 	    const char *name);
 void	 main_cf_fini(struct main_cf *m);

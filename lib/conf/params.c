@@ -883,9 +883,11 @@ params_choose_config_dir(const char *dir)
 	return real != NULL ? real : mem_strdup(dir);
 }
 
-int
-params_load_flags(const char *config_dir, const char *const *overrides,
-    size_t n, int flags, params_problem_fn *problem, void *arg)
+/* snapshot NULL: from the files. */
+static int
+load(const char *config_dir, const struct span *snapshot,
+    const char *const *overrides, size_t n, int flags,
+    params_problem_fn *problem, void *arg)
 {
 	struct state next = { .cf = MAIN_CF_INIT, .computed = HASH_INIT,
 	    .undefined = HASH_INIT };
@@ -898,7 +900,10 @@ params_load_flags(const char *config_dir, const char *const *overrides,
 	l->flags = flags;
 	next.config_dir = params_choose_config_dir(config_dir);
 	loading = &next;
-	if (!(flags & PARAMS_DEFAULTS))
+	if (snapshot != NULL) {
+		if (main_cf_unpack(&next.cf, *snapshot) < 0)
+			log_panic("a snapshot of main.cf is damaged");
+	} else if (!(flags & PARAMS_DEFAULTS))
 		main_cf_read(&next.cf, next.config_dir, problem, arg);
 	for (size_t i = 0; i < n; i++)
 		main_cf_override(&next.cf, overrides[i], "-o", problem, arg);
@@ -912,7 +917,8 @@ params_load_flags(const char *config_dir, const char *const *overrides,
 		else
 			store_default(l, &rows[i]);
 	}
-	check_names(l);
+	if (snapshot == NULL)
+		check_names(l);
 	check_together(l);
 	failed = l->errors + next.cf.errors > 0;
 	if (failed && !(flags & PARAMS_KEEP_GOING)) {
@@ -928,10 +934,48 @@ params_load_flags(const char *config_dir, const char *const *overrides,
 }
 
 int
+params_load_flags(const char *config_dir, const char *const *overrides,
+    size_t n, int flags, params_problem_fn *problem, void *arg)
+{
+	return load(config_dir, NULL, overrides, n, flags, problem, arg);
+}
+
+int
 params_load(const char *config_dir, const char *const *overrides, size_t n,
     params_problem_fn *problem, void *arg)
 {
-	return params_load_flags(config_dir, overrides, n, 0, problem, arg);
+	return load(config_dir, NULL, overrides, n, 0, problem, arg);
+}
+
+int
+params_load_anyhow(const char *config_dir, const char *const *overrides,
+    size_t n, params_problem_fn *problem, void *arg)
+{
+	char *dir = params_choose_config_dir(config_dir);
+	char *path = mem_printf("%s/main.cf", dir);
+	bool there = access(path, R_OK) == 0;
+
+	/* Without the file this tells why, and leaves conf alone. */
+	if (load(config_dir, NULL, overrides, n, there ? PARAMS_KEEP_GOING : 0,
+	    problem, arg) < 0 && there && conf.queue_directory == NULL)
+		there = false;
+	mem_free(path);
+	mem_free(dir);
+	return there ? 0 : -1;
+}
+
+int
+params_load_snapshot(struct span snapshot, const char *config_dir,
+    const char *const *overrides, size_t n, params_problem_fn *problem,
+    void *arg)
+{
+	return load(config_dir, &snapshot, overrides, n, 0, problem, arg);
+}
+
+void
+params_snapshot(struct buf *out)
+{
+	main_cf_pack(&current.cf, out);
 }
 
 int

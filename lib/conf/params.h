@@ -17,6 +17,7 @@
 #include "base/cc.h"
 #include "base/why.h"
 #include "base/buf.h"
+#include "base/span.h"
 
 #define PARAM_UNLIMITED	INT64_MAX
 /* In front of the text that describes a default found at run time. */
@@ -139,6 +140,24 @@ enum {
 };
 MUST_CHECK int params_load_flags(const char *config_dir,
 	    const char *const *overrides, size_t n, int flags,
+	    params_problem_fn *problem, void *arg);
+/*
+ * For commands that must work while main.cf has errors, as stopping must:
+ * errors are told, and what could be read is used.  -1 only when there is no
+ * main.cf to read, for then we would act on another instance.
+ */
+MUST_CHECK int params_load_anyhow(const char *config_dir,
+	    const char *const *overrides, size_t n,
+	    params_problem_fn *problem, void *arg);
+/*
+ * What the files said in the loaded configuration, as bytes, and a load from
+ * such bytes instead of files: master starts its daemons with what it has
+ * checked, whatever the files say by then.  Overrides are not in it, and
+ * names are not checked once more.
+ */
+void	 params_snapshot(struct buf *out);
+MUST_CHECK int params_load_snapshot(struct span snapshot,
+	    const char *config_dir, const char *const *overrides, size_t n,
 	    params_problem_fn *problem, void *arg);
 /*
  * Whether "name=value" could be given as override to params_load(): known

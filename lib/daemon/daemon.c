@@ -31,7 +31,7 @@
 #define LOCK_POLL_MS	10
 #define LISTEN_BACKLOG	1024		/* stand-alone; the kernel clamps it */
 
-struct daemon_state daemon_state = { .status_fd = -1 };
+struct daemon_state daemon_state = { .status_fd = -1, .settings_fd = -1 };
 
 struct loop *
 daemon_loop(void)
@@ -211,15 +211,38 @@ problem(void *arg, bool is_error, const char *line)
 		log_warning("%s", line);
 }
 
+/* What master has checked. */
+static int
+load_from_master(int fd)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct stat st;
+	int rc;
+
+	/* Other processes have the same open file, and its offset. */
+	if (fstat(fd, &st) < 0 || fd_pread_all(fd, buf_reserve(&b,
+	    (size_t)st.st_size), (size_t)st.st_size, 0) < 0)
+		log_fatal("cannot read the settings that master gives: %m");
+	buf_commit(&b, (size_t)st.st_size);
+	rc = params_load_snapshot(buf_span(&b), daemon_state.config_dir,
+	    daemon_state.overrides.v, daemon_state.overrides.len, problem,
+	    NULL);
+	buf_fini(&b);
+	return rc;
+}
+
 static void
 load_settings(void)
 {
-	char *own = mem_printf("service_name=%s", daemon_state.service);
+	struct daemon_state *s = &daemon_state;
+	char *own = mem_printf("service_name=%s", s->service);
 
-	*ARRAY_PUSH(&daemon_state.overrides) = own;	/* kept for reload */
-	if (params_load(daemon_state.config_dir, daemon_state.overrides.v,
-	    daemon_state.overrides.len, problem, NULL) < 0)
+	*ARRAY_PUSH(&s->overrides) = own;	/* kept for reload */
+	if ((s->settings_fd >= 0 ? load_from_master(s->settings_fd)
+	    : params_load(s->config_dir, s->overrides.v, s->overrides.len,
+	    problem, NULL)) < 0)
 		log_fatal("the configuration has errors");
+	fd_close(&s->settings_fd);
 }
 
 void
@@ -364,7 +387,7 @@ parse_options(int argc, char **argv)
 	s->config_dir = getenv("MAIL_CONFIG");
 	if (s->config_dir == NULL)
 		s->config_dir = SYSCONFDIR "/mansio";
-	while ((c = getopt(argc, argv, "+Cc:fkL:ln:o:s:t:uv")) != -1) {
+	while ((c = getopt(argc, argv, "+Cc:fkL:lmn:o:s:t:uv")) != -1) {
 		switch (c) {
 		case 'C':
 			s->check = true;
@@ -383,6 +406,9 @@ parse_options(int argc, char **argv)
 			break;
 		case 'l':
 			s->master_log = true;
+			break;
+		case 'm':
+			s->settings_given = true;
 			break;
 		case 'n':
 			s->service = optarg;
@@ -449,6 +475,8 @@ tidy_descriptors(uint32_t nlisten)
 			fd_set_nonblock(fd, true);
 			*ARRAY_PUSH(&s->listeners) = fd;
 		}
+		if (s->settings_given)
+			s->settings_fd = (int)first++;
 	}
 	close_range(first, ~0u, 0);
 }

@@ -10,6 +10,9 @@
  *	-s count	listeners, which are descriptors MASTER_LISTEN_FD and up;
  *			this option says that master is there at all
  *	-l		MASTER_LOG_FD is open: append log lines to it
+ *	-m		the descriptor after the listeners holds the settings of
+ *			main.cf that master has checked (params_snapshot()): read
+ *			these, not the files, which may be wrong by now
  *	-k		keep running when idle: nobody else does this job
  *	-u		column 4 asks for mail_owner (a row of the sandbox table
  *			may be stricter, never weaker)

@@ -184,6 +184,46 @@ def a_wrong_configuration_changes_nothing():
             assert m.pids() == before
 
 
+def a_wrong_main_cf_lies_there_for_long():
+    """Daemons that start meanwhile have the settings that were accepted, and
+    one can look and stop."""
+    with Scratch(SINGLES + "x unix - - - - - event\n",
+                 main={"mail_name": "good"}) as m:
+        m.start()
+        with m.client("private/x") as c:
+            pid = c.ask("pid")
+            assert c.ask("setting mail_name") == "good"
+        m.main["mail_name"] = "half an edit"
+        m.main["max_use"] = "many"
+        m.write()
+        assert m.mansio("reload", check=False).returncode == 1
+        os.kill(int(pid), signal.SIGKILL)
+        with m.client("private/x") as c:
+            assert c.ask("pid") != pid
+            assert c.ask("setting mail_name") == "good"
+        done = m.mansio("status")
+        assert "max_use" in done.stderr and "x" in done.stdout, done
+        # Mended: the next reload takes it.
+        m.main["max_use"] = "100"
+        m.main["mail_name"] = "better"
+        m.write()
+        m.reload()
+        with m.client("private/x") as c:
+            pid = c.ask("pid")
+        os.kill(int(pid), signal.SIGKILL)
+        with m.client("private/x") as c:
+            assert c.ask("pid") != pid
+            assert c.ask("setting mail_name") == "better"
+        with open(f"{m.etc}/main.cf", "a", encoding="utf-8") as f:
+            f.write("no equals sign\n")
+        done = m.mansio("stop")
+        assert "missing '='" in done.stderr, done
+        # Without a main.cf nobody knows which instance is meant.
+        os.rename(f"{m.etc}/main.cf", f"{m.etc}/aside")
+        done = m.mansio("stop", check=False)
+        assert done.returncode == 1 and "main.cf" in done.stderr, done
+
+
 def the_log_is_rotated():
     with Scratch(SINGLES + "x unix - - - - - event\n"
                  "w unix - - - - - workw\n",
@@ -216,4 +256,5 @@ def the_log_is_rotated():
 if __name__ == "__main__":
     run([no_client_is_lost, services_come_and_go,
          an_address_changes_its_service,
-         a_wrong_configuration_changes_nothing, the_log_is_rotated])
+         a_wrong_configuration_changes_nothing,
+         a_wrong_main_cf_lies_there_for_long, the_log_is_rotated])
