@@ -18,7 +18,7 @@
 
 .DEFAULT_GOAL	:= all
 # Each layer may use itself and the layers before it: this is the link order.
-LAYERS		:= base io conf ipc tls mail route queue store auth daemon front session
+LAYERS		:= base io conf ipc tls dns mail route queue store auth daemon front session
 
 PREFIX		?= /usr/local
 SYSCONFDIR	?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
@@ -66,7 +66,8 @@ ALL_CPPFLAGS	:= -Ilib -I. -D_GNU_SOURCE -include lib/base/banned.h $(DIRS) \
 ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
-LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt
+LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt \
+		   -lunbound -lidn2
 
 Q		:= $(if $(V),,@)
 ALL_OBJS	:=

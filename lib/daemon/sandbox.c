@@ -64,6 +64,12 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES | JAIL_CONNECT | JAIL_INET | JAIL_THREADS,
 	  .sockets = "", .paths = "r:/",
 	  .says = "looks up tables for the jailed" },
+	{ .name = "resolver", .user = JAIL_MAIL_OWNER,
+	  .may = JAIL_FILES | JAIL_CONNECT | JAIL_INET | JAIL_THREADS,
+	  .sockets = "",
+	  .paths = "r:/etc r:/run r:/usr/share/dns "
+	      "r:$resolver_trust_anchor_file",
+	  .says = "asks name servers" },
 	{ .name = "bounce", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite", .paths = "r:/",

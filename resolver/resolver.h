@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resolver.h - private to the resolver daemon.
+ */
+#ifndef RESOLVER_RESOLVER_H
+#define RESOLVER_RESOLVER_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/why.h"
+#include "io/loop.h"
+#include "io/sock.h"
+#include "ipc/msg_resolver.h"
+
+/* --- session.c: the clients ---------------------------------------------------- */
+
+MUST_CHECK int session_setup(struct why *why);
+MUST_CHECK int session_reload(struct why *why);
+void	 session_start(int fd, const struct sock_addr *peer, int index);
+void	 session_drain_all(void);
+
+/* --- unbound.c: the only file that knows libunbound ------------------------------ */
+
+struct unb;			/* a resolver with its servers and cache */
+struct unb_question;
+
+struct unb_answer {
+	enum resolver_status status;
+	bool		 secure;
+	uint32_t	 ttl;
+	const char	*name;		/* where the CNAMEs led */
+	const struct buf *records;	/* as resolver_answer's */
+	const char	*text;
+};
+typedef void unb_fn(void *arg, const struct unb_answer *a);
+
+/* From conf.resolver_...; NULL with why. */
+struct unb *unb_new(struct loop *l, struct why *why);
+/* Its questions are forgotten: no handler is called. */
+void	 unb_free(struct unb **u);
+/* NULL with why: it cannot be asked. */
+struct unb_question *unb_ask(struct unb *u, const char *name, unsigned type,
+	    unb_fn *fn, void *arg, struct why *why);
+void	 unb_cancel(struct unb_question **q);
+size_t	 unb_pending(const struct unb *u);
+
+/* --- names.c: names as DNS wants them -------------------------------------------- */
+
+/* A-labels, lower case, without dot at the end; 0 or -1. */
+MUST_CHECK int name_to_ascii(struct span name, char out[256]);
+
+/* --- hosts.c: /etc/hosts ------------------------------------------------------------- */
+
+/*
+ * The addresses of name that text (a hosts(5) file) has, of type DNS_A or
+ * DNS_AAAA, appended to records as resolver_answer's; *other says that it has
+ * one of the other family.  How many.
+ */
+size_t	 hosts_find(struct span text, const char *name, unsigned type,
+	    struct buf *records, bool *other);
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session - the clients of the resolver, and their questions.
+ *
+ * A question is asked at once and answered when libunbound knows, or after
+ * resolver_timeout.  When resolv.conf changes, new questions go to a resolver
+ * with the new servers; the old one lives until its last question is over.
+ */
+#include <sys/stat.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "daemon/daemon.h"
+#include "dns/dns.h"
+#include "io/fd.h"
+#include "resolver/resolver.h"
+
+#define OUT_HIGH	(1u << 20)	/* bytes: read no more questions */
+#define WATCH_MS	2000		/* between looks at resolv.conf */
+#define RESOLV_CONF	"/etc/resolv.conf"
+#define HOSTS		"/etc/hosts"
+#define HOSTS_MAX	(1u << 20)	/* bytes of it that are read */
+#define HOSTS_TTL	10		/* seconds */
+
+struct session {
+	struct list	 link;
+	struct ipc_conn	*conn;
+	struct hash	 by_tag;
+	bool		 paused;
+};
+
+struct question {
+	struct session	*s;
+	uint32_t	 tag;
+	struct source	*source;
+	struct unb_question *q;
+	struct loop_timer *timer;
+	char		 name[256];
+	unsigned	 type;
+};
+
+/* A resolver that questions hold. */
+struct source {
+	struct unb	*unb;
+	bool		 old;
+	struct loop_defer free;
+};
+
+static struct list sessions = LIST_INIT(sessions);
+static struct source *source;
+static struct stat seen;	/* resolv.conf as the source read it */
+static int64_t looked_ms;
+
+/* --- the source ------------------------------------------------------------------ */
+
+static void
+source_free(void *arg)
+{
+	struct source *o = arg;
+
+	unb_free(&o->unb);
+	mem_free(o);
+}
+
+static void
+source_drop(struct source *o)
+{
+	o->old = true;
+	if (unb_pending(o->unb) == 0)
+		loop_defer(daemon_loop(), &o->free);
+}
+
+static void
+look_at_resolv_conf(struct stat *st)
+{
+	if (stat(RESOLV_CONF, st) < 0)
+		memset(st, 0, sizeof(*st));
+}
+
+static int
+source_new(struct why *why)
+{
+	struct unb *u = unb_new(daemon_loop(), why);
+
+	if (u == NULL)
+		return -1;
+	if (source != NULL)
+		source_drop(source);
+	source = mem_zalloc(sizeof(*source));
+	source->unb = u;
+	source->free = (struct loop_defer){ .fn = source_free, .arg = source };
+	return 0;
+}
+
+int
+session_setup(struct why *why)
+{
+	look_at_resolv_conf(&seen);
+	return source_new(why);
+}
+
+int
+session_reload(struct why *why)
+{
+	return session_setup(why);
+}
+
+static void
+watch(void)
+{
+	int64_t now = loop_now_ms(daemon_loop());
+	struct why why = WHY_INIT;
+	struct stat st;
+
+	if (conf.resolver_servers[0] != '\0' || now - looked_ms < WATCH_MS)
+		return;
+	looked_ms = now;
+	look_at_resolv_conf(&st);
+	if (st.st_ino == seen.st_ino && st.st_dev == seen.st_dev &&
+	    st.st_size == seen.st_size &&
+	    st.st_mtim.tv_sec == seen.st_mtim.tv_sec &&
+	    st.st_mtim.tv_nsec == seen.st_mtim.tv_nsec)
+		return;
+	seen = st;
+	if (source_new(&why) < 0)
+		log_warning("%s", why.text);
+	else
+		log_info("%s has changed: using its servers", RESOLV_CONF);
+}
+
+/* --- questions ----------------------------------------------------------------------- */
+
+static struct span
+tag_key(const uint32_t *tag)
+{
+	return span_make(tag, sizeof(*tag));
+}
+
+static void
+send_answer(struct session *s, uint32_t tag, const struct unb_answer *a)
+{
+	struct span name = span_of(a->name);
+	struct resolver_answer m = {
+		.status = a->status, .secure = a->secure, .ttl = a->ttl,
+		.records = buf_span(a->records),
+		.text = span_sub(span_of(a->text), 0, 512),
+	};
+
+	if (name.len > 0 && name.p[name.len - 1] == '.')
+		name.len--;
+	if (name.len <= DNS_NAME_MAX && dns_name_valid(name))
+		m.name = name;
+	resolver_answer_encode(ipc_begin(s->conn, RESOLVER_ANSWER, tag), &m);
+	ipc_end(s->conn);
+	if (ipc_out_len(s->conn) > OUT_HIGH && !s->paused) {
+		s->paused = true;
+		ipc_pause(s->conn);
+	}
+}
+
+static void
+send_status(struct session *s, uint32_t tag, enum resolver_status status,
+    const char *name, const char *text)
+{
+	struct buf none = BUF_INIT(1);
+	struct unb_answer a = { .status = status, .name = name,
+	    .records = &none, .text = text };
+
+	send_answer(s, tag, &a);
+}
+
+static void
+question_free(struct question *q)
+{
+	struct source *o = q->source;
+
+	(void)hash_del(&q->s->by_tag, tag_key(&q->tag));
+	unb_cancel(&q->q);
+	loop_timer_free(&q->timer);
+	if (o->old && unb_pending(o->unb) == 0)
+		loop_defer(daemon_loop(), &o->free);
+	mem_free(q);
+}
+
+static void
+on_answer(void *arg, const struct unb_answer *a)
+{
+	struct question *q = arg;
+
+	q->q = NULL;
+	log_debug("%s %s: status %u%s, ttl %u %s", dns_type_name(q->type),
+	    q->name, a->status, a->secure ? ", secure" : "", a->ttl, a->text);
+	send_answer(q->s, q->tag, a);
+	question_free(q);
+}
+
+static void
+on_timeout(void *arg)
+{
+	struct question *q = arg;
+
+	send_status(q->s, q->tag, RESOLVER_TIMEOUT, q->name,
+	    "no answer in time");
+	question_free(q);
+}
+
+/* True when that was the answer. */
+static bool
+ask_hosts(struct session *s, uint32_t tag, const char *name,
+    const struct resolver_ask *m)
+{
+	struct buf text = BUF_INIT(HOSTS_MAX);
+	struct buf records = BUF_INIT(BUF_UNLIMITED);
+	struct unb_answer a = { .status = RESOLVER_OK, .ttl = HOSTS_TTL,
+	    .name = name, .records = &records, .text = "" };
+	bool other = false, done;
+
+	if (m->type != DNS_A && m->type != DNS_AAAA)
+		return false;
+	if (fd_read_file(AT_FDCWD, HOSTS, &text) < 0)
+		log_debug("%s: %m", HOSTS);
+	done = hosts_find(buf_span(&text), name, m->type, &records,
+	    &other) > 0;
+	/* The name is there: the DNS is not asked for the other family. */
+	if (!done && (other || (m->flags & RESOLVER_NO_DNS))) {
+		a.status = other ? RESOLVER_NODATA : RESOLVER_NXDOMAIN;
+		done = true;
+	}
+	if (done && records.len <= RESOLVER_RECORDS_MAX)
+		send_answer(s, tag, &a);
+	else if (done)
+		send_status(s, tag, RESOLVER_SERVFAIL, name,
+		    "too many addresses in " HOSTS);
+	buf_fini(&text);
+	buf_fini(&records);
+	return done;
+}
+
+static int
+on_ask(struct session *s, const struct ipc_frame *f)
+{
+	struct resolver_ask m;
+	struct why why = WHY_INIT;
+	struct question *q;
+	char name[256];
+
+	if (resolver_ask_decode(&m, f->body) < 0 ||
+	    hash_find(&s->by_tag, tag_key(&f->tag)) != NULL ||
+	    s->by_tag.count >= RESOLVER_PENDING_MAX)
+		return -1;
+	watch();
+	if (name_to_ascii(m.name, name) < 0) {
+		send_status(s, f->tag, RESOLVER_INVALID, "", "malformed name");
+		return 0;
+	}
+	if ((m.flags & RESOLVER_USE_HOSTS) && ask_hosts(s, f->tag, name, &m))
+		return 0;
+	q = mem_zalloc(sizeof(*q));
+	q->s = s;
+	q->tag = f->tag;
+	q->type = m.type;
+	q->source = source;
+	memcpy(q->name, name, sizeof(q->name));
+	q->timer = loop_timer_new(daemon_loop(), on_timeout, q);
+	loop_timer_set(q->timer, conf.resolver_timeout * 1000);
+	(void)hash_put(&s->by_tag, tag_key(&q->tag), q);
+	q->q = unb_ask(source->unb, q->name, m.type, on_answer, q, &why);
+	if (q->q == NULL) {
+		send_status(s, f->tag, RESOLVER_SERVFAIL, name, why.text);
+		question_free(q);
+	}
+	return 0;
+}
+
+/* --- clients ------------------------------------------------------------------------- */
+
+static void
+free_one(struct hash_entry *e, void *arg)
+{
+	question_free(e->value);
+}
+
+static void
+session_end(struct session *s)
+{
+	list_remove(&s->link);
+	hash_each(&s->by_tag, free_one, NULL);
+	hash_fini(&s->by_tag, NULL);
+	ipc_conn_free(&s->conn);
+	mem_free(s);
+	daemon_busy(-1);
+}
+
+static int
+on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+{
+	struct session *s = arg;
+	struct question *q;
+
+	switch (f->type) {
+	case RESOLVER_ASK:
+		return on_ask(s, f);
+	case RESOLVER_CANCEL:
+		q = hash_get(&s->by_tag, tag_key(&f->tag));
+		if (q != NULL)
+			question_free(q);
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static void
+on_drain(void *arg, struct ipc_conn *c)
+{
+	struct session *s = arg;
+
+	if (daemon_draining() && s->by_tag.count == 0) {
+		session_end(s);
+		return;
+	}
+	if (s->paused) {
+		s->paused = false;
+		ipc_resume(c);
+	}
+}
+
+static void
+on_end(void *arg, struct ipc_conn *c)
+{
+	session_end(arg);
+}
+
+static const struct ipc_ops ops = {
+	.on_frame = on_frame, .on_drain = on_drain, .on_end = on_end,
+};
+
+void
+session_start(int fd, const struct sock_addr *peer, int index)
+{
+	struct session *s = mem_zalloc(sizeof(*s));
+
+	daemon_busy(1);
+	s->by_tag = HASH_INIT;
+	list_append(&sessions, &s->link);
+	s->conn = ipc_conn_new(daemon_loop(), fd, &RESOLVER_PROTO, &ops, s);
+}
+
+/* Clients put their questions again, to the next process. */
+void
+session_drain_all(void)
+{
+	LIST_FOREACH(l, &sessions)
+		session_end(LIST_ENTRY(l, struct session, link));
+}
