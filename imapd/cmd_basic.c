@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_basic - CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE.
+ */
+#include "conf/params.h"
+#include "imapd/imap.h"
+
+/*
+ * What a client may count on after its login.  A word stands here only when
+ * all of its RFC works.
+ */
+static const char capabilities[] =
+    "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE";
+
+void
+imap_capability_put(const struct imap *im, struct buf *out)
+{
+	buf_add_str(out, capabilities);
+	buf_addf(out, " APPENDLIMIT=%jd", (intmax_t)conf.imapd_append_limit);
+}
+
+void
+cmd_capability(struct imap *im, struct scan *s)
+{
+	if (!scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	buf_add_str(&im->out, "* CAPABILITY ");
+	imap_capability_put(im, &im->out);
+	buf_add_str(&im->out, "\r\n");
+	imap_done(im);
+}
+
+void
+cmd_noop(struct imap *im, struct scan *s)
+{
+	if (!scan_end(s))
+		imap_refuse(im, s);
+	else
+		imap_done(im);
+}
+
+void
+cmd_logout(struct imap *im, struct scan *s)
+{
+	if (!scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	buf_add_str(&im->out, "* BYE Logging out\r\n");
+	imap_done(im);
+	im->how = "Logged out";
+	im->mode = MODE_END;
+	im->state = STATE_LOGOUT;
+}
+
+/* RFC 2971 3.3: at most 30 pairs, 30 and 1024 bytes; we keep none. */
+static bool
+scan_id(struct scan *s)
+{
+	struct span key, value;
+
+	if (scan_take_word(s, "NIL"))
+		return scan_end(s);
+	if (!scan_open(s))
+		return false;
+	while (!scan_is(s, ')')) {
+		if (!scan_string(s, &key) || !scan_sp(s) ||
+		    !scan_nstring(s, &value))
+			return false;
+		if (!scan_is(s, ')') && !scan_sp(s))
+			return false;
+	}
+	return scan_close(s) && scan_end(s);
+}
+
+void
+cmd_id(struct imap *im, struct scan *s)
+{
+	if (!scan_sp(s) || !scan_id(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	buf_addf(&im->out, "* ID (\"name\" ");
+	put_string(&im->out, span_of(conf.imapd_id_send));
+	buf_add_str(&im->out, ")\r\n");
+	imap_done(im);
+}
+
+/* RFC 5161; words that we do not know are passed over. */
+static const struct { const char *word; unsigned bits; } enables[] = {
+	{ "CONDSTORE", ENABLED_CONDSTORE },
+	/* RFC 7162 3.2.3: QRESYNC brings CONDSTORE with it. */
+	{ "QRESYNC", ENABLED_QRESYNC | ENABLED_CONDSTORE },
+	{ "UTF8=ACCEPT", ENABLED_UTF8 },
+	{ "IMAP4rev2", ENABLED_REV2 },
+	{ "UIDONLY", ENABLED_UIDONLY },
+};
+
+void
+cmd_enable(struct imap *im, struct scan *s)
+{
+	struct buf said = BUF_INIT(BUF_UNLIMITED);
+	unsigned now = im->enabled;
+	struct span word;
+
+	do {
+		if (!scan_sp(s) || !scan_atom(s, &word)) {
+			imap_refuse(im, s);
+			buf_fini(&said);
+			return;
+		}
+		for (size_t i = 0; i < ARRAY_LEN(enables); i++) {
+			if (!span_caseis(word, enables[i].word) ||
+			    (now & enables[i].bits) == enables[i].bits)
+				continue;
+			now |= enables[i].bits;
+			buf_addf(&said, " %s", enables[i].word);
+		}
+	} while (scan_is(s, ' '));
+	if (!scan_end(s)) {
+		imap_refuse(im, s);
+	} else {
+		if ((now & ENABLED_CONDSTORE))
+			sync_condstore(im);
+		im->enabled = now;
+		buf_addf(&im->out, "* ENABLED%s\r\n", said.data);
+		imap_ok(im, NULL, "Enabled.");
+	}
+	buf_fini(&said);
+}
+
+void
+cmd_namespace(struct imap *im, struct scan *s)
+{
+	if (!scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	buf_add_str(&im->out, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	imap_done(im);
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * engine - the life of an IMAP connection in the session process; imap.h.
+ *
+ * Whatever wakes us (input, room for output, a timer, a changed mailbox) ends
+ * in imap_pump(), which is the only place where output leaves and where a
+ * connection is freed.
+ */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "imapd/imap.h"
+
+#define GRACE_MS	5000		/* to send the last words */
+
+/* --- the end ---------------------------------------------------------------------- */
+
+static void
+imap_free(struct imap *im)
+{
+	if (im->step_abort)
+		im->step_abort(im);
+	append_abort(im);
+	imap_watch_stop(im);
+	mailbox_close(&im->box);
+	ranges_fini(&im->saved);
+	loop_timer_free(&im->timer);
+	loop_timer_free(&im->again);
+	arena_fini(&im->arena);
+	buf_fini(&im->out);
+	mem_free(im);
+}
+
+static void
+end(struct imap *im)
+{
+	struct session_conn *c = im->conn;
+	const char *how = im->how ? im->how : "Connection closed";
+	char counts[160];
+
+	snprintf(counts, sizeof(counts), "in=%" PRIu64 " out=%" PRIu64
+	    " fetched=%u appended=%u expunged=%u", im->bytes_in, im->bytes_out,
+	    im->fetched, im->appended, im->expunged);
+	if (im->broken)
+		stream_free(&c->stream);
+	else
+		stream_finish(&c->stream, GRACE_MS);
+	imap_free(im);
+	c->data = NULL;
+	session_done(c, how, counts);
+}
+
+void
+imap_bye(struct imap *im, const char *how, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (im->mode == MODE_END)
+		return;
+	buf_add_str(&im->out, "* BYE ");
+	va_start(ap, fmt);
+	if (buf_vprintf(&im->out, fmt, ap) != 0)
+		log_panic("imap: output without a limit is full");
+	va_end(ap);
+	buf_add_str(&im->out, "\r\n");
+	im->how = how;
+	im->mode = MODE_END;
+	im->state = STATE_LOGOUT;
+}
+
+/* --- output ------------------------------------------------------------------------ */
+
+bool
+imap_out_full(const struct imap *im)
+{
+	return im->out.len >= IMAP_OUT_HIGH ||
+	    stream_out_len(im->conn->stream) >= IMAP_OUT_HIGH;
+}
+
+/* Nothing that says OK leaves before what it stands for is on the disk. */
+static void
+flush(struct imap *im)
+{
+	struct why why = WHY_INIT;
+
+	if (im->out.len == 0)
+		return;
+	if (im->account && account_dirty(im->account) &&
+	    account_sync(im->account, &why) != 0) {
+		log_error("imap: %s: cannot be made durable: %s",
+		    im->conn->facts.id, why.text);
+		buf_reset(&im->out);
+		im->mode = MODE_COMMAND;
+		imap_bye(im, "Cannot write", "[UNAVAILABLE] Changes could not "
+		    "be made durable, they may be lost.");
+	}
+	im->bytes_out += im->out.len;
+	stream_write_span(im->conn->stream, buf_span(&im->out));
+	if (im->out.alloc > 2 * IMAP_OUT_HIGH)
+		buf_fini(&im->out);
+	else
+		buf_reset(&im->out);
+}
+
+/* --- input ------------------------------------------------------------------------- */
+
+struct span
+imap_input(const struct imap *im)
+{
+	return stream_input(im->conn->stream);
+}
+
+void
+imap_consume(struct imap *im, size_t n)
+{
+	im->bytes_in += n;
+	stream_consume(im->conn->stream, n);
+	frame_reset(&im->frame);
+}
+
+void
+imap_skip(struct imap *im, uint64_t literal, const char *answer)
+{
+	im->skip = (struct skip){ .literal = literal };
+	snprintf(im->skip.answer, sizeof(im->skip.answer), "%s", answer);
+	im->mode = MODE_SKIP;
+}
+
+/* The end of the line so far, in which a literal may be announced. */
+static void
+skip_keep(struct skip *k, struct span line)
+{
+	size_t n = MIN(line.len, sizeof(k->tail));
+	size_t old = MIN(k->ntail, sizeof(k->tail) - n);
+
+	memmove(k->tail, k->tail + k->ntail - old, old);
+	memcpy(k->tail + old, line.p + line.len - n, n);
+	k->ntail = old + n;
+}
+
+static bool
+skip_line(struct imap *im, struct span in)
+{
+	struct skip *k = &im->skip;
+	ptrdiff_t nl = span_find(in, '\n');
+	struct span tail;
+	uint64_t n;
+	bool sync;
+
+	skip_keep(k, nl < 0 ? in : span_sub(in, 0, (size_t)nl));
+	imap_consume(im, nl < 0 ? in.len : (size_t)nl + 1);
+	if (nl < 0)
+		return false;
+	tail = span_make(k->tail, k->ntail);
+	if (tail.len > 0 && tail.p[tail.len - 1] == '\r')
+		tail.len--;
+	k->ntail = 0;
+	/* What comes without our consent is still part of the command. */
+	if (frame_announces(tail, &n, &sync) && !sync) {
+		if (n == UINT64_MAX) {
+			imap_bye(im, "Literal too large",
+			    "[TOOBIG] Literal too large.");
+			return false;
+		}
+		k->literal = n;
+		return true;
+	}
+	im->mode = MODE_COMMAND;
+	if (k->answer[0])
+		buf_addf(&im->out, "%s\r\n", k->answer);
+	return true;
+}
+
+static bool
+skip_input(struct imap *im)
+{
+	struct span in = imap_input(im);
+	size_t n = (size_t)MIN(im->skip.literal, in.len);
+
+	if (in.len == 0)
+		return false;
+	if (n > 0) {
+		im->skip.literal -= n;
+		imap_consume(im, n);
+		return true;
+	}
+	return skip_line(im, in);
+}
+
+/* Refuse a command before all of it is here; in is what there is of it. */
+static void
+refuse_early(struct imap *im, struct span in, size_t have, uint64_t literal,
+    const char *answer)
+{
+	char text[sizeof(im->skip.answer)];
+
+	imap_take_tag(im, in);
+	arena_reset(&im->arena);
+	snprintf(text, sizeof(text), "%.80s %s", im->tag, answer);
+	imap_consume(im, have);
+	if (++im->errors >= (uint64_t)conf.imapd_error_limit)
+		imap_bye(im, "Too many invalid commands",
+		    "Too many invalid IMAP commands.");
+	else
+		imap_skip(im, literal, text);
+}
+
+/* A literal is announced.  False: wait, or the command is refused. */
+static bool
+literal_input(struct imap *im, struct span in)
+{
+	struct frame *f = &im->frame;
+	const char *too = "NO [TOOBIG] Literal too large.";
+
+	if (append_takes(im, span_sub(in, 0, f->literal_at)))
+		return true;
+	if (f->literal > (uint64_t)conf.imapd_literal_limit ||
+	    f->literal_at + f->literal >
+	    (uint64_t)conf.imapd_command_size_limit) {
+		if (f->sync) {
+			imap_take_tag(im, in);
+			buf_addf(&im->out, "%s %s\r\n", im->tag, too);
+			imap_consume(im, f->literal_at);
+			arena_reset(&im->arena);
+		} else if (f->literal == UINT64_MAX) {
+			imap_bye(im, "Literal too large",
+			    "[TOOBIG] Literal too large.");
+			return false;
+		} else {
+			refuse_early(im, in, f->literal_at, f->literal, too);
+		}
+		return true;
+	}
+	if (f->sync)
+		buf_add_str(&im->out, "+ OK\r\n");
+	frame_accept(f);
+	return true;
+}
+
+static bool
+command_input(struct imap *im)
+{
+	struct span in = imap_input(im);
+	char line[64];
+	size_t len, text;
+
+	switch (frame_next(&im->frame, in, (size_t)conf.imapd_line_limit, &len,
+	    &text)) {
+	case FRAME_MORE:
+		stream_want(im->conn->stream, im->frame.at + 1);
+		return false;
+	case FRAME_LITERAL:
+		return literal_input(im, in);
+	case FRAME_TOO_LONG:
+		snprintf(line, sizeof(line), "BAD [TOOBIG] Too long line.");
+		refuse_early(im, in, im->frame.line, 0, line);
+		return true;
+	case FRAME_COMMAND:
+		break;
+	}
+	imap_command(im, span_sub(in, 0, text));
+	imap_consume(im, len);
+	return true;
+}
+
+static bool
+take_input(struct imap *im)
+{
+	switch (im->mode) {
+	case MODE_COMMAND:	return command_input(im);
+	case MODE_APPEND:	return append_input(im);
+	case MODE_IDLE:		return idle_input(im);
+	case MODE_SKIP:		return skip_input(im);
+	case MODE_END:		break;
+	}
+	return false;
+}
+
+/* --- going on ----------------------------------------------------------------------- */
+
+static bool
+nothing_under_way(const struct imap *im)
+{
+	return im->step == NULL && !im->full && imap_input(im).len == 0 &&
+	    (im->mode == MODE_COMMAND || im->mode == MODE_IDLE) &&
+	    stream_out_len(im->conn->stream) == 0;
+}
+
+static void
+run(struct imap *im)
+{
+	while (im->mode != MODE_END && !im->full) {
+		if (im->step == NULL) {
+			if (imap_out_full(im))
+				im->full = true;
+			else if (!take_input(im))
+				return;
+			continue;
+		}
+		switch (im->step(im)) {
+		case STEP_DONE:
+			break;
+		case STEP_FULL:
+			im->full = true;
+			break;
+		case STEP_MORE:
+			loop_timer_set(im->again, 0);
+			return;
+		}
+	}
+}
+
+void
+imap_pump(struct imap *im)
+{
+	struct stream *s = im->conn->stream;
+
+	if (im->pumping)
+		return;
+	im->pumping = true;
+	run(im);
+	flush(im);
+	im->pumping = false;
+	if (im->mode == MODE_END) {
+		end(im);
+		return;
+	}
+	/* Output that went out at once leaves no drain to wait for. */
+	if (im->full && stream_out_len(s) == 0)
+		loop_timer_set(im->again, 0);
+	if (im->step || im->full) {
+		if (!stream_paused(s))
+			stream_pause(s);
+	} else {
+		if (stream_paused(s))
+			stream_resume(s);
+		session_idle(im->conn, nothing_under_way(im));
+	}
+}
+
+static void
+on_read(void *arg, struct stream *s)
+{
+	struct session_conn *c = arg;
+	struct imap *im = c->data;
+
+	im->last_ms = loop_now_ms(im->loop);
+	session_idle(c, false);
+	imap_pump(im);
+}
+
+static void
+on_drain(void *arg, struct stream *s)
+{
+	struct session_conn *c = arg;
+	struct imap *im = c->data;
+
+	im->full = false;
+	imap_pump(im);
+}
+
+static void
+on_end(void *arg, struct stream *s, enum stream_end why)
+{
+	struct session_conn *c = arg;
+	struct imap *im = c->data;
+
+	switch (why) {
+	case STREAM_EOF:
+		im->how = "Connection closed";
+		break;
+	case STREAM_ERROR:
+		im->how = "Connection lost";
+		break;
+	case STREAM_TIMEOUT:
+		im->how = "Timeout";
+		break;
+	case STREAM_OVERFLOW:
+		im->how = "Input or output overflow";
+		break;
+	}
+	im->broken = why != STREAM_EOF;
+	im->mode = MODE_END;
+	imap_pump(im);
+}
+
+static void
+on_again(void *arg)
+{
+	struct imap *im = arg;
+
+	if (stream_out_len(im->conn->stream) == 0)
+		im->full = false;
+	imap_pump(im);
+}
+
+/* Autologout (RFC 9051 5.4), and a sign of life to one that idles. */
+static void
+on_timer(void *arg)
+{
+	struct imap *im = arg;
+	int64_t idle_ms = loop_now_ms(im->loop) - im->last_ms;
+
+	if (im->mode == MODE_IDLE) {
+		idle_tick(im);
+		loop_timer_set(im->timer,
+		    conf.imapd_idle_notify_interval * 1000);
+	} else if (im->step == NULL && idle_ms >= conf.imapd_timeout * 1000) {
+		imap_bye(im, "Inactivity", "Disconnected for inactivity.");
+	} else {
+		loop_timer_set(im->timer, MAX(1000,
+		    conf.imapd_timeout * 1000 - idle_ms));
+	}
+	imap_pump(im);
+}
+
+/* --- being told ---------------------------------------------------------------------- */
+
+static void
+ignore_changed(void *arg, struct account *a, uint32_t box)
+{
+}
+
+static void
+on_watch(void *arg, unsigned events)
+{
+	struct imap *im = arg;
+
+	store_watch_read(im->watch, ignore_changed, NULL);
+	if (im->step == NULL && !im->full)
+		idle_changed(im);
+	imap_pump(im);
+}
+
+void
+imap_watch_start(struct imap *im)
+{
+	struct why why = WHY_INIT;
+
+	if (im->watch || im->box == NULL)
+		return;
+	im->watch = store_watch_new();
+	if (im->watch == NULL || store_watch_add(im->watch, im->account,
+	    mailbox_box(im->box), &why) != 0) {
+		log_warning("imap: %s: changes are not seen: %s",
+		    im->conn->facts.id, why.text);
+		store_watch_free(&im->watch);
+		return;
+	}
+	im->watch_io = loop_io_new(im->loop, store_watch_fd(im->watch),
+	    on_watch, im);
+	loop_io_want(im->watch_io, LOOP_READ);
+}
+
+void
+imap_watch_stop(struct imap *im)
+{
+	loop_io_free(&im->watch_io);
+	store_watch_free(&im->watch);
+}
+
+/* --- the engine ------------------------------------------------------------------------ */
+
+static struct imap *
+imap_new(struct session_conn *c)
+{
+	struct imap *im = mem_zalloc(sizeof(*im));
+
+	im->conn = c;
+	im->loop = c->loop;
+	im->out = BUF_INIT(BUF_UNLIMITED);
+	im->state = STATE_AUTH;
+	im->timer = loop_timer_new(c->loop, on_timer, im);
+	im->again = loop_timer_new(c->loop, on_again, im);
+	im->last_ms = loop_now_ms(c->loop);
+	loop_timer_set(im->timer, conf.imapd_timeout * 1000);
+	/* A command is whole in the input before it runs. */
+	stream_set_in_max(c->stream, (size_t)(conf.imapd_command_size_limit +
+	    2 * conf.imapd_line_limit) + LOOP_SHARED_LEN);
+	c->data = im;
+	return im;
+}
+
+static void
+engine_start(struct session_conn *c)
+{
+	struct imap *im = imap_new(c);
+	struct why why = WHY_INIT;
+
+	im->account = session_account(c, &why);
+	if (im->account == NULL) {
+		log_error("imap: %s: %s", c->facts.id, why.text);
+		buf_addf(&im->out, "%s NO [UNAVAILABLE] Mailboxes cannot be "
+		    "opened now.\r\n", c->facts.tag);
+		imap_bye(im, "No mailboxes", "Try again later.");
+	} else {
+		buf_addf(&im->out, "%s OK [CAPABILITY ", c->facts.tag);
+		imap_capability_put(im, &im->out);
+		buf_add_str(&im->out, "] Logged in\r\n");
+	}
+	imap_pump(im);
+}
+
+static void
+engine_drain(struct session_conn *c, enum session_stop why)
+{
+	struct imap *im = c->data;
+
+	imap_bye(im, why == SESSION_STOP_KICKED ? "Kicked" : "Server stops",
+	    why == SESSION_STOP_KICKED ?
+	    "[UNAVAILABLE] Disconnected by the administrator." :
+	    "[UNAVAILABLE] Server shutting down.");
+	imap_pump(im);
+}
+
+static int64_t
+engine_user_limit(void)
+{
+	return conf.imapd_user_connection_limit;
+}
+
+static int64_t
+engine_hibernate_ms(void)
+{
+	return conf.imapd_hibernate_time > 0 ?
+	    conf.imapd_hibernate_time * 1000 : -1;
+}
+
+static const struct stream_ops ops = { on_read, on_drain, on_end };
+
+const struct engine imap_engine = {
+	.service	= "imap",
+	.ops		= &ops,
+	.in_max		= 1 << 20,
+	.out_max	= 1 << 30,
+	.start		= engine_start,
+	.drain		= engine_drain,
+	.user_limit	= engine_user_limit,
+	.hibernate_ms	= engine_hibernate_ms,
+};

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap - the IMAP engine: one client that has logged in, in the session
+ * process of its user.  Private to the folder.
+ *
+ *	engine.c	the connection: start, input, output, end
+ *	frame.c		bytes to commands; scan.c: commands to tokens
+ *	command.c	the table of commands, dispatch, tagged answers
+ *	sync.c		what others changed, as untagged responses
+ *	cmd_*.c		the commands, a file a family
+ *	fetch_*.c search*.c sort.c thread.c	what looks into messages
+ *
+ * One command runs at a time.  A handler answers at once, or leaves a step in
+ * imap.step that is called until it says DONE: at once again after MORE (but
+ * others are served in between), and once the client has taken output after
+ * FULL.  All output is gathered in imap.out; it goes to the stream after what
+ * it promises has been made durable, once for all commands that one turn's
+ * input held.
+ */
+#ifndef IMAPD_IMAP_H
+#define IMAPD_IMAP_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/ranges.h"
+#include "imapd/frame.h"
+#include "imapd/scan.h"
+#include "session/engine.h"
+#include "store/account.h"
+#include "store/mailbox.h"
+
+#define IMAP_OUT_HIGH	(256u << 10)	/* bytes: a step pauses above */
+#define IMAP_TAG_MAX	256		/* bytes */
+
+enum imap_state {			/* RFC 9051 3 */
+	STATE_AUTH	= 1 << 0,
+	STATE_SELECTED	= 1 << 1,
+	STATE_LOGOUT	= 1 << 2,
+};
+
+enum {					/* imap.enabled */
+	ENABLED_CONDSTORE	= 1 << 0,
+	ENABLED_QRESYNC		= 1 << 1,
+	ENABLED_UTF8		= 1 << 2,
+	ENABLED_REV2		= 1 << 3,
+	ENABLED_UIDONLY		= 1 << 4,
+};
+
+enum imap_mode {			/* what input is */
+	MODE_COMMAND,
+	MODE_APPEND,		/* a message's literal, and what follows it */
+	MODE_IDLE,		/* DONE */
+	MODE_SKIP,		/* the rest of a command that was refused */
+	MODE_END,		/* nothing more is read */
+};
+
+enum step_result { STEP_DONE, STEP_MORE, STEP_FULL };
+
+struct imap;
+struct append_cmd;
+struct notify;
+typedef enum step_result imap_step_fn(struct imap *im);
+
+struct command {
+	const char	*name;
+	unsigned	 states;
+	unsigned	 flags;
+	void		(*handler)(struct imap *im, struct scan *s);
+	const char	*done;		/* "Fetch" completed */
+};
+
+enum {					/* command.flags */
+	CMD_UID		= 1 << 0,	/* the UID variant: numbers are UIDs */
+	CMD_QUIET	= 1 << 1,	/* RFC 9051 7.5.1: no EXPUNGE during it */
+	CMD_NOSYNC	= 1 << 2,	/* says nothing of the mailbox's changes */
+	CMD_SEQ		= 1 << 3,	/* takes sequence numbers: not with
+					 * UIDONLY (RFC 9586 3) */
+};
+
+struct skip {				/* MODE_SKIP */
+	uint64_t	 literal;	/* bytes still to come */
+	char		 tail[32];	/* the end of the line so far */
+	size_t		 ntail;
+	char		 answer[160];	/* tagged, when it is over; or "" */
+};
+
+struct imap {
+	struct session_conn	*conn;
+	struct loop		*loop;
+	struct account		*account;
+	enum imap_state		 state;
+	enum imap_mode		 mode;
+	unsigned		 enabled;
+
+	/* The selected mailbox. */
+	struct mailbox		*box;
+	bool			 readonly;
+
+	/* RFC 5182: UIDs. */
+	struct ranges		 saved;
+
+	/* Input. */
+	struct frame		 frame;
+	struct skip		 skip;
+	struct append_cmd	*append;
+	bool			 pumping;
+
+	/* The command under way. */
+	const struct command	*cmd;
+	char			 tag[IMAP_TAG_MAX + 1];
+	struct arena		 arena;
+	imap_step_fn		*step;
+	void			*step_data;	/* in the arena */
+	void			(*step_abort)(struct imap *im);	/* or NULL */
+	bool			 full;		/* step waits for the client */
+
+	/* Output. */
+	struct buf		 out;
+	bool			 broken;	/* do not write any more */
+
+	/* Being told of changes. */
+	struct store_watch	*watch;
+	struct loop_io		*watch_io;
+	struct notify		*notify;
+	struct loop_timer	*timer;		/* autologout, "still here" */
+	struct loop_timer	*again;		/* the step goes on */
+	int64_t			 last_ms;	/* the client's last word */
+
+	/* For the log. */
+	uint64_t		 bytes_in, bytes_out;
+	uint32_t		 expunged, appended, fetched;
+	unsigned		 errors;	/* bad commands in a row */
+	const char		*how;		/* why it ends */
+};
+
+#define IMAP_HAS(im, what)	(((im)->enabled & ENABLED_ ## what) != 0)
+
+/* --- engine.c -------------------------------------------------------------------- */
+
+/*
+ * Go on: run the step and take input until either has to wait, then sync what
+ * was promised, hand out over to the stream, and end when it is over.  im may
+ * be gone afterwards.
+ */
+void	 imap_pump(struct imap *im);
+/* Write BYE and end; how is for the log. */
+void	 imap_bye(struct imap *im, const char *how, const char *fmt, ...)
+	    PRINTF(3, 4);
+/* A step went too long, or out is above its mark: what it should return. */
+bool	 imap_out_full(const struct imap *im);
+/* Read changes of the mailbox (and of what NOTIFY asked for) from now on. */
+void	 imap_watch_start(struct imap *im);
+void	 imap_watch_stop(struct imap *im);
+/* A connection's input and its limits, for modes of their own. */
+struct span imap_input(const struct imap *im);
+void	 imap_consume(struct imap *im, size_t n);
+/* Go over the rest of a refused command, then answer, if answer is not "". */
+void	 imap_skip(struct imap *im, uint64_t literal, const char *answer);
+
+/* --- command.c ------------------------------------------------------------------- */
+
+/* Run one complete command: text has no line end and is copied. */
+void	 imap_command(struct imap *im, struct span text);
+const struct command *command_find(struct span name);
+/* The tag at the start of text into im->tag; "*" when there is none. */
+void	 imap_take_tag(struct imap *im, struct span text);
+/* Syntax: BAD (or what s says), and the command is over. */
+void	 imap_refuse(struct imap *im, const struct scan *s);
+/*
+ * The tagged answer, after what others changed, and the command is over.
+ * code, without brackets, may be NULL.
+ */
+void	 imap_ok(struct imap *im, const char *code, const char *fmt, ...)
+	    PRINTF(3, 4);
+void	 imap_no(struct imap *im, const char *code, const char *fmt, ...)
+	    PRINTF(3, 4);
+void	 imap_bad(struct imap *im, const char *code, const char *fmt, ...)
+	    PRINTF(3, 4);
+/* "OK <done> completed." */
+void	 imap_done(struct imap *im);
+/* NO with the code for what the account says. */
+void	 imap_fail(struct imap *im, const struct why *why);
+/* That code, or NULL.  TRYCREATE where a mailbox to put into is missing. */
+const char *imap_error_code(enum account_error e);
+/* im->step will be called; see above. */
+void	 imap_continue(struct imap *im, imap_step_fn *step);
+void	 imap_capability_put(const struct imap *im, struct buf *out);
+
+/* --- put.c: words of answers, into im->out or any buf ------------------------------ */
+
+void	 put_astring(struct buf *b, struct span s);
+void	 put_string(struct buf *b, struct span s);	/* quoted or literal */
+void	 put_nstring(struct buf *b, struct span s);
+/* A mailbox's name as this client wants it. */
+void	 put_mailbox(const struct imap *im, struct buf *b, struct span name);
+void	 put_flags(const struct mailbox *m, struct buf *b,
+	    const struct mailbox_message *msg, bool recent);
+void	 put_id(struct buf *b, const uint8_t id[16], char prefix);
+/* "dd-Mon-yyyy hh:mm:ss +0000", quoted. */
+void	 put_date_time(struct buf *b, int64_t wall_s);
+void	 put_uids(struct buf *b, const uint32_t *uids, size_t n);
+
+/* --- sets.c: message sets ------------------------------------------------------------ */
+
+/*
+ * A sequence-set, or "$", as ranges of sequence numbers of the view; UIDs
+ * that are not there are left out, numbers that are not there are BAD.
+ */
+bool	 imap_scan_set(struct imap *im, struct scan *s, bool uid,
+	    struct ranges *seqs);
+/* A set of UIDs alone, where it cannot be looked up (QRESYNC). */
+bool	 imap_resolve(struct imap *im, const struct ranges *set, bool uid,
+	    struct ranges *seqs);
+/* Those messages' UIDs, in the arena, ascending. */
+uint32_t *imap_uids(struct imap *im, const struct ranges *seqs, size_t *n);
+
+/* --- sync.c --------------------------------------------------------------------------- */
+
+/* Report what others changed; expunges: EXPUNGE may be said now. */
+void	 sync_report(struct imap *im, bool expunges);
+void	 sync_expunged(struct imap *im, const struct mailbox_expunge *v,
+	    size_t n);
+/* "* 3 FETCH (FLAGS (...) ...)"; uid: with UID, whatever is enabled. */
+void	 sync_put_fetch(struct imap *im, uint32_t seq, bool uid);
+void	 sync_flags_line(struct imap *im);	/* * FLAGS, PERMANENTFLAGS */
+/* A CONDSTORE-enabling command (RFC 7162 3.1). */
+void	 sync_condstore(struct imap *im);
+
+/* --- the commands' own ------------------------------------------------------------------ */
+
+/* Close the mailbox that is selected, if any; says CLOSED when it may. */
+void	 select_close(struct imap *im, bool say);
+/* Flags as they are written: system flags as STORE_* bits, keywords into the
+ * arena.  recent: \Recent is passed over, not refused. */
+struct flag_list {
+	uint32_t	 flags;
+	struct span	*keywords;
+	size_t		 nkeywords;
+};
+bool	 imap_scan_flags(struct imap *im, struct scan *s,
+	    struct flag_list *out);
+/* The existing mailbox of that name; NULL: answered. */
+const struct account_box *imap_find_box(struct imap *im, struct span name,
+	    const char *code);
+
+/* RFC 7162: what of known (NULL: all) vanished since, but for UIDs to upto. */
+void	 put_vanished(struct imap *im, uint64_t modseq,
+	    const struct ranges *known, uint32_t upto);
+/* "* LIST ..." of one mailbox. */
+void	 list_one(struct imap *im, uint32_t box);
+
+bool	 append_input(struct imap *im);		/* MODE_APPEND */
+bool	 append_takes(struct imap *im, struct span sofar);
+void	 append_abort(struct imap *im);
+bool	 idle_input(struct imap *im);		/* MODE_IDLE */
+void	 idle_changed(struct imap *im);
+void	 idle_tick(struct imap *im);
+
+void	 cmd_capability(struct imap *, struct scan *);
+void	 cmd_noop(struct imap *, struct scan *);
+void	 cmd_logout(struct imap *, struct scan *);
+void	 cmd_id(struct imap *, struct scan *);
+void	 cmd_enable(struct imap *, struct scan *);
+void	 cmd_namespace(struct imap *, struct scan *);
+void	 cmd_select(struct imap *, struct scan *);
+void	 cmd_examine(struct imap *, struct scan *);
+void	 cmd_close(struct imap *, struct scan *);
+void	 cmd_unselect(struct imap *, struct scan *);
+void	 cmd_create(struct imap *, struct scan *);
+void	 cmd_delete(struct imap *, struct scan *);
+void	 cmd_rename(struct imap *, struct scan *);
+void	 cmd_subscribe(struct imap *, struct scan *);
+void	 cmd_unsubscribe(struct imap *, struct scan *);
+void	 cmd_list(struct imap *, struct scan *);
+void	 cmd_lsub(struct imap *, struct scan *);
+void	 cmd_status(struct imap *, struct scan *);
+void	 cmd_append(struct imap *, struct scan *);
+void	 cmd_idle(struct imap *, struct scan *);
+void	 cmd_expunge(struct imap *, struct scan *);
+void	 cmd_store(struct imap *, struct scan *);
+void	 cmd_copy(struct imap *, struct scan *);
+void	 cmd_move(struct imap *, struct scan *);
+void	 cmd_fetch(struct imap *, struct scan *);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sets - message sets (RFC 9051 9 sequence-set, RFC 5182 "$") and flag lists.
+ */
+#include "imapd/imap.h"
+
+/* UIDs lo to hi of the view as sequence numbers. */
+static void
+add_uids(const struct mailbox *m, uint32_t lo, uint32_t hi, struct ranges *out)
+{
+	uint32_t first = mailbox_seq_from(m, lo);
+	uint32_t last = hi == UINT32_MAX ? mailbox_count(m) :
+	    mailbox_seq_from(m, hi + 1) - 1;
+
+	if (first <= last)
+		ranges_add(out, first, last);
+}
+
+bool
+imap_resolve(struct imap *im, const struct ranges *set, bool uid,
+    struct ranges *seqs)
+{
+	uint32_t count = mailbox_count(im->box);
+
+	ranges_reset(seqs);
+	for (size_t i = 0; i < set->len; i++) {
+		uint32_t lo = set->v[i].lo, hi = set->v[i].hi;
+
+		if (uid) {
+			add_uids(im->box, lo, hi, seqs);
+			/* "900:*" has the last message, whatever its UID. */
+			if (hi == SCAN_STAR && count > 0)
+				ranges_add(seqs, count, count);
+			continue;
+		}
+		/* "*" is the largest number in use; none in an empty mailbox,
+		 * and then no number is right (RFC 9051 9). */
+		if (lo == SCAN_STAR)
+			lo = count;
+		if (hi == SCAN_STAR)
+			hi = count;
+		if (count == 0 || lo > count || hi > count)
+			return false;
+		ranges_add(seqs, lo, hi);
+	}
+	return true;
+}
+
+bool
+imap_scan_set(struct imap *im, struct scan *s, bool uid, struct ranges *seqs)
+{
+	struct ranges set = RANGES_INIT;
+	bool ok;
+
+	if (scan_take(s, '$')) {
+		imap_resolve(im, &im->saved, true, seqs);
+		return true;
+	}
+	ok = scan_set(s, &set);
+	if (ok && !imap_resolve(im, &set, uid, seqs))
+		ok = scan_bad(s, "Invalid messageset");
+	ranges_fini(&set);
+	return ok;
+}
+
+uint32_t *
+imap_uids(struct imap *im, const struct ranges *seqs, size_t *n)
+{
+	size_t count = ranges_count(seqs), k = 0;
+	uint32_t *v = arena_alloc(&im->arena, MAX(count, 1) * sizeof(*v));
+
+	for (size_t i = 0; i < seqs->len; i++)
+		for (uint32_t seq = seqs->v[i].lo; seq <= seqs->v[i].hi; seq++)
+			v[k++] = mailbox_uid(im->box, seq);
+	*n = k;
+	return v;
+}
+
+static const struct { const char *name; uint32_t bit; } system_flags[] = {
+	{ "\\Answered", STORE_ANSWERED }, { "\\Flagged", STORE_FLAGGED },
+	{ "\\Deleted", STORE_DELETED }, { "\\Seen", STORE_SEEN },
+	{ "\\Draft", STORE_DRAFT },
+};
+
+static bool
+system_flag(struct scan *s, struct flag_list *out)
+{
+	struct span word;
+	size_t at = s->at++;		/* the backslash */
+
+	if (!scan_atom(s, &word))
+		return false;
+	word = span_sub(s->in, at, s->at - at);
+	for (size_t i = 0; i < ARRAY_LEN(system_flags); i++)
+		if (span_caseis(word, system_flags[i].name)) {
+			out->flags |= system_flags[i].bit;
+			return true;
+		}
+	/* It cannot be set, and old clients put it into APPEND. */
+	if (span_caseis(word, "\\Recent"))
+		return true;
+	return scan_bad(s, "Invalid system flag.");
+}
+
+static bool
+keyword(struct imap *im, struct scan *s, struct flag_list *out)
+{
+	struct span word;
+
+	if (!scan_atom(s, &word))
+		return false;
+	if (word.len > MAILBOX_KEYWORD_MAX)
+		return scan_no(s, "LIMIT", "Keyword too long");
+	if (span_find(word, ']') >= 0)
+		return scan_bad(s, "Invalid keyword name.");
+	if (out->nkeywords == 0)
+		out->keywords = arena_alloc(&im->arena,
+		    MAILBOX_KEYWORDS_MAX * sizeof(struct span));
+	if (out->nkeywords == MAILBOX_KEYWORDS_MAX)
+		return scan_no(s, "LIMIT", "Too many keywords");
+	out->keywords[out->nkeywords++] = word;
+	return true;
+}
+
+bool
+imap_scan_flags(struct imap *im, struct scan *s, struct flag_list *out)
+{
+	bool list = scan_is(s, '(');
+
+	*out = (struct flag_list){ 0 };
+	if (list && !scan_open(s))
+		return false;
+	if (list && scan_is(s, ')'))
+		return scan_close(s);
+	for (;;) {
+		if (!(scan_is(s, '\\') ? system_flag(s, out) :
+		    keyword(im, s, out)))
+			return false;
+		if (!scan_is(s, ' '))
+			break;
+		scan_sp(s);
+	}
+	return !list || scan_close(s);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sync - what others changed in the selected mailbox, as untagged responses
+ * (RFC 9051 5.2, 7.5.1; RFC 7162; RFC 9586), see imap.h.
+ */
+#include "imapd/imap.h"
+
+/* RFC 7162 3.2.10: VANISHED takes the place of EXPUNGE. */
+static bool
+says_vanished(const struct imap *im)
+{
+	return IMAP_HAS(im, QRESYNC) || IMAP_HAS(im, UIDONLY);
+}
+
+void
+sync_expunged(struct imap *im, const struct mailbox_expunge *v, size_t n)
+{
+	struct ranges uids = RANGES_INIT;
+
+	im->expunged += (uint32_t)n;
+	for (size_t i = 0; i < n; i++) {
+		ranges_add(&uids, v[i].uid, v[i].uid);
+		if (!says_vanished(im))
+			buf_addf(&im->out, "* %u EXPUNGE\r\n", v[i].seq);
+		/* RFC 5182 2.1: it leaves the saved result, too. */
+		if (im->saved.len > 0)
+			ranges_remove(&im->saved, v[i].uid, v[i].uid);
+	}
+	if (n > 0 && says_vanished(im)) {
+		buf_add_str(&im->out, "* VANISHED ");
+		ranges_print(&uids, &im->out);
+		buf_add_str(&im->out, "\r\n");
+	}
+	ranges_fini(&uids);
+}
+
+void
+sync_put_fetch(struct imap *im, uint32_t seq, bool uid)
+{
+	struct mailbox_message msg;
+
+	if (!mailbox_message(im->box, seq, &msg))
+		return;
+	if (IMAP_HAS(im, UIDONLY))
+		buf_addf(&im->out, "* %u UIDFETCH (", msg.uid);
+	else
+		buf_addf(&im->out, "* %u FETCH (", seq);
+	if (!IMAP_HAS(im, UIDONLY) && (uid || IMAP_HAS(im, QRESYNC)))
+		buf_addf(&im->out, "UID %u ", msg.uid);
+	if (IMAP_HAS(im, CONDSTORE))
+		buf_addf(&im->out, "MODSEQ (%ju) ", (uintmax_t)msg.modseq);
+	buf_add_str(&im->out, "FLAGS ");
+	put_flags(im->box, &im->out, &msg, !IMAP_HAS(im, REV2));
+	buf_add_str(&im->out, ")\r\n");
+}
+
+static void
+put_keywords(struct imap *im)
+{
+	for (uint32_t i = 0; i < mailbox_keyword_count(im->box); i++)
+		buf_addf(&im->out, " %s", mailbox_keyword(im->box, i));
+}
+
+/* Which flags the rights let this session keep (RFC 4314 4). */
+static void
+put_permanent(struct imap *im)
+{
+	unsigned rights = account_rights(im->account, mailbox_box(im->box));
+	const char *sep = "";
+
+	if (im->readonly)
+		rights = 0;
+	buf_add_str(&im->out, "* OK [PERMANENTFLAGS (");
+	if (rights & RIGHT_WRITE) {
+		buf_add_str(&im->out, "\\Answered \\Flagged");
+		sep = " ";
+	}
+	if (rights & RIGHT_DELETE) {
+		buf_addf(&im->out, "%s\\Deleted", sep);
+		sep = " ";
+	}
+	if (rights & RIGHT_SEEN) {
+		buf_addf(&im->out, "%s\\Seen", sep);
+		sep = " ";
+	}
+	if (rights & RIGHT_WRITE) {
+		buf_addf(&im->out, "%s\\Draft", sep);
+		put_keywords(im);
+		buf_add_str(&im->out, " \\*");
+	}
+	buf_addf(&im->out, ")] %s\r\n",
+	    rights ? "Flags permitted." : "Read-only mailbox.");
+}
+
+void
+sync_flags_line(struct imap *im)
+{
+	buf_add_str(&im->out,
+	    "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft");
+	put_keywords(im);
+	buf_add_str(&im->out, ")\r\n");
+	put_permanent(im);
+}
+
+void
+sync_condstore(struct imap *im)
+{
+	if (IMAP_HAS(im, CONDSTORE))
+		return;
+	im->enabled |= ENABLED_CONDSTORE;
+	/* RFC 7162 3.1: so that the client knows where it stands. */
+	if (im->box)
+		buf_addf(&im->out, "* OK [HIGHESTMODSEQ %ju] Highest\r\n",
+		    (uintmax_t)mailbox_modseq(im->box));
+}
+
+void
+sync_report(struct imap *im, bool expunges)
+{
+	struct mailbox_changes c = { 0 };
+	struct why why = WHY_INIT;
+	int rc;
+
+	if (im->box == NULL || im->mode == MODE_END)
+		return;
+	rc = mailbox_refresh(im->box, expunges ? MAILBOX_EXPUNGES : 0, &c, &why);
+	if (rc < 0) {
+		imap_bye(im, "Mailbox lost", "[UNAVAILABLE] %s", why.text);
+		return;
+	}
+	if (rc == 0)
+		return;
+	if (c.gone) {
+		imap_bye(im, "Mailbox deleted",
+		    "Selected mailbox was deleted, have to disconnect.");
+		return;
+	}
+	sync_expunged(im, c.expunged, c.nexpunged);
+	if (c.keywords)
+		sync_flags_line(im);
+	if (c.arrived > 0) {
+		buf_addf(&im->out, "* %u EXISTS\r\n", c.count);
+		if (!IMAP_HAS(im, REV2))
+			buf_addf(&im->out, "* %u RECENT\r\n",
+			    mailbox_recent(im->box));
+	}
+	for (size_t i = 0; i < c.nflags; i++)
+		sync_put_fetch(im, c.flags[i],
+		    im->cmd != NULL && (im->cmd->flags & CMD_UID));
+}
