@@ -3,6 +3,7 @@
  * cmd_select - SELECT, EXAMINE, CLOSE, UNSELECT; with CONDSTORE and QRESYNC
  * (RFC 7162).
  */
+#include "base/log.h"
 #include "imapd/imap.h"
 
 struct qresync {
@@ -175,15 +176,11 @@ void
 put_vanished(struct imap *im, uint64_t modseq, const struct ranges *known,
     uint32_t upto)
 {
-	const struct uid_range *v;
 	struct ranges gone = RANGES_INIT;
 	struct why why = WHY_INIT;
-	size_t n;
 
-	if (mailbox_vanished(im->box, modseq, &v, &n, &why) != 0)
-		return;
-	for (size_t i = 0; i < n; i++)
-		ranges_add(&gone, v[i].first, v[i].last);
+	if (mailbox_vanished(im->box, modseq, &gone, &why) != 0)
+		log_warning("imap: %s: %s", im->conn->facts.id, why.text);
 	if (known)
 		ranges_intersect(&gone, known);
 	if (upto > 0)
@@ -283,7 +280,7 @@ cmd_close(struct imap *im, struct scan *s)
 		imap_refuse(im, s);
 		return;
 	}
-	if (!im->readonly && mailbox_expunge(im->box, NULL, 0, false, &r,
+	if (!im->readonly && mailbox_expunge(im->box, NULL, false, &r,
 	    &why) != 0 && account_error(im->account) != ACCOUNT_NOPERM) {
 		imap_fail(im, &why);
 		return;

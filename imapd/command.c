@@ -45,6 +45,8 @@ static const struct command commands[] = {
 	{ "UID COPY", SEL, CMD_UID, cmd_copy, "Copy" },
 	{ "MOVE", SEL, CMD_SEQ, cmd_move, "Move" },		/* RFC 6851 */
 	{ "UID MOVE", SEL, CMD_UID, cmd_move, "Move" },
+	{ "REPLACE", SEL, CMD_SEQ, cmd_replace, "Replace" },	/* RFC 8508 */
+	{ "UID REPLACE", SEL, CMD_UID, cmd_replace, "Replace" },
 };
 
 const struct command *
@@ -202,8 +204,8 @@ imap_continue(struct imap *im, imap_step_fn *step)
 /* --- the beginning ------------------------------------------------------------------- */
 
 /* "UID FETCH" is one name. */
-static bool
-scan_name(struct scan *s, struct span *out)
+bool
+scan_command_name(struct scan *s, struct span *out)
 {
 	size_t at = s->at;
 	struct span second;
@@ -244,7 +246,7 @@ imap_command(struct imap *im, struct span text)
 	s.utf8 = IMAP_HAS(im, UTF8) || IMAP_HAS(im, REV2);
 	imap_take_tag(im, text);
 	if (!scan_tag(&s, &tag) || tag.len > IMAP_TAG_MAX || !scan_sp(&s) ||
-	    !scan_name(&s, &name)) {
+	    !scan_command_name(&s, &name)) {
 		imap_bad(im, NULL, "Error in IMAP command received by server.");
 		return;
 	}

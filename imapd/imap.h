@@ -164,6 +164,8 @@ void	 imap_command(struct imap *im, struct span text);
 const struct command *command_find(struct span name);
 /* The tag at the start of text into im->tag; "*" when there is none. */
 void	 imap_take_tag(struct imap *im, struct span text);
+/* A command's name, "FETCH" or "UID FETCH". */
+bool	 scan_command_name(struct scan *s, struct span *out);
 /* Syntax: BAD (or what s says), and the command is over. */
 void	 imap_refuse(struct imap *im, const struct scan *s);
 /*
@@ -198,7 +200,6 @@ void	 put_flags(const struct mailbox *m, struct buf *b,
 void	 put_id(struct buf *b, const uint8_t id[16], char prefix);
 /* "dd-Mon-yyyy hh:mm:ss +0000", quoted. */
 void	 put_date_time(struct buf *b, int64_t wall_s);
-void	 put_uids(struct buf *b, const uint32_t *uids, size_t n);
 
 /* --- sets.c: message sets ------------------------------------------------------------ */
 
@@ -211,8 +212,9 @@ bool	 imap_scan_set(struct imap *im, struct scan *s, bool uid,
 /* A set of UIDs alone, where it cannot be looked up (QRESYNC). */
 bool	 imap_resolve(struct imap *im, const struct ranges *set, bool uid,
 	    struct ranges *seqs);
-/* Those messages' UIDs, in the arena, ascending. */
-uint32_t *imap_uids(struct imap *im, const struct ranges *seqs, size_t *n);
+/* Those messages' UIDs; to ranges_fini(). */
+void	 imap_uids(struct imap *im, const struct ranges *seqs,
+	    struct ranges *uids);
 
 /* --- sync.c --------------------------------------------------------------------------- */
 
@@ -248,6 +250,7 @@ void	 put_vanished(struct imap *im, uint64_t modseq,
 	    const struct ranges *known, uint32_t upto);
 /* "* LIST ..." of one mailbox. */
 void	 list_one(struct imap *im, uint32_t box);
+void	 list_renamed(struct imap *im, struct span from, struct span to);
 
 bool	 append_input(struct imap *im);		/* MODE_APPEND */
 bool	 append_takes(struct imap *im, struct span sofar);
@@ -255,6 +258,12 @@ void	 append_abort(struct imap *im);
 bool	 idle_input(struct imap *im);		/* MODE_IDLE */
 void	 idle_changed(struct imap *im);
 void	 idle_tick(struct imap *im);
+
+/* STATUS's items: a parenthesised list to bits, and the line of answer. */
+bool	 status_scan(struct imap *im, struct scan *s, unsigned *items);
+/* -1: nothing was said, *why says why. */
+int	 status_put(struct imap *im, const struct account_box *b,
+	    unsigned items, struct why *why);
 
 void	 cmd_capability(struct imap *, struct scan *);
 void	 cmd_noop(struct imap *, struct scan *);
@@ -275,6 +284,7 @@ void	 cmd_list(struct imap *, struct scan *);
 void	 cmd_lsub(struct imap *, struct scan *);
 void	 cmd_status(struct imap *, struct scan *);
 void	 cmd_append(struct imap *, struct scan *);
+void	 cmd_replace(struct imap *, struct scan *);
 void	 cmd_idle(struct imap *, struct scan *);
 void	 cmd_expunge(struct imap *, struct scan *);
 void	 cmd_store(struct imap *, struct scan *);

@@ -163,19 +163,3 @@ put_date_time(struct buf *b, int64_t wall_s)
 	    months + 3 * (month - 1), (int)year, (int)(rest / 3600),
 	    (int)(rest / 60 % 60), (int)(rest % 60));
 }
-
-/* As given, runs joined: COPYUID's two sides must keep their order. */
-void
-put_uids(struct buf *b, const uint32_t *uids, size_t n)
-{
-	for (size_t i = 0; i < n;) {
-		size_t k = i;
-
-		while (k + 1 < n && uids[k + 1] == uids[k] + 1)
-			k++;
-		buf_addf(b, "%s%u", i > 0 ? "," : "", uids[i]);
-		if (k > i)
-			buf_addf(b, ":%u", uids[k]);
-		i = k + 1;
-	}
-}

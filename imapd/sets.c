@@ -63,17 +63,16 @@ imap_scan_set(struct imap *im, struct scan *s, bool uid, struct ranges *seqs)
 	return ok;
 }
 
-uint32_t *
-imap_uids(struct imap *im, const struct ranges *seqs, size_t *n)
+void
+imap_uids(struct imap *im, const struct ranges *seqs, struct ranges *uids)
 {
-	size_t count = ranges_count(seqs), k = 0;
-	uint32_t *v = arena_alloc(&im->arena, MAX(count, 1) * sizeof(*v));
-
+	*uids = RANGES_INIT;
 	for (size_t i = 0; i < seqs->len; i++)
-		for (uint32_t seq = seqs->v[i].lo; seq <= seqs->v[i].hi; seq++)
-			v[k++] = mailbox_uid(im->box, seq);
-	*n = k;
-	return v;
+		for (uint32_t seq = seqs->v[i].lo; seq <= seqs->v[i].hi; seq++) {
+			uint32_t uid = mailbox_uid(im->box, seq);
+
+			ranges_add(uids, uid, uid);
+		}
 }
 
 static const struct { const char *name; uint32_t bit; } system_flags[] = {

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * append - APPEND and its kin: MULTIAPPEND (RFC 3502), UIDPLUS (RFC 4315),
+ * REPLACE (RFC 8508), BINARY (RFC 3516), UTF8 (RFC 6855).
+ *
+ * A message does not wait in memory until it is complete: when the frame sees
+ * the literal of an APPEND announced, append_takes() opens the destination,
+ * and from then on input is ours (MODE_APPEND): the literal's bytes, then a
+ * line that is empty or announces the next message.
+ *
+ * An error is answered as soon as it is known.  A client that waits for "+"
+ * then sends nothing more; what another one has sent is passed over.
+ */
+#include "base/mem.h"
+#include "conf/params.h"
+#include "imapd/imap.h"
+
+struct append_cmd {
+	struct append	*ap;
+	uint64_t	 left;		/* of the literal */
+	bool		 utf8;		/* a ")" closes it */
+	uint32_t	 n;		/* messages */
+	uint32_t	 replaces;	/* UID; 0: none */
+};
+
+void
+append_abort(struct imap *im)
+{
+	if (im->append == NULL)
+		return;
+	append_free(&im->append->ap);
+	mem_free(im->append);
+	im->append = NULL;
+}
+
+/* The command was answered; literal bytes of it may still come. */
+static void
+give_up(struct imap *im, size_t consume, uint64_t literal, bool more)
+{
+	append_abort(im);
+	if (im->mode == MODE_END)
+		return;
+	imap_consume(im, consume);
+	im->mode = MODE_COMMAND;
+	if (more)
+		imap_skip(im, literal, "");
+}
+
+/* --- one message's arguments --------------------------------------------------------- */
+
+struct message_args {
+	struct flag_list flags;
+	int64_t		 wall_s;	/* INTERNALDATE; 0: now */
+	int		 zone_min;
+	bool		 utf8;
+};
+
+/* SP [flags SP] [date SP] literal; the literal ends the line. */
+static bool
+scan_message(struct imap *im, struct scan *s, struct message_args *a)
+{
+	*a = (struct message_args){ 0 };
+	if (!scan_sp(s))
+		return false;
+	if (scan_is(s, '(') &&
+	    (!imap_scan_flags(im, s, &a->flags) || !scan_sp(s)))
+		return false;
+	if (scan_is(s, '"') &&
+	    (!scan_date_time(s, &a->wall_s, &a->zone_min) || !scan_sp(s)))
+		return false;
+	if (scan_take_word(s, "UTF8")) {
+		a->utf8 = true;
+		if (!scan_sp(s) || !scan_open(s))
+			return false;
+		if (!IMAP_HAS(im, UTF8))
+			return scan_bad(s, "UTF8=ACCEPT is not enabled.");
+	}
+	scan_take(s, '~');
+	return scan_is(s, '{') || scan_bad(s, "Literal expected.");
+}
+
+/* The next message begins.  False: answered. */
+static bool
+begin_message(struct imap *im, const struct message_args *a, uint64_t size)
+{
+	struct append_info info = {
+		.flags = a->flags.flags, .keywords = a->flags.keywords,
+		.nkeywords = a->flags.nkeywords,
+		.date_us = a->wall_s * 1000000, .size = size,
+	};
+	struct why why = WHY_INIT;
+
+	if (size == 0) {
+		imap_no(im, NULL, "Can't save a zero byte message.");
+		return false;
+	}
+	if (size > (uint64_t)conf.imapd_append_limit) {
+		imap_no(im, "TOOBIG", "Message is larger than %jd bytes.",
+		    (intmax_t)conf.imapd_append_limit);
+		return false;
+	}
+	if (im->append->n >= (uint64_t)conf.imapd_multiappend_limit) {
+		imap_no(im, "LIMIT", "Too many messages in one command.");
+		return false;
+	}
+	if (append_next(im->append->ap, &info, &why) != 0) {
+		imap_fail(im, &why);
+		return false;
+	}
+	im->append->left = size;
+	im->append->utf8 = a->utf8;
+	im->append->n++;
+	return true;
+}
+
+/* --- the beginning --------------------------------------------------------------------- */
+
+/* "REPLACE 4 mailbox": which message.  False with s->err. */
+static bool
+scan_replaced(struct imap *im, struct scan *s, uint32_t *uid)
+{
+	uint32_t n;
+
+	if (im->state != STATE_SELECTED)
+		return scan_bad(s, "No mailbox selected.");
+	if (!scan_nz_number(s, &n) || !scan_sp(s))
+		return false;
+	if (im->cmd->flags & CMD_UID)
+		*uid = mailbox_seq(im->box, n) > 0 ? n : 0;
+	else
+		*uid = mailbox_uid(im->box, n);
+	if (*uid == 0)
+		return im->cmd->flags & CMD_UID ? scan_no(s, "NONEXISTENT",
+		    "There is no such message") :
+		    scan_bad(s, "Invalid messageset");
+	return true;
+}
+
+/* The destination, open for it.  False: answered. */
+static bool
+begin_append(struct imap *im, struct span name)
+{
+	const struct account_box *b = imap_find_box(im, name, "TRYCREATE");
+	struct why why = WHY_INIT;
+
+	if (b == NULL)
+		return false;
+	im->append = mem_zalloc(sizeof(*im->append));
+	im->append->ap = append_begin(im->account, b->box, &why);
+	if (im->append->ap)
+		return true;
+	imap_fail(im, &why);
+	return false;
+}
+
+static bool
+begin(struct imap *im, struct scan *s, uint64_t size)
+{
+	struct message_args a;
+	struct span name;
+	uint32_t uid = 0;
+
+	if ((im->cmd->handler == cmd_replace &&
+	    !scan_replaced(im, s, &uid)) || !scan_mailbox(s, &name) ||
+	    !scan_message(im, s, &a)) {
+		imap_refuse(im, s);
+		return false;
+	}
+	if (!begin_append(im, name))
+		return false;
+	if (uid != 0) {
+		im->append->replaces = uid;
+		append_replaces(im->append->ap, im->box, uid);
+	}
+	return begin_message(im, &a, size);
+}
+
+/* Is the literal at the end of sofar the name of the mailbox? */
+static bool
+is_name(const struct imap *im, const struct scan *s)
+{
+	struct scan peek = *s;
+	struct span drop;
+	uint32_t n;
+
+	if (im->cmd->handler == cmd_replace && scan_number(&peek, &n))
+		scan_take(&peek, ' ');
+	return !scan_astring(&peek, &drop);
+}
+
+bool
+append_takes(struct imap *im, struct span sofar)
+{
+	uint64_t size = im->frame.literal;
+	bool sync = im->frame.sync;
+	size_t have = sofar.len;
+	struct scan s;
+	struct span tag, name;
+
+	while (sofar.len > 0 && (sofar.p[sofar.len - 1] == '\n' ||
+	    sofar.p[sofar.len - 1] == '\r'))
+		sofar.len--;
+	scan_init(&s, sofar, &im->arena);
+	s.utf8 = IMAP_HAS(im, UTF8) || IMAP_HAS(im, REV2);
+	if (!scan_tag(&s, &tag) || !scan_sp(&s) || tag.len > IMAP_TAG_MAX ||
+	    !scan_command_name(&s, &name))
+		return false;
+	im->cmd = command_find(name);
+	if (im->cmd == NULL || (im->cmd->handler != cmd_append &&
+	    im->cmd->handler != cmd_replace) || !scan_sp(&s) || is_name(im, &s)) {
+		im->cmd = NULL;
+		return false;
+	}
+	imap_take_tag(im, sofar);
+	if (!begin(im, &s, size)) {
+		if (!sync && size == UINT64_MAX)
+			imap_bye(im, "Literal too large",
+			    "[TOOBIG] Literal too large.");
+		give_up(im, have, size, !sync);
+		return true;
+	}
+	if (sync)
+		buf_add_str(&im->out, "+ OK\r\n");
+	imap_consume(im, have);
+	im->mode = MODE_APPEND;
+	return true;
+}
+
+/* --- what comes then ---------------------------------------------------------------------- */
+
+static void
+put_code(struct buf *b, const struct uid_result *r)
+{
+	buf_addf(b, "APPENDUID %u ", r->uidvalidity);
+	ranges_print(r->to, b);
+}
+
+static void
+commit(struct imap *im)
+{
+	struct buf code = BUF_INIT(BUF_UNLIMITED);
+	struct uid_result r;
+	struct why why = WHY_INIT;
+
+	if (append_commit(im->append->ap, &r, &why) != 0) {
+		imap_fail(im, &why);
+		return;
+	}
+	im->appended += im->append->n;
+	put_code(&code, &r);
+	if (im->append->replaces == 0) {
+		imap_ok(im, code.data, "Append completed.");
+	} else {			/* RFC 8508 4.3 */
+		buf_addf(&im->out, "* OK [%s] Replacement message is there.\r\n",
+		    code.data);
+		sync_expunged(im, r.expunged.v, r.expunged.n);
+		imap_done(im);
+	}
+	buf_fini(&code);
+}
+
+static bool
+data_input(struct imap *im, struct span in)
+{
+	struct append_cmd *a = im->append;
+	size_t n = (size_t)MIN(a->left, in.len);
+	struct why why = WHY_INIT;
+
+	if (append_data(a->ap, span_sub(in, 0, n), &why) != 0) {
+		imap_fail(im, &why);
+		give_up(im, n, a->left - n, true);
+		return true;
+	}
+	a->left -= n;
+	imap_consume(im, n);
+	return true;
+}
+
+/* The line behind a message: empty, or the next one's arguments. */
+static bool
+line_input(struct imap *im, struct span in)
+{
+	struct append_cmd *a = im->append;
+	struct message_args args;
+	struct scan s;
+	size_t len, text;
+	enum frame_result r = frame_next(&im->frame, in,
+	    (size_t)conf.imapd_line_limit, &len, &text);
+	uint64_t size = im->frame.literal;
+	bool sync = im->frame.sync;
+
+	if (r == FRAME_MORE) {
+		stream_want(im->conn->stream, im->frame.at + 1);
+		return false;
+	}
+	scan_init(&s, span_sub(in, 0, text), &im->arena);
+	s.depth = a->utf8;
+	if (r == FRAME_TOO_LONG) {
+		imap_bad(im, "TOOBIG", "Too long line.");
+		give_up(im, 0, 0, true);
+		return true;
+	}
+	if ((a->utf8 && !scan_close(&s)) ||
+	    (r == FRAME_COMMAND && !scan_end(&s)) ||
+	    (r == FRAME_LITERAL && a->replaces != 0 && !scan_end(&s)) ||
+	    (r == FRAME_LITERAL && !scan_message(im, &s, &args))) {
+		imap_refuse(im, &s);
+		give_up(im, len, size, r == FRAME_LITERAL && !sync);
+		return true;
+	}
+	if (r == FRAME_COMMAND) {
+		commit(im);
+		give_up(im, len, 0, false);
+		return true;
+	}
+	if (!begin_message(im, &args, size)) {
+		give_up(im, len, size, !sync);
+		return true;
+	}
+	if (sync)
+		buf_add_str(&im->out, "+ OK\r\n");
+	imap_consume(im, len);
+	return true;
+}
+
+bool
+append_input(struct imap *im)
+{
+	struct span in = imap_input(im);
+
+	if (in.len == 0)
+		return false;
+	return im->append->left > 0 ? data_input(im, in) : line_input(im, in);
+}
+
+/* An APPEND comes here only when it has no message. */
+void
+cmd_append(struct imap *im, struct scan *s)
+{
+	struct message_args a;
+	struct span name;
+
+	if (scan_sp(s) && scan_mailbox(s, &name) && scan_message(im, s, &a))
+		scan_bad(s, "Invalid arguments.");
+	imap_refuse(im, s);
+}
+
+void
+cmd_replace(struct imap *im, struct scan *s)
+{
+	struct message_args a;
+	struct span name;
+	uint32_t uid;
+
+	if (scan_sp(s) && scan_replaced(im, s, &uid) &&
+	    scan_mailbox(s, &name) && scan_message(im, s, &a))
+		scan_bad(s, "Invalid arguments.");
+	imap_refuse(im, s);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_copy - COPY (RFC 9051 6.4.7) and MOVE (6.4.8).
+ */
+#include "imapd/imap.h"
+
+static void
+put_copyuid(struct buf *b, const struct uid_result *r)
+{
+	buf_addf(b, "COPYUID %u ", r->uidvalidity);
+	ranges_print(r->from, b);
+	buf_add_char(b, ' ');
+	ranges_print(r->to, b);
+}
+
+static void
+copied(struct imap *im, const struct uid_result *r, bool move)
+{
+	struct buf code = BUF_INIT(BUF_UNLIMITED);
+	bool any = r->to != NULL && r->to->len > 0;
+
+	if (any)
+		put_copyuid(&code, r);
+	if (move) {
+		/* RFC 6851 4.3: before the messages leave. */
+		if (any)
+			buf_addf(&im->out, "* OK [%s] Moved UIDs.\r\n",
+			    code.data);
+		sync_expunged(im, r->expunged.v, r->expunged.n);
+		if (any && IMAP_HAS(im, CONDSTORE)) {
+			char modseq[64];
+
+			snprintf(modseq, sizeof(modseq), "HIGHESTMODSEQ %ju",
+			    (uintmax_t)mailbox_modseq(im->box));
+			imap_ok(im, modseq, "Move completed.");
+		} else {
+			imap_ok(im, NULL, any ? "Move completed." :
+			    "No messages moved.");
+		}
+	} else {
+		imap_ok(im, any ? code.data : NULL, any ? "Copy completed." :
+		    "No messages copied.");
+	}
+	buf_fini(&code);
+}
+
+static void
+copy_or_move(struct imap *im, struct scan *s, bool move)
+{
+	struct ranges seqs = RANGES_INIT, uids = RANGES_INIT;
+	const struct account_box *b;
+	struct uid_result r = { 0 };
+	struct why why = WHY_INIT;
+	struct span name;
+	int rc;
+
+	if (!scan_sp(s) || !imap_scan_set(im, s,
+	    (im->cmd->flags & CMD_UID) != 0, &seqs) || !scan_sp(s) ||
+	    !scan_mailbox(s, &name) || !scan_end(s)) {
+		imap_refuse(im, s);
+	} else if (move && im->readonly) {
+		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
+	} else if ((b = imap_find_box(im, name, "TRYCREATE")) != NULL) {
+		imap_uids(im, &seqs, &uids);
+		rc = move ? mailbox_move(im->box, &uids, im->account, b->box,
+		    &r, &why) : mailbox_copy(im->box, &uids, im->account,
+		    b->box, &r, &why);
+		if (rc != 0)
+			imap_fail(im, &why);
+		else
+			copied(im, &r, move);
+	}
+	ranges_fini(&seqs);
+	ranges_fini(&uids);
+}
+
+void
+cmd_copy(struct imap *im, struct scan *s)
+{
+	copy_or_move(im, s, false);
+}
+
+void
+cmd_move(struct imap *im, struct scan *s)
+{
+	copy_or_move(im, s, true);
+}

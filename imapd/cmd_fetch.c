@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_fetch - FETCH (RFC 9051 6.4.5): the loop over the messages; fetch.h.
+ */
+#include "base/clock.h"
+#include "imapd/fetch.h"
+
+#define COPIED_MAX	(64u << 10)	/* bytes: larger data goes in pieces */
+#define STEP_US		20000		/* then others are served */
+
+/* --- what the index knows ------------------------------------------------------------- */
+
+static int
+put_threadid(struct fetch_msg *m, struct why *why)
+{
+	uint8_t id[16];
+	int rc = mailbox_threadid(m->box, m->m.uid, id, why);
+
+	if (rc < 0)
+		return -1;
+	buf_add_str(&m->text, "THREADID ");
+	if (rc == 0) {
+		buf_add_str(&m->text, "NIL");
+		return 0;
+	}
+	buf_add_char(&m->text, '(');
+	put_id(&m->text, id, 'T');
+	buf_add_char(&m->text, ')');
+	return 0;
+}
+
+static int
+put_item(struct fetch_msg *m, const struct fetch_item *it, struct why *why)
+{
+	struct buf *b = &m->text;
+
+	switch (it->kind) {
+	case FETCH_UID:
+		buf_addf(b, "UID %u", m->m.uid);
+		return 0;
+	case FETCH_FLAGS:
+		buf_add_str(b, "FLAGS ");
+		put_flags(m->box, b, &m->m, !IMAP_HAS(m->im, REV2));
+		return 0;
+	case FETCH_MODSEQ:
+		buf_addf(b, "MODSEQ (%ju)", (uintmax_t)m->m.modseq);
+		return 0;
+	case FETCH_INTERNALDATE:
+		buf_add_str(b, "INTERNALDATE ");
+		put_date_time(b, m->m.date_us / 1000000);
+		return 0;
+	case FETCH_SIZE:
+		buf_addf(b, "RFC822.SIZE %ju", (uintmax_t)m->m.size);
+		return 0;
+	case FETCH_EMAILID:
+		buf_add_str(b, "EMAILID (");
+		put_id(b, m->m.emailid, 'M');
+		buf_add_char(b, ')');
+		return 0;
+	case FETCH_THREADID:
+		return put_threadid(m, why);
+	case FETCH_SAVEDATE:
+		buf_add_str(b, "SAVEDATE ");
+		if (m->m.save_s > 0)
+			put_date_time(b, m->m.save_s);
+		else
+			buf_add_str(b, "NIL");
+		return 0;
+	default:
+		return fetch_write(m, it, why);
+	}
+}
+
+void
+fetch_put_data(struct fetch_msg *m, const struct section_text *t, uint64_t n)
+{
+	struct section_text text = *t;
+
+	if (n <= COPIED_MAX) {
+		if (section_read(&text, (size_t)n, &m->text) != n)
+			m->im->broken = true;	/* a literal promised more */
+		return;
+	}
+	*ARRAY_PUSH(&m->pieces) = (struct fetch_piece){
+		.at = m->text.len, .text = text, .left = n
+	};
+}
+
+/* --- one message ------------------------------------------------------------------------- */
+
+/* Note the first problem; the rest of the messages is fetched all the same. */
+static void
+failed(struct imap *im, struct fetch *f, const struct why *why)
+{
+	if (f->failed)
+		return;
+	f->failed_code = imap_error_code(account_error(im->account));
+	f->failed = arena_strdup(&im->arena, why->text[0] ? why->text :
+	    "Some messages could not be fetched.");
+}
+
+static void
+answer_message(struct imap *im, struct fetch *f, struct fetch_msg *m)
+{
+	struct buf *b = &m->text;
+	size_t first;
+
+	if (IMAP_HAS(im, UIDONLY))
+		buf_addf(b, "* %u UIDFETCH (", m->m.uid);
+	else
+		buf_addf(b, "* %u FETCH (", m->seq);
+	first = b->len;
+	for (size_t i = 0; i < f->nitems; i++) {
+		struct why why = WHY_INIT;
+		size_t before = b->len;
+
+		if (f->items[i].kind == FETCH_UID && IMAP_HAS(im, UIDONLY))
+			continue;
+		if (b->len > first)
+			buf_add_char(b, ' ');
+		switch (put_item(m, &f->items[i], &why)) {
+		case 0:
+			break;
+		case 1:
+			buf_trunc(b, before);
+			if (!f->failed) {
+				f->failed_code = "UNKNOWN-CTE";
+				f->failed = "Content-Transfer-Encoding is not "
+				    "known.";
+			}
+			break;
+		default:
+			buf_trunc(b, before);
+			failed(im, f, &why);
+		}
+	}
+	if (b->len == first)
+		buf_reset(b);
+	else
+		buf_add_str(b, ")\r\n");
+}
+
+/* Hand over the answer as far as the client takes it.  False: not all yet. */
+static bool
+send_message(struct imap *im, struct fetch_msg *m)
+{
+	while (m->piece < m->pieces.len) {
+		struct fetch_piece *p = &m->pieces.v[m->piece];
+
+		buf_add(&im->out, m->text.data + m->sent, p->at - m->sent);
+		m->sent = p->at;
+		while (p->left > 0) {
+			size_t n = (size_t)MIN(p->left, COPIED_MAX);
+
+			if (imap_out_full(im))
+				return false;
+			if (section_read(&p->text, n, &im->out) != n) {
+				/* The bytes changed under us: a literal that
+				 * is too short cannot be mended. */
+				im->broken = true;
+				imap_bye(im, "Message changed",
+				    "Message changed while it was read.");
+				return true;
+			}
+			p->left -= n;
+		}
+		m->piece++;
+	}
+	buf_add(&im->out, m->text.data + m->sent, m->text.len - m->sent);
+	return true;
+}
+
+static void
+free_message(struct fetch *f)
+{
+	if (f->msg == NULL)
+		return;
+	fetch_msg_fini(f->msg);
+	ARRAY_FINI(&f->msg->pieces);
+	buf_reset(&f->msg->text);
+	arena_reset(f->msg->arena);
+	f->msg->seq = 0;
+}
+
+/* --- the loop ------------------------------------------------------------------------------ */
+
+/* The next sequence number that is asked for, or 0. */
+static uint32_t
+next_seq(struct fetch *f)
+{
+	while (f->range < f->seqs.len) {
+		if (f->seq < f->seqs.v[f->range].lo)
+			f->seq = f->seqs.v[f->range].lo;
+		if (f->seq <= f->seqs.v[f->range].hi)
+			return (uint32_t)f->seq++;
+		f->range++;
+	}
+	return 0;
+}
+
+static void
+fetch_abort(struct imap *im)
+{
+	struct fetch *f = im->step_data;
+
+	if (f->msg) {
+		free_message(f);
+		buf_fini(&f->msg->text);
+		arena_fini(f->msg->arena);
+	}
+	ranges_fini(&f->seqs);
+	ranges_fini(&f->uids);
+}
+
+static enum step_result
+finish(struct imap *im, struct fetch *f)
+{
+	const char *code = f->failed_code, *text = f->failed;
+
+	im->fetched += f->nmessages;
+	fetch_abort(im);
+	im->step_abort = NULL;
+	if (text)
+		imap_no(im, code, "%s", text);
+	else
+		imap_done(im);
+	return STEP_DONE;
+}
+
+static enum step_result
+fetch_step(struct imap *im)
+{
+	struct fetch *f = im->step_data;
+	struct fetch_msg *m = f->msg;
+	int64_t until = clock_mono_us() + STEP_US;
+
+	for (;;) {
+		uint32_t seq;
+
+		if (m->seq == 0) {
+			seq = next_seq(f);
+			if (seq == 0)
+				return finish(im, f);
+			fetch_msg_init(m, im, seq, m->arena);
+			if (m->m.uid == 0 || m->m.modseq <= f->changed_since) {
+				free_message(f);
+				continue;
+			}
+			answer_message(im, f, m);
+			f->nmessages++;
+		}
+		if (!send_message(im, m))
+			return STEP_FULL;
+		free_message(f);
+		if (im->mode == MODE_END)
+			return STEP_DONE;
+		if (imap_out_full(im))
+			return STEP_FULL;
+		if ((f->nmessages & 15) == 0 && clock_mono_us() > until)
+			return STEP_MORE;
+	}
+}
+
+/* --- before the first message --------------------------------------------------------------- */
+
+/* RFC 9394: a window into the messages that would be answered. */
+static void
+apply_window(struct fetch *f)
+{
+	struct ranges out = RANGES_INIT;
+	uint64_t n = ranges_count(&f->seqs), from, to, at = 1;
+
+	if (f->partial_from > 0) {
+		from = (uint64_t)f->partial_from;
+		to = (uint64_t)f->partial_to;
+	} else {
+		uint64_t a = (uint64_t)-f->partial_to;
+		uint64_t b = (uint64_t)-f->partial_from;
+
+		from = a >= n ? 1 : n - a + 1;
+		to = b > n ? 0 : n - b + 1;
+	}
+	for (size_t i = 0; i < f->seqs.len; i++) {
+		uint32_t lo = f->seqs.v[i].lo, hi = f->seqs.v[i].hi;
+		uint64_t end = at + (hi - lo);
+
+		if (end >= from && at <= to)
+			ranges_add(&out, at >= from ? lo :
+			    lo + (uint32_t)(from - at), end <= to ? hi :
+			    hi - (uint32_t)(end - to));
+		at = end + 1;
+	}
+	ranges_fini(&f->seqs);
+	f->seqs = out;
+}
+
+/* RFC 3501 6.4.5: BODY[] and its kin set \Seen, which is then said, too. */
+static void
+set_seen(struct imap *im, struct fetch *f)
+{
+	struct ranges uids = RANGES_INIT;
+	struct flags_request q = {
+		.uids = &uids, .op = FLAGS_ADD, .flags = STORE_SEEN,
+		.unchanged_since = UINT64_MAX,
+	};
+	struct flags_result r = { 0 };
+	struct why why = WHY_INIT;
+	struct mailbox_message msg;
+
+	for (size_t i = 0; i < f->seqs.len; i++)
+		for (uint32_t n = f->seqs.v[i].lo; n <= f->seqs.v[i].hi; n++)
+			if (mailbox_message(im->box, n, &msg) &&
+			    !(msg.flags & STORE_SEEN) &&
+			    msg.modseq > f->changed_since)
+				ranges_add(&uids, msg.uid, msg.uid);
+	if (uids.len > 0) {
+		/* Where it may not be set, reading is still allowed. */
+		if (mailbox_store_flags(im->box, &q, &r, &why) == 0)
+			fetch_add_flags(im, f);
+	}
+	ranges_fini(&uids);
+}
+
+void
+cmd_fetch(struct imap *im, struct scan *s)
+{
+	struct fetch *f = arena_zalloc(&im->arena, sizeof(*f));
+	bool uid = (im->cmd->flags & CMD_UID) != 0;
+
+	if (!fetch_scan(im, s, f)) {
+		ranges_fini(&f->seqs);
+		ranges_fini(&f->uids);
+		imap_refuse(im, s);
+		return;
+	}
+	if (uid || IMAP_HAS(im, UIDONLY))
+		fetch_add_first(im, f, FETCH_UID);
+	if (f->vanished)
+		put_vanished(im, f->changed_since, &f->uids, 0);
+	if (f->has_partial)
+		apply_window(f);
+	if (f->sets_seen && !im->readonly)
+		set_seen(im, f);
+	f->msg = arena_zalloc(&im->arena, sizeof(*f->msg));
+	f->msg->arena = arena_zalloc(&im->arena, sizeof(*f->msg->arena));
+	f->msg->text = BUF_INIT(BUF_UNLIMITED);
+	im->step_data = f;
+	im->step_abort = fetch_abort;
+	imap_continue(im, fetch_step);
+}

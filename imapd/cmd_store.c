@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_store - STORE (RFC 9051 6.4.6, RFC 7162 3.1.3) and EXPUNGE (6.4.3, UID
+ * EXPUNGE of RFC 4315).
+ */
+#include "imapd/imap.h"
+
+struct store_args {
+	struct ranges	 seqs;
+	uint64_t	 unchanged_since;
+	enum flags_op	 op;
+	bool		 silent;
+	struct flag_list flags;
+};
+
+static bool
+scan_modifiers(struct imap *im, struct scan *s, struct store_args *a)
+{
+	if (!scan_is(s, '('))
+		return true;
+	if (!scan_open(s) || !scan_take_word(s, "UNCHANGEDSINCE") ||
+	    !scan_sp(s) || !scan_number64(s, &a->unchanged_since) ||
+	    !scan_close(s) || !scan_sp(s))
+		return scan_bad(s, "Unknown STORE modifier.");
+	sync_condstore(im);
+	return true;
+}
+
+static bool
+scan_operation(struct scan *s, struct store_args *a)
+{
+	struct span word;
+
+	a->op = FLAGS_REPLACE;
+	if (scan_take(s, '+'))
+		a->op = FLAGS_ADD;
+	else if (scan_take(s, '-'))
+		a->op = FLAGS_REMOVE;
+	if (!scan_atom(s, &word))
+		return false;
+	a->silent = span_caseis(word, "FLAGS.SILENT");
+	return a->silent || span_caseis(word, "FLAGS") ||
+	    scan_bad(s, "Invalid STORE item.");
+}
+
+static bool
+scan_store(struct imap *im, struct scan *s, struct store_args *a)
+{
+	a->unchanged_since = UINT64_MAX;
+	return scan_sp(s) && imap_scan_set(im, s,
+	    (im->cmd->flags & CMD_UID) != 0, &a->seqs) && scan_sp(s) &&
+	    scan_modifiers(im, s, a) && scan_operation(s, a) && scan_sp(s) &&
+	    imap_scan_flags(im, s, &a->flags) && scan_end(s);
+}
+
+/* SILENT tells of MODSEQ only (RFC 7162 3.1.3). */
+static void
+put_modseq(struct imap *im, uint32_t seq)
+{
+	struct mailbox_message msg;
+
+	if (!mailbox_message(im->box, seq, &msg))
+		return;
+	if (IMAP_HAS(im, UIDONLY))
+		buf_addf(&im->out, "* %u UIDFETCH (MODSEQ (%ju))\r\n", msg.uid,
+		    (uintmax_t)msg.modseq);
+	else
+		buf_addf(&im->out, "* %u FETCH (UID %u MODSEQ (%ju))\r\n", seq,
+		    msg.uid, (uintmax_t)msg.modseq);
+}
+
+static void
+put_stored(struct imap *im, const struct store_args *a,
+    const struct flags_result *r)
+{
+	bool uid = (im->cmd->flags & CMD_UID) != 0;
+
+	if (a->silent && !IMAP_HAS(im, CONDSTORE))
+		return;
+	for (size_t i = 0; i < a->seqs.len; i++)
+		for (uint32_t q = a->seqs.v[i].lo; q <= a->seqs.v[i].hi; q++) {
+			uint32_t n = mailbox_uid(im->box, q);
+
+			if (ranges_has(r->modified, n))
+				continue;
+			if (!a->silent)
+				sync_put_fetch(im, q, uid);
+			else if (ranges_has(r->changed, n))
+				put_modseq(im, q);
+		}
+}
+
+/* "MODIFIED 7,9": numbers of the kind that the command had. */
+static void
+put_modified(struct imap *im, const struct flags_result *r, struct buf *code)
+{
+	struct ranges seqs = RANGES_INIT;
+
+	buf_add_str(code, "MODIFIED ");
+	if (im->cmd->flags & CMD_UID) {
+		ranges_print(r->modified, code);
+	} else {
+		imap_resolve(im, r->modified, true, &seqs);
+		ranges_print(&seqs, code);
+	}
+	ranges_fini(&seqs);
+}
+
+static void
+store(struct imap *im, const struct store_args *a)
+{
+	struct ranges uids;
+	struct flags_request q = {
+		.uids = &uids, .op = a->op, .flags = a->flags.flags,
+		.keywords = a->flags.keywords,
+		.nkeywords = a->flags.nkeywords,
+		.unchanged_since = a->unchanged_since,
+	};
+	struct flags_result r = { 0 };
+	struct buf code = BUF_INIT(BUF_UNLIMITED);
+	struct why why = WHY_INIT;
+
+	imap_uids(im, &a->seqs, &uids);
+	if (mailbox_store_flags(im->box, &q, &r, &why) != 0) {
+		imap_fail(im, &why);
+	} else {
+		if (r.keywords)
+			sync_flags_line(im);
+		put_stored(im, a, &r);
+		if (r.modified->len > 0) {
+			put_modified(im, &r, &code);
+			imap_ok(im, code.data, "Conditional store failed.");
+		} else {
+			imap_done(im);
+		}
+	}
+	buf_fini(&code);
+	ranges_fini(&uids);
+}
+
+void
+cmd_store(struct imap *im, struct scan *s)
+{
+	struct store_args a = { 0 };
+
+	if (!scan_store(im, s, &a))
+		imap_refuse(im, s);
+	else if (im->readonly)
+		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
+	else
+		store(im, &a);
+	ranges_fini(&a.seqs);
+}
+
+static void
+expunge(struct imap *im, const struct ranges *uids)
+{
+	struct expunge_result r = { 0 };
+	struct why why = WHY_INIT;
+	char code[64];
+
+	if (mailbox_expunge(im->box, uids, false, &r, &why) != 0) {
+		imap_fail(im, &why);
+		return;
+	}
+	sync_expunged(im, r.v, r.n);
+	snprintf(code, sizeof(code), "HIGHESTMODSEQ %ju",
+	    (uintmax_t)mailbox_modseq(im->box));
+	/* RFC 7162 3.2.7 */
+	imap_ok(im, r.n > 0 && IMAP_HAS(im, CONDSTORE) ? code : NULL,
+	    "Expunge completed.");
+}
+
+void
+cmd_expunge(struct imap *im, struct scan *s)
+{
+	bool uid = (im->cmd->flags & CMD_UID) != 0;
+	struct ranges seqs = RANGES_INIT, uids = RANGES_INIT;
+
+	if ((uid && (!scan_sp(s) || !imap_scan_set(im, s, true, &seqs))) ||
+	    !scan_end(s)) {
+		imap_refuse(im, s);
+	} else if (im->readonly) {
+		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
+	} else {
+		imap_uids(im, &seqs, &uids);
+		expunge(im, uid ? &uids : NULL);
+	}
+	ranges_fini(&seqs);
+	ranges_fini(&uids);
+}
