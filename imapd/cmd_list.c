@@ -17,7 +17,7 @@ enum {					/* list.give */
 	GIVE_SPECIAL = 1 << 2, GIVE_STATUS = 1 << 3,
 };
 
-struct list {
+struct list_cmd {
 	bool		 lsub, extended;
 	unsigned	 select, give, status;
 	struct span	 ref;
@@ -38,7 +38,7 @@ put_attr(struct buf *b, const char *name)
 }
 
 static void
-put_attributes(struct imap *im, const struct list *l,
+put_attributes(struct imap *im, const struct list_cmd *l,
     const struct account_box *box)
 {
 	struct buf *b = &im->out;
@@ -68,7 +68,7 @@ put_attributes(struct imap *im, const struct list *l,
 }
 
 static void
-put_list(struct imap *im, const struct list *l, const struct account_box *box)
+put_list(struct imap *im, const struct list_cmd *l, const struct account_box *box)
 {
 	buf_add_str(&im->out, "* LIST (");
 	put_attributes(im, l, box);
@@ -83,7 +83,7 @@ put_list(struct imap *im, const struct list *l, const struct account_box *box)
 void
 list_one(struct imap *im, uint32_t box)
 {
-	static const struct list plain = { .extended = true };
+	static const struct list_cmd plain = { .extended = true };
 	const struct account_box *b = account_by_id(im->account, box);
 
 	if (b)
@@ -94,7 +94,7 @@ list_one(struct imap *im, uint32_t box)
 void
 list_renamed(struct imap *im, struct span from, struct span to)
 {
-	static const struct list plain = { .extended = true };
+	static const struct list_cmd plain = { .extended = true };
 	const struct account_box *b = account_find(im->account, to);
 
 	if (b == NULL)
@@ -111,7 +111,7 @@ list_renamed(struct imap *im, struct span from, struct span to)
 /* --- which mailboxes ----------------------------------------------------------------- */
 
 static bool
-matches(const struct list *l, struct span name, bool *percent)
+matches(const struct list_cmd *l, struct span name, bool *percent)
 {
 	*percent = false;
 	for (size_t i = 0; i < l->npatterns; i++)
@@ -123,7 +123,7 @@ matches(const struct list *l, struct span name, bool *percent)
 }
 
 static bool
-selected(const struct list *l, const struct account_box *b)
+selected(const struct list_cmd *l, const struct account_box *b)
 {
 	unsigned want = l->select & (SELECT_SUBSCRIBED | SELECT_SPECIAL);
 
@@ -140,7 +140,7 @@ selected(const struct list *l, const struct account_box *b)
 }
 
 static void
-list_box(struct imap *im, const struct list *l, const struct account_box *b)
+list_box(struct imap *im, const struct list_cmd *l, const struct account_box *b)
 {
 	struct why why = WHY_INIT;
 	bool percent;
@@ -173,7 +173,7 @@ list_box(struct imap *im, const struct list *l, const struct account_box *b)
 /* --- the command ---------------------------------------------------------------------- */
 
 static bool
-scan_select_options(struct scan *s, struct list *l)
+scan_select_options(struct scan *s, struct list_cmd *l)
 {
 	struct span word;
 
@@ -203,7 +203,7 @@ scan_select_options(struct scan *s, struct list *l)
 }
 
 static bool
-scan_return_options(struct imap *im, struct scan *s, struct list *l)
+scan_return_options(struct imap *im, struct scan *s, struct list_cmd *l)
 {
 	struct span word;
 
@@ -234,7 +234,7 @@ scan_return_options(struct imap *im, struct scan *s, struct list *l)
 /* The reference stands in front, unless the pattern is absolute; no level of
  * ours begins with a delimiter. */
 static bool
-scan_one_pattern(struct scan *s, struct list *l)
+scan_one_pattern(struct scan *s, struct list_cmd *l)
 {
 	struct span p;
 	char *joined;
@@ -255,7 +255,7 @@ scan_one_pattern(struct scan *s, struct list *l)
 }
 
 static bool
-scan_patterns(struct scan *s, struct list *l)
+scan_patterns(struct scan *s, struct list_cmd *l)
 {
 	if (!scan_is(s, '('))
 		return scan_one_pattern(s, l);
@@ -272,7 +272,7 @@ scan_patterns(struct scan *s, struct list *l)
 }
 
 static bool
-scan_list(struct imap *im, struct scan *s, struct list *l)
+scan_list(struct imap *im, struct scan *s, struct list_cmd *l)
 {
 	if (!scan_sp(s))
 		return false;
@@ -295,7 +295,7 @@ scan_list(struct imap *im, struct scan *s, struct list *l)
 static void
 list_or_lsub(struct imap *im, struct scan *s, bool lsub)
 {
-	struct list *l = arena_zalloc(&im->arena, sizeof(*l));
+	struct list_cmd *l = arena_zalloc(&im->arena, sizeof(*l));
 	struct why why = WHY_INIT;
 
 	l->lsub = lsub;
