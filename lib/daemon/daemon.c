@@ -81,6 +81,18 @@ daemon_mail_gid(void)
 	return daemon_state.ids.gid;
 }
 
+uid_t
+daemon_own_uid(void)
+{
+	return daemon_state.own.uid;
+}
+
+gid_t
+daemon_own_gid(void)
+{
+	return daemon_state.own.gid;
+}
+
 /* --- the other end: master -------------------------------------------------- */
 
 void
@@ -631,6 +643,7 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 		log_panic("the sandbox table has no row \"%s\"", d->name);
 	if (sandbox_ids(&s->ids, &why) < 0)
 		log_fatal("%s", why.text);
+	sandbox_own_ids(jail, &s->ids, &s->own);
 	if (chdir(conf.queue_directory) < 0)
 		log_fatal("cannot use queue_directory %s: %m",
 		    conf.queue_directory);
@@ -648,7 +661,7 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 	if (d->accept != NULL)
 		s->loop = loop_new();
 	watchdog_start();
-	if (sandbox_enter(jail, &s->ids, !s->unpriv, &why) < 0)
+	if (sandbox_enter(jail, &s->own, !s->unpriv, &why) < 0)
 		log_fatal("%s", why.text);
 	if (d->start != NULL && d->start(&why) < 0)
 		log_fatal("%s", why.text);

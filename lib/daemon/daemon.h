@@ -95,6 +95,9 @@ char	*const *daemon_argv(void);
 /* mail_owner's ids; ours when we were not started as root. */
 uid_t	 daemon_mail_uid(void);
 gid_t	 daemon_mail_gid(void);
+/* Whom this daemon becomes, see sandbox_own_ids(). */
+uid_t	 daemon_own_uid(void);
+gid_t	 daemon_own_gid(void);
 /* Where sockets are from inside this process: "private/cleanup" becomes the
  * path that works in the jail.  (The working directory is the queue directory
  * or the jail, which has the same names, so this is name itself.) */

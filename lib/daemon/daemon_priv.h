@@ -34,6 +34,7 @@ struct daemon_state {
 	char			*const *argv;	/* what follows the options */
 	int			 argc;
 	struct sandbox_ids	 ids;
+	struct sandbox_ids	 own;		/* whom we become */
 	struct loop		*loop;
 	int64_t			 busy;
 	bool			 draining;

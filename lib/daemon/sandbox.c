@@ -70,6 +70,10 @@ const struct jail sandbox_table[] = {
 	  .paths = "r:/etc r:/run r:/usr/share/dns "
 	      "r:$resolver_trust_anchor_file",
 	  .says = "asks name servers" },
+	{ .name = "authd", .user = JAIL_OWN, .owner = "authd_owner",
+	  .may = JAIL_FILES | JAIL_THREADS,
+	  .sockets = "", .paths = "r:/",
+	  .says = "the only reader of password hashes" },
 	{ .name = "bounce", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite", .paths = "r:/",
@@ -139,6 +143,28 @@ sandbox_ids(struct sandbox_ids *out, struct why *why)
 	return 0;
 }
 
+void
+sandbox_own_ids(const struct jail *j, const struct sandbox_ids *mail,
+    struct sandbox_ids *out)
+{
+	char *name;
+	struct passwd *pw;
+
+	*out = *mail;
+	if (j->user != JAIL_OWN || !mail->root)
+		return;
+	name = params_get(j->owner);
+	pw = name != NULL && name[0] != '\0' ? getpwnam(name) : NULL;
+	if (pw != NULL && pw->pw_uid != 0 && pw->pw_gid != 0) {
+		out->uid = pw->pw_uid;
+		out->gid = pw->pw_gid;
+	} else {
+		log_warning("%s: no user \"%s\" that could be used: running "
+		    "as mail_owner", j->owner, name != NULL ? name : "");
+	}
+	mem_free(name);
+}
+
 /* --- limits, root, ids --------------------------------------------------------- */
 
 static int
@@ -178,11 +204,11 @@ become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
 	if (setgroups(1, &ids->gid) < 0 ||
 	    setresgid(ids->gid, ids->gid, ids->gid) < 0 ||
 	    setresuid(ids->uid, ids->uid, ids->uid) < 0)
-		return why_errno(why, "", "cannot become %s",
-		    conf.mail_owner);
+		return why_errno(why, "", "cannot become user %u",
+		    (unsigned)ids->uid);
 	if (setuid(0) == 0 || setgid(0) == 0)
-		log_panic("became %s and could become root again",
-		    conf.mail_owner);
+		log_panic("became user %u and could become root again",
+		    (unsigned)ids->uid);
 	/* A process that starts no threads can start no process either. */
 	if ((j->may & (JAIL_THREADS | JAIL_ANYTHING)) == 0 &&
 	    setrlimit(RLIMIT_NPROC, &none) < 0)
@@ -653,8 +679,10 @@ void
 sandbox_describe(const struct jail *j, struct buf *out)
 {
 	buf_addf(out, "%s\t%s\n", j->name, j->says);
-	buf_addf(out, "\tuser     %s\n",
-	    j->user == JAIL_ROOT ? "root" : "$mail_owner");
+	buf_addf(out, "\tuser     %s%s\n",
+	    j->user == JAIL_ROOT ? "root" : "$",
+	    j->user == JAIL_ROOT ? "" :
+	    j->user == JAIL_OWN ? j->owner : "mail_owner");
 	if (j->chroot)
 		buf_addf(out, "\troot     $queue_directory/jail/%s\n", j->name);
 	else

@@ -9,7 +9,8 @@
  *	limits		setrlimit(2)
  *	root		chroot to jail/<daemon> of the queue directory, where
  *			master has hard-linked just the row's sockets
- *	ids		mail_owner, or root for the few that act as users
+ *	ids		mail_owner, a user of its own, or root for the few
+ *			that act as users
  *	no_new_privs	no program gains rights by being executed
  *	files		Landlock: the row's paths and nothing else
  *	system calls	seccomp: the row's groups and nothing else
@@ -30,7 +31,7 @@
 #include "base/cc.h"
 #include "base/why.h"
 
-enum jail_user { JAIL_MAIL_OWNER, JAIL_ROOT };
+enum jail_user { JAIL_MAIL_OWNER, JAIL_ROOT, JAIL_OWN };
 
 /* Groups of system calls beyond those that every process needs. */
 enum {
@@ -46,6 +47,8 @@ enum {
 struct jail {
 	const char	*name;		/* the daemon's name, also the folder */
 	enum jail_user	 user;
+	/* JAIL_OWN: the setting that names the user ("authd_owner"). */
+	const char	*owner;
 	bool		 chroot;
 	bool		 new_privs;	/* users' commands may be set-uid */
 	unsigned	 may;		/* JAIL_FILES | ... */
@@ -75,6 +78,13 @@ struct sandbox_ids {
 };
 /* From conf.mail_owner; when not root: our own.  -1 with why. */
 MUST_CHECK int sandbox_ids(struct sandbox_ids *out, struct why *why);
+/*
+ * The ids that a daemon runs with.  mail: what sandbox_ids() said.  A daemon
+ * whose secret is to be its own (JAIL_OWN) falls back to mail_owner, with a
+ * warning, on a system that has no such user.
+ */
+void	 sandbox_own_ids(const struct jail *j, const struct sandbox_ids *mail,
+	    struct sandbox_ids *out);
 
 /*
  * Apply the row to this process.  keep_root is false when column 4 of the
