@@ -21,6 +21,9 @@
  * have asked; "log" lets it and has the kernel log system calls (Landlock is
  * off); "off" leaves files and system calls alone.  Limits, root and ids are
  * never left out.
+ *
+ * A row of JAIL_LOGIN is for a process that a daemon forks for a user who has
+ * logged in (sandbox_enter_as()).
  */
 #ifndef DAEMON_SANDBOX_H
 #define DAEMON_SANDBOX_H
@@ -31,7 +34,7 @@
 #include "base/cc.h"
 #include "base/why.h"
 
-enum jail_user { JAIL_MAIL_OWNER, JAIL_ROOT, JAIL_OWN };
+enum jail_user { JAIL_MAIL_OWNER, JAIL_ROOT, JAIL_OWN, JAIL_LOGIN };
 
 /* Groups of system calls beyond those that every process needs. */
 enum {
@@ -42,6 +45,7 @@ enum {
 	JAIL_THREADS	= 1 << 4,	/* worker threads */
 	JAIL_IDS	= 1 << 5,	/* act as users in turn */
 	JAIL_ANYTHING	= 1 << 6,	/* no filter: runs users' commands */
+	JAIL_FORK	= 1 << 7,	/* fork itself, and confine the child */
 };
 
 struct jail {
@@ -93,6 +97,25 @@ void	 sandbox_own_ids(const struct jail *j, const struct sandbox_ids *mail,
  */
 MUST_CHECK int sandbox_enter(const struct jail *j,
 	    const struct sandbox_ids *ids, bool keep_root, struct why *why);
+
+/*
+ * A process that serves one user (JAIL_LOGIN) is forked from a daemon that
+ * has JAIL_FORK, not executed, and enters a stricter row after that.
+ * sandbox_compile() makes the row's filter once, in the parent, before the
+ * parent's own sandbox; sandbox_enter_as() becomes the user, with no group
+ * but gid, and may then write below the paths given and see no other file.
+ */
+struct sandbox_as {
+	uid_t			 uid;
+	gid_t			 gid;
+	const char	*const	*paths;		/* "w:/absolute", "r:..." */
+	size_t			 npaths;
+	const char		*make;		/* a directory that the user
+						 * makes first; or NULL */
+};
+MUST_CHECK int sandbox_compile(const struct jail *j, struct why *why);
+MUST_CHECK int sandbox_enter_as(const struct jail *j,
+	    const struct sandbox_as *as, struct why *why);
 
 /*
  * master: make jail/<daemon> for every chroot row and link the sockets that
