@@ -2,11 +2,10 @@
 #
 # Mansio's whole build.  Each folder says in its module.mk what it makes:
 #
-#	$(eval $(call program,NAME,FOLDER,main.c,DIR,MORE))	a program
+#	$(eval $(call program,NAME,FOLDER,main.c,DIR))	a program
 #
 # where all .c files of FOLDER but main*.c go into FOLDER's archive, and DIR is
-# where it is installed: libexec, sbin or bin.  MORE, mostly none, are folders
-# whose archives are linked, too.  lib/ folders need no module.mk.
+# where it is installed: libexec, sbin or bin.  lib/ folders need no module.mk.
 #
 #	make			everything, under build/
 #	make check		all tests (see tests/README)
@@ -68,7 +67,7 @@ ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
 LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt \
-		   -lunbound -lidn2 -lunistring
+		   -lunbound -lidn2
 
 Q		:= $(if $(V),,@)
 ALL_OBJS	:=
@@ -106,15 +105,14 @@ ifeq ($$(filter $(2),$$(FOLDERS)),)
 FOLDERS		+= $(2)
 $(call archive,$(BUILD)/$(2)/lib.a,$(filter-out $(2)/main%,$(wildcard $(2)/*.c)))
 endif
-$(BUILD)/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/$(2)/lib.a \
-    $(5:%=$(BUILD)/%/lib.a) $(ARCHIVES)
+$(BUILD)/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/$(2)/lib.a $(ARCHIVES)
 	@mkdir -p $$(@D)
 	@echo "  LD    $(1)"
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 # The same in which MANSIO_FAULT works (io/fault.h), for tests.
 FAULTY		+= $(BUILD)/fault/bin/$(1)
 $(BUILD)/fault/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/fault/fault.o \
-    $(BUILD)/$(2)/lib.a $(5:%=$(BUILD)/%/lib.a) $(ARCHIVES)
+    $(BUILD)/$(2)/lib.a $(ARCHIVES)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
@@ -170,7 +168,7 @@ TEST_OBJS	:= $(call objs,$(UNIT_SRCS) $(FUZZ_SRCS) $(HELPER_SRCS) \
 ALL_OBJS	+= $(TEST_OBJS)
 TEST_LD		= $(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 # The archive of the daemon that a test is about: tests/unit/FOLDER/test_*.c,
-# tests/fuzz/FOLDER_*.c.
+# tests/fuzz/FOLDER_*.c, tests/FOLDER/*.c.
 own_archive	= $(if $(filter $(1),$(FOLDERS)),$(BUILD)/$(1)/lib.a)
 
 .SECONDARY: $(TEST_OBJS)
@@ -201,8 +199,12 @@ $(1): $(1).o $(FUZZ_ENGINE) \
 endef
 $(foreach b,$(FUZZ_BINS),$(eval $(call fuzz_bin,$(b))))
 
-$(HELPER_BINS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES)
-	$(TEST_LD) $(if $(findstring logdisk,$@),$(FUSE_LIBS))
+define helper_bin
+$(1): $(1).o $(call own_archive,$(word 2,$(subst /, ,$(1:$(BUILD)/%=%)))) \
+    $(ARCHIVES)
+	$$(TEST_LD) $(if $(findstring logdisk,$(1)),$(FUSE_LIBS))
+endef
+$(foreach b,$(HELPER_BINS),$(eval $(call helper_bin,$(b))))
 
 tests: $(UNIT_BINS) $(FUZZ_BINS) $(HELPER_BINS) $(FAULTY)
 

@@ -23,6 +23,15 @@ struct append_cmd {
 	uint32_t	 replaces;	/* UID; 0: none */
 };
 
+uint64_t
+append_limit(void)
+{
+	if (conf.imapd_append_limit == 0 ||
+	    conf.imapd_append_limit == PARAM_UNLIMITED)
+		return UINT64_MAX;
+	return (uint64_t)conf.imapd_append_limit;
+}
+
 void
 append_abort(struct imap *im)
 {
@@ -94,9 +103,9 @@ begin_message(struct imap *im, const struct message_args *a, uint64_t size)
 		imap_no(im, NULL, "Can't save a zero byte message.");
 		return false;
 	}
-	if (size > (uint64_t)conf.imapd_append_limit) {
-		imap_no(im, "TOOBIG", "Message is larger than %jd bytes.",
-		    (intmax_t)conf.imapd_append_limit);
+	if (size > append_limit() || size == UINT64_MAX) {
+		imap_no(im, "TOOBIG", "Message is larger than %ju bytes.",
+		    (uintmax_t)append_limit());
 		return false;
 	}
 	if (im->append->n >= (uint64_t)conf.imapd_multiappend_limit) {

@@ -16,7 +16,10 @@ void
 imap_capability_put(const struct imap *im, struct buf *out)
 {
 	buf_add_str(out, capabilities);
-	buf_addf(out, " APPENDLIMIT=%jd", (intmax_t)conf.imapd_append_limit);
+	/* RFC 7889: without a number there is none for all mailboxes. */
+	buf_add_str(out, " APPENDLIMIT");
+	if (append_limit() <= UINT32_MAX)
+		buf_addf(out, "=%ju", (uintmax_t)append_limit());
 }
 
 void

@@ -2,7 +2,6 @@
 /*
  * cmd_status - STATUS (RFC 9051 6.3.11), and its line in LIST's answers.
  */
-#include "conf/params.h"
 #include "imapd/imap.h"
 
 enum {
@@ -75,8 +74,11 @@ put_items(struct buf *b, const struct mailbox_status *st, unsigned items)
 	put_number(b, items, ITEM_SIZE, st->size);
 	put_number(b, items, ITEM_MODSEQ, st->modseq);
 	put_number(b, items, ITEM_DELETED_STORAGE, st->deleted_size);
-	put_number(b, items, ITEM_APPENDLIMIT,
-	    (uint64_t)conf.imapd_append_limit);
+	if (append_limit() <= UINT32_MAX)
+		put_number(b, items, ITEM_APPENDLIMIT, append_limit());
+	else if (items & ITEM_APPENDLIMIT)
+		buf_addf(b, "%sAPPENDLIMIT NIL",
+		    b->data[b->len - 1] == '(' ? "" : " ");
 	if (items & ITEM_MAILBOXID) {
 		buf_add_str(b, b->data[b->len - 1] == '(' ? "" : " ");
 		buf_add_str(b, "MAILBOXID (");

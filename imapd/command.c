@@ -39,6 +39,12 @@ static const struct command commands[] = {
 	{ "UID EXPUNGE", SEL, CMD_UID, cmd_expunge, "Expunge" },
 	{ "FETCH", SEL, CMD_QUIET | CMD_SEQ, cmd_fetch, "Fetch" },
 	{ "UID FETCH", SEL, CMD_UID, cmd_fetch, "Fetch" },
+	{ "SEARCH", SEL, CMD_QUIET | CMD_SEQ, cmd_search, "Search" },
+	{ "UID SEARCH", SEL, CMD_UID, cmd_search, "Search" },
+	{ "SORT", SEL, CMD_QUIET | CMD_SEQ, cmd_sort, "Sort" },	/* RFC 5256 */
+	{ "UID SORT", SEL, CMD_UID, cmd_sort, "Sort" },
+	{ "THREAD", SEL, CMD_QUIET | CMD_SEQ, cmd_thread, "Thread" },
+	{ "UID THREAD", SEL, CMD_UID, cmd_thread, "Thread" },
 	{ "STORE", SEL, CMD_QUIET | CMD_SEQ, cmd_store, "Store" },
 	{ "UID STORE", SEL, CMD_UID, cmd_store, "Store" },
 	{ "COPY", SEL, CMD_SEQ, cmd_copy, "Copy" },

@@ -44,14 +44,15 @@ frame_next(struct frame *f, struct span in, size_t line_limit, size_t *len,
 	nl = memchr(in.p + f->at, '\n', in.len - f->at);
 	if (nl == NULL) {
 		f->at = in.len;
-		return in.len - f->line > line_limit ? FRAME_TOO_LONG :
+		/* One more may be the CR. */
+		return in.len - f->line > line_limit + 1 ? FRAME_TOO_LONG :
 		    FRAME_MORE;
 	}
 	line = span_sub(in, f->line, (size_t)(nl - in.p) - f->line);
-	if (line.len > line_limit)
-		return FRAME_TOO_LONG;
 	if (line.len > 0 && line.p[line.len - 1] == '\r')
 		line.len--;
+	if (line.len > line_limit)
+		return FRAME_TOO_LONG;
 	*len = (size_t)(nl - in.p) + 1;
 	*text = f->line + line.len;
 	if (!frame_announces(line, &f->literal, &f->sync))

@@ -252,6 +252,8 @@ void	 put_vanished(struct imap *im, uint64_t modseq,
 void	 list_one(struct imap *im, uint32_t box);
 void	 list_renamed(struct imap *im, struct span from, struct span to);
 
+/* imapd_append_limit; UINT64_MAX: none. */
+uint64_t append_limit(void);
 bool	 append_input(struct imap *im);		/* MODE_APPEND */
 bool	 append_takes(struct imap *im, struct span sofar);
 void	 append_abort(struct imap *im);
@@ -291,5 +293,8 @@ void	 cmd_store(struct imap *, struct scan *);
 void	 cmd_copy(struct imap *, struct scan *);
 void	 cmd_move(struct imap *, struct scan *);
 void	 cmd_fetch(struct imap *, struct scan *);
+void	 cmd_search(struct imap *, struct scan *);
+void	 cmd_sort(struct imap *, struct scan *);
+void	 cmd_thread(struct imap *, struct scan *);
 
 #endif

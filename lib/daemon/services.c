@@ -50,7 +50,6 @@ static const struct traits {
 	  "private/% private/feed" },
 	{ "rewrite", PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
-	{ "authd",   PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
 };
 static const struct traits other = { NULL, 0, STAGE_DELIVERY, NULL };
 

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: ISC
-$(eval $(call program,authd,authd,main.c,libexec))

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * front - see front.h.  A small parser for six commands; everything else is
+ * the session process's, which has the user's rights and no others.
+ *
+ * A command is bounded by imapd_login_line_limit, its literals included, so
+ * that a stranger cannot make us hold more.
+ */
+#include "auth/auth_client.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "imapd/frame.h"
+#include "imapd/front.h"
+#include "imapd/scan.h"
+
+struct client {
+	struct frame	 frame;
+	struct arena	 arena;		/* of the command under way */
+};
+
+struct command {
+	const char	*name;
+	void		(*handler)(struct front *f, struct scan *s,
+			    struct span tag);
+};
+
+/* --- answers ----------------------------------------------------------------------- */
+
+/*
+ * What is true before the login.  IMAP4rev1 and the rest of what the engine
+ * has is announced again, in full, after it.
+ */
+static void
+put_capabilities(struct front *f)
+{
+	struct span mechs = span_of(front_mechanisms(f)), one;
+
+	front_printf(f, "IMAP4rev1 IMAP4rev2 SASL-IR LITERAL+ ID ENABLE IDLE");
+	if (front_tls_possible(f) && !front_tls_active(f))
+		front_printf(f, " STARTTLS");
+	if (!front_login_possible(f))
+		front_printf(f, " LOGINDISABLED");
+	while (span_token(&mechs, " ", &one))
+		front_printf(f, " AUTH=%.*s", SPAN_ARG(one));
+}
+
+static void
+bad(struct front *f, struct span tag, const char *text)
+{
+	front_printf(f, "%.*s BAD %s\r\n", SPAN_ARG(tag), text);
+	(void)front_error(f);
+}
+
+static void
+refuse(struct front *f, struct span tag, const struct scan *s)
+{
+	bad(f, tag, s->err ? s->err : "Invalid arguments.");
+}
+
+static void
+greet(struct front *f)
+{
+	struct client *c = mem_zalloc(sizeof(*c));
+
+	front_set_data(f, c);
+	front_printf(f, "* OK [CAPABILITY ");
+	put_capabilities(f);
+	front_printf(f, "] %s\r\n", conf.imapd_banner);
+}
+
+static void
+failed(struct front *f, struct span tag, int reason, const char *text)
+{
+	const char *code = "";
+
+	if (reason == FRONT_CANCELLED) {
+		bad(f, tag, "Authentication aborted by client.");
+		return;
+	}
+	if (reason == AUTH_MALFORMED) {
+		bad(f, tag, text);
+		return;
+	}
+	if (reason == FRONT_LIMIT)
+		code = "LIMIT";
+	else
+		code = auth_imap_code((enum auth_reason)reason);
+	front_printf(f, "%.*s NO %s%s%s%s\r\n", SPAN_ARG(tag),
+	    code[0] ? "[" : "", code, code[0] ? "] " : "", text);
+}
+
+static void
+goodbye(struct front *f, enum front_bye why)
+{
+	static const char *const texts[] = {
+		[FRONT_BYE_SHUTDOWN] = "[UNAVAILABLE] Server shutting down.",
+		[FRONT_BYE_TIMEOUT] = "Disconnected for inactivity.",
+		[FRONT_BYE_TOO_LONG] = "[TOOBIG] Too long line.",
+		[FRONT_BYE_TOO_MANY] =
+		    "[LIMIT] Too many connections from your address.",
+		[FRONT_BYE_ERRORS] = "Too many invalid IMAP commands.",
+	};
+
+	front_printf(f, "* BYE %s\r\n", texts[why]);
+}
+
+static void
+free_client(struct front *f, void *data)
+{
+	struct client *c = data;
+
+	if (c)
+		arena_fini(&c->arena);
+	mem_free(c);
+}
+
+/* --- the commands --------------------------------------------------------------------- */
+
+static void
+cmd_capability(struct front *f, struct scan *s, struct span tag)
+{
+	if (!scan_end(s)) {
+		refuse(f, tag, s);
+		return;
+	}
+	front_printf(f, "* CAPABILITY ");
+	put_capabilities(f);
+	front_printf(f, "\r\n%.*s OK Pre-login capabilities listed, "
+	    "post-login capabilities have more.\r\n", SPAN_ARG(tag));
+}
+
+static void
+cmd_noop(struct front *f, struct scan *s, struct span tag)
+{
+	if (!scan_end(s))
+		refuse(f, tag, s);
+	else
+		front_printf(f, "%.*s OK NOOP completed.\r\n", SPAN_ARG(tag));
+}
+
+static void
+cmd_logout(struct front *f, struct scan *s, struct span tag)
+{
+	if (!scan_end(s)) {
+		refuse(f, tag, s);
+		return;
+	}
+	front_printf(f, "* BYE Logging out\r\n%.*s OK Logout completed.\r\n",
+	    SPAN_ARG(tag));
+	front_quit(f);
+}
+
+static void
+cmd_id(struct front *f, struct scan *s, struct span tag)
+{
+	if (!scan_sp(s) || !scan_skip(s) || !scan_end(s)) {
+		refuse(f, tag, s);
+		return;
+	}
+	front_printf(f, "* ID (\"name\" \"%s\")\r\n%.*s OK ID completed.\r\n",
+	    conf.imapd_id_send, SPAN_ARG(tag));
+}
+
+static void
+cmd_starttls(struct front *f, struct scan *s, struct span tag)
+{
+	struct client *c = front_data(f);
+
+	if (!scan_end(s)) {
+		refuse(f, tag, s);
+	} else if (front_tls_active(f)) {
+		bad(f, tag, "TLS is already active.");
+	} else if (!front_tls_possible(f)) {
+		bad(f, tag, "TLS is not available.");
+	} else {
+		front_printf(f, "%.*s OK Begin TLS negotiation now.\r\n",
+		    SPAN_ARG(tag));
+		frame_reset(&c->frame);
+		front_starttls(f);
+	}
+}
+
+static bool
+plain_allowed(struct front *f, struct span tag)
+{
+	if (front_login_possible(f))
+		return true;
+	front_printf(f, "%.*s NO [PRIVACYREQUIRED] Plaintext authentication "
+	    "disallowed on non-secure (SSL/TLS) connections.\r\n",
+	    SPAN_ARG(tag));
+	(void)front_error(f);
+	return false;
+}
+
+static void
+cmd_login(struct front *f, struct scan *s, struct span tag)
+{
+	struct span user, password;
+
+	if (!scan_sp(s) || !scan_astring(s, &user) || !scan_sp(s) ||
+	    !scan_astring(s, &password) || !scan_end(s))
+		refuse(f, tag, s);
+	else if (plain_allowed(f, tag))
+		front_login(f, tag, user, password);
+}
+
+static bool
+offered(struct front *f, struct span mechanism)
+{
+	struct span mechs = span_of(front_mechanisms(f)), one;
+
+	while (span_token(&mechs, " ", &one))
+		if (span_caseeq(one, mechanism))
+			return true;
+	return false;
+}
+
+static void
+cmd_authenticate(struct front *f, struct scan *s, struct span tag)
+{
+	struct span mechanism, initial = SPAN_EMPTY;
+
+	if (!scan_sp(s) || !scan_atom(s, &mechanism) ||
+	    (scan_is(s, ' ') && (!scan_sp(s) || !scan_atom(s, &initial))) ||
+	    !scan_end(s)) {
+		refuse(f, tag, s);
+		return;
+	}
+	/* "They want a password in the clear" has an answer of its own. */
+	if (!offered(f, mechanism) && (span_caseis(mechanism, "PLAIN") ||
+	    span_caseis(mechanism, "LOGIN")) && !plain_allowed(f, tag))
+		return;
+	if (!offered(f, mechanism)) {
+		front_printf(f, "%.*s NO [CANNOT] Unsupported authentication "
+		    "mechanism.\r\n", SPAN_ARG(tag));
+		(void)front_error(f);
+		return;
+	}
+	front_auth(f, tag, mechanism, initial);
+}
+
+static const struct command commands[] = {	/* RFC 9051 6.1, 6.2 */
+	{ "CAPABILITY", cmd_capability },
+	{ "NOOP", cmd_noop },
+	{ "LOGOUT", cmd_logout },
+	{ "ID", cmd_id },				/* RFC 2971 */
+	{ "STARTTLS", cmd_starttls },
+	{ "LOGIN", cmd_login },
+	{ "AUTHENTICATE", cmd_authenticate },		/* RFC 4959 */
+};
+
+static void
+run_command(struct front *f, struct client *c, struct span text)
+{
+	struct scan s;
+	struct span tag, name;
+
+	scan_init(&s, text, &c->arena);
+	if (!scan_tag(&s, &tag) || !scan_sp(&s) || !scan_atom(&s, &name) ||
+	    tag.len > 256) {
+		bad(f, SPAN("*"), "Error in IMAP command received by server.");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (span_caseis(name, commands[i].name)) {
+			commands[i].handler(f, &s, tag);
+			return;
+		}
+	bad(f, tag, "Error in IMAP command received by server.");
+}
+
+/* --- input ------------------------------------------------------------------------------ */
+
+/* A literal is announced: false when the connection is to wait or is over. */
+static bool
+take_literal(struct front *f, struct client *c)
+{
+	struct frame *fr = &c->frame;
+
+	if (fr->literal > (uint64_t)conf.imapd_login_line_limit ||
+	    fr->literal_at + fr->literal >
+	    (uint64_t)conf.imapd_login_line_limit) {
+		goodbye(f, FRONT_BYE_TOO_LONG);
+		front_quit(f);
+		return false;
+	}
+	if (fr->sync)
+		front_printf(f, "+ OK\r\n");
+	frame_accept(fr);
+	return true;
+}
+
+static void
+input(struct front *f)
+{
+	struct client *c = front_data(f);
+	struct arena *a = &c->arena;
+	size_t len, text;
+
+	while (!front_busy(f)) {
+		switch (frame_next(&c->frame, front_input(f),
+		    (size_t)conf.imapd_login_line_limit, &len, &text)) {
+		case FRAME_MORE:
+			return;
+		case FRAME_TOO_LONG:
+			goodbye(f, FRONT_BYE_TOO_LONG);
+			front_quit(f);
+			return;
+		case FRAME_LITERAL:
+			if (!take_literal(f, c))
+				return;
+			continue;
+		case FRAME_COMMAND:
+			break;
+		}
+		/* The handler may end or change the connection, so the
+		 * command leaves the input first. */
+		{
+			struct span in = front_input(f);
+			char *copy = arena_span_dup(a, span_sub(in, 0, text));
+
+			frame_reset(&c->frame);
+			front_consume(f, len);
+			run_command(f, c, span_make(copy, text));
+			mem_wipe(copy, text);
+			arena_reset(a);
+		}
+	}
+}
+
+const struct front_ops imapd_front = {
+	.service	= "imap",
+	.daemon		= "imapd",
+	.alpn		= "imap",
+	.greet		= greet,
+	.input		= input,
+	.failed		= failed,
+	.goodbye	= goodbye,
+	.free		= free_client,
+};
