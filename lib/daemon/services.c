@@ -708,45 +708,59 @@ run_check(const struct opinion *o, const struct plan *p, int fd)
 	_exit(126);
 }
 
-static void
+/* A program that judges its settings, on its way. */
+struct question {
+	const struct plan *p;
+	pid_t		 pid;
+	FILE		*in;		/* what it says; NULL: could not ask */
+};
+
+static struct question
 ask_program(struct opinion *o, const struct plan *p)
+{
+	struct question q = { .p = p, .pid = -1 };
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		report(&o->pl, LOG_LEVEL_ERROR, "pipe: %s", strerror(errno));
+		return q;
+	}
+	fflush(NULL);
+	q.pid = fork();
+	if (q.pid == 0)
+		run_check(o, p, fds[1]);
+	close(fds[1]);
+	q.in = q.pid < 0 ? NULL : fdopen(fds[0], "r");
+	if (q.in == NULL) {
+		report(&o->pl, LOG_LEVEL_ERROR, "fork: %s", strerror(errno));
+		close(fds[0]);
+	}
+	return q;
+}
+
+static void
+take_answer(struct opinion *o, struct question *q)
 {
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t len;
-	int fds[2], status;
-	FILE *in;
-	pid_t pid;
+	int status;
 
 	o->error = false;
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		report(&o->pl, LOG_LEVEL_ERROR, "pipe: %s", strerror(errno));
-		return;
-	}
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0)
-		run_check(o, p, fds[1]);
-	close(fds[1]);
-	in = pid < 0 ? NULL : fdopen(fds[0], "r");
-	if (in == NULL) {
-		report(&o->pl, LOG_LEVEL_ERROR, "fork: %s", strerror(errno));
-		close(fds[0]);
-	}
-	while (in != NULL && (len = getline(&line, &room, in)) > 0) {
+	while (q->in != NULL && (len = getline(&line, &room, q->in)) > 0) {
 		if (line[len - 1] == '\n')
 			line[len - 1] = '\0';
 		take_line(o, line);
 	}
-	if (in != NULL)
-		fclose(in);
+	if (q->in != NULL)
+		fclose(q->in);
 	free(line);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+	while (q->pid > 0 && waitpid(q->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return;
-	if (pid > 0 && status != 0 && !o->error)
+	if (q->pid > 0 && status != 0 && !o->error)
 		report(&o->pl, LOG_LEVEL_ERROR, "%s: %s does not accept its "
-		    "settings", p->origin, p->command);
+		    "settings", q->p->origin, q->p->command);
 }
 
 static bool
@@ -767,7 +781,9 @@ services_check_programs(const struct services *s, const char *config_dir,
 {
 	struct opinion o = { .pl = { .report = fn, .arg = arg },
 		.config_dir = config_dir, .overrides = overrides, .n = n };
+	ARRAY(struct question) asked = ARRAY_EMPTY;
 
+	/* All at once, for a start waits for them; heard in their order. */
 	for (size_t i = 0; i < s->v.len; i++) {
 		const struct plan *p = s->v.v[i];
 		size_t k = 0;
@@ -777,8 +793,11 @@ services_check_programs(const struct services *s, const char *config_dir,
 		while (k < i && !same_options(s->v.v[k], p))
 			k++;
 		if (k == i)
-			ask_program(&o, p);
+			*ARRAY_PUSH(&asked) = ask_program(&o, p);
 	}
+	for (size_t i = 0; i < asked.len; i++)
+		take_answer(&o, &asked.v[i]);
+	ARRAY_FINI(&asked);
 	for (size_t i = 0; i < o.said.len; i++)
 		mem_free(o.said.v[i]);
 	ARRAY_FINI(&o.said);

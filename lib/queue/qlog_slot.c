@@ -3,6 +3,8 @@
  * qlog_slot - slots as files: their headers, making one, giving one back; see
  * qlog_slot.h.
  */
+#include <sys/statvfs.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -136,6 +138,7 @@ slot_create(int dirfd, uint32_t no, size_t size, uint32_t generation,
 {
 	char name[SLOT_NAME_MAX], tmp[SLOT_NAME_MAX + 4], head[SLOT_HEAD_LEN];
 	struct slot_head h = { .no = no, .generation = generation };
+	struct statvfs v;
 	int fd, saved;
 
 	slot_name(no, name);
@@ -150,6 +153,12 @@ slot_create(int dirfd, uint32_t no, size_t size, uint32_t generation,
 		return -1;
 	slot_head_encode(&h, head);
 	*what = "fill";
+	/* Not filling the disk to the last byte before it is given up. */
+	if (fstatvfs(fd, &v) == 0 &&
+	    (uint64_t)v.f_bavail * v.f_frsize < size) {
+		errno = ENOSPC;
+		goto bad;
+	}
 	if (slot_zero(fd, 0, size) < 0 ||
 	    slot_pwrite(fd, head, sizeof(head), 0) < 0)
 		goto bad;

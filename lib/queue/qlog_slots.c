@@ -19,6 +19,8 @@
 #include "queue/qlog_writer.h"
 
 #define RETRY_S		1		/* after a slot could not be made */
+/* Room for the longest record, header and seal. */
+#define SLOT_FIRST_SIZE	(QLOG_RECORD_MAX + 4 * QLOG_PAGE)
 #define SURPLUS		2		/* free slots beyond slots_keep */
 
 struct slot *
@@ -54,6 +56,7 @@ qlog_prepare_one(struct qlog *q)
 {
 	const char *what;
 	uint32_t no = 0, generation;
+	size_t size = q->opt.segment_size;
 	struct slot *s;
 	int fd;
 
@@ -67,19 +70,22 @@ qlog_prepare_one(struct qlog *q)
 		return -1;
 	}
 	generation = (uint32_t)rnd_u64();
+	/* Somebody waits for the first: smaller, it is there sooner. */
+	if (q->slots.len == 0)
+		size = MIN(size, (size_t)SLOT_FIRST_SIZE);
 	s = ARRAY_PUSH(&q->slots);
 	*s = (struct slot){ .no = no, .state = SLOT_DEAD, .fd = -1,
-	    .size = q->opt.segment_size, .generation = generation,
+	    .size = size, .generation = generation,
 	    .busy = true };
 	pthread_mutex_unlock(&q->lock);
-	fd = slot_create(q->dirfd, no, q->opt.segment_size, generation, &what);
+	fd = slot_create(q->dirfd, no, size, generation, &what);
 	if (fd < 0) {
 		int err = errno;
 
 		pthread_mutex_lock(&q->lock);
 		snprintf(q->trouble, sizeof(q->trouble),
 		    "%s log segment of %zu bytes: %s", what,
-		    q->opt.segment_size, strerror(err));
+		    size, strerror(err));
 		q->no_space = err == ENOSPC || err == EDQUOT;
 		q->retry_at = time(NULL) + RETRY_S;
 		s = qlog_slot_find(q, no);

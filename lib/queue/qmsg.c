@@ -181,6 +181,12 @@ qfile_create(const struct spool *s, enum spool_queue q,
 	snprintf(tmp, sizeof(tmp), "%s.tmp", path);
 	fd = fault_openat(s->dirfd, tmp,
 	    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == ENOENT) {
+		if (spool_make_folder(s, path, why) < 0)
+			return -1;
+		fd = fault_openat(s->dirfd, tmp,
+		    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	}
 	if (fd < 0)
 		return why_errno(why, io_code(), "create %s", tmp);
 	if (write_message(fd, e, c, why) < 0 ||
@@ -474,9 +480,16 @@ qfile_move(const struct spool *s, struct span id, enum spool_queue from,
 		return why_set(why, "4.3.0", "bad queue id");
 	spool_path(from, id, a);
 	spool_path(to, id, b);
-	if (fault_renameat(s->dirfd, a, s->dirfd, b) < 0)
-		return why_errno(why, io_code(), "rename %s to %s", a, b);
-	return 0;
+	if (fault_renameat(s->dirfd, a, s->dirfd, b) == 0)
+		return 0;
+	/* The file itself may have gone, too: then it fails once more. */
+	if (errno == ENOENT && (to == SPOOL_DEFERRED || to == SPOOL_HOLD)) {
+		if (spool_make_folder(s, b, why) < 0)
+			return -1;
+		if (fault_renameat(s->dirfd, a, s->dirfd, b) == 0)
+			return 0;
+	}
+	return why_errno(why, io_code(), "rename %s to %s", a, b);
 }
 
 int

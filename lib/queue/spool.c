@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -106,9 +107,13 @@ spool_create(const char *path, unsigned uid, unsigned gid, struct why *why)
 		for (unsigned x = 0; folders[i].hashed && x < 256; x++) {
 			char sub[SPOOL_PATH_MAX];
 
+			/* Made when a file is to lie there; only the owner
+			 * of one that there is matters. */
 			snprintf(sub, sizeof(sub), "%s/%02x",
 			    folders[i].name, x);
-			if (make_folder(s.dirfd, sub, folders[i].mode, u, g,
+			if (faccessat(s.dirfd, sub, F_OK,
+			    AT_SYMLINK_NOFOLLOW) == 0 &&
+			    make_folder(s.dirfd, sub, folders[i].mode, u, g,
 			    &made, why) < 0)
 				goto out;
 		}
@@ -143,6 +148,36 @@ spool_path(enum spool_queue q, struct span id, char out[SPOOL_PATH_MAX])
 	else
 		snprintf(out, SPOOL_PATH_MAX, "%s/%.*s", names[q],
 		    SPAN_ARG(id));
+}
+
+int
+spool_make_folder(const struct spool *s, const char *path, struct why *why)
+{
+	char sub[SPOOL_PATH_MAX], *slash;
+	struct stat st;
+	int fd;
+
+	(void)snprintf(sub, sizeof(sub), "%s", path);
+	slash = strrchr(sub, '/');
+	if (slash == NULL || strchr(sub, '/') == slash)
+		return why_set(why, "4.3.0", "%s: no folder for it", path);
+	*slash = '\0';
+	if (fault_mkdirat(s->dirfd, sub, 0700) < 0 && errno != EEXIST)
+		return why_errno(why, errno == ENOSPC || errno == EDQUOT ?
+		    "4.3.1" : "4.3.0", "mkdir %s", sub);
+	/* A command of root's makes it for the owner of the queue. */
+	*strchr(sub, '/') = '\0';
+	fd = openat(s->dirfd, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC |
+	    O_NOFOLLOW);
+	sub[strlen(sub)] = '/';
+	if (fd < 0 || fstat(fd, &st) < 0 || (geteuid() == 0 &&
+	    fchownat(s->dirfd, sub, st.st_uid, st.st_gid,
+	    AT_SYMLINK_NOFOLLOW) < 0) || fault_fsync(fd) < 0) {
+		fd_close(&fd);
+		return why_errno(why, "4.3.0", "make %s", sub);
+	}
+	fd_close(&fd);
+	return 0;
 }
 
 int

@@ -38,6 +38,10 @@ const char *spool_queue_name(enum spool_queue q);	/* "deferred" */
 #define SPOOL_PATH_MAX 64
 void	 spool_path(enum spool_queue q, struct span id,
 	    char out[SPOOL_PATH_MAX]);
+/* The folder of such a path, "deferred/3f", durably: it is made when the
+ * first file is to lie there. */
+MUST_CHECK int spool_make_folder(const struct spool *s, const char *path,
+	    struct why *why);
 /* Free bytes and inodes of the file system. */
 MUST_CHECK int spool_free(const struct spool *s, uint64_t *bytes,
 	    uint64_t *inodes, struct why *why);

@@ -47,12 +47,12 @@ def main():
     need_root()
     base = tempfile.mkdtemp(prefix="mansio-test-")
     os.chmod(base, 0o755)
-    mount(f"{base}/spool", "20m")
+    mount(f"{base}/spool", "12m")
     try:
         with Instance(base=base) as m:
             # Smaller than a segment.
             wait_for(lambda: full(m))
-            m.wait_log("mail is answered 452: fill log segment of 67108864 "
+            m.wait_log("mail is answered 452: fill log segment of 16793600 "
                        "bytes: No space left on device")
             subprocess.run(["mount", "-o", "remount,size=300m",
                             f"{base}/spool"], check=True)
