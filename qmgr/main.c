@@ -25,7 +25,11 @@ static int64_t drain_until_ms;
 static int
 pre_jail(struct why *why)
 {
-	return config_master(why);
+	/* Half an edit in master.cf must not stop the mail. */
+	if (config_master(why) < 0)
+		log_warning("%s: process limits are the default", why->text);
+	*why = WHY_INIT;
+	return 0;
 }
 
 static int

@@ -23,6 +23,7 @@ open_tables(struct why *why)
 
 static const struct daemon rewrite_daemon = {
 	.name		= "rewrite",
+	.check		= rewrite_check,
 	.pre_jail	= open_tables,
 	.accept		= session_start,
 	.reload		= knowledge_load,

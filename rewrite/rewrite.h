@@ -34,6 +34,10 @@ void	 knowledge_free(void);
 void	 answer_resolve(const struct rewrite_resolve *q, struct buf *out);
 void	 answer_lookup(const struct rewrite_lookup *q, struct buf *out);
 
+/* --- check.c: "-C" -------------------------------------------------------------- */
+
+int	 rewrite_check(struct why *why);
+
 /* --- tables.c: the tables that clients may name ---------------------------------- */
 
 struct tables;

@@ -44,11 +44,12 @@ static const struct traits {
 	{ "error",   0, STAGE_DELIVERY, "private/%" },
 	{ "retry",   0, STAGE_DELIVERY, "private/%" },
 	{ "discard", 0, STAGE_DELIVERY, "private/%" },
-	{ "bounce",  0, STAGE_BOUNCE, "private/%" },
+	{ "bounce",  PLAN_JUDGES, STAGE_BOUNCE, "private/%" },
 	/* qmgr follows the log over private/feed. */
 	{ "cleanup", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/% private/feed" },
-	{ "rewrite", PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
+	{ "rewrite", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
+	  "private/%" },
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
 };
 static const struct traits other = { NULL, 0, STAGE_DELIVERY, NULL };

@@ -20,10 +20,22 @@ WRONG = (
     ("smtpd_authorized_xclient_hosts = 300.1.2.3/8", "bad network address"),
     ("virtual_alias_maps = nosuchtype:/x", 'unsupported type "nosuchtype"'),
     ("header_checks = regexp:{/a/ OK}", "header_checks"),
+    ("local_recipient_maps = unix:passwd.byname sql:users",
+     'unsupported type "sql"'),
+    ("transport_maps = /etc/mansio/transport", "transport_maps"),
+    ("virtual_transport = vitual",
+     'master.cf has no service "vitual" of type unix'),
+    ("default_transport = nosuch:[127.0.0.1]:25",
+     'master.cf has no service "nosuch" of type unix'),
+    ("bounce_template_file = /nonexistent/templates",
+     "bounce_template_file: /nonexistent/templates: No such file"),
+    ("notify_classes = resource, bouncing", '"bouncing" is none'),
 )
 RIGHT = (
     "smtpd_relay_restrictions = \n"
     "smtpd_recipient_restrictions = permit_mynetworks, reject",
+    "virtual_transport = discard:all of it\n"
+    "transport_maps = inline:{{a.example=discard:}}\nnotify_classes = bounce,2bounce",
     "smtpd_restriction_classes = strict\nstrict = reject\n"
     "smtpd_relay_restrictions = permit_mynetworks, strict",
 )

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check - whether the settings that routing goes by make sense ("-C"): tables
+ * of a kind that there is, and transports that master.cf has.
+ *
+ * A file that is not there is no error here: mail that needs it waits, and
+ * mansio check names it.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/master_cf.h"
+#include "conf/params.h"
+#include "conf/table.h"
+#include "rewrite/rewrite.h"
+#include "route/our.h"
+#include "route/resolve.h"
+
+static const char *const maps[] = {
+	"canonical_maps", "local_recipient_maps", "recipient_canonical_maps",
+	"relay_recipient_maps", "relocated_maps",
+	"sender_dependent_default_transport_maps",
+	"sender_dependent_relayhost_maps", "transport_maps",
+	"virtual_alias_maps", "virtual_mailbox_maps",
+};
+
+static const char *const lists[] = {
+	"relay_domains", "virtual_alias_domains", "virtual_mailbox_domains",
+};
+
+static const char *const transports[] = {
+	"default_transport", "fallback_transport", "local_transport",
+	"mailbox_transport", "relay_transport", "virtual_transport",
+};
+
+static unsigned errors;
+
+static void
+error(const char *param, const char *text)
+{
+	log_error("%s: %s", params_origin(param), text);
+	errors++;
+}
+
+static void
+check_maps(const char *param)
+{
+	struct why why = WHY_INIT;
+	char *value = params_get(param);
+	struct maps *m;
+
+	if (value == NULL)
+		return;
+	m = maps_new(param, value, TABLE_FOLD, &why);
+	if (m == NULL)
+		error(param, why.text);
+	maps_free(&m);
+	mem_free(value);
+}
+
+static void
+check_list(const char *param)
+{
+	struct why why = WHY_INIT;
+	char *value = params_get(param);
+	struct match_list *l;
+
+	if (value == NULL)
+		return;
+	l = match_list_new(param, value, 0, &why);
+	if (l == NULL)
+		error(param, why.text);
+	match_list_free(&l);
+	mem_free(value);
+}
+
+/*
+ * Mail for a transport that nobody serves waits for its whole lifetime.  A
+ * default that is not there is another matter: such mail may never come.
+ */
+static void
+check_transport(const struct master_cf *m, const char *param)
+{
+	char *value = params_get(param), *name;
+	struct span transport, nexthop;
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+
+	if (value == NULL || strcmp(params_origin(param), "default") == 0)
+		goto out;
+	route_parse_transport(span_of(value), &transport, &nexthop);
+	if (transport.len == 0)
+		goto out;
+	name = span_dup(transport);
+	if (master_cf_find(m, name, SERVICE_UNIX) == NULL) {
+		buf_addf(&text, "%s = %s: master.cf has no service \"%s\" of "
+		    "type unix", param, value, name);
+		error(param, text.data);
+	}
+	mem_free(name);
+out:
+	buf_fini(&text);
+	mem_free(value);
+}
+
+static void
+no_report(void *arg, bool is_error, const char *line)
+{
+}
+
+int
+rewrite_check(struct why *why)
+{
+	struct master_cf m = { .services = ARRAY_EMPTY };
+
+	errors = 0;
+	if (our_open(why) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		check_maps(maps[i]);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		check_list(lists[i]);
+	/* What is wrong with the file itself has been said. */
+	if (master_cf_load(params_config_dir(), &m, no_report, NULL) == 0)
+		for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+			check_transport(&m, transports[i]);
+	master_cf_fini(&m);
+	return errors > 0 ? -1 : 0;
+}
