@@ -35,11 +35,13 @@
 #include "base/span.h"
 #include "base/why.h"
 
-#define PACKED_INBOX		"00000001.jrn"
+#define PACKED_INBOX		"00000001.jrn"	/* "%08x.jrn" of its box */
 #define PACKED_INBOX_BOX	1
 #define PACKED_START		2048	/* bytes: where records begin */
 #define PACKED_RECORD_HEADER	24
-#define PACKED_RECORD_MAX	65536	/* bytes of payload */
+#define PACKED_RECORD_MAX	262144	/* bytes of payload */
+#define PACKED_SUB_HEADER	8	/* bytes, of a record in a group */
+#define PACKED_MODSEQ_STEP	(1u << 20)	/* how far a new epoch goes on */
 #define PACKED_MESSAGE_HEADER	64	/* bytes, in a segment */
 #define PACKED_SEGMENT_MAX	(64u << 20)
 #define PACKED_UID_STEP		2048	/* UIDs reserved with one sync */
@@ -55,10 +57,30 @@ void	 packed_epoch_get(struct packed_epoch *e);
 
 /* --- the bytes: no I/O ----------------------------------------------------------- */
 
+/*
+ * A record of type GROUP holds several others, each with a header of u16
+ * type, u16 0, u32 len and zeros up to a multiple of 8: they are there all or
+ * none.  packed_scan() shows what is in it.
+ *
+ * Sets of UIDs are pairs u32 first, u32 last; UIDs in between that do not
+ * exist mean nothing.
+ */
 enum packed_type {
 	PACKED_ARRIVAL = 1,	/* packed_arrival */
 	PACKED_FLAGS,		/* u32 uid, u32 flags: what they are now */
 	PACKED_EXPUNGE,		/* u32 uid */
+	PACKED_GROUP,
+	PACKED_FLAGS_SET,	/* u32 flags, u32 keyword set: what they are
+				 * now; UIDs */
+	PACKED_EXPUNGE_SET,	/* i64 when, u32 messages, u32 box they were
+				 * moved to or 0, u64 bytes; UIDs */
+	PACKED_KEYWORD,		/* u32 number; name */
+	PACKED_KWSET,		/* u32 number of the set; u32 keywords ... */
+	PACKED_MOVED,		/* for each: u32 uid, u32 segment, u64 offset */
+	PACKED_RECENT,		/* u32 uid: those below are not \\Recent */
+	PACKED_DELETED,		/* i64 when: the mailbox is deleted */
+	PACKED_HISTORY,		/* u64 modseq: expunges up to it may not be
+				 * told any more */
 };
 
 struct packed_state {
@@ -70,6 +92,11 @@ struct packed_state {
 	uint64_t		tail;		/* bytes of journal read for it */
 	uint32_t		segment;	/* appended to; 0 none yet */
 	uint64_t		segment_tail;
+	/* What is in the mailbox at tail, for quotas; totals says whether
+	 * they are known (journals of older versions have none). */
+	bool			totals;
+	uint32_t		messages;
+	uint64_t		bytes;
 };
 
 struct packed_head {
@@ -77,6 +104,7 @@ struct packed_head {
 	uint32_t		box;
 	int64_t			created_us;
 	uint8_t			mailboxid[16];
+	uint64_t		generation;	/* another in each new file */
 	struct packed_state	state;
 	unsigned		slot;		/* 0 or 1: where state came from */
 };
@@ -95,7 +123,24 @@ struct packed_arrival {
 	int64_t		date_us;	/* INTERNALDATE */
 	uint8_t		guid[16];
 	struct span	queue_id, rcpt;
+	/* What older versions do not write: zeros then, but for size, which
+	 * is 0 when it is not known. */
+	uint32_t	how;		/* PACKED_REF ... */
+	uint32_t	kwset;
+	int64_t		save_us;	/* SAVEDATE; 0: date_us */
+	uint64_t	size;		/* bytes in CRLF form */
+	uint32_t	cache_len;	/* bytes of cache record behind the
+					 * message in the segment */
 };
+
+enum {					/* packed_arrival.how */
+	PACKED_REF	= 1 << 0,	/* the bytes are another mailbox's, or
+					 * another message's: a copy */
+	PACKED_FILE	= 1 << 1,	/* maildir: queue_id is the file's name */
+	PACKED_ZSTD	= 1 << 2,	/* len and crc are of compressed bytes */
+};
+/* segment of a message that lies in a file of its own (maildir). */
+#define PACKED_NO_SEGMENT	UINT32_MAX
 
 struct packed_message {			/* header of a message in a segment */
 	uint32_t	box, uidvalidity, uid, crc;
@@ -125,24 +170,15 @@ MUST_CHECK int packed_arrival_decode(struct packed_arrival *a, struct span in);
 void	 packed_message_encode(const struct packed_message *m,
 	    uint8_t out[PACKED_MESSAGE_HEADER]);
 MUST_CHECK int packed_message_decode(struct packed_message *m, struct span in);
+/* Add a record to a group's payload. */
+void	 packed_sub_encode(struct buf *b, unsigned type, struct span payload);
 /*
- * Call fn for each record of in, whose first byte has offset at.  Bytes that
+ * Call fn for each record of in (also those in groups), whose first byte has offset at.  Bytes that
  * are no record are passed over to the next one that is; *damaged counts such
  * places.  Returns the offset behind the last record: what follows is a torn
  * tail.  fn returns false to stop.
  */
 uint64_t packed_scan(struct span in, uint64_t at, size_t *damaged,
 	    bool (*fn)(void *arg, const struct packed_record *r), void *arg);
-
-/* --- files ------------------------------------------------------------------------ */
-
-struct packed;
-
-/* Open INBOX's journal in dirfd; made when missing and create.  dirfd is
- * duplicated.  NULL with why. */
-struct packed *packed_open(int dirfd, const char *path,
-	    const struct packed_epoch *e, bool create, struct why *why);
-void	 packed_close(struct packed **p);
-void	 packed_unlock(struct packed *p);
 
 #endif

@@ -18,6 +18,8 @@
 #define SLOT_AT(n)	(512u + 512u * (n))	/* a disk sector each */
 #define HEAD_LEN	48
 #define ARRIVAL_FIXED	60
+#define ARRIVAL_MORE	32	/* behind queue id and recipient */
+#define GENERATION_AT	48
 
 void
 packed_head_encode(const struct packed_head *h, uint8_t out[PACKED_START])
@@ -32,6 +34,9 @@ packed_head_encode(const struct packed_head *h, uint8_t out[PACKED_START])
 	memcpy(out + 24, h->mailboxid, 16);
 	num_put_le32(out + 40, h->box);
 	num_put_le32(out + 44, crc32c(0, out, 44));
+	num_put_le64(out + GENERATION_AT, h->generation);
+	num_put_le32(out + GENERATION_AT + 8,
+	    crc32c(0, out + GENERATION_AT, 8));
 	for (unsigned i = 0; i < 2; i++) {
 		size_t at = packed_slot_encode(&h->state, i, slot);
 
@@ -53,6 +58,9 @@ packed_slot_encode(const struct packed_state *st, unsigned slot,
 	num_put_le64(out + 48, st->tail);
 	num_put_le64(out + 56, st->segment_tail);
 	num_put_le32(out + 64, st->segment);
+	num_put_le32(out + 68, st->messages);
+	num_put_le64(out + 72, st->bytes);
+	num_put_le32(out + 80, st->totals);
 	num_put_le32(out + 4, crc32c(0, out + 8, PACKED_SLOT_LEN - 8));
 	return SLOT_AT(slot);
 }
@@ -71,6 +79,9 @@ slot_decode(struct packed_state *st, const uint8_t *p)
 	st->tail = num_get_le64(p + 48);
 	st->segment_tail = num_get_le64(p + 56);
 	st->segment = num_get_le32(p + 64);
+	st->messages = num_get_le32(p + 68);
+	st->bytes = num_get_le64(p + 72);
+	st->totals = num_get_le32(p + 80) == 1;
 	if (st->uidnext == 0 || st->tail < PACKED_START || st->tail % 8 != 0 ||
 	    st->tail > INT64_MAX || st->segment_tail > INT64_MAX)
 		return -1;
@@ -92,6 +103,9 @@ packed_head_decode(struct packed_head *h, struct span in)
 	h->created_us = (int64_t)num_get_le64(p + 16);
 	memcpy(h->mailboxid, p + 24, 16);
 	h->box = num_get_le32(p + 40);
+	h->generation = num_get_le32(p + GENERATION_AT + 8) ==
+	    crc32c(0, p + GENERATION_AT, 8) ?
+	    num_get_le64(p + GENERATION_AT) : 0;
 	for (unsigned i = 0; i < 2; i++) {
 		if (slot_decode(&st, p + SLOT_AT(i)) < 0)
 			continue;
@@ -159,7 +173,7 @@ packed_record_decode(struct span in, uint64_t at, struct packed_record *r)
 void
 packed_arrival_encode(struct buf *b, const struct packed_arrival *a)
 {
-	uint8_t h[ARRIVAL_FIXED];
+	uint8_t h[ARRIVAL_FIXED], more[ARRIVAL_MORE];
 
 	num_put_le32(h, a->uid);
 	num_put_le32(h + 4, a->flags);
@@ -174,6 +188,13 @@ packed_arrival_encode(struct buf *b, const struct packed_arrival *a)
 	buf_add(b, h, sizeof(h));
 	buf_add_span(b, a->queue_id);
 	buf_add_span(b, a->rcpt);
+	num_put_le32(more, a->how);
+	num_put_le32(more + 4, a->kwset);
+	num_put_le64(more + 8, (uint64_t)a->save_us);
+	num_put_le64(more + 16, a->size);
+	num_put_le32(more + 24, a->cache_len);
+	num_put_le32(more + 28, 0);
+	buf_add(b, more, sizeof(more));
 }
 
 int
@@ -199,8 +220,19 @@ packed_arrival_decode(struct packed_arrival *a, struct span in)
 	memcpy(a->guid, p + 40, 16);
 	a->queue_id = span_make(p + ARRIVAL_FIXED, nq);
 	a->rcpt = span_make(p + ARRIVAL_FIXED + nq, nr);
+	a->how = a->kwset = a->cache_len = 0;
+	a->save_us = 0;
+	a->size = 0;
+	if (in.len >= ARRIVAL_FIXED + nq + nr + ARRIVAL_MORE) {
+		p += ARRIVAL_FIXED + nq + nr;
+		a->how = num_get_le32(p);
+		a->kwset = num_get_le32(p + 4);
+		a->save_us = (int64_t)num_get_le64(p + 8);
+		a->size = num_get_le64(p + 16);
+		a->cache_len = num_get_le32(p + 24);
+	}
 	/* So that sums of the two cannot overflow. */
-	if (a->uid == 0 || a->segment == 0 || a->offset > INT64_MAX / 4 ||
+	if (a->size > INT64_MAX / 4 || a->uid == 0 || a->segment == 0 || a->offset > INT64_MAX / 4 ||
 	    a->len > INT64_MAX / 4)
 		return -1;
 	return 0;
@@ -241,6 +273,44 @@ packed_message_decode(struct packed_message *m, struct span in)
 	return m->uid != 0 && m->len <= INT64_MAX / 4 ? 0 : -1;
 }
 
+void
+packed_sub_encode(struct buf *b, unsigned type, struct span payload)
+{
+	static const char zeros[8];
+	uint8_t h[PACKED_SUB_HEADER];
+
+	num_put_le16(h, (uint16_t)type);
+	num_put_le16(h + 2, 0);
+	num_put_le32(h + 4, (uint32_t)payload.len);
+	buf_add(b, h, sizeof(h));
+	buf_add_span(b, payload);
+	buf_add(b, zeros, (8 - payload.len % 8) % 8);
+}
+
+/* The members of a group; false when fn ended it. */
+static bool
+scan_group(const struct packed_record *g,
+    bool (*fn)(void *arg, const struct packed_record *r), void *arg)
+{
+	struct span in = g->payload;
+
+	while (in.len >= PACKED_SUB_HEADER) {
+		const uint8_t *p = (const uint8_t *)in.p;
+		size_t len = num_get_le32(p + 4);
+		struct packed_record r = *g;
+
+		in = span_from(in, PACKED_SUB_HEADER);
+		if (len > in.len)
+			break;
+		r.type = num_get_le16(p);
+		r.payload = span_sub(in, 0, len);
+		if (r.type != PACKED_GROUP && !fn(arg, &r))
+			return false;
+		in = span_from(in, (len + 7) / 8 * 8);
+	}
+	return true;
+}
+
 uint64_t
 packed_scan(struct span in, uint64_t at, size_t *damaged,
     bool (*fn)(void *arg, const struct packed_record *r), void *arg)
@@ -262,7 +332,8 @@ packed_scan(struct span in, uint64_t at, size_t *damaged,
 			(*damaged)++;
 		gap = false;
 		pos = end = r.end;
-		if (!fn(arg, &r))
+		if (r.type == PACKED_GROUP ? !scan_group(&r, fn, arg) :
+		    !fn(arg, &r))
 			break;
 	}
 	return end;

@@ -355,7 +355,8 @@ handle_open(struct store *s, const struct store_place *p, struct span key,
 		rc = maildir_open(s, h, p, dir, why);
 	} else {
 		h->md.tmp = 0;		/* the union now holds pk */
-		h->pk = packed_open(dir, h->path, &s->epoch, true, why);
+		h->pk = packed_open(dir, h->path, PACKED_INBOX_BOX, &s->epoch,
+		    PACKED_WRITE | PACKED_CREATE, why);
 		rc = h->pk == NULL ? -1 : 0;
 	}
 	close(dir);

@@ -8,7 +8,7 @@
 #include "base/array.h"
 #include "base/hash.h"
 #include "base/list.h"
-#include "store/packed.h"
+#include "store/packed_file.h"
 #include "store/store.h"
 
 struct store_fs;

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * packed_deliver - putting a queued message into a packed mailbox.
+ *
+ * A hot delivery is a pwritev of the message, a pwrite of its record and the
+ * lock; several in a row to the same mailbox share the lock.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/fault.h"
+#include "io/fd.h"
+#include "store/packed_file.h"
+#include "store/store_internal.h"
+
+struct place {				/* where a delivery's bytes lie */
+	uint32_t	segment, uid, crc;
+	uint64_t	offset, len;
+	int64_t		date_us;
+	uint8_t		guid[16];
+};
+
+void
+packed_index_add(struct packed *p, const struct packed_arrival *a)
+{
+	struct buf key = BUF_INIT(BUF_UNLIMITED);
+	struct place *pl = mem_alloc(sizeof(*pl));
+
+	*pl = (struct place){ a->segment, a->uid, a->crc, a->offset, a->len,
+	    a->date_us, { 0 } };
+	memcpy(pl->guid, a->guid, sizeof(pl->guid));
+	buf_add_span(&key, a->queue_id);
+	buf_add_char(&key, '\0');
+	buf_add_span(&key, a->rcpt);
+	mem_free(hash_put(&p->index, buf_span(&key), pl));
+	buf_fini(&key);
+}
+
+static bool
+index_record(void *arg, const struct packed_record *r)
+{
+	struct packed *p = arg;
+	struct packed_arrival a;
+
+	if (r->type == PACKED_ARRIVAL &&
+	    packed_arrival_decode(&a, r->payload) == 0 &&
+	    a.queue_id.len > 0 && !(a.how & (PACKED_REF | PACKED_FILE)))
+		packed_index_add(p, &a);
+	return true;
+}
+
+static int
+build_index(struct packed *p, struct why *why)
+{
+	if (p->have_index)
+		return 0;
+	p->have_index = true;
+	if (packed_scan_file(p->jfd, PACKED_START, p->head.state.tail, NULL,
+	    index_record, p) < 0) {
+		p->have_index = false;
+		hash_fini(&p->index, mem_free);
+		return store_fail(why, "cannot read", p->path);
+	}
+	return 0;
+}
+
+/*
+ * Is this delivery in the journal?  1: yes, and its bytes are right, or have
+ * been made right; 0: no; -1 why.
+ */
+static int
+look_for(struct packed *p, const struct store_message *m, struct why *why)
+{
+	struct buf key = BUF_INIT(BUF_UNLIMITED);
+	const struct place *pl;
+	struct packed_message pm;
+	uint8_t h[PACKED_MESSAGE_HEADER];
+	struct packed_source src = { m->head, m->content, SPAN_EMPTY };
+	uint64_t size;
+	char name[PACKED_NAME_MAX];
+	int rc;
+
+	if (build_index(p, why) < 0)
+		return -1;
+	buf_add_span(&key, span_sub(m->queue_id, 0, PACKED_ID_MAX));
+	buf_add_char(&key, '\0');
+	buf_add_span(&key, span_sub(m->rcpt, 0, PACKED_ID_MAX));
+	pl = hash_get(&p->index, buf_span(&key));
+	buf_fini(&key);
+	if (pl == NULL)
+		return 0;
+	packed_segment_name(pl->segment, name);
+	if (packed_segment_open(p, pl->segment) < 0) {
+		if (errno != ENOENT)
+			return store_fail(why, "cannot open a segment of",
+			    p->path);
+		/* Its directory entry was lost; the number is ours still. */
+		p->segfd = fault_openat(p->dirfd, name, O_RDWR | O_CREAT |
+		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (p->segfd < 0)
+			return store_fail(why, "cannot make a segment of",
+			    p->path);
+		p->segno = pl->segment;
+		p->ddirty = true;
+	}
+	rc = packed_check_bytes(p->segfd, pl->offset + sizeof(h), pl->len, pl->crc);
+	if (rc == 1) {
+		/* The header is needed only to rebuild the journal. */
+		if (fd_pread_all(p->segfd, h, sizeof(h),
+		    (off_t)pl->offset) == 0 && packed_message_decode(&pm,
+		    span_make(h, sizeof(h))) == 0 && pm.crc == pl->crc &&
+		    pm.uid == pl->uid)
+			return 1;
+	} else if (rc < 0) {
+		return store_fail(why, "cannot read", p->path);
+	}
+	if (pl->len != m->head.len + m->content->len)
+		return rc;	/* whole: there; damaged: deliver it anew */
+	log_warning("%.*s: %s: writing message %u again: its bytes were lost",
+	    SPAN_ARG(m->queue_id), p->path, (unsigned)pl->uid);
+	pm = (struct packed_message){
+		.box = p->head.box, .uidvalidity = p->head.uidvalidity,
+		.uid = pl->uid, .date_us = pl->date_us,
+	};
+	memcpy(pm.guid, pl->guid, sizeof(pm.guid));
+	/* A cache record behind it was lost, too; readers make another. */
+	if (packed_segment_write(p, &src, &pm, pl->offset, &size, why) < 0)
+		return -1;
+	if (pm.crc == pl->crc)
+		return 1;
+	/* Same length, other bytes: the record would not match. */
+	return 0;
+}
+
+static void
+lock_wait(void *arg, int64_t ms)
+{
+	struct store *s = arg;
+
+	/* The first tries are short. */
+	if (ms > 1)
+		store_slow(s);
+	store_wait(s, ms);
+}
+
+int
+packed_deliver(struct store *s, struct handle *h,
+    const struct store_message *m, struct why *why)
+{
+	struct packed *p = h->pk;
+	struct packed_state *st = &p->head.state;
+	struct packed_source src = { m->head, m->content, SPAN_EMPTY };
+	struct buf *b = &s->scratch;
+	struct packed_message pm;
+	struct packed_arrival a;
+	uint64_t need, size;
+	int rc;
+
+	if (!p->locked) {
+		p->wait = lock_wait;
+		p->wait_arg = s;
+		if ((rc = packed_lock(p, why)) < 0)
+			return rc;
+		s->locked = h;
+	}
+	if (m->again && (rc = look_for(p, m, why)) != 0)
+		return rc;
+	if (packed_reserve(p, 1, why) < 0)
+		return -1;
+	need = packed_need(m->head.len + m->content->len, src.cache.len);
+	if (packed_segment_choose(p, need, why) < 0)
+		return -1;
+	pm = (struct packed_message){
+		.box = p->head.box, .uidvalidity = p->head.uidvalidity,
+		.uid = st->uidnext, .date_us = clock_wall_us(),
+	};
+	packed_new_guid(pm.guid);
+	if (packed_segment_write(p, &src, &pm, st->segment_tail, &size,
+	    why) < 0)
+		goto undo_segment;
+	a = (struct packed_arrival){
+		.uid = pm.uid, .segment = st->segment, .crc = pm.crc,
+		.offset = st->segment_tail, .len = pm.len,
+		.date_us = pm.date_us, .size = size,
+		.cache_len = (uint32_t)src.cache.len,
+		.queue_id = span_sub(m->queue_id, 0, PACKED_ID_MAX),
+		.rcpt = span_sub(m->rcpt, 0, PACKED_ID_MAX),
+	};
+	memcpy(a.guid, pm.guid, sizeof(a.guid));
+	buf_reset(b);
+	packed_arrival_encode(b, &a);
+	packed_put(p, PACKED_ARRIVAL, buf_span(b));
+	if (packed_flush(p, why) == 0)
+		return 0;
+undo_segment:
+	packed_segment_undo(p);
+	return -1;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * packed_file - the files of a packed mailbox: its journal and segments, as
+ * deliveries and open views use them; seen by lib/store only.
+ *
+ * A maildir's journal is one, too: without segments, its messages lie in files
+ * of their own.
+ */
+#ifndef STORE_PACKED_FILE_H
+#define STORE_PACKED_FILE_H
+
+#include "base/hash.h"
+#include "store/packed.h"
+
+struct packed {
+	int			 dirfd, jfd, segfd;
+	uint32_t		 segno;		/* what segfd is */
+	char			*path;		/* for messages */
+	char			 jname[PACKED_NAME_MAX];
+	uint32_t		 box;
+	bool			 writable, alone;
+	struct packed_epoch	 epoch;
+	struct packed_head	 head;		/* state: at state.tail */
+	struct hash		 index;		/* queue id NUL rcpt -> place */
+	bool			 have_index, locked, checked;
+	uint64_t		 saved_tail;
+	struct buf		 out;		/* records being put */
+	bool			 jdirty, sdirty;	/* to be synced */
+	bool			 ddirty;
+	/* Called for each record as state comes past it; own: one that
+	 * packed_flush() has just written. */
+	void			(*hook)(void *arg,
+				    const struct packed_record *r, bool own);
+	void			*hook_arg;
+	/* Wait before the lock is tried again, ms; NULL: sleep. */
+	void			(*wait)(void *arg, int64_t ms);
+	void			*wait_arg;
+};
+
+/* Results beside 0 and -1. */
+#define PACKED_GONE	(-2)	/* the file was removed or replaced: open it
+				 * again */
+
+/* --- packed_journal.c ------------------------------------------------------- */
+
+enum {
+	PACKED_WRITE	= 1 << 0,	/* else only read */
+	PACKED_CREATE	= 1 << 1,	/* make it when missing or damaged */
+	PACKED_ALONE	= 1 << 2,	/* maildir: no segments to rebuild from,
+					 * the file is "mansio.jrn" */
+};
+#define PACKED_ALONE_NAME "mansio.jrn"
+
+/*
+ * Open the journal of box in dirfd, which is duplicated.  NULL with why and
+ * errno (ENOENT: there is none).
+ */
+struct packed *packed_open(int dirfd, const char *path, uint32_t box,
+	    const struct packed_epoch *e, unsigned flags, struct why *why);
+void	 packed_close(struct packed **p);
+void	 packed_name(uint32_t box, const char *suffix,
+	    char out[PACKED_NAME_MAX]);
+/*
+ * Go past what others have appended since.  Without the lock a record that is
+ * not whole yet is left for later; with it, it is cut off.  1: there was
+ * something, 0: nothing; -1 with why; PACKED_GONE.
+ */
+int	 packed_catch_up(struct packed *p, struct why *why);
+/* Start over from the first record. */
+void	 packed_rewind(struct packed *p);
+/* Take the lock, catch up, and see to it that this epoch may write: 0, -1,
+ * PACKED_GONE (then the lock is not held). */
+int	 packed_lock(struct packed *p, struct why *why);
+void	 packed_unlock(struct packed *p);
+/* See to it that n more UIDs may be given out. */
+int	 packed_reserve(struct packed *p, uint32_t n, struct why *why);
+/*
+ * Put a record; flush writes all that were put with one modseq, state.modseq
+ * + 1, and goes past them.  After a failure nothing was written.
+ */
+void	 packed_put(struct packed *p, unsigned type, struct span payload);
+int	 packed_flush(struct packed *p, struct why *why);
+/* Forget what was put. */
+void	 packed_drop(struct packed *p);
+int64_t	 packed_scan_file(int fd, uint64_t from, uint64_t size,
+	    size_t *damaged, bool (*fn)(void *, const struct packed_record *),
+	    void *arg);
+int	 packed_open_checked(int dirfd, const char *name, int flags);
+void	 packed_new_guid(uint8_t out[16]);
+
+static inline uint64_t
+packed_align(uint64_t n)
+{
+	return (n + 7) & ~(uint64_t)7;
+}
+
+/* --- packed_rebuild.c -------------------------------------------------------- */
+
+/* Make the journal, empty or from the segments; damaged: one is there. */
+int	 packed_make_journal(struct packed *p, bool damaged, struct why *why);
+
+/* --- packed_segment.c -------------------------------------------------------- */
+
+/* A segment_tail that lets no message be appended. */
+#define SEGMENT_CLOSED	((uint64_t)PACKED_SEGMENT_MAX + 1)
+
+void	 packed_segment_name(uint32_t no, char out[PACKED_NAME_MAX]);
+/* Make segfd segment no.  0, or -1 with errno. */
+int	 packed_segment_open(struct packed *p, uint32_t no);
+/* Make segfd the one that need bytes are appended to at segment_tail. */
+int	 packed_segment_choose(struct packed *p, uint64_t need,
+	    struct why *why);
+
+/* A message to be written: pieces that are at hand, then a file's bytes. */
+struct packed_source {
+	struct span	head;		/* in front */
+	struct store_content *content;	/* or NULL */
+	struct span	cache;		/* behind it; may be empty */
+};
+/*
+ * Write it at offset of the open segment: *m gets len and crc, *size the
+ * bytes of its CRLF form.
+ */
+int	 packed_segment_write(struct packed *p, struct packed_source *src,
+	    struct packed_message *m, uint64_t offset, uint64_t *size,
+	    struct why *why);
+/* Bytes that a message of len takes up. */
+static inline uint64_t
+packed_need(uint64_t len, uint64_t cache_len)
+{
+	return packed_align(PACKED_MESSAGE_HEADER + len) +
+	    packed_align(cache_len);
+}
+/* Give back what was written behind the tail. */
+void	 packed_segment_undo(struct packed *p);
+/* CRC of len bytes: 1 it is want, 0 it is not, -1 with errno. */
+int	 packed_check_bytes(int fd, uint64_t at, uint64_t len, uint32_t want);
+
+/* --- packed_deliver.c --------------------------------------------------------- */
+
+void	 packed_index_add(struct packed *p, const struct packed_arrival *a);
+
+#endif

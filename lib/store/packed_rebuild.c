@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * packed_rebuild - making a journal: for a new mailbox, or, when it was lost
+ * or its head is damaged, from the headers of the messages in the segments.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/rnd.h"
+#include "io/fault.h"
+#include "io/fd.h"
+#include "store/packed_file.h"
+#include "store/store_internal.h"
+
+struct rebuild {
+	ARRAY(struct packed_arrival) v;
+	uint32_t	 uidvalidity, uidmax, segment, box;
+};
+
+static int
+by_uid(const void *a, const void *b)
+{
+	const struct packed_arrival *x = a, *y = b;
+
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? -1 : 1;
+	/* The later one was written over a lost one: it comes last. */
+	if (x->segment != y->segment)
+		return x->segment < y->segment ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* What one segment holds for the mailbox. */
+static int
+rebuild_segment(int dirfd, const char *name, uint32_t no, struct rebuild *rb)
+{
+	uint8_t h[PACKED_MESSAGE_HEADER];
+	struct packed_message m;
+	struct stat st;
+	uint64_t at = 0, size;
+	int fd;
+
+	if ((fd = packed_open_checked(dirfd, name, O_RDONLY)) < 0)
+		return -1;
+	if (fstat(fd, &st) < 0) {
+		close(fd);
+		return -1;
+	}
+	size = (uint64_t)st.st_size;
+	while (at + sizeof(h) <= size) {
+		if (fd_pread_all(fd, h, sizeof(h), (off_t)at) < 0) {
+			close(fd);
+			return -1;
+		}
+		if (packed_message_decode(&m, span_make(h, sizeof(h))) < 0 ||
+		    at + sizeof(h) + m.len > size) {
+			at += 8;
+			continue;
+		}
+		if (m.box == rb->box) {
+			if (m.uidvalidity > rb->uidvalidity)
+				rb->uidvalidity = m.uidvalidity;
+			*ARRAY_PUSH(&rb->v) = (struct packed_arrival){
+				.uid = m.uid, .segment = no, .crc = m.crc,
+				.offset = at, .len = m.len,
+				.date_us = m.date_us,
+			};
+			memcpy(rb->v.v[rb->v.len - 1].guid, m.guid, 16);
+			if (m.uid > rb->uidmax)
+				rb->uidmax = m.uid;
+		}
+		at = packed_align(at + sizeof(h) + m.len);
+	}
+	close(fd);
+	return 0;
+}
+
+static int
+collect_segments(int dirfd, struct rebuild *rb)
+{
+	struct dirent *e;
+	DIR *d;
+	int fd, rc = 0;
+
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || (d = fdopendir(fd)) == NULL) {
+		fd_close(&fd);
+		return -1;
+	}
+	while (rc == 0 && (e = readdir(d)) != NULL) {
+		struct span n = span_of(e->d_name);
+		uint64_t no;
+
+		if (n.len != 12 || !span_ends(n, SPAN(".seg")) ||
+		    num_parse_hex(span_sub(n, 0, 8), &no) < 0 || no == 0)
+			continue;
+		if (no > rb->segment)
+			rb->segment = (uint32_t)no;
+		rc = rebuild_segment(dirfd, e->d_name, (uint32_t)no, rb);
+	}
+	closedir(d);
+	return rc;
+}
+
+/*
+ * Make the journal: empty, or from the segments that are there.  The lock on
+ * the directory is ours; the file appears whole, under its name, at once.
+ */
+int
+packed_make_journal(struct packed *p, bool damaged, struct why *why)
+{
+	struct rebuild rb = { .box = p->box };
+	struct packed_head h = { .box = p->box };
+	struct buf all = BUF_INIT(BUF_UNLIMITED), a = BUF_INIT(BUF_UNLIMITED);
+	uint8_t raw[PACKED_START];
+	char tmp[PACKED_NAME_MAX + 40];
+	int fd = -1, rc = -1;
+
+	if (!p->alone && collect_segments(p->dirfd, &rb) < 0) {
+		(void)store_fail(why, "cannot read", p->path);
+		goto out;
+	}
+	h.created_us = clock_wall_us();
+	/*
+	 * Seconds, so that a mailbox made again after it was lost, or
+	 * deleted, has another value.  (RFC 9051 2.3.1.1)
+	 */
+	h.uidvalidity = (uint32_t)(h.created_us / 1000000);
+	if (h.uidvalidity <= rb.uidvalidity)
+		h.uidvalidity = rb.uidvalidity;
+	rnd_bytes(h.mailboxid, sizeof(h.mailboxid));
+	h.generation = rnd_u64() | 1;
+	h.state = (struct packed_state){
+		.turn = 1, .epoch = p->epoch, .uidnext = 1,
+		.reserved = 1 + PACKED_UID_STEP, .tail = PACKED_START,
+		.segment = rb.segment,
+		.segment_tail = SEGMENT_CLOSED, .totals = true,
+	};
+	if (rb.v.len > 0) {
+		h.uidvalidity = rb.uidvalidity;
+		qsort(rb.v.v, rb.v.len, sizeof(rb.v.v[0]), by_uid);
+		for (size_t i = 0; i < rb.v.len; i++) {
+			if (i + 1 < rb.v.len &&
+			    rb.v.v[i].uid == rb.v.v[i + 1].uid)
+				continue;
+			buf_reset(&a);
+			packed_arrival_encode(&a, &rb.v.v[i]);
+			packed_record_encode(&all, PACKED_ARRIVAL,
+			    ++h.state.modseq, buf_span(&a));
+		}
+		/* UIDs above may have been in use without a message left. */
+		h.state.uidnext = rb.uidmax < UINT32_MAX - 3 * PACKED_UID_STEP ?
+		    rb.uidmax + 1 + PACKED_UID_STEP : rb.uidmax;
+		h.state.reserved = h.state.uidnext + PACKED_UID_STEP;
+		h.state.totals = false;
+		log_warning("%s: journal %s: rebuilt it from %zu messages; "
+		    "flags are lost", p->path, damaged ? "is damaged" :
+		    "is missing", rb.v.len);
+	}
+	snprintf(tmp, sizeof(tmp), "%s.%ld.tmp", p->jname, (long)getpid());
+	(void)unlinkat(p->dirfd, tmp, 0);
+	fd = fault_openat(p->dirfd, tmp, O_RDWR | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	packed_head_encode(&h, raw);
+	if (fd < 0 || fd_pwrite_all(fd, raw, sizeof(raw), 0) < 0 ||
+	    fd_pwrite_all(fd, all.data, all.len, PACKED_START) < 0 ||
+	    (rb.v.len > 0 && fault_fdatasync(fd) < 0)) {
+		(void)store_fail(why, "cannot make the journal of", p->path);
+		goto out;
+	}
+	if (damaged) {
+		char aside[PACKED_NAME_MAX + 40];
+
+		snprintf(aside, sizeof(aside), "%s.damaged-%lld", p->jname,
+		    (long long)(h.created_us / 1000000));
+		if (fault_renameat(p->dirfd, p->jname, p->dirfd,
+		    aside) < 0 && errno != ENOENT) {
+			(void)store_fail(why, "cannot set aside the journal of",
+			    p->path);
+			goto out;
+		}
+	}
+	if (fault_renameat(p->dirfd, tmp, p->dirfd, p->jname) < 0) {
+		(void)store_fail(why, "cannot make the journal of", p->path);
+		goto out;
+	}
+	p->jfd = fd;
+	p->ddirty = p->jdirty = true;
+	p->head = h;
+	p->head.slot = 0;
+	fd = -1;
+	rc = 0;
+out:
+	if (fd >= 0) {
+		close(fd);
+		(void)unlinkat(p->dirfd, tmp, 0);
+	}
+	ARRAY_FINI(&rb.v);
+	buf_fini(&all);
+	buf_fini(&a);
+	return rc;
+}
