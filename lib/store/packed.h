@@ -37,6 +37,7 @@
 
 #define PACKED_INBOX		"00000001.jrn"	/* "%08x.jrn" of its box */
 #define PACKED_INBOX_BOX	1
+#define PACKED_ACCOUNT		"account.jrn"	/* box 0 */
 #define PACKED_START		2048	/* bytes: where records begin */
 #define PACKED_RECORD_HEADER	24
 #define PACKED_RECORD_MAX	262144	/* bytes of payload */
@@ -79,8 +80,17 @@ enum packed_type {
 	PACKED_MOVED,		/* for each: u32 uid, u32 segment, u64 offset */
 	PACKED_RECENT,		/* u32 uid: those below are not \\Recent */
 	PACKED_DELETED,		/* i64 when: the mailbox is deleted */
+	PACKED_NAME,		/* the mailbox's name, should the list be lost */
 	PACKED_HISTORY,		/* u64 modseq: expunges up to it may not be
 				 * told any more */
+	/* In the journal of an account: what is said last holds. */
+	PACKED_BOX = 64,	/* u32 box, u32 flags, u32 special use, u32
+				 * UIDVALIDITY, 16 bytes MAILBOXID; name */
+	PACKED_BOX_GONE,	/* u32 box, u32 0, i64 when */
+	PACKED_SUBSCRIBED,	/* u32 1 or 0; name */
+	PACKED_METADATA,	/* u32 box, u16 bytes of entry, u16 1: there is
+				 * a value; entry, value */
+	PACKED_ACL,		/* u32 box, u32 rights; identifier */
 };
 
 struct packed_state {

@@ -9,6 +9,7 @@
 #ifndef STORE_PACKED_FILE_H
 #define STORE_PACKED_FILE_H
 
+#include "base/array.h"
 #include "base/hash.h"
 #include "store/packed.h"
 
@@ -19,14 +20,18 @@ struct packed {
 	char			 jname[PACKED_NAME_MAX];
 	uint32_t		 box;
 	bool			 writable, alone;
+	uint32_t		 least_valid;	/* UIDVALIDITY of a new one */
 	struct packed_epoch	 epoch;
 	struct packed_head	 head;		/* state: at state.tail */
 	struct hash		 index;		/* queue id NUL rcpt -> place */
 	bool			 have_index, locked, checked;
 	uint64_t		 saved_tail;
 	struct buf		 out;		/* records being put */
-	bool			 jdirty, sdirty;	/* to be synced */
-	bool			 ddirty;
+	bool			 jdirty, sdirty;	/* to be synced: journal, */
+	bool			 ddirty;	/* segment, directory */
+	bool			 keep;		/* who syncs file by file: */
+	ARRAY(int)		 unsynced;	/* segments left while dirty */
+	uint64_t		 jturn, sturn;	/* account_wrote()'s */
 	/* Called for each record as state comes past it; own: one that
 	 * packed_flush() has just written. */
 	void			(*hook)(void *arg,
@@ -50,13 +55,16 @@ enum {
 					 * the file is "mansio.jrn" */
 };
 #define PACKED_ALONE_NAME "mansio.jrn"
+#define PACKED_ALONE_ACCOUNT "mansio-account.jrn"
 
 /*
- * Open the journal of box in dirfd, which is duplicated.  NULL with why and
- * errno (ENOENT: there is none).
+ * Open the journal of box in dirfd, which is duplicated; box 0 is the
+ * account's.  A new one gets a UIDVALIDITY of at least least_valid.  NULL with
+ * why and errno (ENOENT: there is none).
  */
 struct packed *packed_open(int dirfd, const char *path, uint32_t box,
-	    const struct packed_epoch *e, unsigned flags, struct why *why);
+	    const struct packed_epoch *e, unsigned flags,
+	    uint32_t least_valid, struct why *why);
 void	 packed_close(struct packed **p);
 void	 packed_name(uint32_t box, const char *suffix,
 	    char out[PACKED_NAME_MAX]);
@@ -105,6 +113,8 @@ int	 packed_make_journal(struct packed *p, bool damaged, struct why *why);
 #define SEGMENT_CLOSED	((uint64_t)PACKED_SEGMENT_MAX + 1)
 
 void	 packed_segment_name(uint32_t no, char out[PACKED_NAME_MAX]);
+/* Leave the open segment. */
+void	 packed_segment_close(struct packed *p);
 /* Make segfd segment no.  0, or -1 with errno. */
 int	 packed_segment_open(struct packed *p, uint32_t no);
 /* Make segfd the one that need bytes are appended to at segment_tail. */

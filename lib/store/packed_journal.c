@@ -403,7 +403,8 @@ out:
 
 struct packed *
 packed_open(int dirfd, const char *path, uint32_t box,
-    const struct packed_epoch *e, unsigned flags, struct why *why)
+    const struct packed_epoch *e, unsigned flags, uint32_t least_valid,
+    struct why *why)
 {
 	struct packed *p = mem_zalloc(sizeof(*p));
 	bool create = flags & PACKED_CREATE;
@@ -412,12 +413,16 @@ packed_open(int dirfd, const char *path, uint32_t box,
 	p->jfd = p->segfd = -1;
 	p->epoch = *e;
 	p->box = box;
+	p->least_valid = least_valid;
 	p->out = BUF_INIT(BUF_UNLIMITED);
 	p->writable = flags & (PACKED_WRITE | PACKED_CREATE);
 	p->alone = flags & PACKED_ALONE;
 	p->path = mem_strdup(path);
 	if (p->alone)
-		snprintf(p->jname, sizeof(p->jname), "%s", PACKED_ALONE_NAME);
+		snprintf(p->jname, sizeof(p->jname), "%s", box == 0 ?
+		    PACKED_ALONE_ACCOUNT : PACKED_ALONE_NAME);
+	else if (box == 0)
+		snprintf(p->jname, sizeof(p->jname), "%s", PACKED_ACCOUNT);
 	else
 		packed_name(box, "jrn", p->jname);
 	p->dirfd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -463,6 +468,9 @@ packed_close(struct packed **pp)
 	packed_unlock(p);
 	hash_fini(&p->index, mem_free);
 	buf_fini(&p->out);
+	for (size_t i = 0; i < p->unsynced.len; i++)
+		close(p->unsynced.v[i]);
+	ARRAY_FINI(&p->unsynced);
 	fd_close(&p->jfd);
 	fd_close(&p->segfd);
 	fd_close(&p->dirfd);

@@ -116,7 +116,8 @@ packed_box_load(struct store_box *b, struct why *why)
 	size_t keep = 0;
 	int rc = 0;
 
-	p = packed_open(b->dirfd, b->path, PACKED_INBOX_BOX, &none, 0, why);
+	p = packed_open(b->dirfd, b->path, PACKED_INBOX_BOX, &none, 0,
+	    0, why);
 	if (p == NULL)
 		return -1;
 	b->uidvalidity = p->head.uidvalidity;

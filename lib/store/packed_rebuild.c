@@ -126,7 +126,7 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 	char tmp[PACKED_NAME_MAX + 40];
 	int fd = -1, rc = -1;
 
-	if (!p->alone && collect_segments(p->dirfd, &rb) < 0) {
+	if (!p->alone && p->box != 0 && collect_segments(p->dirfd, &rb) < 0) {
 		(void)store_fail(why, "cannot read", p->path);
 		goto out;
 	}
@@ -136,8 +136,8 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 	 * deleted, has another value.  (RFC 9051 2.3.1.1)
 	 */
 	h.uidvalidity = (uint32_t)(h.created_us / 1000000);
-	if (h.uidvalidity <= rb.uidvalidity)
-		h.uidvalidity = rb.uidvalidity;
+	h.uidvalidity = MAX(h.uidvalidity, p->least_valid);
+	h.uidvalidity = MAX(h.uidvalidity, rb.uidvalidity);
 	rnd_bytes(h.mailboxid, sizeof(h.mailboxid));
 	h.generation = rnd_u64() | 1;
 	h.state = (struct packed_state){

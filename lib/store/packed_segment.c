@@ -25,6 +25,18 @@ packed_segment_name(uint32_t no, char out[PACKED_NAME_MAX])
 	packed_name(no, "seg", out);
 }
 
+void
+packed_segment_close(struct packed *p)
+{
+	if (p->segfd >= 0 && p->keep && p->sdirty) {
+		*ARRAY_PUSH(&p->unsynced) = p->segfd;
+		p->segfd = -1;
+	}
+	p->sdirty = false;
+	p->sturn = 0;
+	fd_close(&p->segfd);
+}
+
 int
 packed_segment_open(struct packed *p, uint32_t no)
 {
@@ -32,7 +44,7 @@ packed_segment_open(struct packed *p, uint32_t no)
 
 	if (p->segfd >= 0 && p->segno == no)
 		return 0;
-	fd_close(&p->segfd);
+	packed_segment_close(p);
 	packed_segment_name(no, name);
 	p->segfd = packed_open_checked(p->dirfd, name, O_RDWR);
 	p->segno = no;
@@ -64,7 +76,7 @@ packed_segment_choose(struct packed *p, uint64_t need, struct why *why)
 		if (fd < 0)
 			return store_fail(why, "cannot make a segment of",
 			    p->path);
-		fd_close(&p->segfd);
+		packed_segment_close(p);
 		p->segfd = fd;
 		p->segno = no;
 		p->ddirty = true;

@@ -303,8 +303,8 @@ store_wait(struct store *s, int64_t ms)
 /* --- delivering ---------------------------------------------------------------- */
 
 /* A directory that is there already says what it is. */
-static enum store_format
-detect(int dirfd, enum store_format fallback)
+enum store_format
+store_detect(int dirfd, enum store_format fallback)
 {
 	struct stat st;
 
@@ -341,7 +341,7 @@ handle_open(struct store *s, const struct store_place *p, struct span key,
 	h->dev = st.st_dev;
 	h->ino = st.st_ino;
 	h->checked_ms = clock_mono_ms();
-	h->format = p->flags & STORE_DETECT ? detect(dir, p->format) :
+	h->format = p->flags & STORE_DETECT ? store_detect(dir, p->format) :
 	    p->format;
 	h->md.tmp = h->md.new = h->md.cur = -1;
 	if (p->flags & STORE_STRICT_OWNER && st.st_uid != p->uid &&
@@ -356,7 +356,7 @@ handle_open(struct store *s, const struct store_place *p, struct span key,
 	} else {
 		h->md.tmp = 0;		/* the union now holds pk */
 		h->pk = packed_open(dir, h->path, PACKED_INBOX_BOX, &s->epoch,
-		    PACKED_WRITE | PACKED_CREATE, why);
+		    PACKED_WRITE | PACKED_CREATE, 0, why);
 		rc = h->pk == NULL ? -1 : 0;
 	}
 	close(dir);
@@ -488,7 +488,7 @@ store_box_open(const struct store_place *p, struct why *why)
 			rc = mbox_box_load(b, why);
 		else {
 			if (p->flags & STORE_DETECT)
-				b->format = detect(b->dirfd, p->format);
+				b->format = store_detect(b->dirfd, p->format);
 			rc = b->format == STORE_MAILDIR ?
 			    maildir_box_load(b, why) :
 			    packed_box_load(b, why);

@@ -67,6 +67,8 @@ int	 store_fail(struct why *why, const char *what, const char *path);
 void	 store_touch_fs(struct store *s, struct store_fs *fs);
 struct store_fs *store_fs_of(struct store *s, int fd, dev_t dev);
 void	 store_slow(struct store *s);
+/* What a directory that is there already is. */
+enum store_format store_detect(int dirfd, enum store_format fallback);
 void	 store_wait(struct store *s, int64_t ms);
 
 /* --- the formats -------------------------------------------------------------- */

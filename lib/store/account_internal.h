@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account_internal - what the files of an account share; lib/store only.
+ */
+#ifndef STORE_ACCOUNT_INTERNAL_H
+#define STORE_ACCOUNT_INTERNAL_H
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "store/account.h"
+#include "store/packed_file.h"
+#include "store/store_internal.h"
+
+struct acct_box {
+	uint32_t	 box;
+	char		*name;
+	unsigned	 flags;		/* BOX_NOSELECT */
+	unsigned	 special;
+	uint32_t	 uidvalidity;
+	uint8_t		 mailboxid[16];
+	bool		 gone;		/* deleted; name is its last one */
+	int64_t		 gone_us;
+};
+
+struct acct_right {
+	uint32_t	 box;
+	char		*ident;
+	unsigned	 rights;
+};
+
+/* A segment, mapped for reading. */
+struct acct_segment {
+	uint32_t	 number;
+	const char	*map;
+	size_t		 len, size;	/* mapped; bytes of file */
+	int		 fd;
+};
+
+struct account {
+	struct account_options	 opt;		/* with copies of the strings */
+	enum store_format	 format;
+	char			*path;		/* for messages */
+	int			 dirfd;
+	struct packed_epoch	 epoch;
+	struct packed		*list;		/* its journal */
+	enum account_error	 error;
+	ARRAY(struct acct_box)	 boxes;		/* by number */
+	struct hash		 subscribed;	/* name -> itself */
+	struct hash		 metadata;	/* key -> struct buf's bytes */
+	ARRAY(struct acct_right) rights;
+	ARRAY(struct account_box) shown;	/* made from these when wanted */
+	ARRAY(char *)		 made;		/* names that only shown has */
+	bool			 stale;		/* shown is to be made again */
+	uint64_t		 change;	/* counts applied records */
+	ARRAY(int)		 dirty;		/* descriptors to be synced */
+	uint64_t		 sync_turn;	/* counts account_sync() */
+	ARRAY(struct packed *)	 writers;	/* journals open for appending */
+	ARRAY(struct acct_segment) segments;
+	size_t			 views;		/* open mailboxes */
+	struct mailbox		*target;	/* put into last, or NULL */
+};
+
+/* Note what went wrong, for account_error(); returns -1. */
+int	 account_fail(struct account *a, enum account_error e);
+/* -1 with why and error in one. */
+int	 account_say(struct account *a, enum account_error e, struct why *why,
+	    const char *fmt, ...) PRINTF(4, 5);
+/* The error that errno, or a why of the store, stands for. */
+int	 account_io(struct account *a, const struct why *why);
+
+struct acct_box *account_box_by_id(struct account *a, uint32_t box);
+struct acct_box *account_box_by_name(struct account *a, struct span name);
+/* Lock the list's journal with all of it read: 0 or -1. */
+int	 account_lock(struct account *a, struct why *why);
+void	 account_unlock(struct account *a);
+/* Write what was put, under the lock. */
+int	 account_flush(struct account *a, struct why *why);
+void	 account_put_box(struct account *a, const struct acct_box *b);
+/* INBOX without case is "INBOX". */
+struct span account_canon(struct span name);
+
+/*
+ * The journal of a box, opened for writing, kept, and locked; or NULL with
+ * why.  The caller unlocks it.
+ */
+struct packed *account_writer(struct account *a, uint32_t box,
+	    struct why *why);
+void	 account_drop_writer(struct account *a, struct packed *p);
+/* Open the journal of a box anew. */
+struct packed *account_journal(struct account *a, uint32_t box,
+	    unsigned flags, struct why *why);
+/* What was written through p is to be synced with the account. */
+void	 account_wrote(struct account *a, struct packed *p);
+/* Bytes offset to offset + len of a segment; NULL with why. */
+const char *account_map(struct account *a, uint32_t segment, uint64_t offset,
+	    uint64_t len, struct why *why);
+/* A descriptor of the directory of a box (maildir) or the account's. */
+int	 account_box_dir(struct account *a, uint32_t box, struct why *why);
+/* Whether the acting user has all of these rights; else ACCOUNT_NOPERM. */
+int	 account_need(struct account *a, uint32_t box, unsigned rights,
+	    struct why *why);
+
+/* --- account_list.c ------------------------------------------------------------ */
+
+int	 account_list_open(struct account *a, struct why *why);	/* account.c */
+/* Make what is missing: INBOX, the folders of store_auto_create. */
+int	 account_list_init(struct account *a, struct why *why);
+void	 account_list_fini(struct account *a);
+
+/* --- account_maildir.c: Maildir++ ---------------------------------------------- */
+
+/* Take folders that others made or removed into the list. */
+int	 account_maildir_list(struct account *a, struct why *why);
+/* Make the folder of b->name with its journal; fills b.  The list's lock is
+ * held in this and what follows. */
+int	 account_maildir_make(struct account *a, struct acct_box *b,
+	    uint32_t least_valid, struct why *why);
+int	 account_maildir_delete(struct account *a, const struct acct_box *b,
+	    struct why *why);
+int	 account_maildir_rename(struct account *a, struct span from,
+	    struct span to, struct why *why);
+
+/* --- account_records.c ------------------------------------------------------- */
+
+/* A record of the account's journal. */
+void	 account_apply(void *arg, const struct packed_record *r, bool own);
+void	 account_records_fini(struct account *a);
+/* The key of a metadata entry in the hash. */
+void	 account_metadata_key(struct buf *key, uint32_t box,
+	    struct span entry);
+
+#endif

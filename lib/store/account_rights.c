@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account_rights - who may do what (RFC 4314), and metadata (RFC 5464).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/utf8.h"
+#include "store/account_internal.h"
+
+#define METADATA_MAX	65536u	/* bytes of a value */
+#define METADATA_COUNT	1000u	/* entries in an account */
+#define ACL_COUNT	10000u	/* entries in an account */
+
+static const char letters[] = "lrswipkxtea";	/* in the order of the bits */
+
+_Static_assert(RIGHT_EXPUNGE == 1 << 9 && RIGHT_ADMIN == 1 << 10,
+    "letters[] follows");
+
+int
+account_rights_parse(struct span text, unsigned *out)
+{
+	unsigned r = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		const char *at = strchr(letters, text.p[i]);
+
+		/* RFC 4314 2.1.1: what c and d stand for here. */
+		if (text.p[i] == 'c')
+			r |= RIGHT_CREATE | RIGHT_DELETE_BOX;
+		else if (text.p[i] == 'd')
+			r |= RIGHT_EXPUNGE | RIGHT_DELETE | RIGHT_DELETE_BOX;
+		else if (text.p[i] == '\0' || at == NULL)
+			return -1;
+		else
+			r |= 1u << (at - letters);
+	}
+	*out = r;
+	return 0;
+}
+
+void
+account_rights_format(unsigned rights, char out[ACCOUNT_RIGHTS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; letters[i] != '\0'; i++) {
+		if (rights & 1u << i)
+			out[n++] = letters[i];
+	}
+	/* RFC 4314 2.1.1: c and d when any of theirs is there. */
+	if (rights & (RIGHT_CREATE | RIGHT_DELETE_BOX))
+		out[n++] = 'c';
+	if (rights & (RIGHT_EXPUNGE | RIGHT_DELETE))
+		out[n++] = 'd';
+	out[n] = '\0';
+}
+
+static bool
+is_owner(const struct account *a)
+{
+	return span_is(span_of(a->opt.user), a->opt.owner);
+}
+
+static unsigned
+owner_rights(const struct account *a)
+{
+	unsigned r;
+
+	return account_rights_parse(span_of(a->opt.owner_rights), &r) < 0 ?
+	    RIGHT_ALL : r;
+}
+
+/* Whether an identifier names the acting user. */
+static bool
+names_us(const struct account *a, struct span ident)
+{
+	if (span_is(ident, "anyone"))
+		return true;
+	if (ident.len > 1 && ident.p[0] == '$') {
+		for (size_t i = 0; i < a->opt.ngroups; i++) {
+			if (span_is(span_from(ident, 1), a->opt.groups[i]))
+				return true;
+		}
+		return false;
+	}
+	return span_is(ident, a->opt.user);
+}
+
+unsigned
+account_rights(struct account *a, uint32_t box)
+{
+	unsigned plus = 0, minus = 0;
+
+	for (size_t i = 0; i < a->rights.len; i++) {
+		const struct acct_right *r = &a->rights.v[i];
+		struct span ident = span_of(r->ident);
+
+		if (r->box != box)
+			continue;
+		if (ident.len > 1 && ident.p[0] == '-' &&
+		    names_us(a, span_from(ident, 1)))
+			minus |= r->rights;
+		else if (names_us(a, ident))
+			plus |= r->rights;
+	}
+	if (is_owner(a))
+		return owner_rights(a) | (plus & ~minus);
+	return plus & ~minus;
+}
+
+int
+account_need(struct account *a, uint32_t box, unsigned rights,
+    struct why *why)
+{
+	if ((account_rights(a, box) & rights) == rights)
+		return 0;
+	return account_say(a, ACCOUNT_NOPERM, why, "permission denied");
+}
+
+void
+account_acl_each(struct account *a, uint32_t box,
+    bool (*fn)(void *arg, struct span ident, unsigned rights), void *arg)
+{
+	unsigned owner = owner_rights(a);
+
+	for (size_t i = 0; i < a->rights.len; i++) {
+		if (a->rights.v[i].box == box && span_is(
+		    span_of(a->opt.owner), a->rights.v[i].ident))
+			owner |= a->rights.v[i].rights;
+	}
+	if (!fn(arg, span_of(a->opt.owner), owner))
+		return;
+	for (size_t i = 0; i < a->rights.len; i++) {
+		const struct acct_right *r = &a->rights.v[i];
+
+		if (r->box != box || span_is(span_of(a->opt.owner), r->ident))
+			continue;
+		if (!fn(arg, span_of(r->ident), r->rights))
+			return;
+	}
+}
+
+int
+account_acl_set(struct account *a, uint32_t box, struct span ident, char mod,
+    unsigned rights, struct why *why)
+{
+	struct buf v = BUF_INIT(BUF_UNLIMITED);
+	const struct acct_box *b;
+	uint8_t h[8];
+	int rc = -1;
+
+	if (ident.len == 0 || ident.len > ACCOUNT_IDENT_MAX ||
+	    !utf8_valid(ident) || span_has_nul(ident))
+		return account_say(a, ACCOUNT_CANNOT, why, "bad identifier");
+	if (account_lock(a, why) < 0)
+		return -1;
+	b = account_box_by_id(a, box);
+	if (b == NULL || b->gone) {
+		(void)account_say(a, ACCOUNT_NONEXISTENT, why,
+		    "no such mailbox");
+		goto out;
+	}
+	if (account_need(a, box, RIGHT_ADMIN, why) < 0)
+		goto out;
+	if (a->rights.len >= ACL_COUNT) {
+		(void)account_say(a, ACCOUNT_LIMIT, why, "too many rights");
+		goto out;
+	}
+	for (size_t i = 0; i < a->rights.len && mod != 0; i++) {
+		const struct acct_right *r = &a->rights.v[i];
+
+		if (r->box == box && span_is(ident, r->ident)) {
+			rights = mod == '+' ? r->rights | rights :
+			    r->rights & ~rights;
+			mod = 0;
+		}
+	}
+	if (mod == '-')
+		rights = 0;
+	num_put_le32(h, box);
+	num_put_le32(h + 4, rights);
+	buf_add(&v, h, sizeof(h));
+	buf_add_span(&v, ident);
+	packed_put(a->list, PACKED_ACL, buf_span(&v));
+	rc = account_flush(a, why);
+out:
+	account_unlock(a);
+	buf_fini(&v);
+	return rc;
+}
+
+/* --- metadata ------------------------------------------------------------------- */
+
+int
+account_metadata_get(struct account *a, uint32_t box, struct span entry,
+    struct buf *out, struct why *why)
+{
+	struct buf key = BUF_INIT(BUF_UNLIMITED);
+	const struct buf *value;
+
+	(void)why;
+	account_metadata_key(&key, box, entry);
+	value = hash_get(&a->metadata, buf_span(&key));
+	buf_fini(&key);
+	if (value == NULL)
+		return 0;
+	buf_add_span(out, buf_span(value));
+	return 1;
+}
+
+int
+account_metadata_set(struct account *a, uint32_t box, struct span entry,
+    struct span value, struct why *why)
+{
+	struct buf v = BUF_INIT(BUF_UNLIMITED);
+	const struct acct_box *b;
+	uint8_t h[8];
+	int rc = -1;
+
+	if (entry.len == 0 || entry.len > ACCOUNT_ENTRY_MAX ||
+	    value.len > METADATA_MAX)
+		return account_say(a, ACCOUNT_LIMIT, why, "the annotation is "
+		    "too large");
+	if (account_lock(a, why) < 0)
+		return -1;
+	b = account_box_by_id(a, box);
+	if (box != 0 && (b == NULL || b->gone)) {
+		(void)account_say(a, ACCOUNT_NONEXISTENT, why,
+		    "no such mailbox");
+	} else if (value.p != NULL && a->metadata.count >= METADATA_COUNT) {
+		(void)account_say(a, ACCOUNT_LIMIT, why, "too many "
+		    "annotations");
+	} else if (box == 0 ? is_owner(a) : account_need(a, box, RIGHT_LOOKUP |
+	    (span_casestarts(entry, SPAN("/shared/")) ? RIGHT_WRITE : 0),
+	    why) == 0) {
+		num_put_le32(h, box);
+		num_put_le16(h + 4, (uint16_t)entry.len);
+		num_put_le16(h + 6, value.p != NULL);
+		buf_add(&v, h, sizeof(h));
+		buf_add_span(&v, entry);
+		buf_add_span(&v, value);
+		packed_put(a->list, PACKED_METADATA, buf_span(&v));
+		rc = account_flush(a, why);
+	} else if (box == 0) {
+		(void)account_say(a, ACCOUNT_NOPERM, why,
+		    "permission denied");
+	}
+	account_unlock(a);
+	buf_fini(&v);
+	return rc;
+}
+
+struct entries {
+	uint32_t	box;
+	ARRAY(struct hash_entry *) v;
+};
+
+static void
+collect_entry(struct hash_entry *e, void *arg)
+{
+	struct entries *l = arg;
+
+	if (e->key.len > 4 && num_get_le32(e->key.p) == l->box)
+		*ARRAY_PUSH(&l->v) = e;
+}
+
+static int
+by_key(const void *x, const void *y)
+{
+	const struct hash_entry *const *a = x, *const *b = y;
+
+	return span_cmp((*a)->key, (*b)->key);
+}
+
+void
+account_metadata_each(struct account *a, uint32_t box,
+    bool (*fn)(void *arg, struct span entry, struct span value), void *arg)
+{
+	struct entries l = { .box = box };
+
+	hash_each(&a->metadata, collect_entry, &l);
+	if (l.v.len > 1)
+		qsort(l.v.v, l.v.len, sizeof(l.v.v[0]), by_key);
+	for (size_t i = 0; i < l.v.len; i++) {
+		if (!fn(arg, span_from(l.v.v[i]->key, 4),
+		    buf_span(l.v.v[i]->value)))
+			break;
+	}
+	ARRAY_FINI(&l.v);
+}

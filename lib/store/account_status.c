@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account_status - counting without opening: STATUS and quotas.
+ *
+ * The state in a journal's head counts messages and bytes; what was appended
+ * behind it is read on.  Only \Seen and \Deleted need the messages.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "store/mailbox_internal.h"
+
+static void
+count_view(const struct mailbox *m, struct mailbox_status *out)
+{
+	uint32_t n = record_count(m);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct record *r = record_at(m, i);
+		uint64_t size = r->size != 0 ? r->size : r->len;
+
+		if (r->flags & MESSAGE_EXPUNGED)
+			continue;
+		out->messages++;
+		out->size += size;
+		out->recent += r->uid >= m->recent_from;
+		out->unseen += !(r->flags & STORE_SEEN);
+		if (r->flags & STORE_DELETED) {
+			out->deleted++;
+			out->deleted_size += size;
+		}
+	}
+}
+
+int
+account_status(struct account *a, uint32_t box, struct mailbox_status *out,
+    struct why *why)
+{
+	const struct acct_box *b = account_box_by_id(a, box);
+	struct mailbox *m;
+
+	*out = (struct mailbox_status){ .modseq = 1 };
+	if (b == NULL || b->gone || b->flags & BOX_NOSELECT)
+		return account_say(a, ACCOUNT_NONEXISTENT, why,
+		    "no such mailbox");
+	if (account_need(a, box, RIGHT_READ, why) < 0)
+		return -1;
+	out->special = b->special;
+	if ((m = mailbox_open_inside(a, box, why)) == NULL)
+		return -1;
+	count_view(m, out);
+	out->uidnext = MAX(m->p->head.state.uidnext, 1);
+	out->uidvalidity = m->p->head.uidvalidity;
+	out->modseq = mailbox_modseq(m);
+	memcpy(out->mailboxid, m->p->head.mailboxid, 16);
+	mailbox_close(&m);
+	return 0;
+}
+
+/* Messages and bytes of one mailbox. */
+static int
+count_box(struct account *a, uint32_t box, struct account_usage *u,
+    struct why *why)
+{
+	struct mailbox_status st = { 0 };
+	struct packed *p;
+	struct mailbox *m;
+
+	p = account_journal(a, box, 0, why);
+	if (p == NULL) {
+		/* Nothing was delivered yet, or it was deleted just now. */
+		return a->error == ACCOUNT_NONEXISTENT ? 0 : -1;
+	}
+	if (p->head.state.totals && packed_catch_up(p, why) >= 0 &&
+	    p->head.state.totals) {
+		u->messages += p->head.state.messages;
+		u->storage += p->head.state.bytes;
+		packed_close(&p);
+		return 0;
+	}
+	packed_close(&p);
+	if ((m = mailbox_open_inside(a, box, why)) == NULL)
+		return -1;
+	count_view(m, &st);
+	u->messages += st.messages;
+	u->storage += st.size;
+	mailbox_close(&m);
+	return 0;
+}
+
+int
+account_usage(struct account *a, struct account_usage *out, struct why *why)
+{
+	*out = (struct account_usage){
+		.storage_limit = a->opt.quota_storage,
+		.messages_limit = a->opt.quota_messages,
+		.mailboxes_limit = a->opt.quota_mailboxes,
+	};
+	for (size_t i = 0; i < a->boxes.len; i++) {
+		if (a->boxes.v[i].gone)
+			continue;
+		out->mailboxes++;
+		if (count_box(a, a->boxes.v[i].box, out, why) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+account_quota_check(struct account *a, uint64_t bytes, uint64_t messages,
+    struct why *why)
+{
+	struct account_usage u;
+
+	if (a->opt.quota_storage == ACCOUNT_UNLIMITED &&
+	    a->opt.quota_messages == ACCOUNT_UNLIMITED)
+		return 0;
+	if (account_usage(a, &u, why) < 0)
+		return -1;
+	if (num_add_sat(u.storage, bytes) > u.storage_limit)
+		return account_say(a, ACCOUNT_OVERQUOTA, why, "the mailbox is "
+		    "full: %llu of %llu bytes are used",
+		    (unsigned long long)u.storage,
+		    (unsigned long long)u.storage_limit);
+	if (num_add_sat(u.messages, messages) > u.messages_limit)
+		return account_say(a, ACCOUNT_OVERQUOTA, why, "the mailbox is "
+		    "full: %llu of %llu messages",
+		    (unsigned long long)u.messages,
+		    (unsigned long long)u.messages_limit);
+	return 0;
+}

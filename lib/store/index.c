@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * index - reading and writing index files (index.h).
+ */
+#include "store/index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/fault.h"
+#include "io/fd.h"
+
+#define SAVE_MIN	(128u << 10)	/* bytes of journal worth an index */
+#define WRITE_STEP	(256u << 10)
+
+_Static_assert(sizeof(struct record) == 96, "the layout is a file's");
+_Static_assert(sizeof(struct vanished) == 16, "the layout is a file's");
+_Static_assert(sizeof(struct index_head) <= INDEX_HEAD, "it fits");
+
+static void
+index_name(const struct mailbox *m, char out[PACKED_NAME_MAX])
+{
+	if (m->p->alone)
+		snprintf(out, PACKED_NAME_MAX, "mansio.idx");
+	else
+		packed_name(m->box, "idx", out);
+}
+
+const char *
+index_check(const void *file, size_t len)
+{
+	const struct index_head *h = file;
+	const struct record *r;
+	uint64_t need;
+
+	if (len < INDEX_HEAD)
+		return "too short";
+	if (memcmp(h->magic, INDEX_MAGIC, sizeof(h->magic)) != 0 ||
+	    h->crc != crc32c(0, h, offsetof(struct index_head, crc)))
+		return "head is damaged";
+	if (h->order != INDEX_ORDER || h->record_size != sizeof(*r))
+		return "of another machine or version";
+	need = (uint64_t)h->nrecords * sizeof(*r) +
+	    (uint64_t)h->nvanished * sizeof(struct vanished);
+	if (h->len != len - INDEX_HEAD || need > h->len ||
+	    h->nkeywords > MAILBOX_KEYWORDS_MAX)
+		return "lengths do not fit";
+	if (h->tail < PACKED_START || h->tail % 8 != 0 || h->uidnext == 0)
+		return "numbers make no sense";
+	if (crc32c(0, (const char *)file + INDEX_HEAD, (size_t)h->len) !=
+	    h->body_crc)
+		return "is damaged";
+	return NULL;
+}
+
+/* --- reading -------------------------------------------------------------------- */
+
+static int
+load_words(struct mailbox *m, const struct index_head *h, struct span in)
+{
+	for (uint32_t i = 0; i < h->nkeywords; i++) {
+		uint16_t n;
+
+		if (in.len < sizeof(n))
+			return -1;
+		memcpy(&n, in.p, sizeof(n));
+		in = span_from(in, sizeof(n));
+		if (n > in.len || n > MAILBOX_KEYWORD_MAX)
+			return -1;
+		*ARRAY_PUSH(&m->keywords) = mem_strndup(in.p, n);
+		in = span_from(in, n);
+	}
+	for (uint32_t i = 0; i < h->nkwsets; i++) {
+		struct kwset *k;
+		uint32_t n;
+
+		if (in.len < sizeof(n))
+			return -1;
+		memcpy(&n, in.p, sizeof(n));
+		in = span_from(in, sizeof(n));
+		if (n > MAILBOX_KEYWORDS_MAX || n > in.len / sizeof(n))
+			return -1;
+		k = ARRAY_PUSH(&m->kwsets);
+		if (n == 0)
+			continue;
+		k->v = mem_alloc_array(n, sizeof(*k->v));
+		for (; k->n < n; in = span_from(in, sizeof(n))) {
+			memcpy(&k->v[k->n], in.p, sizeof(n));
+			if (k->v[k->n++] >= m->keywords.len)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+take(struct mailbox *m, void *map, size_t len)
+{
+	const struct index_head *h = map;
+	struct packed_state *st = &m->p->head.state;
+	const char *at = (const char *)map + INDEX_HEAD;
+
+	m->base = (struct record *)(uintptr_t)at;
+	m->nbase = h->nrecords;
+	at += (size_t)h->nrecords * sizeof(struct record);
+	for (uint32_t i = 0; i < h->nvanished; i++) {
+		memcpy(ARRAY_PUSH(&m->vanished), at,
+		    sizeof(struct vanished));
+		at += sizeof(struct vanished);
+	}
+	if (load_words(m, h, span_make(at, len -
+	    (size_t)(at - (const char *)map))) < 0)
+		return -1;
+	m->map = map;
+	m->map_len = len;
+	m->index_tail = h->tail;
+	m->recent_from = h->recent_from;
+	m->history = h->history;
+	m->cache_tail = h->cache_tail;
+	/* Turn, epoch and reserved are the journal's own. */
+	st->tail = h->tail;
+	st->uidnext = h->uidnext;
+	st->modseq = h->modseq;
+	st->segment = h->segment;
+	st->segment_tail = h->segment_tail;
+	st->totals = true;
+	st->messages = h->messages;
+	st->bytes = h->bytes;
+	return 0;
+}
+
+int
+index_load(struct mailbox *m)
+{
+	const struct packed_head *ph = &m->p->head;
+	const struct index_head *h;
+	char name[PACKED_NAME_MAX];
+	struct stat st, js;
+	const char *bad = NULL;
+	void *map;
+	int fd;
+
+	index_name(m, name);
+	if ((fd = packed_open_checked(m->p->dirfd, name, O_RDONLY)) < 0)
+		return 0;
+	if (fstat(fd, &st) < 0 || fstat(m->p->jfd, &js) < 0 ||
+	    st.st_size < (off_t)INDEX_HEAD) {
+		close(fd);
+		return 0;
+	}
+	/* Private and writable: what we change in it stays ours. */
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (map == MAP_FAILED)
+		return 0;
+	h = map;
+	bad = index_check(map, (size_t)st.st_size);
+	if (bad == NULL && (h->generation != ph->generation ||
+	    h->uidvalidity != ph->uidvalidity ||
+	    memcmp(h->mailboxid, ph->mailboxid, 16) != 0 ||
+	    h->tail > (uint64_t)js.st_size)) {
+		/* The journal was made anew: no damage. */
+		(void)munmap(map, (size_t)st.st_size);
+		return 0;
+	}
+	if (bad == NULL && take(m, map, (size_t)st.st_size) < 0)
+		bad = "words do not fit";
+	if (bad != NULL) {
+		log_warning("%s: index %s: %s: reading the journal instead",
+		    m->p->path, name, bad);
+		(void)munmap(map, (size_t)st.st_size);
+		index_unload(m);
+		m->map = NULL;
+		return 0;
+	}
+	return 1;
+}
+
+void
+index_unload(struct mailbox *m)
+{
+	if (m->map != NULL)
+		(void)munmap(m->map, m->map_len);
+	m->map = NULL;
+	m->map_len = 0;
+	m->base = NULL;
+	m->nbase = 0;
+	m->index_tail = 0;
+	ARRAY_FINI(&m->vanished);
+	mailbox_keywords_fini(m);
+	m->recent_from = 1;
+	m->history = 0;
+	m->cache_tail = 0;
+}
+
+/* --- writing ----------------------------------------------------------------------- */
+
+struct writer {
+	int		 fd;
+	off_t		 at;
+	uint32_t	 crc;
+	struct buf	 b;
+};
+
+static int
+put(struct writer *w, const void *p, size_t n, bool last)
+{
+	buf_add(&w->b, p, n);
+	if (w->b.len < WRITE_STEP && !last)
+		return 0;
+	w->crc = crc32c(w->crc, w->b.data, w->b.len);
+	if (fd_pwrite_all(w->fd, w->b.data, w->b.len, w->at) < 0)
+		return -1;
+	w->at += (off_t)w->b.len;
+	buf_reset(&w->b);
+	return 0;
+}
+
+static int
+put_body(struct writer *w, const struct mailbox *m, struct index_head *h)
+{
+	uint32_t n = record_count(m);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct record r = *record_at(m, i);
+
+		if (r.flags & MESSAGE_EXPUNGED)
+			continue;
+		r.flags &= RECORD_KEPT;
+		h->nrecords++;
+		h->messages++;
+		h->bytes += r.size != 0 ? r.size : r.len;
+		if (put(w, &r, sizeof(r), false) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < m->vanished.len; i++) {
+		if (put(w, &m->vanished.v[i], sizeof(struct vanished),
+		    false) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < m->keywords.len; i++) {
+		uint16_t len = (uint16_t)strlen(m->keywords.v[i]);
+
+		if (put(w, &len, sizeof(len), false) < 0 ||
+		    put(w, m->keywords.v[i], len, false) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < m->kwsets.len; i++) {
+		const struct kwset *k = &m->kwsets.v[i];
+
+		if (put(w, &k->n, sizeof(k->n), false) < 0 ||
+		    put(w, k->v, k->n * sizeof(*k->v), false) < 0)
+			return -1;
+	}
+	return put(w, "", 0, true);
+}
+
+static int
+write_file(struct mailbox *m, int fd)
+{
+	const struct packed_head *ph = &m->p->head;
+	struct writer w = { .fd = fd, .at = INDEX_HEAD,
+	    .b = BUF_INIT(BUF_UNLIMITED) };
+	struct index_head h = {
+		.order = INDEX_ORDER, .record_size = sizeof(struct record),
+		.generation = ph->generation, .uidvalidity = ph->uidvalidity,
+		.tail = ph->state.tail, .modseq = ph->state.modseq,
+		.uidnext = ph->state.uidnext, .segment = ph->state.segment,
+		.segment_tail = ph->state.segment_tail,
+		.recent_from = m->recent_from, .history = m->history,
+		.nvanished = (uint32_t)m->vanished.len,
+		.nkeywords = (uint32_t)m->keywords.len,
+		.nkwsets = (uint32_t)m->kwsets.len,
+		.cache_tail = m->cache_tail,
+	};
+	char head[INDEX_HEAD] = { 0 };
+	int rc;
+
+	memcpy(h.magic, INDEX_MAGIC, sizeof(h.magic));
+	memcpy(h.mailboxid, ph->mailboxid, 16);
+	rc = put_body(&w, m, &h);
+	h.len = (uint64_t)w.at - INDEX_HEAD;
+	h.body_crc = w.crc;
+	h.crc = crc32c(0, &h, offsetof(struct index_head, crc));
+	memcpy(head, &h, sizeof(h));
+	if (rc == 0)
+		rc = fd_pwrite_all(fd, head, sizeof(head), 0);
+	buf_fini(&w.b);
+	return rc;
+}
+
+/*
+ * Failing costs only time at the next opening.  It covers nothing that a
+ * power cut could still take from the journal, so that is synced first.
+ */
+void
+index_save(struct mailbox *m, bool force)
+{
+	char name[PACKED_NAME_MAX], tmp[PACKED_NAME_MAX + 24];
+	uint64_t tail = m->p->head.state.tail;
+	int fd;
+
+	if (m->gone || tail <= m->index_tail || (!force && tail -
+	    m->index_tail < MAX(SAVE_MIN, m->map_len / 8)))
+		return;
+	index_name(m, name);
+	snprintf(tmp, sizeof(tmp), "%s.%ld.tmp", name, (long)getpid());
+	if (fault_fdatasync(m->p->jfd) < 0)
+		return;
+	(void)unlinkat(m->p->dirfd, tmp, 0);
+	fd = fault_openat(m->p->dirfd, tmp, O_RDWR | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	if (write_file(m, fd) < 0 || fault_fdatasync(fd) < 0 ||
+	    fault_renameat(m->p->dirfd, tmp, m->p->dirfd, name) < 0) {
+		log_warning("%s: cannot write index %s: %s", m->p->path, name,
+		    strerror(errno));
+		(void)unlinkat(m->p->dirfd, tmp, 0);
+	} else {
+		m->index_tail = tail;
+	}
+	close(fd);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * index - the index file of a mailbox: a snapshot of its journal.
+ *
+ * <box>.idx holds what an open mailbox knows at some point of the journal, so
+ * that opening it means mapping the file and reading on from there.  It is
+ * written to another name, synced and renamed; it is never changed.  It covers
+ * only what is durable in the journal.  When it is missing, damaged, of
+ * another machine's byte order or of another journal (generation), the journal
+ * is read from its start.
+ *
+ * A head of INDEX_HEAD bytes, then the records (struct record), the expunges
+ * (struct vanished), the keywords (u16 length, bytes), the keyword sets (u32
+ * how many, u32 numbers); all in the machine's byte order.
+ */
+#ifndef STORE_INDEX_H
+#define STORE_INDEX_H
+
+#include "store/mailbox_internal.h"
+
+#define INDEX_MAGIC	"MNSOIDX1"
+#define INDEX_ORDER	0x01020304u
+#define INDEX_HEAD	4096u
+
+struct index_head {
+	char		magic[8];
+	uint32_t	order, record_size;
+	uint64_t	generation;
+	uint8_t		mailboxid[16];
+	uint32_t	uidvalidity, nrecords;
+	uint64_t	tail, modseq;
+	uint32_t	uidnext, segment;
+	uint64_t	segment_tail, bytes;
+	uint32_t	messages, recent_from;
+	uint64_t	history;
+	uint32_t	nvanished, nkeywords, nkwsets, spare;
+	uint64_t	cache_tail;
+	uint64_t	len;		/* bytes behind the head */
+	uint32_t	body_crc, crc;	/* crc: of all before it */
+};
+
+/*
+ * Check a file that was read or mapped: the head, and that all it speaks of
+ * lies within len.  The body's CRC is checked too.  NULL: it is fine; else
+ * what is wrong.
+ */
+const char *index_check(const void *file, size_t len);
+
+#endif

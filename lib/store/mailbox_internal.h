@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mailbox_internal - an open mailbox from inside; lib/store only.
+ *
+ * The messages are records, ascending by UID: first those of the index file
+ * (index.h), mapped privately so that changes stay ours, then those that came
+ * later.  A record never leaves while the view is open; what the client calls
+ * a sequence number is a position in `order', or, while nothing is missing
+ * from it (order is NULL), the record's number + 1.
+ */
+#ifndef STORE_MAILBOX_INTERNAL_H
+#define STORE_MAILBOX_INTERNAL_H
+
+#include "base/array.h"
+#include "base/ranges.h"
+#include "store/account_internal.h"
+#include "store/mailbox.h"
+
+/* As in the index file: the layout is the file's. */
+struct record {
+	uint32_t	uid;
+	uint32_t	flags;		/* STORE_*, MESSAGE_*, RECORD_* */
+	uint64_t	modseq;
+	uint32_t	kwset;
+	uint32_t	segment;	/* or PACKED_NO_SEGMENT: a file */
+	uint64_t	offset;		/* in it; file: of its arrival record
+					 * in the journal */
+	uint64_t	len;		/* bytes stored there */
+	uint64_t	size;		/* bytes in CRLF form; 0: not known */
+	int64_t		date_us;
+	uint32_t	save_s;
+	uint32_t	crc;		/* of the bytes stored */
+	uint64_t	cache_at;	/* offset in the cache file; 0: behind
+					 * the message, or nowhere */
+	uint32_t	cache_len;	/* bytes; 0: none */
+	uint32_t	spare;
+	uint8_t		guid[16];
+};
+
+#define RECORD_ZSTD	(1u << 16)	/* compressed */
+#define RECORD_CHANGED	(1u << 17)	/* told at the next refresh */
+#define RECORD_OFFERED	(1u << 18)	/* expunged and told */
+#define RECORD_STORED	(STORE_SEEN | STORE_ANSWERED | STORE_FLAGGED | \
+			 STORE_DELETED | STORE_DRAFT)
+/* What the index file keeps of flags. */
+#define RECORD_KEPT	(RECORD_STORED | RECORD_ZSTD)
+
+struct kwset {
+	uint32_t	 n;
+	uint32_t	*v;
+};
+
+struct uid_pair {
+	uint32_t	first, last;
+};
+
+struct vanished {
+	uint64_t	modseq;
+	uint32_t	first, last;
+};
+
+struct mailbox {
+	struct account	*a;
+	uint32_t	 box;
+	unsigned	 flags;
+	unsigned	 rights;
+	struct packed	*p;
+	/* records */
+	void		*map;			/* of the index file */
+	size_t		 map_len;
+	struct record	*base;
+	uint32_t	 nbase;
+	ARRAY(struct record) extra;
+	uint64_t	 index_tail;		/* journal covered by it */
+	/* the view */
+	uint32_t	*order;			/* seq - 1 -> record */
+	uint32_t	 count;
+	uint32_t	 shown;			/* records announced so far */
+	uint32_t	 nrecent;
+	uint32_t	 recent_from;		/* UIDs nobody has claimed */
+	bool		 gone, loading;
+	/* keywords */
+	ARRAY(char *)	 keywords;
+	ARRAY(struct kwset) kwsets;
+	bool		 new_keywords;
+	size_t		 kw_mark, set_mark;	/* written so far */
+	/* expunges that can be told to QRESYNC clients */
+	ARRAY(struct vanished) vanished;
+	uint64_t	 history;		/* complete above this modseq */
+	/* what others did and was not told yet */
+	uint32_t	 nexpunged;
+	bool		 changed;		/* some RECORD_CHANGED */
+	/* results */
+	ARRAY(struct mailbox_expunge) told;
+	ARRAY(uint32_t)	 told_flags;
+	struct ranges	 set1, set2;
+	/* content */
+	uint8_t		*checked;		/* a bit a record: CRC seen */
+	uint32_t	 nchecked;
+	int		 cachefd;
+	uint64_t	 cache_tail;		/* of the cache file, read */
+	struct maildir_view *md;
+};
+
+static inline uint32_t
+record_count(const struct mailbox *m)
+{
+	return m->nbase + (uint32_t)m->extra.len;
+}
+
+static inline struct record *
+record_at(const struct mailbox *m, uint32_t i)
+{
+	return i < m->nbase ? &m->base[i] : &m->extra.v[i - m->nbase];
+}
+
+/* The record of a sequence number from 1 to count. */
+static inline uint32_t
+record_of_seq(const struct mailbox *m, uint32_t seq)
+{
+	return m->order != NULL ? m->order[seq - 1] : seq - 1;
+}
+
+/* The number of the first record whose UID is at least uid. */
+uint32_t record_find(const struct mailbox *m, uint32_t uid);
+/* The record of a UID that exists, or did and is still in the view. */
+struct record *record_by_uid(const struct mailbox *m, uint32_t uid);
+
+/* --- mailbox_apply.c: records of the journal ------------------------------- */
+
+void	 mailbox_apply(void *arg, const struct packed_record *r, bool own);
+/* The set of these keywords, 0 for none; made with records put into m->p when
+ * there is none yet.  numbers ascend. */
+uint32_t mailbox_kwset_number(struct mailbox *m, const uint32_t *v,
+	    uint32_t n);
+/* The number of a keyword, put when it is new; -1 with why: no more. */
+int64_t	 mailbox_keyword_number(struct mailbox *m, struct span name,
+	    struct why *why);
+void	 mailbox_keywords_fini(struct mailbox *m);
+/* Append a set to a payload as pairs, at most PACKED_SET_MAX of them from
+ * *at on. */
+#define PACKED_SET_MAX	16384
+void	 packed_set_encode(struct buf *b, const struct ranges *r, size_t *at);
+
+/* --- mailbox_load.c ---------------------------------------------------------- */
+
+int	 mailbox_load(struct mailbox *m, struct why *why);
+void	 mailbox_unload(struct mailbox *m);
+/* Take the expunged ones out of the view; what was told is in m->told. */
+void	 mailbox_take_out(struct mailbox *m);
+/* Show the records that came since. */
+uint32_t mailbox_take_in(struct mailbox *m);
+/* Lock for a change: the view knows all that others did.  0, -1. */
+int	 mailbox_lock(struct mailbox *m, struct why *why);
+void	 mailbox_unlock(struct mailbox *m);
+int	 mailbox_flush(struct mailbox *m, struct why *why);
+
+/* As mailbox_open(), for our own use: no rights, nothing becomes less recent. */
+struct mailbox *mailbox_open_inside(struct account *a, uint32_t box,
+	    struct why *why);
+/* mailbox_content.c: note what the cache file has. */
+void	 mailbox_read_cache(struct mailbox *m);
+/* mailbox_change.c */
+void	 mailbox_put_expunge(struct mailbox *m, const struct ranges *set,
+	    uint32_t moved);
+
+/* --- mailbox_append.c ---------------------------------------------------------- */
+
+/* A mailbox that messages are put into, locked. */
+struct target {
+	struct account	*a;
+	uint32_t	 box;
+	struct packed	*p;
+	struct mailbox	*view;		/* or NULL: its journal is enough */
+	uint32_t	 segment;	/* where its segment ended before */
+	uint64_t	 tail;
+};
+
+/*
+ * words: messages have keywords.  view: the caller's open mailbox, which is
+ * used when it is this one.
+ */
+int	 target_lock(struct target *t, struct account *a, uint32_t box,
+	    bool words, struct mailbox *view, struct why *why);
+void	 target_unlock(struct target *t);
+/* Write one message and put its arrival, of which uid, flags, kwset, dates
+ * and guid are filled in. */
+int	 target_write(struct target *t, struct packed_source *src,
+	    struct packed_arrival *a, struct why *why);
+uint32_t target_kwset(struct target *t, const struct span *names, size_t n,
+	    struct why *why, bool *failed);
+uint32_t target_flags(unsigned rights, uint32_t flags);
+/* All that was put becomes visible, or nothing. */
+int	 target_flush(struct target *t, struct why *why);
+void	 target_undo(struct target *t);
+void	 message_make_cache(struct span bytes, struct buf *out);
+
+/* --- maildir_view.c ------------------------------------------------------------ */
+
+int	 maildir_view_open(struct mailbox *m, struct why *why);
+void	 maildir_view_close(struct mailbox *m);
+/* Look at new/ and cur/, when they have changed, and write what is new there
+ * into the journal. */
+int	 maildir_view_sync(struct mailbox *m, struct why *why);
+/* Before flags of these UIDs change in the journal, and after: the files get
+ * the names that say so. */
+int	 maildir_view_flags(struct mailbox *m, const struct ranges *uids,
+	    struct why *why);
+void	 maildir_view_rename(struct mailbox *m, const struct ranges *uids);
+int	 maildir_view_unlink(struct mailbox *m, const struct ranges *uids,
+	    struct why *why);
+int	 maildir_view_add(struct mailbox *m, struct packed_source *src,
+	    struct packed_arrival *a, struct why *why);
+int	 maildir_view_content(struct mailbox *m, const struct record *r,
+	    struct mailbox_content *out, struct why *why);
+
+/* --- index.c ------------------------------------------------------------------ */
+
+/* Map the index of a journal whose head is m->p's: 1 it was taken, 0 there is
+ * none that fits. */
+int	 index_load(struct mailbox *m);
+/* Write it anew when much has happened since. */
+void	 index_save(struct mailbox *m, bool force);
+void	 index_unload(struct mailbox *m);
+
+#endif

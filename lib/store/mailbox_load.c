@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mailbox_load - opening a mailbox, and seeing what others did.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "io/fd.h"
+#include "store/mailbox_internal.h"
+
+/* --- the journal, and the records from it ----------------------------------------- */
+
+static int
+load_once(struct mailbox *m, struct why *why)
+{
+	unsigned how = m->flags & MAILBOX_READONLY ? 0 : PACKED_WRITE;
+	int rc;
+
+	/* Also who only looks notes what it learned, where it may. */
+	m->p = account_journal(m->a, m->box, how | PACKED_WRITE, why);
+	if (m->p == NULL && how == 0 && m->a->error != ACCOUNT_NONEXISTENT)
+		m->p = account_journal(m->a, m->box, 0, why);
+	if (m->p == NULL)
+		return -1;
+	m->p->hook = mailbox_apply;
+	m->p->hook_arg = m;
+	m->loading = true;
+	if (index_load(m) == 0) {
+		packed_rewind(m->p);
+		m->p->head.state.uidnext = 1;
+		m->p->head.state.modseq = 0;
+	}
+	rc = packed_catch_up(m->p, why);
+	m->loading = false;
+	return rc;
+}
+
+int
+mailbox_load(struct mailbox *m, struct why *why)
+{
+	for (int turn = 0; turn < 3; turn++) {
+		int rc = load_once(m, why);
+
+		if (rc >= 0)
+			return 0;
+		if (rc == -1)
+			return -1;
+		mailbox_unload(m);
+	}
+	return account_say(m->a, ACCOUNT_INUSE, why, "the mailbox is being "
+	    "replaced");
+}
+
+void
+mailbox_unload(struct mailbox *m)
+{
+	if (m->p != NULL)
+		account_wrote(m->a, m->p);
+	packed_close(&m->p);
+	index_unload(m);
+	ARRAY_FINI(&m->extra);
+	mem_free(m->checked);
+	m->checked = NULL;
+	m->nchecked = 0;
+	fd_close(&m->cachefd);
+}
+
+/*
+ * The journal was replaced: a compaction, or it was made anew.  Load what
+ * there is now, and carry over what the view showed: messages are matched by
+ * UID.
+ */
+static int
+reload(struct mailbox *m, struct why *why)
+{
+	struct mailbox old = *m;
+	uint32_t n, keep = 0;
+	bool alike;
+
+	m->p = NULL;
+	m->map = NULL;
+	m->base = NULL;
+	m->nbase = 0;
+	m->extra.v = NULL;
+	m->extra.len = m->extra.alloc = 0;
+	memset(&m->keywords, 0, sizeof(m->keywords));
+	memset(&m->kwsets, 0, sizeof(m->kwsets));
+	memset(&m->vanished, 0, sizeof(m->vanished));
+	m->checked = NULL;
+	m->nchecked = 0;
+	m->cachefd = -1;
+	m->nexpunged = 0;
+	m->index_tail = 0;
+	if (mailbox_load(m, why) < 0) {
+		bool none = m->a->error == ACCOUNT_NONEXISTENT;
+
+		mailbox_unload(m);
+		*m = old;
+		if (!none)
+			return -1;
+		m->gone = true;
+		return 1;
+	}
+	alike = m->p->head.uidvalidity == old.p->head.uidvalidity &&
+	    memcmp(m->p->head.mailboxid, old.p->head.mailboxid, 16) == 0;
+	if (!alike) {
+		m->gone = true;
+	} else {
+		uint32_t *order = mem_alloc_array(old.count + 1,
+		    sizeof(*order));
+		uint32_t lost = 0;
+
+		n = record_count(m);
+		m->shown = 0;
+		for (uint32_t seq = 1; seq <= old.count; seq++) {
+			const struct record *was = record_at(&old,
+			    record_of_seq(&old, seq));
+			uint32_t i = record_find(m, was->uid);
+			struct record *r;
+
+			if (i >= n || (r = record_at(m, i))->uid != was->uid) {
+				lost++;
+				continue;
+			}
+			r->flags |= was->flags & MESSAGE_RECENT;
+			if (r->modseq != was->modseq ||
+			    was->flags & RECORD_CHANGED) {
+				r->flags |= RECORD_CHANGED;
+				m->changed = true;
+			}
+			order[keep++] = i;
+			m->shown = i + 1;
+		}
+		if (lost > 0) {
+			/*
+			 * Expunged long ago, and not in the new journal: they
+			 * cannot be shown as pending.  A client of such a view
+			 * has to start anew.
+			 */
+			m->gone = true;
+			mem_free(order);
+		} else {
+			mem_free(m->order);
+			m->order = order;
+			m->count = keep;
+		}
+	}
+	if (m->gone)
+		m->count = m->shown = m->nrecent = 0;
+	packed_close(&old.p);
+	index_unload(&old);
+	ARRAY_FINI(&old.extra);
+	mem_free(old.checked);
+	fd_close(&old.cachefd);
+	m->new_keywords = true;
+	return 1;
+}
+
+/* --- the view -------------------------------------------------------------------------- */
+
+static void
+need_order(struct mailbox *m)
+{
+	if (m->order != NULL)
+		return;
+	m->order = mem_alloc_array((size_t)m->count + 1, sizeof(*m->order));
+	for (uint32_t i = 0; i < m->count; i++)
+		m->order[i] = i;
+}
+
+void
+mailbox_take_out(struct mailbox *m)
+{
+	uint32_t keep = 0, taken = 0;
+
+	if (m->nexpunged == 0)
+		return;
+	for (uint32_t seq = 1; seq <= m->count; seq++) {
+		uint32_t i = record_of_seq(m, seq);
+		struct record *r = record_at(m, i);
+
+		if (!(r->flags & MESSAGE_EXPUNGED)) {
+			if (taken > 0)
+				m->order[keep] = i;
+			keep++;
+			continue;
+		}
+		need_order(m);
+		*ARRAY_PUSH(&m->told) = (struct mailbox_expunge){
+			seq - taken, r->uid };
+		r->flags |= RECORD_OFFERED;
+		if (r->flags & MESSAGE_RECENT)
+			m->nrecent--;
+		m->nexpunged--;
+		taken++;
+	}
+	m->count = keep;
+}
+
+uint32_t
+mailbox_take_in(struct mailbox *m)
+{
+	uint32_t n = record_count(m), arrived = 0;
+
+	for (uint32_t i = m->shown; i < n && m->order == NULL; i++) {
+		if (record_at(m, i)->flags & MESSAGE_EXPUNGED)
+			need_order(m);
+	}
+	if (m->order != NULL && m->shown < n)
+		m->order = mem_realloc_array(m->order, (size_t)m->count +
+		    (n - m->shown) + 1, sizeof(*m->order));
+	for (uint32_t i = m->shown; i < n; i++) {
+		struct record *r = record_at(m, i);
+
+		if (r->flags & MESSAGE_EXPUNGED) {
+			/* Came and went before we looked. */
+			r->flags |= RECORD_OFFERED;
+			m->nexpunged--;
+			continue;
+		}
+		if (m->order != NULL)
+			m->order[m->count] = i;
+		m->count++;
+		arrived++;
+	}
+	m->shown = n;
+	return arrived;
+}
+
+/*
+ * Claim the messages that nobody has opened the mailbox for yet: \Recent.
+ * Only one session gets each.  (RFC 3501 2.3.2)
+ */
+static void
+claim_recent(struct mailbox *m)
+{
+	uint32_t next = m->p->head.state.uidnext, from;
+	uint8_t le[4];
+
+	if (!(m->flags & MAILBOX_RECENT) || m->recent_from >= next)
+		return;
+	from = m->recent_from;
+	if (!(m->flags & MAILBOX_READONLY) && m->p->writable) {
+		if (mailbox_lock(m, NULL) < 0)
+			return;
+		from = m->recent_from;
+		next = m->p->head.state.uidnext;
+		if (from < next) {
+			num_put_le32(le, next);
+			packed_put(m->p, PACKED_RECENT,
+			    span_make(le, sizeof(le)));
+			(void)mailbox_flush(m, NULL);
+		}
+		mailbox_unlock(m);
+		(void)mailbox_take_in(m);
+	}
+	for (uint32_t i = record_find(m, from); i < m->shown; i++) {
+		struct record *r = record_at(m, i);
+
+		if (r->uid >= next)
+			break;
+		if (r->flags & (MESSAGE_RECENT | RECORD_OFFERED))
+			continue;
+		r->flags |= MESSAGE_RECENT;
+		m->nrecent++;
+	}
+	m->recent_from = MAX(m->recent_from, next);
+}
+
+static struct mailbox *
+open_view(struct account *a, uint32_t box, unsigned flags, unsigned rights,
+    struct why *why)
+{
+	struct mailbox *m = mem_zalloc(sizeof(*m));
+
+	m->a = a;
+	m->box = box;
+	m->flags = flags;
+	m->rights = rights;
+	m->cachefd = -1;
+	m->recent_from = 1;
+	a->views++;
+	if (mailbox_load(m, why) < 0)
+		goto fail;
+	if (a->format == STORE_MAILDIR && maildir_view_open(m, why) < 0)
+		goto fail;
+	mailbox_read_cache(m);
+	(void)mailbox_take_in(m);
+	claim_recent(m);
+	m->new_keywords = false;
+	m->changed = false;
+	return m;
+fail:
+	mailbox_close(&m);
+	return NULL;
+}
+
+struct mailbox *
+mailbox_open_inside(struct account *a, uint32_t box, struct why *why)
+{
+	return open_view(a, box, 0, RIGHT_ALL, why);
+}
+
+struct mailbox *
+mailbox_open(struct account *a, uint32_t box, unsigned flags,
+    struct why *why)
+{
+	const struct acct_box *b;
+	struct mailbox *m;
+	unsigned rights;
+
+	if (account_refresh(a, why) < 0)
+		return NULL;
+	b = account_box_by_id(a, box);
+	if (b == NULL || b->gone || b->flags & BOX_NOSELECT) {
+		(void)account_say(a, ACCOUNT_NONEXISTENT, why,
+		    "no such mailbox");
+		return NULL;
+	}
+	if (account_need(a, box, RIGHT_READ, why) < 0)
+		return NULL;
+	rights = account_rights(a, box);
+	if (!(rights & (RIGHT_SEEN | RIGHT_WRITE | RIGHT_DELETE |
+	    RIGHT_EXPUNGE | RIGHT_INSERT)))
+		flags |= MAILBOX_READONLY;
+	m = open_view(a, box, flags, rights, why);
+	if (m != NULL)
+		index_save(m, false);
+	return m;
+}
+
+void
+mailbox_close(struct mailbox **mp)
+{
+	struct mailbox *m = *mp;
+
+	if (m == NULL)
+		return;
+	*mp = NULL;
+	if (m->p != NULL)
+		index_save(m, false);
+	maildir_view_close(m);
+	mailbox_unload(m);
+	mem_free(m->order);
+	ARRAY_FINI(&m->told);
+	ARRAY_FINI(&m->told_flags);
+	ranges_fini(&m->set1);
+	ranges_fini(&m->set2);
+	m->a->views--;
+	mem_free(m);
+}
+
+/* --- refreshing -------------------------------------------------------------------------- */
+
+static void
+collect_flags(struct mailbox *m)
+{
+	if (!m->changed)
+		return;
+	for (uint32_t seq = 1; seq <= m->count; seq++) {
+		struct record *r = record_at(m, record_of_seq(m, seq));
+
+		if (!(r->flags & RECORD_CHANGED))
+			continue;
+		r->flags &= ~RECORD_CHANGED;
+		if (!(r->flags & MESSAGE_EXPUNGED))
+			*ARRAY_PUSH(&m->told_flags) = seq;
+	}
+	m->changed = false;
+}
+
+int
+mailbox_refresh(struct mailbox *m, unsigned flags, struct mailbox_changes *c,
+    struct why *why)
+{
+	int rc;
+
+	*c = (struct mailbox_changes){ .count = m->count };
+	m->told.len = 0;
+	m->told_flags.len = 0;
+	rc = m->gone ? 0 : packed_catch_up(m->p, why);
+	if (rc == PACKED_GONE)
+		rc = reload(m, why);
+	if (rc < 0)
+		return account_io(m->a, why);
+	if (m->md != NULL && !m->gone && maildir_view_sync(m, why) < 0)
+		return -1;
+	if (m->gone) {
+		c->gone = true;
+		return 1;
+	}
+	if (flags & MAILBOX_EXPUNGES)
+		mailbox_take_out(m);
+	c->arrived = mailbox_take_in(m);
+	if (c->arrived > 0)
+		claim_recent(m);
+	collect_flags(m);
+	c->expunged = m->told.v;
+	c->nexpunged = m->told.len;
+	c->flags = m->told_flags.v;
+	c->nflags = m->told_flags.len;
+	c->count = m->count;
+	c->keywords = m->new_keywords;
+	c->pending = m->nexpunged > 0;
+	m->new_keywords = false;
+	return c->nexpunged > 0 || c->arrived > 0 || c->nflags > 0 ||
+	    c->keywords;
+}
+
+/* --- changing --------------------------------------------------------------------------- */
+
+int
+mailbox_lock(struct mailbox *m, struct why *why)
+{
+	for (int turn = 0; turn < 3; turn++) {
+		int rc;
+
+		if (m->gone)
+			return account_say(m->a, ACCOUNT_NONEXISTENT, why,
+			    "the mailbox was deleted");
+		rc = packed_lock(m->p, why);
+		if (rc == 0 && m->gone) {
+			packed_unlock(m->p);
+			continue;
+		}
+		if (rc == 0) {
+			m->kw_mark = m->keywords.len;
+			m->set_mark = m->kwsets.len;
+			return 0;
+		}
+		if (rc == -1 || reload(m, why) < 0)
+			return account_io(m->a, why);
+	}
+	return account_say(m->a, ACCOUNT_INUSE, why, "the mailbox is being "
+	    "replaced");
+}
+
+void
+mailbox_unlock(struct mailbox *m)
+{
+	/* Keywords whose records were not written are none. */
+	while (m->keywords.len > m->kw_mark)
+		mem_free(m->keywords.v[--m->keywords.len]);
+	while (m->kwsets.len > m->set_mark)
+		mem_free(m->kwsets.v[--m->kwsets.len].v);
+	packed_drop(m->p);
+	packed_unlock(m->p);
+}
+
+int
+mailbox_flush(struct mailbox *m, struct why *why)
+{
+	if (packed_flush(m->p, why) < 0)
+		return account_io(m->a, why);
+	m->kw_mark = m->keywords.len;
+	m->set_mark = m->kwsets.len;
+	account_wrote(m->a, m->p);
+	return 0;
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
+
+struct account *
+mailbox_account(const struct mailbox *m)
+{
+	return m->a;
+}
+
+uint32_t
+mailbox_box(const struct mailbox *m)
+{
+	return m->box;
+}
+
+bool
+mailbox_readonly(const struct mailbox *m)
+{
+	return m->flags & MAILBOX_READONLY;
+}
+
+uint32_t
+mailbox_count(const struct mailbox *m)
+{
+	return m->count;
+}
+
+uint32_t
+mailbox_recent(const struct mailbox *m)
+{
+	return m->nrecent;
+}
+
+uint32_t
+mailbox_uidvalidity(const struct mailbox *m)
+{
+	return m->p->head.uidvalidity;
+}
+
+uint32_t
+mailbox_uidnext(const struct mailbox *m)
+{
+	uint32_t last = m->shown > 0 ? record_at(m, m->shown - 1)->uid : 0;
+
+	/* Records that are not shown yet must not be passed over. */
+	return m->shown < record_count(m) ? last + 1 :
+	    MAX(m->p->head.state.uidnext, last + 1);
+}
+
+uint64_t
+mailbox_modseq(const struct mailbox *m)
+{
+	return MAX(m->p->head.state.modseq, 1);
+}
+
+const uint8_t *
+mailbox_id(const struct mailbox *m)
+{
+	return m->p->head.mailboxid;
+}
+
+bool
+mailbox_message(const struct mailbox *m, uint32_t seq,
+    struct mailbox_message *out)
+{
+	const struct record *r;
+
+	if (seq == 0 || seq > m->count)
+		return false;
+	r = record_at(m, record_of_seq(m, seq));
+	*out = (struct mailbox_message){
+		.uid = r->uid, .flags = r->flags & (RECORD_STORED |
+		    MESSAGE_RECENT | MESSAGE_EXPUNGED),
+		.kwset = r->kwset, .modseq = MAX(r->modseq, 1),
+		.size = r->size != 0 ? r->size : r->len,
+		.date_us = r->date_us, .save_s = r->save_s,
+	};
+	memcpy(out->emailid, r->guid, sizeof(out->emailid));
+	return true;
+}
+
+uint32_t
+mailbox_uid(const struct mailbox *m, uint32_t seq)
+{
+	return seq == 0 || seq > m->count ? 0 :
+	    record_at(m, record_of_seq(m, seq))->uid;
+}
+
+uint32_t
+mailbox_seq_from(const struct mailbox *m, uint32_t uid)
+{
+	uint32_t i = record_find(m, uid), lo = 0, hi = m->count;
+
+	if (m->order == NULL)
+		return MIN(i, m->count) + 1;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (m->order[mid] < i)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo + 1;
+}
+
+uint32_t
+mailbox_seq(const struct mailbox *m, uint32_t uid)
+{
+	uint32_t seq = mailbox_seq_from(m, uid);
+
+	return mailbox_uid(m, seq) == uid && uid != 0 ? seq : 0;
+}
+
+uint32_t
+mailbox_first_unseen(const struct mailbox *m)
+{
+	for (uint32_t seq = 1; seq <= m->count; seq++) {
+		if (!(record_at(m, record_of_seq(m, seq))->flags &
+		    STORE_SEEN))
+			return seq;
+	}
+	return 0;
+}
+
+/* --- QRESYNC ------------------------------------------------------------------------------- */
+
+int
+mailbox_vanished(struct mailbox *m, uint64_t modseq, struct ranges *out,
+    struct why *why)
+{
+	uint32_t next = mailbox_uidnext(m);
+
+	(void)why;
+	if (modseq >= m->history) {
+		for (size_t i = 0; i < m->vanished.len; i++) {
+			const struct vanished *v = &m->vanished.v[i];
+
+			if (v->modseq > modseq)
+				ranges_add(out, v->first, v->last);
+		}
+	} else if (next > 1) {
+		ranges_add(out, 1, next - 1);
+	}
+	/* A set may name more than what was there: a message that is in the
+	 * view has not vanished for it. */
+	for (size_t i = 0; i < out->len;) {
+		struct range r = out->v[i];
+		uint32_t seq = mailbox_seq_from(m, r.lo);
+		uint32_t uid = mailbox_uid(m, seq);
+
+		if (uid == 0 || uid > r.hi) {
+			i++;
+			continue;
+		}
+		ranges_remove(out, uid, uid);
+		/* Go on in what is left of it. */
+		i = ranges_at(out, uid);
+	}
+	return 0;
+}
