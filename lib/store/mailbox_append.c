@@ -18,6 +18,7 @@
 #include "io/fault.h"
 #include "io/fd.h"
 #include "mail/message_cache.h"
+#pragma weak message_cache_encode
 #include "store/mailbox_internal.h"
 
 #define APPEND_MEMORY	(1u << 20)	/* bytes */
@@ -165,6 +166,8 @@ message_make_cache(struct span bytes, struct buf *out)
 {
 	struct message m;
 
+	if (message_cache_encode == NULL)
+		return;
 	message_parse(&m, bytes);
 	message_cache_encode(&m, out);
 	message_fini(&m);

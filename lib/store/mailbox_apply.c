@@ -182,9 +182,11 @@ apply_keyword(struct mailbox *m, struct span in)
 	if (n < m->keywords.len || n >= MAILBOX_KEYWORDS_MAX)
 		return;
 	/* A record in between was lost: its number keeps its place. */
-	while (m->keywords.len < n)
-		*ARRAY_PUSH(&m->keywords) = mem_printf("keyword-%zu",
-		    m->keywords.len);
+	while (m->keywords.len < n) {
+		char *lost = mem_printf("keyword-%zu", m->keywords.len);
+
+		*ARRAY_PUSH(&m->keywords) = lost;
+	}
 	*ARRAY_PUSH(&m->keywords) = span_dup(name);
 	m->new_keywords = true;
 }
