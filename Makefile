@@ -2,10 +2,11 @@
 #
 # Mansio's whole build.  Each folder says in its module.mk what it makes:
 #
-#	$(eval $(call program,NAME,FOLDER,main.c,DIR))	a program
+#	$(eval $(call program,NAME,FOLDER,main.c,DIR,MORE))	a program
 #
 # where all .c files of FOLDER but main*.c go into FOLDER's archive, and DIR is
-# where it is installed: libexec, sbin or bin.  lib/ folders need no module.mk.
+# where it is installed: libexec, sbin or bin.  MORE, mostly none, are folders
+# whose archives are linked, too.  lib/ folders need no module.mk.
 #
 #	make			everything, under build/
 #	make check		all tests (see tests/README)
@@ -67,7 +68,7 @@ ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
 LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt \
-		   -lunbound -lidn2
+		   -lunbound -lidn2 -lunistring
 
 Q		:= $(if $(V),,@)
 ALL_OBJS	:=
@@ -105,14 +106,15 @@ ifeq ($$(filter $(2),$$(FOLDERS)),)
 FOLDERS		+= $(2)
 $(call archive,$(BUILD)/$(2)/lib.a,$(filter-out $(2)/main%,$(wildcard $(2)/*.c)))
 endif
-$(BUILD)/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/$(2)/lib.a $(ARCHIVES)
+$(BUILD)/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/$(2)/lib.a \
+    $(5:%=$(BUILD)/%/lib.a) $(ARCHIVES)
 	@mkdir -p $$(@D)
 	@echo "  LD    $(1)"
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 # The same in which MANSIO_FAULT works (io/fault.h), for tests.
 FAULTY		+= $(BUILD)/fault/bin/$(1)
 $(BUILD)/fault/bin/$(1): $(call objs,$(2)/$(3)) $(BUILD)/fault/fault.o \
-    $(BUILD)/$(2)/lib.a $(ARCHIVES)
+    $(BUILD)/$(2)/lib.a $(5:%=$(BUILD)/%/lib.a) $(ARCHIVES)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef

@@ -10,8 +10,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ipc/tags.h"
 #include "smtpd/smtpd.h"
-#include "smtpd/tags.h"
 
 #define LOOKUP_CACHE_MAX	8192
 /* Answers larger than this are used and not kept. */

@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "ipc/tags.h"
 #include "smtpd/smtpd.h"
-#include "smtpd/tags.h"
 
 static struct ipc_client *client;
 static struct tags tags = TAGS_INIT;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/userline.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/fault.h"
@@ -117,33 +118,50 @@ userfile_hash(const struct userfile *f, struct span address, struct span *hash)
 }
 
 bool
-userfile_set(struct userfile *f, struct span address, struct span hash)
+userfile_line(const struct userfile *f, struct span address,
+    struct span *text)
+{
+	const struct userfile_line *l = find(f, address);
+
+	if (l == NULL)
+		return false;
+	*text = span_from(span_of(l->text), l->address_len + 1);
+	return true;
+}
+
+bool
+userfile_put(struct userfile *f, struct span address, struct span text)
 {
 	struct userfile_line *l = find(f, address);
-	struct span more = SPAN(":");
-	ptrdiff_t colon;
-	char *text;
+	char *line = mem_printf("%.*s:%.*s", SPAN_ARG(address),
+	    SPAN_ARG(text));
 
 	if (l != NULL) {
-		struct span rest = span_from(span_of(l->text),
-		    l->address_len + 1);
-
-		if ((colon = span_find(rest, ':')) >= 0)
-			more = span_from(rest, (size_t)colon);
-	}
-	text = mem_printf("%.*s:%.*s%.*s", SPAN_ARG(address), SPAN_ARG(hash),
-	    SPAN_ARG(more));
-	if (l != NULL) {
+		mem_wipe(l->text, strlen(l->text));
 		mem_free(l->text);
-		l->text = text;
+		l->text = line;
 		return false;
 	}
 	l = ARRAY_PUSH(&f->lines);
-	l->text = text;
+	l->text = line;
 	l->address_len = address.len;
 	f->count++;
 	index_line(f, f->lines.len - 1);
 	return true;
+}
+
+bool
+userfile_set(struct userfile *f, struct span address, struct span hash)
+{
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	struct span old = SPAN("");
+	bool fresh;
+
+	(void)userfile_line(f, address, &old);
+	userline_edit(old, SPAN(""), hash, &text);
+	fresh = userfile_put(f, address, buf_span(&text));
+	buf_wipe(&text);
+	return fresh;
 }
 
 bool

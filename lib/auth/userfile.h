@@ -3,10 +3,10 @@
  * userfile - the password file of virtual accounts (authd_password_file).
  *
  *	# comment
- *	joe@example.com:{yescrypt}$y$j9T$...:
+ *	joe@example.com:{ARGON2ID}$argon2id$v=19$...:scram256=...:
  *
- * A line is an address in lower case, the hash with its scheme, and fields
- * that are kept for later, each after a colon; they are preserved.  The order
+ * A line is an address in lower case, the hash with its scheme, and fields,
+ * each after a colon (userline.h).  The order
  * of lines and the comments are preserved too.  The file is read whole,
  * changed in memory, and replaced in one step.
  */
@@ -40,6 +40,12 @@ bool	 userfile_has(const struct userfile *f, struct span address);
 /* The hash; false when there is no such account. */
 bool	 userfile_hash(const struct userfile *f, struct span address,
 	    struct span *hash);
+/* All that follows "address:", see userline.h; false when there is none. */
+bool	 userfile_line(const struct userfile *f, struct span address,
+	    struct span *text);
+/* Set all of it; true when the account is new. */
+bool	 userfile_put(struct userfile *f, struct span address,
+	    struct span text);
 /* Set an account's hash; further fields stay.  True when it is new. */
 bool	 userfile_set(struct userfile *f, struct span address,
 	    struct span hash);

@@ -292,6 +292,20 @@ log_replace_fd(int fd)
 	close(fd);
 }
 
+int
+log_keep_fd(void)
+{
+	switch (state.to) {
+	case TO_FD:
+		return state.fd;
+	case TO_STDERR:
+		return STDERR_FILENO;
+	default:
+		closelog();
+		return -1;
+	}
+}
+
 void
 log_set_debug(bool on)
 {

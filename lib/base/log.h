@@ -36,6 +36,11 @@ void	log_open_syslog(const char *facility);	/* "mail", "local0", ... */
 void	log_open_fd(int fd);
 /* Put fd in the place of the present one (the file was rotated). */
 void	log_replace_fd(int fd);
+/*
+ * In a forked child: the descriptor that lines go to, not to be closed; or -1
+ * when that is syslog, which is closed here: log_open_syslog() again.
+ */
+int	log_keep_fd(void);
 void	log_set_debug(bool on);
 bool	log_debug_on(void);
 /* Also call fn for each line (tests and master's status); NULL for none. */

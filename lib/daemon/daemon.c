@@ -81,6 +81,18 @@ daemon_mail_gid(void)
 	return daemon_state.ids.gid;
 }
 
+uid_t
+daemon_own_uid(void)
+{
+	return daemon_state.own.uid;
+}
+
+gid_t
+daemon_own_gid(void)
+{
+	return daemon_state.own.gid;
+}
+
 /* --- the other end: master -------------------------------------------------- */
 
 void
@@ -138,6 +150,8 @@ daemon_hear(struct master_msg *m)
 		log_flush();
 		log_replace_fd(fd);
 		fd = -1;
+		if (daemon_state.d->log_moved != NULL)
+			daemon_state.d->log_moved();
 	}
 	fd_close(&fd);
 	return 1;
@@ -147,6 +161,7 @@ daemon_hear(struct master_msg *m)
 
 static timer_t	watchdog;
 static bool	watchdog_on;
+static int64_t	watchdog_said;
 
 static void
 watchdog_expired(int signo)
@@ -164,7 +179,6 @@ watchdog_expired(int signo)
 void
 daemon_alive(void)
 {
-	static int64_t last;
 	struct itimerspec when = {
 		.it_value.tv_sec = (time_t)conf.daemon_timeout,
 	};
@@ -174,15 +188,15 @@ daemon_alive(void)
 		return;
 	/* Called every turn: a system call a second is enough. */
 	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) < 0 ||
-	    now.tv_sec == last)
+	    now.tv_sec == watchdog_said)
 		return;
-	last = now.tv_sec;
+	watchdog_said = now.tv_sec;
 	if (timer_settime(watchdog, 0, &when, NULL) < 0)
 		log_warning("cannot set the watchdog: %m");
 }
 
-static void
-watchdog_start(void)
+void
+daemon_watchdog_start(void)
 {
 	struct sigevent how = {
 		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM,
@@ -197,7 +211,16 @@ watchdog_start(void)
 		return;
 	}
 	watchdog_on = true;
+	watchdog_said = 0;
 	daemon_alive();
+}
+
+int64_t
+daemon_alive_ms(void)
+{
+	int64_t every = MIN(conf.daemon_timeout / 4, 60);
+
+	return MAX(every, 1) * 1000;
 }
 
 /* --- settings ---------------------------------------------------------------- */
@@ -298,6 +321,8 @@ daemon_reopen_log(void)
 	}
 	log_flush();
 	log_replace_fd(fd);
+	if (daemon_state.d->log_moved != NULL)
+		daemon_state.d->log_moved();
 }
 
 static void
@@ -481,8 +506,8 @@ tidy_descriptors(uint32_t nlisten)
 	close_range(first, ~0u, 0);
 }
 
-static void
-reset_signals(void)
+void
+daemon_reset_signals(void)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	struct sigaction ign = { .sa_handler = SIG_IGN };
@@ -611,7 +636,7 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 	s->d = d;
 	nlisten = parse_options(argc, argv);
 	tidy_descriptors(nlisten);
-	reset_signals();
+	daemon_reset_signals();
 
 	/* A log for what goes wrong while the settings are read. */
 	set_tag();
@@ -631,6 +656,7 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 		log_panic("the sandbox table has no row \"%s\"", d->name);
 	if (sandbox_ids(&s->ids, &why) < 0)
 		log_fatal("%s", why.text);
+	sandbox_own_ids(jail, &s->ids, &s->own);
 	if (chdir(conf.queue_directory) < 0)
 		log_fatal("cannot use queue_directory %s: %m",
 		    conf.queue_directory);
@@ -647,8 +673,8 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 	 * the filter all the same, with all else that libraries do once. */
 	if (d->accept != NULL)
 		s->loop = loop_new();
-	watchdog_start();
-	if (sandbox_enter(jail, &s->ids, !s->unpriv, &why) < 0)
+	daemon_watchdog_start();
+	if (sandbox_enter(jail, &s->own, !s->unpriv, &why) < 0)
 		log_fatal("%s", why.text);
 	if (d->start != NULL && d->start(&why) < 0)
 		log_fatal("%s", why.text);

@@ -65,12 +65,26 @@ struct daemon {
 	 * once; may be NULL. */
 	void	(*drain)(void);
 	void	(*wakeup)(void);		/* master's wake-up column */
+	/* The log is another file now: for those who have forked processes,
+	 * which are to be told.  May be NULL. */
+	void	(*log_moved)(void);
 };
 
 int	 daemon_main(const struct daemon *d, int argc, char **argv);
 /* Keep what import_environment names, and set what the C library needs to
  * know the time zone in a jail.  daemon_main() does it; master too. */
 void	 daemon_clean_environment(void);
+
+/*
+ * Fork a process that goes on from this one's memory and has a loop of its
+ * own (event-loop shape, no threads).  In the child, which gets 0, every
+ * descriptor but the log's and those in keep is closed, signals are at their
+ * defaults, the watchdog runs, master is nobody's affair, and name is what
+ * ps(1) shows.  The child never returns from the handler that forked: it
+ * runs daemon_loop() and calls _exit().  What the parent's loop held is
+ * memory without use there and must not be freed.
+ */
+pid_t	 daemon_fork(const char *name, const int *keep, size_t n);
 
 struct loop *daemon_loop(void);			/* event-loop shape */
 const char *daemon_service_name(void);		/* "smtp", "2525" */
@@ -95,6 +109,9 @@ char	*const *daemon_argv(void);
 /* mail_owner's ids; ours when we were not started as root. */
 uid_t	 daemon_mail_uid(void);
 gid_t	 daemon_mail_gid(void);
+/* Whom this daemon becomes, see sandbox_own_ids(). */
+uid_t	 daemon_own_uid(void);
+gid_t	 daemon_own_gid(void);
 /* Where sockets are from inside this process: "private/cleanup" becomes the
  * path that works in the jail.  (The working directory is the queue directory
  * or the jail, which has the same names, so this is name itself.) */

@@ -34,6 +34,7 @@ struct daemon_state {
 	char			*const *argv;	/* what follows the options */
 	int			 argc;
 	struct sandbox_ids	 ids;
+	struct sandbox_ids	 own;		/* whom we become */
 	struct loop		*loop;
 	int64_t			 busy;
 	bool			 draining;
@@ -59,5 +60,9 @@ void	 daemon_reopen_log(void);
 /* The watchdog: the process dies when this is not called for
  * daemon_timeout. */
 void	 daemon_alive(void);
+/* In a forked child: it starts anew, and every alive_ms is to be said. */
+void	 daemon_watchdog_start(void);
+int64_t	 daemon_alive_ms(void);
+void	 daemon_reset_signals(void);
 
 #endif

@@ -185,10 +185,8 @@ on_shortage_over(void *arg)
 static void
 on_alive(void *arg)
 {
-	int64_t every = MIN(conf.daemon_timeout / 4, 60);
-
 	daemon_alive();
-	loop_timer_set(alive_timer, MAX(every, 1) * 1000);
+	loop_timer_set(alive_timer, daemon_alive_ms());
 }
 
 static void

@@ -41,6 +41,7 @@ struct front;			/* one client */
 enum {
 	FRONT_CANCELLED = 100,	/* the client sent "*": BAD, or -ERR */
 	FRONT_LIMIT,		/* too many connections: [LIMIT], [IN-USE] */
+	FRONT_TOO_SOON,		/* [LOGIN-DELAY] */
 };
 
 /* Why we end a connection. */

@@ -66,6 +66,8 @@ struct stream {
 	size_t			 kept_len, kept_alloc;
 	ARRAY(int)		 fds_in;
 
+	uint64_t		 total_in, total_out;
+
 	struct buf		 out;
 	size_t			 out_at;	/* sent already */
 	ARRAY(struct fd_out)	 fds_out;
@@ -92,6 +94,7 @@ struct stream {
 	bool			 layer_more;	/* input without the socket */
 	bool			 layer_waits;	/* for stream_layer_resume() */
 	bool			 layer_closed;
+	bool			 end_output;	/* shut down when all is out */
 	bool			 freed;
 };
 
@@ -141,6 +144,13 @@ release(struct stream *s)
 	buf_fini(&s->wire);
 }
 
+/* The peer has ended its side only. */
+static bool
+hears(const struct stream *s)
+{
+	return s->ended && s->end == STREAM_EOF && !s->broken;
+}
+
 static void
 update_io(struct stream *s)
 {
@@ -149,7 +159,7 @@ update_io(struct stream *s)
 	if (!s->ended && !s->paused && !s->layer_waits &&
 	    !(s->finishing && !s->shut))
 		want |= LOOP_READ;
-	if (s->blocked && (!s->ended || s->finishing))
+	if (s->blocked && (!s->ended || s->finishing || hears(s)))
 		want |= LOOP_WRITE;
 	loop_io_want(s->io, want);
 }
@@ -413,6 +423,7 @@ on_readable(struct stream *s)
 		end_of_input(s);
 		return;
 	}
+	s->total_in += (size_t)got;
 	have += (size_t)got;
 	if (in_place) {
 		s->kept_len = have;
@@ -544,6 +555,8 @@ flushed(struct stream *s)
 	buf_fini(&s->wire);
 	s->wire_at = 0;
 	set_blocked(s, false);
+	if (s->end_output)
+		(void)shutdown(s->fd, SHUT_WR);
 	if (!had)
 		return;
 	s->drain_due = true;
@@ -667,7 +680,8 @@ stream_later(void *arg)
 		else
 			stream_flush(s);
 	}
-	if (!s->freed && !s->finishing && s->drain_due && !s->ended) {
+	if (!s->freed && !s->finishing && s->drain_due &&
+	    (!s->ended || (hears(s) && s->told))) {
 		s->drain_due = false;
 		if (s->out.len == 0 && s->ops->on_drain != NULL) {
 			s->ops->on_drain(s->arg, s);
@@ -915,6 +929,7 @@ stream_write(struct stream *s, const void *p, size_t n)
 	if (n > s->out.max - s->out.len)
 		compact(s);
 	buf_add(&s->out, p, n);
+	s->total_out += n;
 	loop_defer(s->loop, &s->later);
 }
 
@@ -992,6 +1007,49 @@ stream_ops_of(const struct stream *s, void **arg)
 {
 	*arg = s->arg;
 	return s->ops;
+}
+
+void
+stream_put_back(struct stream *s, struct span d)
+{
+	if (s->freed || d.len == 0)
+		return;
+	if (s->showing)
+		log_panic("stream_put_back: from within on_read");
+	keep_room(s, s->kept_len + d.len);
+	memmove(s->kept + d.len, s->kept, s->kept_len);
+	memcpy(s->kept, d.p, d.len);
+	s->kept_len += d.len;
+	s->total_in += d.len;
+	stream_kick(s);
+}
+
+size_t
+stream_in_len(const struct stream *s)
+{
+	return s->showing ? s->input.len : s->kept_len;
+}
+
+uint64_t
+stream_bytes_in(const struct stream *s)
+{
+	return s->total_in;
+}
+
+uint64_t
+stream_bytes_out(const struct stream *s)
+{
+	return s->total_out;
+}
+
+void
+stream_end_output(struct stream *s)
+{
+	if (s->freed || s->broken || s->end_output)
+		return;
+	s->end_output = true;
+	if (stream_out_len(s) == 0)
+		(void)shutdown(s->fd, SHUT_WR);
 }
 
 /* --- layers -------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
  *
  * End.  on_end is called once, for any end but our own stream_free(); nothing
  * is read any more, and the owner calls stream_free(), from on_end or later.
+ * After STREAM_EOF the peer may still listen: output and on_drain go on.
  * A last word ("421 timeout") may be written before that and sent with
  * stream_finish(); where the connection is broken, writes are dropped.
  *
@@ -86,6 +87,18 @@ void	 stream_resume(struct stream *s);
 bool	 stream_paused(const struct stream *s);
 void	 stream_set_in_max(struct stream *s, size_t in_max);
 
+/*
+ * Put bytes in front of the input, as if the peer had sent them first: what
+ * another process has read of this connection and not used.  They are shown
+ * at the end of this turn.  Not from within on_read.
+ */
+void	 stream_put_back(struct stream *s, struct span d);
+/* How much input lies there that the handler has left. */
+size_t	 stream_in_len(const struct stream *s);
+/* What the owner was shown and what it wrote, all in all. */
+uint64_t stream_bytes_in(const struct stream *s);
+uint64_t stream_bytes_out(const struct stream *s);
+
 /* Never fails: an overflow or error comes as on_end later in the turn. */
 void	 stream_write(struct stream *s, const void *p, size_t n);
 void	 stream_write_span(struct stream *s, struct span d);
@@ -98,6 +111,9 @@ void	 stream_write_fd(struct stream *s, int fd);
 /* The next descriptor received, or -1; the caller owns it.  At most 16 are
  * kept; more are closed. */
 int	 stream_take_fd(struct stream *s);
+/* End our side once all is written (shutdown(2)); input goes on.  Not with a
+ * layer. */
+void	 stream_end_output(struct stream *s);
 /* Try to write now instead of at the end of the turn. */
 void	 stream_flush(struct stream *s);
 

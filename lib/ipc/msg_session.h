@@ -53,6 +53,7 @@ enum {
 enum {
 	SESSION_NOT_NOW = 1,	/* a failure of ours: [UNAVAILABLE], [SYS/TEMP] */
 	SESSION_TOO_MANY,	/* the user's limit of connections */
+	SESSION_TOO_SOON,	/* after the last login */
 	SESSION_FORGED,		/* no such ticket, or used, or too old */
 };
 

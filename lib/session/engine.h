@@ -25,8 +25,8 @@
  *		concerns the client, and frees its data.  No output lies in
  *		the stream then and no input.
  *	thaw	in another process, later: the same connection goes on.
- *	done	the engine calls session_done(), having finished or freed the
- *		stream (c->stream), and freed its data.
+ *	done	the engine has freed its data and calls session_done(), which
+ *		sends out what was written and closes.
  *
  * drain is called when the connection is to end in good order: the engine
  * says goodbye (BYE with the text) as soon as the command under way allows,
@@ -107,16 +107,26 @@ struct engine {
 	 * that all sessions share.  Opens nothing that stays.  Or NULL. */
 	void		(*warm)(void);
 	void		(*start)(struct session_conn *c);
-	/* 0: frozen, c->data is gone; -1: not now.  Or NULL: never. */
+	/*
+	 * 0: frozen, c->data is gone; -1: not now.  Or NULL: never.  Call
+	 * session_watch() first and look for changes after that, so that none
+	 * is missed.
+	 */
 	int		(*freeze)(struct session_conn *c, struct buf *state);
 	/* Or NULL.  changed: a watched descriptor has changed (else it was
 	 * input, or the other end is gone, or the server stops). */
 	void		(*thaw)(struct session_conn *c, struct span state,
 			    bool changed);
 	void		(*drain)(struct session_conn *c, enum session_stop why);
+	/* What the monitor says to a frozen connection that it ends, since no
+	 * engine is there: "* BYE Server shutting down\r\n". */
+	const char	*goodbye;
 	/* The service's user connection limit and hibernate time now. */
 	int64_t		(*user_limit)(void);
 	int64_t		(*hibernate_ms)(void);	/* < 0: never */
+	/* Seconds between two logins of a user, at least (RFC 2449 6.6); or
+	 * NULL. */
+	int64_t		(*login_delay)(void);
 };
 
 /* --- what an engine calls --------------------------------------------------- */
@@ -131,8 +141,13 @@ void	 session_idle(struct session_conn *c, bool idle);
 /* In freeze: wake this connection when what fd names is changed.  fd stays
  * the caller's.  At most SESSION_WATCH_MAX; -1 beyond. */
 MUST_CHECK int session_watch(struct session_conn *c, int fd);
+/* In freeze: meanwhile send the client text (at most 128 bytes) every so many
+ * seconds, and wake the connection after expire_s; 0: not. */
+void	 session_while_frozen(struct session_conn *c, struct span text,
+	    uint32_t every_s, uint32_t expire_s);
 /*
- * The connection is over: the stream was freed or given to stream_finish().
+ * The connection is over: what was written to the stream goes out, if the
+ * client takes it soon, and then it is closed (or c->stream is NULL already).
  * how ends its log line: "Logged out", "Connection closed", "Timeout";
  * counts, may be "", is put after it: "retr=3/4711 dele=1".  c is gone then.
  */

@@ -55,6 +55,7 @@ pickup unix n - - - 1 pickup
 cleanup unix n - - - 1 cleanup
 qmgr unix n - - - 1 qmgr
 rewrite unix - - - - 1 rewrite
+auth unix - - - - 1 authd
 bounce unix - - - - 1 bounce
 error unix - - - - - error
 retry unix - - - - - error

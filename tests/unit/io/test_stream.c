@@ -776,6 +776,71 @@ START_TEST(a_deadline_can_be_taken_back)
 }
 END_TEST
 
+START_TEST(what_another_has_read_comes_first)
+{
+	stream_put_back(s, SPAN("one "));
+	say("two");
+	ck_assert_str_eq(seen.data, "one two");
+	ck_assert_uint_eq(stream_bytes_in(s), 7);
+	/* Also without anything new, and with a rest that lies there. */
+	leave_last = 2;
+	say("abcd");
+	ck_assert_uint_eq(stream_in_len(s), 2);
+	leave_last = 0;
+	stream_put_back(s, SPAN("<"));
+	run_for(2);
+	ck_assert_str_eq(seen.data, "one twoab<cd");
+	ck_assert_uint_eq(stream_in_len(s), 0);
+	stream_write(s, "xyz", 3);
+	ck_assert_uint_eq(stream_bytes_out(s), 3);
+}
+END_TEST
+
+/* A peer that has said all listens on: much more than its socket holds. */
+START_TEST(output_goes_on_after_the_peers_end)
+{
+	char buf[4096];
+	size_t got = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+	run_for(2);
+	ck_assert_int_eq(ends, 1);
+	for (int i = 0; i < 20; i++) {
+		char *all = mem_zalloc(OUT_MAX);
+
+		stream_write(s, all, OUT_MAX);
+		mem_free(all);
+		while (stream_out_len(s) > 0) {
+			run_for(1);
+			while ((n = read(peer, buf, sizeof(buf))) > 0)
+				got += (size_t)n;
+		}
+		run_for(1);
+		ck_assert_int_eq(drains, i + 1);
+	}
+	while ((n = read(peer, buf, sizeof(buf))) > 0)
+		got += (size_t)n;
+	ck_assert_uint_eq(got, 20 * OUT_MAX);
+	ck_assert_int_eq(ends, 1);
+}
+END_TEST
+
+START_TEST(our_side_can_end_first)
+{
+	char buf[8];
+
+	stream_write(s, "last", 4);
+	stream_end_output(s);
+	run_for(2);
+	ck_assert_int_eq(read(peer, buf, sizeof(buf)), 4);
+	ck_assert_int_eq(read(peer, buf, sizeof(buf)), 0);
+	say("and yet");
+	ck_assert_str_eq(seen.data, "and yet");
+	ck_assert_int_eq(ends, 0);
+}
+END_TEST
+
 START_TEST(a_pipe_can_be_a_stream)
 {
 	int p[2];
@@ -824,6 +889,9 @@ suite(void)
 	tcase_add_test(t, a_flood_of_descriptors_is_closed);
 	tcase_add_test(t, a_deadline_ends_a_silent_stream_and_moves);
 	tcase_add_test(t, a_deadline_can_be_taken_back);
+	tcase_add_test(t, what_another_has_read_comes_first);
+	tcase_add_test(t, output_goes_on_after_the_peers_end);
+	tcase_add_test(t, our_side_can_end_first);
 	tcase_add_test(t, a_pipe_can_be_a_stream);
 	suite_add_tcase(su, t);
 	return su;

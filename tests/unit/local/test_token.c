@@ -7,7 +7,7 @@
 
 #include "local/local.h"
 #include "local/token.h"
-#include "local/virtual.h"
+#include "store/virtual_map.h"
 
 static const char kinds[] = "a\\|/i";
 

@@ -2,7 +2,7 @@
 /*
  * tags - see tags.h.
  */
-#include "smtpd/tags.h"
+#include "ipc/tags.h"
 
 #include <string.h>
 

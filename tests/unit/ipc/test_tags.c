@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "smtpd/tags.h"
+#include "ipc/tags.h"
 
 START_TEST(a_late_answer_finds_nobody)
 {

@@ -6,8 +6,8 @@
  * has gone finds nothing, even when the index is in use again.  0 is never a
  * tag.
  */
-#ifndef SMTPD_TAGS_H
-#define SMTPD_TAGS_H
+#ifndef IPC_TAGS_H
+#define IPC_TAGS_H
 
 #include "base/array.h"
 #include "base/cc.h"

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * authd - who may log in.
+ *
+ * The only process that reads password hashes.  It runs as a user of its own
+ * (authd_owner), opens nothing that a client names, and answers three kinds
+ * of questions over private/auth: a front's "is this client who it says", the
+ * session monitor's "whose ticket is this", and the administrator's about
+ * bans.  Mechanisms are bytes to decisions (lib/auth/sasl.h); what costs CPU
+ * is done by a few threads that serve every client's address in turn.
+ */
+#include <unistd.h>
+
+#include "auth/digest.h"
+#include "authd/authd.h"
+#include "daemon/daemon.h"
+
+bool authd_unprivileged;
+
+static int
+open_all(struct why *why)
+{
+	authd_unprivileged = geteuid() != 0;
+	digest_start();
+	if (accounts_open(why) < 0 || places_open(why) < 0)
+		return -1;
+	return guard_load(why);
+}
+
+static int
+start_all(struct why *why)
+{
+	struct loop *l = daemon_loop();
+
+	verify_start(l);
+	guard_start(l);
+	tickets_start(l);
+	attempts_start(l);
+	return 0;
+}
+
+static int
+reload_all(struct why *why)
+{
+	cache_drop();
+	if (accounts_reload(why) < 0 || places_open(why) < 0)
+		return -1;
+	return guard_load(why);
+}
+
+static const struct daemon authd = {
+	.name		= "authd",
+	.pre_jail	= open_all,
+	.start		= start_all,
+	.accept		= session_start,
+	.reload		= reload_all,
+	.drain		= session_drain_all,
+};
+
+int
+main(int argc, char **argv)
+{
+	return daemon_main(&authd, argc, argv);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * upgrade - a login shows the password, and with it a weak hash can be made
+ * a good one, and SCRAM's keys can be made.
+ */
+#ifndef AUTHD_UPGRADE_H
+#define AUTHD_UPGRADE_H
+
+#include "authd/authd.h"
+
+/* The password was right for this account of authd_password_file. */
+void	 upgrade_account(const struct account *a, struct span password);
+/* An app password was used. */
+void	 upgrade_app_used(const struct account *a,
+	    const struct app_password *app);
+
+#endif

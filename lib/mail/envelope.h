@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * envelope - the fields that ENVELOPE, SORT and THREAD look at, and addresses
+ * as ENVELOPE shows them.
+ */
+#ifndef MAIL_ENVELOPE_H
+#define MAIL_ENVELOPE_H
+
+#include "mail/message.h"
+
+enum envelope_field {			/* ENVELOPE's order */
+	ENVELOPE_DATE, ENVELOPE_SUBJECT, ENVELOPE_FROM, ENVELOPE_SENDER,
+	ENVELOPE_REPLY_TO, ENVELOPE_TO, ENVELOPE_CC, ENVELOPE_BCC,
+	ENVELOPE_IN_REPLY_TO, ENVELOPE_MESSAGE_ID,
+	ENVELOPE_REFERENCES,		/* not shown */
+	ENVELOPE_FIELDS
+};
+
+/* The value of each field, with its folds; p NULL: absent. */
+void	 envelope_fields(const struct message_part *p, struct span *fields);
+
+enum address_kind { ADDRESS_MAILBOX, ADDRESS_GROUP, ADDRESS_GROUP_END };
+
+struct address {			/* p NULL: NIL; good during the call */
+	enum address_kind	kind;
+	struct span		name, route, mailbox, host;
+};
+
+/* Call fn for each address of a list, groups opened and closed. */
+void	 envelope_addresses(struct span value, void (*fn)(void *arg,
+	    const struct address *a), void *arg);
+/* Append value without its line ends; the space of folds stays. */
+void	 envelope_unfold(struct span value, struct buf *out);
+/* An nstring of a field's value, unfolded. */
+void	 message_put_field(struct span value, struct buf *out);
+
+#endif

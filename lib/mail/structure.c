@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * structure - BODY and BODYSTRUCTURE of a part (RFC 9051 7.5.2, RFC 3501
+ * 7.4.2); see message.h.
+ *
+ * Recursion is as deep as the tree, which message_parse() bounds.
+ */
+#include "mail/envelope.h"
+#include "mail/lex.h"
+#include "mail/message.h"
+
+#define PARAMS_MAX	1000		/* of one field */
+
+static void
+put_u64(struct buf *out, uint64_t v)
+{
+	buf_addf(out, " %llu", (unsigned long long)v);
+}
+
+/*
+ * "(name value …)" or NIL.  Names and values as they are, RFC 2231's pieces
+ * and all: putting them together is the client's.
+ */
+static void
+put_params(struct span params, bool text, struct buf *out)
+{
+	struct lex l = { params.p, params.p + params.len, NULL };
+	struct buf name = BUF_INIT(BUF_UNLIMITED), value = name;
+	bool any = false;
+
+	for (int i = 0; params.p != NULL && i < PARAMS_MAX &&
+	    lex_param(&l, &name, &value) > 0; i++) {
+		buf_add_char(out, any ? ' ' : '(');
+		message_put_nstring(buf_span(&name), out);
+		buf_add_char(out, ' ');
+		message_put_nstring(buf_span(&value), out);
+		if (span_caseis(buf_span(&name), "charset"))
+			text = false;
+		any = true;
+	}
+	if (text) {
+		/* RFC 2045 5.2 */
+		buf_add_str(out, any ? " " : "(");
+		buf_add_str(out, "\"charset\" \"us-ascii\"");
+		any = true;
+	}
+	buf_add_str(out, any ? ")" : "NIL");
+	buf_fini(&name);
+	buf_fini(&value);
+}
+
+static void
+put_disposition(struct span value, struct buf *out)
+{
+	struct lex l = { value.p, value.p + value.len, NULL };
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	if (value.p != NULL) {
+		lex_skip(&l);
+		(void)!lex_token(&l, &b);
+	}
+	if (b.len == 0)
+		buf_add_str(out, "NIL");
+	else {
+		buf_add_char(out, '(');
+		message_put_nstring(buf_span(&b), out);
+		buf_add_char(out, ' ');
+		put_params(span_make(l.p, (size_t)(l.end - l.p)), false, out);
+		buf_add_char(out, ')');
+	}
+	buf_fini(&b);
+}
+
+/* A list of tags (RFC 3282); one is shown as a list, too. */
+static void
+put_languages(struct span value, struct buf *out)
+{
+	struct lex l = { value.p, value.p + value.len, NULL };
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	bool any = false;
+
+	if (value.p != NULL) {
+		lex_skip(&l);
+		for (int i = 0; i < PARAMS_MAX && l.p < l.end; i++) {
+			buf_reset(&b);
+			if (lex_token(&l, &b) == 0) {
+				buf_add_char(out, any ? ' ' : '(');
+				message_put_nstring(buf_span(&b), out);
+				any = true;
+			}
+			if (!lex_at(&l, ','))
+				break;
+			l.p++;
+			lex_skip(&l);
+		}
+	}
+	buf_add_str(out, any ? ")" : "NIL");
+	buf_fini(&b);
+}
+
+/* body-ext-1part without the MD5, body-ext-mpart without the parameters. */
+static void
+put_extension(const struct message_part *p, struct buf *out)
+{
+	put_disposition(p->mime.disposition, out);
+	buf_add_char(out, ' ');
+	put_languages(p->mime.language, out);
+	buf_add_char(out, ' ');
+	message_put_field(p->mime.location, out);
+}
+
+static void
+put_multipart(const struct message_part *p, bool extended, struct buf *out)
+{
+	/* The grammar wants one part at least. */
+	if (p->child == NULL)
+		buf_addf(out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") "
+		    "NIL NIL \"7bit\" 0 0%s)",
+		    extended ? " NIL NIL NIL NIL" : "");
+	for (const struct message_part *c = p->child; c != NULL; c = c->next)
+		message_put_structure(c, extended, out);
+	buf_add_char(out, ' ');
+	message_put_nstring(p->subtype, out);
+	if (!extended)
+		return;
+	buf_add_char(out, ' ');
+	put_params(p->params, false, out);
+	buf_add_char(out, ' ');
+	put_extension(p, out);
+}
+
+static void
+put_encoding(const struct message_part *p, struct buf *out)
+{
+	struct span v = p->mime.encoding;
+	struct lex l = { v.p, v.p + v.len, NULL };
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	if (v.p != NULL) {
+		lex_skip(&l);
+		(void)!lex_token(&l, &b);
+	}
+	if (b.len == 0)
+		buf_add_str(out, "\"7bit\"");
+	else
+		message_put_nstring(buf_span(&b), out);
+	buf_fini(&b);
+}
+
+static void
+put_leaf(const struct message_part *p, bool extended, struct buf *out)
+{
+	if (p->type.p == NULL)
+		buf_add_str(out, p->kind == MESSAGE_RFC822 ?
+		    "\"message\" \"rfc822\"" : "\"text\" \"plain\"");
+	else {
+		message_put_nstring(p->type, out);
+		buf_add_char(out, ' ');
+		message_put_nstring(p->subtype, out);
+	}
+	buf_add_char(out, ' ');
+	put_params(p->params, p->kind == MESSAGE_TEXT, out);
+	buf_add_char(out, ' ');
+	message_put_field(p->mime.id, out);
+	buf_add_char(out, ' ');
+	message_put_field(p->mime.description, out);
+	buf_add_char(out, ' ');
+	put_encoding(p, out);
+	put_u64(out, p->body_crlf);
+	if (p->kind == MESSAGE_RFC822) {
+		buf_add_char(out, ' ');
+		message_put_envelope(p->child, out);
+		buf_add_char(out, ' ');
+		message_put_structure(p->child, extended, out);
+	}
+	if (p->kind == MESSAGE_RFC822 || p->kind == MESSAGE_TEXT)
+		put_u64(out, p->body_lines);
+	if (!extended)
+		return;
+	buf_add_char(out, ' ');
+	message_put_field(p->mime.md5, out);
+	buf_add_char(out, ' ');
+	put_extension(p, out);
+}
+
+void
+message_put_structure(const struct message_part *p, bool extended,
+    struct buf *out)
+{
+	buf_add_char(out, '(');
+	if (p->kind == MESSAGE_MULTIPART)
+		put_multipart(p, extended, out);
+	else
+		put_leaf(p, extended, out);
+	buf_add_char(out, ')');
+}

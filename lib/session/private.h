@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * private - the session process's own view of itself.
+ */
+#ifndef SESSION_PRIVATE_H
+#define SESSION_PRIVATE_H
+
+#include "base/array.h"
+#include "ipc/ipc.h"
+#include "session/control.h"
+#include "session/engine.h"
+
+struct session_private {
+	struct session_conn	 conn;		/* what the engine sees */
+	struct list		 link;		/* session_process.conns */
+	uint32_t		 serial;	/* the monitor's */
+	const struct engine	*engine;
+	char			*facts;		/* bytes of conn.facts */
+	uint64_t		 in, out;	/* bytes of frozen streams */
+	uint64_t		 since;		/* wall clock, seconds */
+	bool			 idle;
+	int64_t			 idle_ms;	/* monotonic, when it began */
+	/* While it is being frozen. */
+	unsigned		 watches;
+	struct span		 keepalive;
+	uint32_t		 keepalive_s, expire_s;
+};
+
+struct session_process {
+	struct loop		*loop;
+	const struct session_user *user;
+	const struct engine *const *engines;
+	struct account		*account;	/* NULL: not open yet */
+	void			(*close_account)(void);
+	struct ipc_conn		*control;	/* NULL: the monitor is gone */
+	struct list		 conns;		/* session_private.link */
+	uint64_t		 seen;		/* CONN frames */
+	bool			 draining;
+	bool			 frozen;	/* the last ones were */
+	struct loop_timer	*linger, *overdue, *hibernate;
+};
+
+extern struct session_process session_process;
+
+/* A connection from the monitor; takes fd.  -1: not to be understood. */
+MUST_CHECK int session_conn_new(const struct engine *e,
+	    const struct control_conn *m, int fd);
+/* A connection has gone: perhaps it was the last. */
+void	 session_process_empty(void);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process - see process.h: one user, all of the user's connections.
+ *
+ * Everything that comes over the control socket is the monitor's, and the
+ * monitor is trusted: what breaks the conversation is a bug and ends us.
+ * Where the monitor goes away, we say goodbye to our clients and exit.
+ */
+#include "session/process.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "daemon/daemon.h"
+#include "daemon/sandbox.h"
+#include "io/fd.h"
+#include "session/control.h"
+#include "session/private.h"
+
+/* How long commands under way may take when we are to stop. */
+#define DRAIN_MS	30000
+/* After the last connection: what it wrote last is on its way. */
+#define LAST_WORDS_MS	50
+/* Without connections, a little patience: many clients log in again at once,
+ * or open several connections one after the other. */
+#define LINGER_MS	2000
+
+struct session_process session_process;
+
+const struct engine *
+session_engine(const struct engine *const *engines, struct span service)
+{
+	for (; *engines != NULL; engines++)
+		if (span_is(service, (*engines)->service))
+			return *engines;
+	return NULL;
+}
+
+/* --- leaving ---------------------------------------------------------------------- */
+
+NORETURN static void
+leave(int status)
+{
+	struct session_process *p = &session_process;
+
+	if (p->account != NULL)
+		p->close_account();
+	log_flush();
+	_exit(status);
+}
+
+static void
+on_linger(void *arg)
+{
+	struct session_process *p = arg;
+	struct control_idle m = { .seen = p->seen };
+
+	if (!list_empty(&p->conns) || p->control == NULL)
+		return;
+	control_idle_encode(ipc_begin(p->control, CONTROL_IDLE, 0), &m);
+	ipc_end(p->control);
+}
+
+void
+session_process_empty(void)
+{
+	struct session_process *p = &session_process;
+
+	if (!list_empty(&p->conns))
+		return;
+	if (p->control == NULL) {
+		/* Last words may still be on their way (stream_finish()). */
+		loop_timer_set(p->linger, LAST_WORDS_MS);
+		return;
+	}
+	loop_timer_set(p->linger, p->frozen ? 0 :
+	    p->draining ? LAST_WORDS_MS : LINGER_MS);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct session_process *p = arg;
+
+	if (p->control == NULL && list_empty(&p->conns))
+		leave(0);
+	on_linger(p);
+}
+
+static void
+drain_overdue(void *arg)
+{
+	log_warning("sessions of %s have not ended in time",
+	    session_process.user->name);
+	leave(0);
+}
+
+static void
+drain(enum session_stop why, uint32_t serial)
+{
+	struct session_process *p = &session_process;
+
+	if (serial == 0 && !p->draining) {
+		p->draining = true;
+		p->overdue = loop_timer_new(p->loop, drain_overdue, NULL);
+		loop_timer_set(p->overdue, DRAIN_MS);
+	}
+	LIST_FOREACH(at, &p->conns) {
+		struct session_private *c = LIST_ENTRY(at,
+		    struct session_private, link);
+
+		if (serial == 0 || c->serial == serial)
+			c->engine->drain(&c->conn, why);
+	}
+	session_process_empty();
+}
+
+/* --- the monitor ------------------------------------------------------------------- */
+
+static int
+on_conn(const struct ipc_frame *f)
+{
+	struct session_process *p = &session_process;
+	const struct engine *e;
+	struct control_conn m;
+	int fd = f->fd;
+
+	p->seen++;
+	if (control_conn_decode(&m, f->body) < 0 || fd < 0 ||
+	    (e = session_engine(p->engines, m.service)) == NULL) {
+		fd_close(&fd);
+		return -1;
+	}
+	return session_conn_new(e, &m, fd);
+}
+
+static int
+on_control(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+{
+	struct control_drain d;
+	int fd = f->fd;
+
+	if (f->type == CONTROL_CONN)
+		return on_conn(f);
+	if (f->type == CONTROL_LOG && fd >= 0) {
+		log_replace_fd(fd);
+		return 0;
+	}
+	fd_close(&fd);
+	switch (f->type) {
+	case CONTROL_DRAIN:
+		if (control_drain_decode(&d, f->body) < 0)
+			return -1;
+		drain((enum session_stop)d.why, d.serial);
+		return 0;
+	case CONTROL_LEAVE:
+		leave(0);
+	default:
+		return -1;
+	}
+}
+
+static void
+on_control_end(void *arg, struct ipc_conn *c)
+{
+	struct session_process *p = arg;
+
+	ipc_conn_free(&p->control);
+	log_info("the session monitor is gone; finishing");
+	drain(SESSION_STOP_SHUTDOWN, 0);
+}
+
+static const struct ipc_ops control_ops = {
+	.on_frame = on_control,
+	.on_end = on_control_end,
+};
+
+/* --- signals ------------------------------------------------------------------------ */
+
+/*
+ * Whoever stops the whole system often signals all of its processes.  The
+ * loop's own signals cannot be used: the library has them bound to the
+ * parent's loop.
+ */
+static int term_fd = -1;
+
+static void
+on_term_signal(int signo)
+{
+	static const uint64_t one = 1;
+	int saved = errno;
+
+	if (write(term_fd, &one, sizeof(one)) < 0)
+		errno = saved;	/* it is readable already */
+	errno = saved;
+}
+
+static void
+on_term(void *arg, unsigned events)
+{
+	uint64_t n;
+
+	if (read(term_fd, &n, sizeof(n)) == sizeof(n))
+		drain(SESSION_STOP_SHUTDOWN, 0);
+}
+
+static void
+catch_signals(struct session_process *p)
+{
+	struct sigaction act = { .sa_handler = on_term_signal };
+	struct sigaction ign = { .sa_handler = SIG_IGN };
+	struct loop_io *io;
+
+	term_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (term_fd < 0)
+		log_fatal("eventfd: %m");
+	io = loop_io_new(p->loop, term_fd, on_term, NULL);
+	loop_io_want(io, LOOP_READ);
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGINT, &act, NULL);
+	/* A reload is the monitor's affair. */
+	sigaction(SIGHUP, &ign, NULL);
+	sigaction(SIGUSR1, &ign, NULL);
+}
+
+/* --- becoming the user ---------------------------------------------------------------- */
+
+static void
+limit_memory(void)
+{
+	struct rlimit lim;
+
+	if (conf.session_memory_limit == PARAM_UNLIMITED)
+		return;
+	lim.rlim_cur = lim.rlim_max = (rlim_t)conf.session_memory_limit;
+	if (setrlimit(RLIMIT_DATA, &lim) < 0)
+		log_warning("cannot limit memory: %m");
+}
+
+static int
+enter(const struct session_user *u, struct why *why)
+{
+	char *mail = u->path[0] != '\0' ? mem_printf("%s/%s", u->base, u->path)
+	    : mem_strdup(u->base);
+	char *rule = mem_printf("w:%s", mail);
+	const char *const paths[] = { rule, "r:/dev/null", "r:/dev/urandom" };
+	struct sandbox_as as = {
+		.uid = u->uid, .gid = u->gid,
+		.paths = paths, .npaths = ARRAY_LEN(paths), .make = mail,
+	};
+	int rc;
+
+	rc = sandbox_enter_as(sandbox_find("session-user"), &as, why);
+	mem_free(rule);
+	mem_free(mail);
+	return rc;
+}
+
+void
+session_process_run(const struct session_process_args *a)
+{
+	struct session_process *p = &session_process;
+	struct why why = WHY_INIT;
+
+	*p = (struct session_process){
+		.loop = daemon_loop(), .user = a->user, .engines = a->engines,
+	};
+	list_init(&p->conns);
+	limit_memory();
+	if (enter(a->user, &why) < 0) {
+		log_error("session process of %s: %s", a->user->name,
+		    why.text);
+		leave(1);
+	}
+	catch_signals(p);
+	p->linger = loop_timer_new(p->loop, on_timer, p);
+	p->control = ipc_conn_new(p->loop, a->control, &CONTROL_PROTO,
+	    &control_ops, p);
+	loop_run(p->loop);
+	leave(0);
+}
