@@ -10,20 +10,29 @@
  * addresses: what one byte of a message can make of itself here is bounded.
  */
 #include "base/array.h"
+#include "mail/chars.h"
 #include "mail/envelope.h"
 #include "mail/lex.h"
 
 #define VALUE_MAX	(256u << 10)	/* bytes of one field */
-#define ADDRESSES_MAX	4096		/* of one list */
+#define ADDRESSES_MAX	4096		/* of one field */
+#define FIELDS_MAX	32		/* of one header */
 
 struct addresses {
 	struct lex	 l;
-	struct buf	 comment, word;
+	struct buf	 comment;
+	const char	*words_end;	/* of the phrase that was a.name */
 	struct address	 a;		/* the one being read */
 	struct buf	 text[4];	/* its strings: ADDR_… */
 	void		(*fn)(void *arg, const struct address *a);
 	void		*arg;
 	size_t		 n;
+};
+
+/* The fields that ENVELOPE shows, in their order. */
+struct fields {
+	struct { int which; struct span value; } v[FIELDS_MAX];
+	size_t len;
 };
 
 enum { ADDR_NAME, ADDR_ROUTE, ADDR_MAILBOX, ADDR_HOST };
@@ -136,7 +145,11 @@ name_addr(struct addresses *as)
 	struct buf *b = &as->text[ADDR_NAME];
 
 	buf_reset(b);
-	if (lex_phrase(&as->l, b) < 0 || !lex_at(&as->l, '<'))
+	as->words_end = NULL;
+	if (lex_phrase(&as->l, b) < 0)
+		return -1;
+	as->words_end = as->l.p;
+	if (!lex_at(&as->l, '<'))
 		return -1;
 	if (b->len > 0)
 		set(&as->a.name, b);
@@ -145,16 +158,29 @@ name_addr(struct addresses *as)
 	return 0;
 }
 
+/*
+ * [local-part] ["@" domain].  Words that make no address are a name:
+ * name_addr() has just read them.
+ */
 static int
 addr_spec(struct addresses *as)
 {
+	bool quoted = lex_at(&as->l, '"');
 	int rc;
 
 	buf_reset(&as->comment);
 	as->a = (struct address){ .kind = ADDRESS_MAILBOX };
 	rc = local_part(as);
-	if (rc == 0 && lex_at(&as->l, '@'))
-		rc = host(as);
+	if (lex_at(&as->l, '@')) {
+		if (host(as) < 0)
+			rc = -1;
+	} else if (rc == 0 && as->comment.len == 0 && as->words_end != NULL &&
+	    (quoted || lex_at(&as->l, '"') || (as->l.p < as->l.end &&
+	    lex_is_atext((unsigned char)*as->l.p)))) {
+		as->l.p = as->words_end;
+		as->a.mailbox = SPAN_EMPTY;
+		set(&as->a.name, &as->text[ADDR_NAME]);
+	}
 	if (as->comment.len > 0) {
 		/* "joe@example.org (Joe)" */
 		buf_reset(&as->text[ADDR_NAME]);
@@ -262,6 +288,15 @@ static const char *const names[] = {
 	[ENVELOPE_REFERENCES] = "References",
 };
 
+static int
+field_of(struct span name)
+{
+	for (int i = 0; i < ENVELOPE_FIELDS; i++)
+		if (span_caseis(name, names[i]))
+			return i;
+	return -1;
+}
+
 void
 envelope_fields(const struct message_part *p, struct span *fields)
 {
@@ -270,13 +305,12 @@ envelope_fields(const struct message_part *p, struct span *fields)
 
 	for (int i = 0; i < ENVELOPE_FIELDS; i++)
 		fields[i] = SPAN_EMPTY;
-	while (message_field_next(&in, &f))
-		for (int i = 0; i < ENVELOPE_FIELDS; i++)
-			if (span_caseis(f.name, names[i])) {
-				if (fields[i].p == NULL)
-					fields[i] = f.value;
-				break;
-			}
+	while (message_field_next(&in, &f)) {
+		int i = field_of(f.name);
+
+		if (i >= 0 && fields[i].p == NULL)
+			fields[i] = f.value;
+	}
 }
 
 static void
@@ -299,20 +333,34 @@ put_address(void *arg, const struct address *a)
 	buf_add_char(out, ')');
 }
 
-/* NIL for a list without addresses, too. */
+/*
+ * All addresses of a field; NIL where there are none.  RFC 5322 3.6 allows
+ * each field once.  Where there are more, lists are joined and of the others
+ * the last one is shown, as Dovecot does.
+ */
 static void
-put_list(struct span value, struct buf *out)
+put_list(const struct fields *fs, int which, struct buf *out)
 {
 	size_t start = out->len;
 
 	buf_add_char(out, '(');
-	if (value.p != NULL)
-		envelope_addresses(value, put_address, out);
+	for (size_t i = 0; i < fs->len; i++)
+		if (fs->v[i].which == which)
+			envelope_addresses(fs->v[i].value, put_address, out);
 	if (out->len == start + 1) {
 		buf_trunc(out, start);
 		buf_add_str(out, "NIL");
 	} else
 		buf_add_char(out, ')');
+}
+
+static struct span
+last(const struct fields *fs, int which)
+{
+	for (size_t i = fs->len; i-- > 0;)
+		if (fs->v[i].which == which)
+			return fs->v[i].value;
+	return SPAN_EMPTY;
 }
 
 void
@@ -348,6 +396,25 @@ message_put_nstring(struct span s, struct buf *out)
 	buf_add_char(out, '"');
 }
 
+/* "\n  " in a value becomes one space; a NUL cannot be shown. */
+void
+envelope_unfold(struct span value, struct buf *out)
+{
+	value = span_trim(value);
+	for (size_t i = 0; i < value.len; i++) {
+		char c = value.p[i];
+
+		if (c == '\n' || c == '\r') {
+			while (char_is_space(value.p[i + 1]))
+				i++;
+			buf_add_char(out, ' ');
+		} else if (c == '\0')
+			buf_add_str(out, "\xef\xbf\xbd");
+		else
+			buf_add_char(out, c);
+	}
+}
+
 void
 message_put_field(struct span value, struct buf *out)
 {
@@ -357,54 +424,53 @@ message_put_field(struct span value, struct buf *out)
 		buf_add_str(out, "NIL");
 		return;
 	}
-	value = span_sub(value, 0, VALUE_MAX);
-	while (value.len > 0 && (value.p[0] == ' ' || value.p[0] == '\t'))
-		value = span_from(value, 1);
-	for (size_t i = 0; i < value.len; i++)
-		if (value.p[i] == '\n' || value.p[i] == '\r') {
-			envelope_unfold(value, &b);
-			message_put_nstring(buf_span(&b), out);
-			buf_fini(&b);
-			return;
-		}
-	message_put_nstring(value, out);
-}
-
-void
-envelope_unfold(struct span value, struct buf *out)
-{
-	for (size_t i = 0; i < value.len; i++)
-		if (value.p[i] != '\n' && (value.p[i] != '\r' ||
-		    i + 1 == value.len || value.p[i + 1] != '\n'))
-			buf_add_char(out, value.p[i]);
+	value = span_trim(span_sub(value, 0, VALUE_MAX));
+	if (value.len > 0 && (memchr(value.p, '\n', value.len) != NULL ||
+	    memchr(value.p, '\r', value.len) != NULL ||
+	    memchr(value.p, '\0', value.len) != NULL)) {
+		envelope_unfold(value, &b);
+		message_put_nstring(buf_span(&b), out);
+		buf_fini(&b);
+	} else
+		message_put_nstring(value, out);
 }
 
 void
 message_put_envelope(const struct message_part *p, struct buf *out)
 {
-	struct span f[ENVELOPE_FIELDS];
+	struct fields fs;
+	struct span in = p->header;
+	struct message_field f;
 
-	envelope_fields(p, f);
+	fs.len = 0;
+	while (fs.len < FIELDS_MAX && message_field_next(&in, &f)) {
+		int which = field_of(f.name);
+
+		if (which >= 0 && which <= ENVELOPE_MESSAGE_ID) {
+			fs.v[fs.len].which = which;
+			fs.v[fs.len++].value = f.value;
+		}
+	}
 	buf_add_char(out, '(');
-	message_put_field(f[ENVELOPE_DATE], out);
+	message_put_field(last(&fs, ENVELOPE_DATE), out);
 	buf_add_char(out, ' ');
-	message_put_field(f[ENVELOPE_SUBJECT], out);
+	message_put_field(last(&fs, ENVELOPE_SUBJECT), out);
 	for (int i = ENVELOPE_FROM; i <= ENVELOPE_BCC; i++) {
 		size_t start;
 
 		buf_add_char(out, ' ');
 		start = out->len;
-		put_list(f[i], out);
+		put_list(&fs, i, out);
 		/* RFC 9051 7.5.2: absent or empty, they are From's. */
 		if ((i == ENVELOPE_SENDER || i == ENVELOPE_REPLY_TO) &&
 		    span_is(span_from(buf_span(out), start), "NIL")) {
 			buf_trunc(out, start);
-			put_list(f[ENVELOPE_FROM], out);
+			put_list(&fs, ENVELOPE_FROM, out);
 		}
 	}
 	buf_add_char(out, ' ');
-	message_put_field(f[ENVELOPE_IN_REPLY_TO], out);
+	message_put_field(last(&fs, ENVELOPE_IN_REPLY_TO), out);
 	buf_add_char(out, ' ');
-	message_put_field(f[ENVELOPE_MESSAGE_ID], out);
+	message_put_field(last(&fs, ENVELOPE_MESSAGE_ID), out);
 	buf_add_char(out, ')');
 }

@@ -16,7 +16,7 @@ enum envelope_field {			/* ENVELOPE's order */
 	ENVELOPE_FIELDS
 };
 
-/* The value of each field, with its folds; p NULL: absent. */
+/* The value of the first field of each, with its folds; p NULL: absent. */
 void	 envelope_fields(const struct message_part *p, struct span *fields);
 
 enum address_kind { ADDRESS_MAILBOX, ADDRESS_GROUP, ADDRESS_GROUP_END };
@@ -29,7 +29,7 @@ struct address {			/* p NULL: NIL; good during the call */
 /* Call fn for each address of a list, groups opened and closed. */
 void	 envelope_addresses(struct span value, void (*fn)(void *arg,
 	    const struct address *a), void *arg);
-/* Append value without its line ends; the space of folds stays. */
+/* Append value trimmed, folds as one space, NUL as U+FFFD. */
 void	 envelope_unfold(struct span value, struct buf *out);
 /* An nstring of a field's value, unfolded. */
 void	 message_put_field(struct span value, struct buf *out);

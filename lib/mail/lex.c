@@ -26,8 +26,8 @@ is_token_char(unsigned char c)
 	return true;
 }
 
-/* At a '(': to behind its ')', or the end. */
-static void
+/* At a '(': to behind its ')'; false: it has none, this is the end. */
+static bool
 skip_comment(struct lex *l)
 {
 	size_t depth = 0;
@@ -42,7 +42,7 @@ skip_comment(struct lex *l)
 				continue;
 		} else if (c == ')' && --depth == 0) {
 			l->p++;
-			return;
+			return true;
 		} else if (c == '\\' && l->p + 1 < l->end)
 			c = *++l->p;
 		else if (c == '\r' || c == '\n')
@@ -50,19 +50,24 @@ skip_comment(struct lex *l)
 		if (l->comment != NULL)
 			(void)!buf_put_char(l->comment, c);
 	}
+	if (l->comment != NULL)
+		buf_reset(l->comment);
+	return false;
 }
 
-void
+bool
 lex_skip(struct lex *l)
 {
 	while (l->p < l->end) {
-		if (*l->p == '(')
-			skip_comment(l);
-		else if (char_is_space(*l->p))
+		if (*l->p == '(') {
+			if (!skip_comment(l))
+				return false;
+		} else if (char_is_space(*l->p))
 			l->p++;
 		else
-			return;
+			break;
 	}
+	return true;
 }
 
 int
@@ -181,11 +186,17 @@ lex_domain(struct lex *l, struct buf *out)
 {
 	l->p++;
 	lex_skip(l);
-	if (l->p == l->end)
-		return -1;
-	if (*l->p == '[')
+	if (lex_at(l, '['))
 		return domain_literal(l, out);
-	return lex_dot_atom(l, out);
+	for (;;) {
+		if (take_run(l, lex_is_atext, out) == 0 || !lex_skip(l))
+			return -1;
+		if (!lex_at(l, '.'))
+			return 0;
+		buf_add_char(out, '.');
+		l->p++;
+		lex_skip(l);
+	}
 }
 
 int
@@ -201,64 +212,65 @@ int
 lex_content_type(struct lex *l, struct buf *type, struct buf *subtype)
 {
 	lex_skip(l);
-	if (lex_token(l, type) < 0 || !lex_at(l, '/'))
-		return -1;
-	l->p++;
-	lex_skip(l);
-	return lex_token(l, subtype);
-}
-
-/* To the next ';' outside of quotes, or the end. */
-static void
-skip_to_semicolon(struct lex *l)
-{
-	while (l->p < l->end && *l->p != ';') {
-		if (*l->p == '(') {
-			skip_comment(l);
-			continue;
+	if (lex_token(l, type) == 0) {
+		if (l->p == l->end)
+			return -1;		/* "text" */
+		if (*l->p++ == '/') {
+			lex_skip(l);
+			if (lex_token(l, subtype) == 0 &&
+			    (l->p == l->end || *l->p == ';'))
+				return 0;
 		}
-		if (*l->p == '"')
-			while (++l->p < l->end && *l->p != '"')
-				if (*l->p == '\\' && l->p + 1 < l->end)
-					l->p++;
-		if (l->p < l->end)
-			l->p++;
 	}
+	buf_reset(type);
+	buf_reset(subtype);
+	return -1;
 }
 
-/*
- * Without quotes the grammar has a token only; what is written has '/', '='
- * and the like in it, so it goes on up to a space or ';'.
- */
 static bool
 is_value_char(unsigned char c)
 {
 	return c != ';' && c != '"' && !char_is_space(c);
 }
 
+/* What follows "name=". */
+static int
+param_value(struct lex *l, struct span name, struct buf *value)
+{
+	if (lex_at(l, '"'))
+		return lex_quoted(l, value);
+	/*
+	 * Without quotes it is a token (RFC 2045 5.1).  But a boundary may
+	 * have '=' and '/' in it (RFC 2046 5.1.1), and where the quotes were
+	 * forgotten they are there all the same; and there are encoded words.
+	 */
+	if (lex_at(l, '=') || span_caseis(name, "boundary"))
+		(void)take_run(l, is_value_char, value);
+	else
+		(void)take_run(l, is_token_char, value);
+	lex_skip(l);
+	return 0;
+}
+
 int
 lex_param(struct lex *l, struct buf *name, struct buf *value)
 {
-	for (;;) {
-		skip_to_semicolon(l);
-		if (l->p == l->end)
-			return 0;
+	/* After something wrong the next ';' is looked for, byte by byte. */
+	for (; l->p < l->end; l->p++) {
+		if (*l->p != ';')
+			continue;
 		l->p++;
 		lex_skip(l);
 		buf_reset(name);
 		buf_reset(value);
-		if (lex_token(l, name) < 0 || !lex_at(l, '='))
-			continue;
-		l->p++;
-		lex_skip(l);
-		if (lex_at(l, '"')) {
-			if (lex_quoted(l, value) < 0)
-				return value->len > 0;
-			return 1;
+		if (lex_token(l, name) == 0 && lex_at(l, '=')) {
+			l->p++;
+			lex_skip(l);
+			if (param_value(l, buf_span(name), value) == 0)
+				return 1;
 		}
-		if (take_run(l, is_value_char, value) == 0)
-			continue;
-		lex_skip(l);
-		return 1;
+		if (l->p == l->end)
+			break;
 	}
+	return 0;
 }

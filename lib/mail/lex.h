@@ -25,8 +25,11 @@ lex_at(const struct lex *l, char c)
 	return l->p < l->end && *l->p == c;
 }
 
-/* White space, folds and comments (nested ones are counted). */
-void	lex_skip(struct lex *l);
+/*
+ * White space, folds and comments (nested ones are counted).  False: a comment
+ * did not end.
+ */
+bool	lex_skip(struct lex *l);
 /* RFC 5322 atext, and any byte above 127. */
 bool	lex_is_atext(unsigned char c);
 /*
@@ -35,6 +38,7 @@ bool	lex_is_atext(unsigned char c);
  * wherever that was found out.
  */
 MUST_CHECK int lex_quoted(struct lex *l, struct buf *out);	/* at a '"' */
+/* Dots may be anywhere, as in ".a..b.". */
 MUST_CHECK int lex_dot_atom(struct lex *l, struct buf *out);
 /* Words and dots, one space between words; may be empty. */
 MUST_CHECK int lex_phrase(struct lex *l, struct buf *out);
@@ -44,8 +48,8 @@ MUST_CHECK int lex_domain(struct lex *l, struct buf *out);
 MUST_CHECK int lex_token(struct lex *l, struct buf *out);
 
 /*
- * Content-Type: "type/subtype"; -1 when there is no type or no subtype (then
- * type or subtype may still have something).  lex is before the first ';'.
+ * Content-Type: "type/subtype", and then nothing or a ';'.  -1 for anything
+ * else, with both empty; but a type alone, as in "text", is kept.
  */
 MUST_CHECK int lex_content_type(struct lex *l, struct buf *type,
 	    struct buf *subtype);
@@ -54,6 +58,13 @@ MUST_CHECK int lex_content_type(struct lex *l, struct buf *type,
  * 0: there are no more.  Noise is skipped.
  */
 int	lex_param(struct lex *l, struct buf *name, struct buf *value);
+/*
+ * Call fn for at most max parameters, as BODYSTRUCTURE shows them: RFC 2231 6
+ * wants continuations joined ("name*" when it has a charset or percent signs,
+ * which stay).  The joined ones come last.
+ */
+void	lex_each_param(struct span params, size_t max, void (*fn)(void *arg,
+	    struct span name, struct span value), void *arg);
 /*
  * The parameter of this name, as it is; or its RFC 2231 pieces, joined and in
  * UTF-8 (rfc2231.c).  value is set.  False: none.

@@ -100,28 +100,25 @@ message_field_find(const struct message_part *p, const char *name,
 static void
 learn_encoding(struct message_part *p)
 {
-	struct lex l = { p->mime.encoding.p,
-	    p->mime.encoding.p + p->mime.encoding.len, NULL };
+	struct span v = p->mime.encoding;
+	struct lex l = { v.p, v.p + v.len, NULL };
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	struct span v;
 
-	if (p->mime.encoding.p == NULL)
+	if (v.p == NULL)
 		return;
 	lex_skip(&l);
 	(void)!lex_token(&l, &b);
 	v = buf_span(&b);
-	if (v.len == 0 || span_caseis(v, "7bit") || span_caseis(v, "8bit") ||
+	p->encoding = ENCODING_UNKNOWN;
+	if (l.p < l.end && *l.p != ';')
+		;			/* "8bit base64": what is it? */
+	else if (span_caseis(v, "7bit") || span_caseis(v, "8bit") ||
 	    span_caseis(v, "binary"))
 		p->encoding = ENCODING_IDENTITY;
 	else if (span_caseis(v, "quoted-printable"))
 		p->encoding = ENCODING_QP;
 	else if (span_caseis(v, "base64"))
 		p->encoding = ENCODING_BASE64;
-	else if (span_caseis(v, "x-uuencode") || span_caseis(v, "x-uue") ||
-	    span_caseis(v, "uuencode"))
-		p->encoding = ENCODING_UUENCODE;
-	else
-		p->encoding = ENCODING_UNKNOWN;
 	buf_fini(&b);
 }
 
@@ -256,10 +253,19 @@ close_parts(struct parser *ps, size_t keep_open, bool boundary)
 		struct count end = ps->now;
 		const char *e = ps->p;
 
-		if (boundary && e > p->body.p && end.lines > o->at_body.lines) {
+		if (boundary && end.lines > o->at_body.lines) {
 			end.lines--;
 			end.bare -= ps->prev_bare;
 			e -= ps->prev_bare ? 1 : 2;
+		} else if (boundary && p->header.len > 0 &&
+		    e[-1] == '\n') {
+			/* No body: it is the header that ends there. */
+			size_t n = ps->prev_bare ? 1 : 2;
+
+			p->header.len -= n;
+			p->header_crlf -= 2;
+			p->body.p -= n;
+			e -= n;
 		}
 		p->body.len = (size_t)(e - p->body.p);
 		p->body_lines = (uint32_t)(end.lines - o->at_body.lines);
@@ -345,6 +351,19 @@ parse_header(struct parser *ps, struct message_part *p)
 	learn_encoding(p);
 }
 
+/* A limit is reached: what this part has in it is not looked at. */
+static void
+make_opaque(struct parser *ps, struct open_part *o)
+{
+	struct message_part *p = o->part;
+
+	ps->m->cut = true;
+	o->boundary = SPAN_EMPTY;
+	p->kind = MESSAGE_LEAF;
+	p->type = SPAN("application");
+	p->subtype = SPAN("octet-stream");
+}
+
 /* A part and, where it begins with attached messages, these in it. */
 static void
 begin_part(struct parser *ps)
@@ -356,23 +375,19 @@ begin_part(struct parser *ps)
 
 		parse_header(ps, p);
 		o->at_body = ps->now;
-		room = ps->nopen <= MESSAGE_DEPTH_MAX &&
+		room = ps->nopen < MESSAGE_DEPTH_MAX &&
 		    ps->m->nparts < MESSAGE_PARTS_MAX;
 		if (p->kind == MESSAGE_MULTIPART) {
 			o->boundary = boundary_of(ps, p);
-			if (!room) {
-				ps->m->cut = true;
-				o->boundary = SPAN_EMPTY;
-				p->kind = MESSAGE_LEAF;
-			}
+			if (!room)
+				make_opaque(ps, o);
 			ps->nbound += o->boundary.p != NULL;
 			return;
 		}
 		if (p->kind != MESSAGE_RFC822)
 			return;
 		if (!room) {
-			ps->m->cut = true;
-			p->kind = MESSAGE_LEAF;
+			make_opaque(ps, o);
 			return;
 		}
 	}

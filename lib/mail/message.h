@@ -37,7 +37,6 @@ enum message_encoding {			/* RFC 2045 6 */
 	ENCODING_IDENTITY,		/* 7bit, 8bit, binary, none */
 	ENCODING_QP,
 	ENCODING_BASE64,
-	ENCODING_UUENCODE,		/* x-uuencode and its kin */
 	ENCODING_UNKNOWN
 };
 
@@ -114,7 +113,7 @@ void	 message_put_nstring(struct span s, struct buf *out);
 
 /* --- sections (RFC 9051 6.4.5) -------------------------------------------- */
 
-#define SECTION_DEPTH_MAX	64	/* numbers in "1.2.3" */
+#define SECTION_DEPTH_MAX	128	/* numbers in "1.2.3" */
 #define SECTION_FIELDS_MAX	1000	/* names in HEADER.FIELDS */
 
 enum section_what {
@@ -158,8 +157,8 @@ struct section_text {
 };
 
 /*
- * Find a section.  0, or -1: the message has no such part (FETCH answers
- * NIL).  RFC 3501 6.4.5: a message without multipart has part 1, its body.
+ * Find a section.  0, or -1: the message has no such part (FETCH answers an
+ * empty string, as Dovecot does).  RFC 3501 6.4.5: a message without multipart has part 1, its body.
  */
 MUST_CHECK int section_find(const struct message *m, const struct section *s,
 	    struct arena *a, struct section_text *t);
@@ -176,7 +175,7 @@ uint64_t message_crlf_size(struct span s, uint32_t *lines);
 
 enum binary_result {
 	BINARY_OK,
-	BINARY_NO_PART,			/* NIL */
+	BINARY_NO_PART,			/* an empty string, size 0 */
 	BINARY_UNKNOWN_CTE		/* NO [UNKNOWN-CTE] */
 };
 

@@ -140,3 +140,118 @@ lex_find_param(struct span params, const char *name, struct buf *value)
 	buf_fini(&text);
 	return found;
 }
+
+/* --- for BODYSTRUCTURE ---------------------------------------------------------- */
+
+/* A parameter, or a piece of one; name and value one after the other in text. */
+struct param {
+	size_t		 off, name, value;	/* bytes */
+	size_t		 base;		/* of name, without "*1*"; 0: whole */
+	struct piece	 pc;
+	bool		 shown;
+};
+
+typedef ARRAY(struct param) params_t;
+
+static struct span
+name_of(const struct buf *text, const struct param *p)
+{
+	return span_sub(buf_span(text), p->off, p->name);
+}
+
+static struct span
+value_of(const struct buf *text, const struct param *p)
+{
+	return span_sub(buf_span(text), p->off + p->name, p->value);
+}
+
+/* The piece with this number of the parameter that p is a piece of. */
+static struct param *
+find_piece(const params_t *ps, const struct buf *text, const struct param *p,
+    uint32_t number)
+{
+	struct span base = span_sub(name_of(text, p), 0, p->base);
+
+	for (size_t i = 0; i < ps->len; i++) {
+		struct param *q = &ps->v[i];
+
+		if (q->base > 0 && !q->shown && q->pc.number == number &&
+		    span_caseeq(span_sub(name_of(text, q), 0, q->base), base))
+			return q;
+	}
+	return NULL;
+}
+
+/* All pieces of the parameter that begins with p, number 0, in value. */
+static bool
+join_param(const params_t *ps, const struct buf *text, struct param *p,
+    struct buf *value)
+{
+	bool encoded = false;
+	struct param *q;
+	uint32_t n;
+
+	for (n = 0; (q = find_piece(ps, text, p, n)) != NULL; n++)
+		encoded |= q->pc.encoded;
+	if (encoded && !p->pc.encoded)
+		buf_add_str(value, "''");	/* no charset, no language */
+	for (n = 0; (q = find_piece(ps, text, p, n)) != NULL; n++) {
+		struct span v = value_of(text, q);
+
+		for (size_t i = 0; i < v.len; i++)
+			if (encoded && !q->pc.encoded && v.p[i] == '%')
+				buf_add_str(value, "%25");
+			else
+				buf_add_char(value, v.p[i]);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if ((q = find_piece(ps, text, p, i)) != NULL)
+			q->shown = true;
+	return encoded;
+}
+
+void
+lex_each_param(struct span params, size_t max, void (*fn)(void *arg,
+    struct span name, struct span value), void *arg)
+{
+	struct lex l = { params.p, params.p + params.len, NULL };
+	struct buf n = BUF_INIT(BUF_UNLIMITED), v = n, text = n;
+	params_t ps = ARRAY_EMPTY;
+
+	for (size_t i = 0; i < max && lex_param(&l, &n, &v) > 0; i++) {
+		ptrdiff_t star = span_find(buf_span(&n), '*');
+		struct param p = { .off = text.len, .name = n.len,
+		    .value = v.len };
+
+		if (star <= 0 || (size_t)star + 1 == n.len ||
+		    !is_piece(span_from(buf_span(&n), (size_t)star), &p.pc)) {
+			fn(arg, buf_span(&n), buf_span(&v));
+			continue;
+		}
+		p.base = (size_t)star;
+		buf_add_span(&text, buf_span(&n));
+		buf_add_span(&text, buf_span(&v));
+		*ARRAY_PUSH(&ps) = p;
+	}
+	for (size_t i = 0; i < ps.len; i++) {
+		struct param *p = &ps.v[i];
+
+		if (p->shown || p->pc.number != 0)
+			continue;
+		buf_reset(&n);
+		buf_reset(&v);
+		buf_add_span(&n, span_sub(name_of(&text, p), 0, p->base));
+		if (join_param(&ps, &text, p, &v))
+			buf_add_char(&n, '*');
+		fn(arg, buf_span(&n), buf_span(&v));
+	}
+	/* Those whose beginning is missing. */
+	for (size_t i = 0; i < ps.len; i++)
+		if (!ps.v[i].shown)
+			fn(arg, name_of(&text, &ps.v[i]),
+			    value_of(&text, &ps.v[i]));
+	ARRAY_FINI(&ps);
+	buf_fini(&n);
+	buf_fini(&v);
+	buf_fini(&text);
+}

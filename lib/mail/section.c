@@ -226,18 +226,20 @@ find_fields(const struct message_part *p, const struct section *s,
 		else
 			*ARRAY_PUSH(&pieces) = f.whole;
 	}
-	/* The blank line is always there, also when the header has none, and
-	 * also behind a last field without a line end. */
 	if (pieces.len > 0) {
-		struct span last = pieces.v[pieces.len - 1];
+		struct span end = pieces.v[pieces.len - 1];
 
-		if (last.p[last.len - 1] != '\n')
+		/* The last line of all, without its end. */
+		if (end.p[end.len - 1] != '\n')
 			*ARRAY_PUSH(&pieces) = SPAN("\r\n");
 	}
-	*ARRAY_PUSH(&pieces) = SPAN("\r\n");
+	/* RFC 9051 6.4.5: the blank line is always in it, if there is one. */
+	if (in.len > 0)
+		*ARRAY_PUSH(&pieces) = SPAN("\r\n");
 	t->npieces = pieces.len;
 	t->pieces = arena_alloc(a, pieces.len * sizeof(*t->pieces));
-	memcpy(t->pieces, pieces.v, pieces.len * sizeof(*t->pieces));
+	if (pieces.len > 0)
+		memcpy(t->pieces, pieces.v, pieces.len * sizeof(*t->pieces));
 	ARRAY_FINI(&pieces);
 	t->crlf_size = 0;
 	for (size_t i = 0; i < t->npieces; i++)

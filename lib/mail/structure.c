@@ -9,7 +9,13 @@
 #include "mail/lex.h"
 #include "mail/message.h"
 
-#define PARAMS_MAX	1000		/* of one field */
+#define PARAMS_MAX	128		/* of one field */
+
+struct param_list {
+	struct buf	*out;
+	size_t		 n;
+	bool		 text;		/* a charset is missing */
+};
 
 static void
 put_u64(struct buf *out, uint64_t v)
@@ -17,36 +23,31 @@ put_u64(struct buf *out, uint64_t v)
 	buf_addf(out, " %llu", (unsigned long long)v);
 }
 
-/*
- * "(name value …)" or NIL.  Names and values as they are, RFC 2231's pieces
- * and all: putting them together is the client's.
- */
+static void
+put_param(void *arg, struct span name, struct span value)
+{
+	struct param_list *p = arg;
+
+	p->n++;
+	buf_add_char(p->out, p->n > 1 ? ' ' : '(');
+	message_put_nstring(name, p->out);
+	buf_add_char(p->out, ' ');
+	message_put_nstring(value, p->out);
+	if (span_caseis(name, "charset") || span_caseis(name, "charset*"))
+		p->text = false;
+}
+
+/* "(name value …)" or NIL; text has a charset (RFC 2045 5.2). */
 static void
 put_params(struct span params, bool text, struct buf *out)
 {
-	struct lex l = { params.p, params.p + params.len, NULL };
-	struct buf name = BUF_INIT(BUF_UNLIMITED), value = name;
-	bool any = false;
+	struct param_list p = { .out = out, .text = text };
 
-	for (int i = 0; params.p != NULL && i < PARAMS_MAX &&
-	    lex_param(&l, &name, &value) > 0; i++) {
-		buf_add_char(out, any ? ' ' : '(');
-		message_put_nstring(buf_span(&name), out);
-		buf_add_char(out, ' ');
-		message_put_nstring(buf_span(&value), out);
-		if (span_caseis(buf_span(&name), "charset"))
-			text = false;
-		any = true;
-	}
-	if (text) {
-		/* RFC 2045 5.2 */
-		buf_add_str(out, any ? " " : "(");
-		buf_add_str(out, "\"charset\" \"us-ascii\"");
-		any = true;
-	}
-	buf_add_str(out, any ? ")" : "NIL");
-	buf_fini(&name);
-	buf_fini(&value);
+	if (params.p != NULL)
+		lex_each_param(params, PARAMS_MAX, put_param, &p);
+	if (p.text)
+		put_param(&p, SPAN("charset"), SPAN("us-ascii"));
+	buf_add_str(out, p.n > 0 ? ")" : "NIL");
 }
 
 static void
@@ -59,7 +60,7 @@ put_disposition(struct span value, struct buf *out)
 		lex_skip(&l);
 		(void)!lex_token(&l, &b);
 	}
-	if (b.len == 0)
+	if (span_trim(value).len == 0)
 		buf_add_str(out, "NIL");
 	else {
 		buf_add_char(out, '(');
@@ -83,11 +84,11 @@ put_languages(struct span value, struct buf *out)
 		lex_skip(&l);
 		for (int i = 0; i < PARAMS_MAX && l.p < l.end; i++) {
 			buf_reset(&b);
-			if (lex_token(&l, &b) == 0) {
-				buf_add_char(out, any ? ' ' : '(');
-				message_put_nstring(buf_span(&b), out);
-				any = true;
-			}
+			if (lex_token(&l, &b) < 0)
+				break;
+			buf_add_char(out, any ? ' ' : '(');
+			message_put_nstring(buf_span(&b), out);
+			any = true;
 			if (!lex_at(&l, ','))
 				break;
 			l.p++;
@@ -140,7 +141,7 @@ put_encoding(const struct message_part *p, struct buf *out)
 		lex_skip(&l);
 		(void)!lex_token(&l, &b);
 	}
-	if (b.len == 0)
+	if (b.len == 0 || l.p < l.end)
 		buf_add_str(out, "\"7bit\"");
 	else
 		message_put_nstring(buf_span(&b), out);
@@ -150,9 +151,11 @@ put_encoding(const struct message_part *p, struct buf *out)
 static void
 put_leaf(const struct message_part *p, bool extended, struct buf *out)
 {
-	if (p->type.p == NULL)
-		buf_add_str(out, p->kind == MESSAGE_RFC822 ?
-		    "\"message\" \"rfc822\"" : "\"text\" \"plain\"");
+	if (p->type.p == NULL && p->kind != MESSAGE_RFC822)
+		buf_add_str(out, "\"text\" \"plain\"");
+	else if (p->kind == MESSAGE_RFC822)
+		buf_addf(out, "\"message\" \"%s\"",
+		    span_caseis(p->subtype, "global") ? "global" : "rfc822");
 	else {
 		message_put_nstring(p->type, out);
 		buf_add_char(out, ' ');

@@ -216,55 +216,6 @@ qp(struct transfer *t, struct span in, struct buf *out)
 	}
 }
 
-/* --- uuencode ------------------------------------------------------------------------ */
-
-static void
-uu_line(struct transfer *t, struct span line, struct buf *out)
-{
-	size_t want, i;
-
-	if (line.len > 0 && line.p[line.len - 1] == '\r')
-		line.len--;
-	if (t->uu == UU_BEFORE) {
-		if (span_starts(line, SPAN("begin ")))
-			t->uu = UU_IN;
-		return;
-	}
-	if (line.len == 0 || span_is(line, "end")) {
-		if (line.len > 0)
-			t->uu = UU_BEFORE;
-		return;
-	}
-	want = ((unsigned char)line.p[0] - ' ') & 077;
-	for (i = 1; want > 0 && i < line.len; i += 4) {
-		unsigned v = 0;
-
-		for (size_t j = 0; j < 4; j++)
-			v = v << 6 | (i + j < line.len ?
-			    (((unsigned char)line.p[i + j] - ' ') & 077) : 0);
-		for (int shift = 16; shift >= 0 && want > 0; shift -= 8) {
-			buf_add_char(out, (char)(v >> shift & 0xff));
-			want--;
-		}
-	}
-}
-
-static void
-uudecode(struct transfer *t, struct span in, struct buf *out)
-{
-	while (in.len > 0) {
-		const char *nl = memchr(in.p, '\n', in.len);
-		size_t n = nl != NULL ? (size_t)(nl - in.p) : in.len;
-
-		buf_add(&t->held, in.p, MIN(n, LINE_MAX - t->held.len));
-		if (nl != NULL) {
-			uu_line(t, buf_span(&t->held), out);
-			buf_reset(&t->held);
-		}
-		in = span_from(in, n + (nl != NULL));
-	}
-}
-
 void
 transfer_write(struct transfer *t, struct span in, struct buf *out)
 {
@@ -274,9 +225,6 @@ transfer_write(struct transfer *t, struct span in, struct buf *out)
 		break;
 	case ENCODING_QP:
 		qp(t, in, out);
-		break;
-	case ENCODING_UUENCODE:
-		uudecode(t, in, out);
 		break;
 	case ENCODING_IDENTITY:
 	case ENCODING_UNKNOWN:
@@ -292,7 +240,5 @@ transfer_finish(struct transfer *t, struct buf *out)
 		return;
 	if (t->encoding == ENCODING_QP)
 		qp_line(t, buf_span(&t->held), false, out);
-	else if (t->encoding == ENCODING_UUENCODE)
-		uu_line(t, buf_span(&t->held), out);
 	buf_reset(&t->held);
 }

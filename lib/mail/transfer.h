@@ -21,7 +21,6 @@ struct transfer {
 	uint32_t		bits;
 	unsigned		nbits;
 	bool			prev_cr;
-	enum { UU_BEFORE, UU_IN } uu;
 	struct buf		held;	/* the start of a line, or of "=3D" */
 };
 

@@ -34,7 +34,7 @@ put_section(const struct message *m, struct span name, struct buf *out)
 		section_put(&s, out);
 		buf_add_str(out, "] ");
 		if (section_find(m, &s, &a, &t) < 0)
-			buf_add_str(out, "NIL");
+			buf_add_str(out, "\"\"");
 		else {
 			buf_addf(out, "{%llu}\r\n",
 			    (unsigned long long)t.crlf_size);
@@ -65,8 +65,6 @@ put_binary(const struct message *m, struct span path, bool size,
 	buf_addf(out, "BINARY%s[%.*s] ", size ? ".SIZE" : "", SPAN_ARG(path));
 	if (r == BINARY_UNKNOWN_CTE)
 		buf_add_str(out, "UNKNOWN-CTE");
-	else if (r == BINARY_NO_PART)
-		buf_add_str(out, "NIL");
 	else if (size)
 		buf_addf(out, "%zu", b.len);
 	else {

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * message_cache - see message_cache.h.
+ *
+ * Layout: HEAD bytes (below), then the strings one after the other.
+ *
+ *	u32 magic and version   u32 length of all   u32 CRC32C of what follows
+ *	u32 flags               u64 crlf_size       u64 header_crlf
+ *	i64 sent_s              i32 zone_min        u32 nrefs
+ *	u64 msgid               u32 length of each string, in order
+ *	signature, 256 bytes
+ */
+#include "base/array.h"
+#include "base/crc32c.h"
+#include "base/num.h"
+#include "mail/casemap.h"
+#include "mail/date.h"
+#include "mail/encoded.h"
+#include "mail/envelope.h"
+#include "mail/message_cache.h"
+#include "mail/signature.h"
+#include "mail/subject.h"
+
+#define MAGIC	(0x4d433000u + MESSAGE_CACHE_VERSION)	/* "MC0" */
+
+enum {					/* strings, in their order */
+	STR_REFS, STR_ENVELOPE, STR_STRUCTURE, STR_BODY, STR_PREVIEW,
+	STR_SUBJECT, STR_FROM, STR_TO, STR_CC, STR_DISPLAY_FROM,
+	STR_DISPLAY_TO, STRINGS
+};
+
+enum {					/* offsets */
+	AT_MAGIC = 0, AT_LEN = 4, AT_CRC = 8, AT_FLAGS = 12, AT_SIZE = 16,
+	AT_HEADER = 24, AT_SENT = 32, AT_ZONE = 40, AT_NREFS = 44,
+	AT_MSGID = 48, AT_LENS = 56,
+	AT_SIGNATURE = AT_LENS + 4 * STRINGS,
+	HEAD = AT_SIGNATURE + SIGNATURE_SIZE
+};
+
+/* --- message ids --------------------------------------------------------------- */
+
+/* Good mixing, and the same on every machine and for ever. */
+uint64_t
+message_id_hash(struct span id)
+{
+	uint64_t h = 0x9e3779b97f4a7c15u ^ id.len;
+
+	while (id.len >= 8) {
+		h = (h ^ num_get_le64(id.p)) * 0xff51afd7ed558ccdu;
+		h ^= h >> 32;
+		id = span_from(id, 8);
+	}
+	for (size_t i = 0; i < id.len; i++)
+		h = (h ^ (unsigned char)id.p[i]) * 0x100000001b3u;
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+	h ^= h >> 33;
+	return h != 0 ? h : 1;
+}
+
+/*
+ * The next message id of *in, without "<>", quotes and white space (RFC 5256
+ * 3, "normalized form").  What has no '@' in the middle is none.
+ */
+static bool
+next_id(struct span *in, struct buf *id)
+{
+	for (;;) {
+		ptrdiff_t open = span_find(*in, '<'), close, at;
+		struct span s;
+
+		if (open < 0)
+			return false;
+		*in = span_from(*in, (size_t)open + 1);
+		if ((close = span_find(*in, '>')) < 0)
+			return false;
+		s = span_sub(*in, 0, (size_t)close);
+		if ((open = span_rfind(s, '<')) >= 0)
+			s = span_from(s, (size_t)open + 1);
+		*in = span_from(*in, (size_t)close + 1);
+		buf_reset(id);
+		for (size_t i = 0; i < s.len; i++) {
+			if (s.p[i] == '\\' && i + 1 < s.len)
+				i++;
+			else if (s.p[i] == '"' || s.p[i] == ' ' ||
+			    s.p[i] == '\t' || s.p[i] == '\r' ||
+			    s.p[i] == '\n')
+				continue;
+			buf_add_char(id, s.p[i]);
+		}
+		at = span_find(buf_span(id), '@');
+		if (at > 0 && (size_t)at + 1 < id->len)
+			return true;
+	}
+}
+
+typedef ARRAY(uint64_t) ids_t;
+
+/* The ids of a field; the first and the last ones when there are many. */
+static void
+get_ids(struct span value, size_t max, ids_t *ids)
+{
+	struct buf id = BUF_INIT(BUF_UNLIMITED);
+	size_t half = max / 2;
+
+	while (value.p != NULL && next_id(&value, &id)) {
+		if (ids->len == max) {
+			if (max == 1)
+				break;
+			memmove(&ids->v[half], &ids->v[half + 1],
+			    (max - half - 1) * sizeof(ids->v[0]));
+			ids->len--;
+		}
+		*ARRAY_PUSH(ids) = message_id_hash(buf_span(&id));
+	}
+	buf_fini(&id);
+}
+
+/* --- sort keys -------------------------------------------------------------------- */
+
+struct first_address {
+	struct buf	*mailbox, *display;	/* may be NULL */
+	bool		 seen;
+};
+
+static void
+put_key(struct span s, struct buf *out)
+{
+	struct buf utf8 = BUF_INIT(BUF_UNLIMITED), key = utf8;
+
+	encoded_decode(span_sub(s, 0, MESSAGE_CACHE_KEY_MAX), &utf8);
+	casemap(buf_span(&utf8), &key);
+	buf_add_span(out, span_sub(buf_span(&key), 0, MESSAGE_CACHE_KEY_MAX));
+	buf_fini(&utf8);
+	buf_fini(&key);
+}
+
+static void
+on_address(void *arg, const struct address *a)
+{
+	struct first_address *f = arg;
+
+	if (f->seen)
+		return;
+	f->seen = true;
+	put_key(a->mailbox, f->mailbox);
+	if (f->display == NULL)
+		return;
+	/* RFC 5957 3: the display name, or else mailbox@host; of a group
+	 * its name. */
+	if (a->name.len > 0)
+		put_key(a->name, f->display);
+	else {
+		put_key(a->mailbox, f->display);
+		if (a->host.len > 0) {
+			buf_add_char(f->display, '@');
+			put_key(a->host, f->display);
+		}
+	}
+}
+
+static void
+put_address_keys(struct span value, struct buf *mailbox, struct buf *display)
+{
+	struct first_address f = { .mailbox = mailbox, .display = display };
+
+	/* Only the first address is wanted: no need to read a long list. */
+	if (value.p != NULL)
+		envelope_addresses(span_sub(value, 0, 4096), on_address, &f);
+}
+
+/* --- encoding ---------------------------------------------------------------------- */
+
+static const struct message_part *
+next_part(const struct message_part *p)
+{
+	if (p->child != NULL)
+		return p->child;
+	while (p != NULL && p->next == NULL)
+		p = p->parent;
+	return p != NULL ? p->next : NULL;
+}
+
+static bool
+has_attachment(const struct message *m)
+{
+	for (const struct message_part *p = m->root; p != NULL;
+	    p = next_part(p)) {
+		struct span d = p->mime.disposition;
+
+		if (d.p != NULL && span_casestarts(span_trim(d),
+		    SPAN("attachment")))
+			return true;
+		/* Pictures in the text and signatures are none. */
+		if (p->kind == MESSAGE_RFC822 && p->parent != NULL)
+			return true;
+		if (p->kind == MESSAGE_LEAF && p->mime.id.p == NULL &&
+		    !span_caseends(p->subtype, SPAN("-signature")))
+			return true;
+	}
+	return false;
+}
+
+struct encoder {
+	struct buf	*out;
+	size_t		 start;		/* of the record, in out */
+	size_t		 str_start;	/* of the string under way */
+	int		 str;		/* its number */
+};
+
+static void
+end_string(struct encoder *e)
+{
+	num_put_le32(e->out->data + e->start + AT_LENS + 4 * e->str++,
+	    (uint32_t)(e->out->len - e->str_start));
+	e->str_start = e->out->len;
+}
+
+static size_t
+record_len(const struct encoder *e)
+{
+	return e->out->len - e->start;
+}
+
+/* A record that grows too large goes without this string. */
+static bool
+drop_when_large(struct encoder *e)
+{
+	if (record_len(e) <= MESSAGE_CACHE_MAX - 64 * 1024)
+		return false;
+	buf_trunc(e->out, e->str_start);
+	return true;
+}
+
+static uint32_t
+put_wire_strings(struct encoder *e, const struct message *m)
+{
+	uint32_t flags = 0;
+
+	message_put_envelope(m->root, e->out);
+	if (drop_when_large(e))
+		flags |= MESSAGE_NO_ENVELOPE;
+	end_string(e);
+	message_put_structure(m->root, true, e->out);
+	if (drop_when_large(e))
+		flags |= MESSAGE_NO_STRUCTURE;
+	end_string(e);
+	if (!(flags & MESSAGE_NO_STRUCTURE)) {
+		message_put_structure(m->root, false, e->out);
+		if (drop_when_large(e))
+			flags |= MESSAGE_NO_STRUCTURE;
+	}
+	end_string(e);
+	message_preview(m, e->out);
+	end_string(e);
+	return flags;
+}
+
+static uint32_t
+put_keys(struct encoder *e, const struct span *f)
+{
+	struct buf key[3];
+	uint32_t flags = 0;
+
+	for (int i = 0; i < 3; i++)
+		key[i] = BUF_INIT(BUF_UNLIMITED);
+	if (f[ENVELOPE_SUBJECT].p != NULL &&
+	    subject_base(f[ENVELOPE_SUBJECT], e->out))
+		flags |= MESSAGE_IS_REPLY;
+	if (e->out->len - e->str_start > MESSAGE_CACHE_KEY_MAX)
+		buf_trunc(e->out, e->str_start + MESSAGE_CACHE_KEY_MAX);
+	end_string(e);
+	put_address_keys(f[ENVELOPE_FROM], e->out, &key[0]);
+	end_string(e);
+	put_address_keys(f[ENVELOPE_TO], e->out, &key[1]);
+	end_string(e);
+	put_address_keys(f[ENVELOPE_CC], e->out, NULL);
+	end_string(e);
+	for (int i = 0; i < 2; i++) {
+		buf_add_span(e->out, buf_span(&key[i]));
+		end_string(e);
+	}
+	for (int i = 0; i < 3; i++)
+		buf_fini(&key[i]);
+	return flags;
+}
+
+/* References, the own id, the date: the fixed part. */
+static uint32_t
+put_thread(struct encoder *e, const struct span *f)
+{
+	ids_t refs = ARRAY_EMPTY, own = ARRAY_EMPTY;
+	uint32_t flags = 0;
+	uint8_t b[8];
+	char *head;
+	int64_t sent;
+	int zone;
+
+	get_ids(f[ENVELOPE_REFERENCES], MESSAGE_CACHE_REFS_MAX, &refs);
+	if (refs.len == 0)
+		get_ids(f[ENVELOPE_IN_REPLY_TO], 1, &refs);
+	get_ids(f[ENVELOPE_MESSAGE_ID], 1, &own);
+	for (size_t i = 0; i < refs.len; i++) {
+		num_put_le64(b, refs.v[i]);
+		buf_add(e->out, b, 8);
+	}
+	end_string(e);
+	head = e->out->data + e->start;
+	num_put_le32(head + AT_NREFS, (uint32_t)refs.len);
+	if (own.len > 0) {
+		num_put_le64(head + AT_MSGID, own.v[0]);
+		flags |= MESSAGE_HAS_MSGID;
+	}
+	if (f[ENVELOPE_DATE].p != NULL &&
+	    date_parse(f[ENVELOPE_DATE], &sent, &zone) == 0) {
+		num_put_le64(head + AT_SENT, (uint64_t)sent);
+		num_put_le32(head + AT_ZONE, (uint32_t)zone);
+		flags |= MESSAGE_HAS_DATE;
+	}
+	ARRAY_FINI(&refs);
+	ARRAY_FINI(&own);
+	return flags;
+}
+
+void
+message_cache_encode(const struct message *m, struct buf *out)
+{
+	struct encoder e = { .out = out, .start = out->len };
+	struct span f[ENVELOPE_FIELDS];
+	struct signature sig;
+	uint8_t head[HEAD] = { 0 };
+	uint32_t flags = 0;
+	char *p;
+
+	buf_add(out, head, HEAD);
+	e.str_start = out->len;
+	envelope_fields(m->root, f);
+	flags |= put_thread(&e, f);
+	flags |= put_wire_strings(&e, m);
+	flags |= put_keys(&e, f);
+	if (has_attachment(m))
+		flags |= MESSAGE_HAS_ATTACHMENT;
+	if (m->cut)
+		flags |= MESSAGE_CUT;
+	signature_of_message(&sig, m);
+	p = out->data + e.start;
+	memcpy(p + AT_SIGNATURE, sig.bits, SIGNATURE_SIZE);
+	num_put_le32(p + AT_MAGIC, MAGIC);
+	num_put_le32(p + AT_LEN, (uint32_t)record_len(&e));
+	num_put_le32(p + AT_FLAGS, flags);
+	num_put_le64(p + AT_SIZE, m->crlf_size);
+	num_put_le64(p + AT_HEADER, m->root->header_crlf);
+	num_put_le32(p + AT_CRC, crc32c(0, p + AT_FLAGS,
+	    record_len(&e) - AT_FLAGS));
+}
+
+/* --- decoding ---------------------------------------------------------------------- */
+
+size_t
+message_cache_len(struct span in)
+{
+	uint32_t len;
+
+	if (in.len < HEAD || num_get_le32(in.p + AT_MAGIC) != MAGIC)
+		return 0;
+	len = num_get_le32(in.p + AT_LEN);
+	return len >= HEAD && len <= MESSAGE_CACHE_MAX && len <= in.len ?
+	    len : 0;
+}
+
+int
+message_cache_decode(struct span in, struct message_cache *c)
+{
+	struct span *const strings[STRINGS] = {
+		&c->refs, &c->envelope, &c->structure, &c->body, &c->preview,
+		&c->base_subject, &c->from, &c->to, &c->cc, &c->display_from,
+		&c->display_to,
+	};
+	size_t len = message_cache_len(in), at = HEAD;
+	const char *p = in.p;
+
+	if (len == 0 || crc32c(0, p + AT_FLAGS, len - AT_FLAGS) !=
+	    num_get_le32(p + AT_CRC))
+		return -1;
+	for (int i = 0; i < STRINGS; i++) {
+		size_t n = num_get_le32(p + AT_LENS + 4 * i);
+
+		if (n > len - at)
+			return -1;
+		*strings[i] = span_make(p + at, n);
+		at += n;
+	}
+	c->nrefs = num_get_le32(p + AT_NREFS);
+	if (at != len || c->refs.len != (uint64_t)c->nrefs * 8)
+		return -1;
+	c->flags = num_get_le32(p + AT_FLAGS);
+	c->crlf_size = num_get_le64(p + AT_SIZE);
+	c->header_crlf = num_get_le64(p + AT_HEADER);
+	c->sent_s = (int64_t)num_get_le64(p + AT_SENT);
+	c->zone_min = (int32_t)num_get_le32(p + AT_ZONE);
+	c->msgid = num_get_le64(p + AT_MSGID);
+	c->signature = span_make(p + AT_SIGNATURE, SIGNATURE_SIZE);
+	return 0;
+}
+
+uint64_t
+message_cache_ref(const struct message_cache *c, uint32_t i)
+{
+	return i < c->nrefs ? num_get_le64(c->refs.p + (size_t)i * 8) : 0;
+}

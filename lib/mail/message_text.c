@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * message_text - see message_text.h.
+ *
+ * A body goes through transfer encoding, charset and casemap in pieces of
+ * PIECE bytes, so that a part of any size takes a few hundred KiB.  text holds
+ * what is casemapped; before it is shown it begins with the last OVERLAP bytes
+ * of what was shown before.
+ */
+#include "base/mem.h"
+#include "mail/casemap.h"
+#include "mail/charset.h"
+#include "mail/encoded.h"
+#include "mail/lex.h"
+#include "mail/message_text.h"
+#include "mail/transfer.h"
+
+#define PIECE		(32u << 10)	/* bytes as stored */
+#define FIELD_MAX	(256u << 10)	/* bytes of a field looked at */
+
+struct shower {
+	bool		(*fn)(void *arg, struct span text);
+	void		*arg;
+	struct buf	 raw, utf8, text;
+};
+
+static bool
+is_ascii_safe(struct span s)
+{
+	/* What encoded_decode() would leave as it is. */
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c >= 0x80 || c == '\n' || c == '\r' || (c == '=' &&
+		    i + 1 < s.len && s.p[i + 1] == '?'))
+			return false;
+	}
+	return true;
+}
+
+/* A header value, decoded and casemapped, after what is in text. */
+static void
+put_value(struct shower *sh, struct span value)
+{
+	value = span_trim(span_sub(value, 0, FIELD_MAX));
+	if (is_ascii_safe(value)) {
+		casemap(value, &sh->text);
+		return;
+	}
+	buf_reset(&sh->utf8);
+	encoded_decode(value, &sh->utf8);
+	casemap(buf_span(&sh->utf8), &sh->text);
+}
+
+/* The decoded form of parameters, where RFC 2231 has hidden it. */
+static void
+put_parameters(struct shower *sh, const struct message_field *f)
+{
+	static const char *const names[] = { "name", "filename" };
+
+	if (span_find(f->value, '*') < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		buf_reset(&sh->utf8);
+		if (lex_find_param(f->value, names[i], &sh->utf8)) {
+			buf_add_char(&sh->text, ' ');
+			casemap(buf_span(&sh->utf8), &sh->text);
+		}
+	}
+}
+
+static bool
+show_header(struct shower *sh, const struct message_part *p)
+{
+	struct span in = p->header;
+	struct message_field f;
+
+	while (message_field_next(&in, &f)) {
+		buf_reset(&sh->text);
+		casemap(f.name, &sh->text);
+		if (f.name.len > 0)
+			buf_add_str(&sh->text, ": ");
+		put_value(sh, f.value);
+		if (span_casestarts(f.name, SPAN("content-")))
+			put_parameters(sh, &f);
+		if (!sh->fn(sh->arg, buf_span(&sh->text)))
+			return false;
+	}
+	return true;
+}
+
+/* The text that is new is shown with the end of what was there before. */
+static bool
+show_text(struct shower *sh)
+{
+	size_t drop;
+
+	casemap(buf_span(&sh->utf8), &sh->text);
+	buf_reset(&sh->utf8);
+	if (!sh->fn(sh->arg, buf_span(&sh->text)))
+		return false;
+	drop = sh->text.len - MIN(sh->text.len, MESSAGE_TEXT_OVERLAP);
+	buf_consume(&sh->text, drop);
+	return true;
+}
+
+static bool
+show_body(struct shower *sh, const struct message_part *p)
+{
+	struct transfer t;
+	struct charset c;
+	bool go_on = true;
+
+	buf_reset(&sh->utf8);
+	if (p->params.p == NULL ||
+	    !lex_find_param(p->params, "charset", &sh->utf8))
+		buf_reset(&sh->utf8);
+	(void)charset_init(&c, buf_span(&sh->utf8));
+	buf_reset(&sh->utf8);
+	buf_reset(&sh->text);
+	transfer_init(&t, p->encoding, false);
+	for (size_t at = 0; go_on && at < p->body.len; at += PIECE) {
+		struct span in = span_sub(p->body, at, PIECE);
+
+		if (p->encoding == ENCODING_QP ||
+		    p->encoding == ENCODING_BASE64) {
+			buf_reset(&sh->raw);
+			transfer_write(&t, in, &sh->raw);
+			in = buf_span(&sh->raw);
+		}
+		charset_write(&c, in, &sh->utf8);
+		go_on = show_text(sh);
+	}
+	if (go_on) {
+		buf_reset(&sh->raw);
+		transfer_finish(&t, &sh->raw);
+		charset_write(&c, buf_span(&sh->raw), &sh->utf8);
+		charset_finish(&c, &sh->utf8);
+		if (sh->utf8.len > 0)
+			go_on = show_text(sh);
+	}
+	transfer_fini(&t);
+	return go_on;
+}
+
+/* The part after p in the order of the message; depth first. */
+static const struct message_part *
+next_part(const struct message_part *p)
+{
+	if (p->child != NULL)
+		return p->child;
+	while (p != NULL && p->next == NULL)
+		p = p->parent;
+	return p != NULL ? p->next : NULL;
+}
+
+bool
+message_text_each(const struct message *m, unsigned what,
+    bool (*fn)(void *arg, struct span text), void *arg)
+{
+	struct shower sh = {
+		.fn = fn, .arg = arg, .raw = BUF_INIT(BUF_UNLIMITED),
+		.utf8 = BUF_INIT(BUF_UNLIMITED),
+		.text = BUF_INIT(BUF_UNLIMITED),
+	};
+	const struct message_part *p;
+	bool go_on = true;
+
+	for (p = m->root; go_on && p != NULL; p = next_part(p)) {
+		if (what & (p == m->root ? TEXT_HEADER : TEXT_MIME))
+			go_on = show_header(&sh, p);
+		if (go_on && (what & TEXT_BODY) && p->kind == MESSAGE_TEXT)
+			go_on = show_body(&sh, p);
+	}
+	buf_fini(&sh.raw);
+	buf_fini(&sh.utf8);
+	buf_fini(&sh.text);
+	return go_on;
+}
+
+/* --- searching --------------------------------------------------------------- */
+
+int
+message_key_init(struct message_key *k, struct span text)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	k->bytes = NULL;
+	k->len = 0;
+	if (text.len > MESSAGE_KEY_MAX)
+		return -1;
+	casemap(text, &b);
+	if (b.len > MESSAGE_KEY_MAX) {
+		buf_fini(&b);
+		return -1;
+	}
+	k->len = b.len;
+	k->bytes = buf_take(&b);
+	return 0;
+}
+
+void
+message_key_fini(struct message_key *k)
+{
+	mem_free(k->bytes);
+	k->bytes = NULL;
+	k->len = 0;
+}
+
+static bool
+has_not(void *arg, struct span text)
+{
+	const struct message_key *k = arg;
+
+	return memmem(text.p, text.len, k->bytes, k->len) == NULL;
+}
+
+bool
+message_has_text(const struct message *m, const struct message_key *k)
+{
+	return k->len == 0 || !message_text_each(m, TEXT_HEADER | TEXT_MIME |
+	    TEXT_BODY, has_not, (void *)(uintptr_t)k);
+}
+
+/* RFC 9051 6.4.4: what an attached message has in its header is body, too. */
+bool
+message_has_body(const struct message *m, const struct message_key *k)
+{
+	return k->len == 0 || !message_text_each(m, TEXT_MIME | TEXT_BODY,
+	    has_not, (void *)(uintptr_t)k);
+}
+
+bool
+message_has_field(const struct message *m, const char *name,
+    const struct message_key *k)
+{
+	struct shower sh = {
+		.utf8 = BUF_INIT(BUF_UNLIMITED),
+		.text = BUF_INIT(BUF_UNLIMITED),
+	};
+	struct span in = m->root->header;
+	struct message_field f;
+	bool found = false;
+
+	while (!found && message_field_next(&in, &f)) {
+		if (!span_caseis(f.name, name))
+			continue;
+		if (k->len == 0) {
+			found = true;
+			break;
+		}
+		buf_reset(&sh.text);
+		put_value(&sh, f.value);
+		found = !has_not((void *)(uintptr_t)k, buf_span(&sh.text));
+	}
+	buf_fini(&sh.utf8);
+	buf_fini(&sh.text);
+	return found;
+}

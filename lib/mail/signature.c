@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * signature - see signature.h.
+ */
+#include "mail/message_text.h"
+#include "mail/signature.h"
+
+#define BITS	(SIGNATURE_SIZE * 8)
+
+/* One bit of BITS for three bytes, the first in the lowest eight bits. */
+static inline unsigned
+bit_of(uint32_t trigram)
+{
+	return (trigram * 2654435761u) >> 21;
+}
+
+_Static_assert(BITS == 1 << (32 - 21), "bit_of() makes numbers below BITS");
+
+static inline uint32_t
+byte_at(struct span s, size_t i)
+{
+	return (uint32_t)(unsigned char)s.p[i];
+}
+
+void
+signature_add(struct signature *sig, struct span text)
+{
+	uint32_t t;
+
+	if (text.len < 3)
+		return;
+	t = byte_at(text, 0) << 8 | byte_at(text, 1) << 16;
+	for (size_t i = 2; i < text.len; i++) {
+		unsigned bit;
+
+		t = t >> 8 | byte_at(text, i) << 16;
+		bit = bit_of(t);
+		sig->bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+	}
+}
+
+static bool
+add(void *arg, struct span text)
+{
+	signature_add(arg, text);
+	return true;
+}
+
+void
+signature_of_message(struct signature *sig, const struct message *m)
+{
+	memset(sig, 0, sizeof(*sig));
+	(void)message_text_each(m, TEXT_HEADER | TEXT_MIME | TEXT_BODY, add,
+	    sig);
+}
+
+void
+signature_query(struct signature_query *q, struct span key)
+{
+	q->n = 0;
+	for (size_t i = 2; i < key.len && q->n < ARRAY_LEN(q->bit); i++) {
+		unsigned bit = bit_of(byte_at(key, i - 2) |
+		    byte_at(key, i - 1) << 8 | byte_at(key, i) << 16);
+		bool there = false;
+
+		for (size_t j = 0; j < q->n && !there; j++)
+			there = q->bit[j] == bit;
+		if (!there)
+			q->bit[q->n++] = (uint16_t)bit;
+	}
+}
+
+bool
+signature_may_contain(const uint8_t *sig, const struct signature_query *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		if (!(sig[q->bit[i] / 8] >> q->bit[i] % 8 & 1))
+			return false;
+	return true;
+}

@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+#
+# compare.py - what Dovecot answers about ugly mail, beside what we answer.
+#
+#	compare.py [-v] [-k WORD] [FILE|DIRECTORY ...]
+#
+# Makes a scratch Maildir of the corpus (corpus.py makes most of it; Python's
+# own test data are added where they are installed), runs Dovecot's imap
+# program on it without a daemon (doveadm exec imap, its own configuration in
+# the scratch directory), and mimeshow on the same files.  Prints what differs;
+# differences that README explains are counted, not printed.  Exit 0: none.
+
+import argparse, os, re, shutil, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.environ.get('BUILD_DIR', os.path.join(HERE, '../../build/opt'))
+MIMESHOW = os.path.join(BUILD, 'tests/compare/mimeshow')
+sys.path.insert(0, HERE)
+import corpus
+
+CONF = '''
+base_dir = {d}/run
+state_dir = {d}/state
+log_path = {d}/log
+mail_location = maildir:{d}/mail
+mail_uid = {uid}
+mail_gid = {gid}
+first_valid_uid = 0
+protocols = imap
+ssl = no
+'''
+
+
+class Parser:
+    """IMAP responses to Python: lists, bytes, None."""
+
+    def __init__(self, data, at=0):
+        self.d, self.at = data, at
+
+    def value(self):
+        d = self.d
+        while self.at < len(d) and d[self.at:self.at + 1] == b' ':
+            self.at += 1
+        c = d[self.at:self.at + 1]
+        if c == b'(':
+            self.at += 1
+            out = []
+            while True:
+                while d[self.at:self.at + 1] == b' ':
+                    self.at += 1
+                if d[self.at:self.at + 1] == b')':
+                    self.at += 1
+                    return out
+                if self.at >= len(d):
+                    raise ValueError('list without end')
+                out.append(self.value())
+        if c == b'"':
+            m = re.compile(rb'"((?:[^"\\\r\n]|\\.)*)"').match(d, self.at)
+            self.at = m.end()
+            return re.sub(rb'\\(.)', rb'\1', m.group(1))
+        m = re.compile(rb'~?\{(\d+)\+?\}\r\n').match(d, self.at)
+        if m:
+            n = int(m.group(1))
+            self.at = m.end() + n
+            if self.at > len(d):
+                raise ValueError('literal without end')
+            return d[m.end():self.at]
+        # An atom; brackets hold a section with spaces in it.
+        start, depth = self.at, 0
+        while self.at < len(d):
+            ch = d[self.at]
+            if ch == 0x5b:
+                depth += 1
+            elif ch == 0x5d:
+                depth -= 1
+            elif depth == 0 and (ch in b' ()\r\n'):
+                break
+            self.at += 1
+        if self.at == start:
+            raise ValueError('nothing at %r' % d[start:start + 40])
+        atom = d[start:self.at]
+        return None if atom == b'NIL' else atom.decode('latin-1')
+
+
+def pairs(values):
+    """name value name value to a dict, names in capitals."""
+    out = {}
+    for i in range(0, len(values) - 1, 2):
+        out[str(values[i]).upper().replace('"', '')] = values[i + 1]
+    return out
+
+
+class Dovecot:
+    def __init__(self, scratch):
+        self.user = os.geteuid()
+        uid = 65534 if self.user == 0 else self.user
+        gid = 65534 if self.user == 0 else os.getegid()
+        for n in ('run', 'state', 'home', 'mail/cur', 'mail/new', 'mail/tmp'):
+            os.makedirs(os.path.join(scratch, n), exist_ok=True)
+        with open(os.path.join(scratch, 'conf'), 'w') as f:
+            f.write(CONF.format(d=scratch, uid=uid, gid=gid))
+        self.scratch, self.uid, self.gid = scratch, uid, gid
+
+    def deliver(self, i, data):
+        path = os.path.join(self.scratch, 'mail/cur',
+                            '%d.M%06dP1.test:2,' % (1000000000 + i, i))
+        with open(path, 'wb') as f:
+            f.write(data)
+        return path
+
+    def start(self):
+        if self.user == 0:
+            subprocess.run(['chown', '-R', '%d:%d' % (self.uid, self.gid),
+                            self.scratch], check=True)
+            os.chmod(self.scratch, 0o755)
+        env = dict(os.environ, HOME=self.scratch + '/home', USER='nobody')
+        kw = {}
+        if self.user == 0:
+            kw = dict(user=self.uid, group=self.gid, extra_groups=[])
+        self.p = subprocess.Popen(
+            ['doveadm', '-c', self.scratch + '/conf', 'exec', 'imap'],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, env=env, **kw)
+        self.p.stdout.readline()
+        self.n = 0
+
+    def command(self, text, literal=None):
+        """All bytes up to the tagged line, and that line."""
+        self.n += 1
+        tag = b'a%d ' % self.n
+        if isinstance(text, str):
+            text = text.encode()
+        self.p.stdin.write(tag + text + b'\r\n')
+        self.p.stdin.flush()
+        out = b''
+        while True:
+            line = self.p.stdout.readline()
+            if not line:
+                raise EOFError('dovecot has gone away at %r' % text[:80])
+            if line.startswith(tag):
+                return out, line[len(tag):].strip().decode('latin-1')
+            out += line
+            m = re.search(rb'\{(\d+)\}\r\n$', line)
+            if m:
+                out += self.p.stdout.read(int(m.group(1)))
+
+    def fetch(self, seq, item):
+        out, status = self.command('FETCH %d (%s)' % (seq, item))
+        if not status.startswith('OK'):
+            return status
+        m = re.search(rb'^\* \d+ FETCH ', out, re.M)
+        if not m:
+            return 'nothing: ' + status
+        return pairs(Parser(out, m.end()).value())
+
+    def search(self, key):
+        out, status = self.command(b'SEARCH CHARSET UTF-8 ' + key
+                                   if key.strip() else b'SEARCH ALL')
+        if not status.startswith('OK'):
+            return status
+        m = re.search(rb'^\* SEARCH([ \d]*)\r\n', out, re.M)
+        return [int(x) for x in m.group(1).split()] if m else []
+
+    def stop(self):
+        try:
+            self.command('LOGOUT')
+        except (EOFError, BrokenPipeError):
+            pass
+        self.p.stdin.close()
+        self.p.wait()
+
+
+def ours(path, items):
+    p = subprocess.run([MIMESHOW, path] + items, stdout=subprocess.PIPE,
+                       timeout=60)
+    if p.returncode != 0:
+        return 'mimeshow: %d' % p.returncode
+    out, parser = {}, Parser(p.stdout)
+    for item in items:
+        name = parser.value()
+        value = parser.value()
+        assert parser.d[parser.at:parser.at + 2] == b'\r\n', \
+            parser.d[parser.at:parser.at + 30]
+        parser.at += 2
+        out[name.upper().replace('"', '')] = value
+    return out
+
+
+def sections(structure, path=''):
+    """All section names that a structure has, with some it has not."""
+    out = []
+    if isinstance(structure, list) and structure and \
+            isinstance(structure[0], list):
+        n = 0
+        for part in structure:
+            if not isinstance(part, list) or not part or n >= 12:
+                break
+            n += 1
+            if not isinstance(part[0], (list, bytes)):
+                break
+            p = '%s%d' % (path and path + '.', n)
+            out += [p, p + '.MIME'] + sections(part, p)
+            if isinstance(part[0], bytes) and \
+                    part[0].lower() == b'message' and \
+                    part[1] and part[1].lower() == b'rfc822':
+                out += [p + '.HEADER', p + '.TEXT',
+                        p + '.HEADER.FIELDS (Subject To)',
+                        p + '.HEADER.FIELDS.NOT (Subject To)']
+    elif not path:
+        out += ['1', '1.MIME']
+        if structure[0].lower() == b'message' and \
+                structure[1].lower() == b'rfc822':
+            out += ['1.HEADER', '1.TEXT', '1.1', '1.1.MIME']
+    elif structure[0].lower() == b'message' and len(structure) > 8 and \
+            isinstance(structure[8], list):
+        inner = structure[8]
+        if isinstance(inner[0], list):
+            out += sections(inner, path)
+        else:
+            out += [path + '.1', path + '.1.MIME']
+    return out
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument('-v', action='store_true', help='show what is the same')
+    ap.add_argument('-k', default='', help='only messages with this in the name')
+    ap.add_argument('files', nargs='*')
+    args = ap.parse_args()
+    if not shutil.which('doveadm') or not os.path.exists('/usr/lib/dovecot/imap'):
+        print('skip: Dovecot is not installed')
+        return 77
+    scratch = tempfile.mkdtemp(prefix='mansio-compare-')
+    try:
+        return run(args, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def run(args, scratch):
+    mails = [m for m in corpus.all_mail(args.files) if args.k in m[0]]
+    dove = Dovecot(scratch)
+    paths = [dove.deliver(i, data) for i, (_, data) in enumerate(mails)]
+    dove.start()
+    differ = same = known = 0
+    try:
+        out, status = dove.command('SELECT INBOX')
+        assert status.startswith('OK'), status
+        for seq, ((name, data), path) in enumerate(zip(mails, paths), 1):
+            items = ['ENVELOPE', 'BODYSTRUCTURE', 'BODY', 'RFC822.SIZE',
+                     'BODY[]', 'BODY[HEADER]', 'BODY[TEXT]',
+                     'BODY[HEADER.FIELDS (From SUBJECT X-None Received)]',
+                     'BODY[HEADER.FIELDS.NOT (From SUBJECT Received)]',
+                     'BODY[3]']
+            d = dove.fetch(seq, 'BODYSTRUCTURE')
+            if isinstance(d, dict):
+                names = sections(d['BODYSTRUCTURE'])
+                items += ['BODY[%s]' % s for s in names]
+                leaf = [s for s in names if re.fullmatch(r'[\d.]+', s)]
+                items += ['BINARY[%s]' % s for s in leaf[:20]]
+                items += ['BINARY.SIZE[%s]' % s for s in leaf[:20]]
+            else:
+                print('%s: Dovecot: %s' % (name, d))
+            us = ours(path, items)
+            for item in items:
+                try:
+                    theirs = dove.fetch(seq, item.replace('BODY[', 'BODY.PEEK[')
+                                        .replace('BINARY[', 'BINARY.PEEK['))
+                except EOFError as e:
+                    print('%s: %s' % (name, e))
+                    dove.p.wait()
+                    dove.start()
+                    dove.command('SELECT INBOX')
+                    continue
+                key = item.upper()
+                a = theirs.get(key) if isinstance(theirs, dict) else theirs
+                b = us.get(key) if isinstance(us, dict) else us
+                if isinstance(a, str) and 'UNKNOWN-CTE' in a:
+                    a = 'UNKNOWN-CTE'
+                if a == b:
+                    same += 1
+                    if args.v:
+                        print('%s %s: same' % (name, item))
+                elif corpus.explained(name, item, a, b):
+                    known += 1
+                else:
+                    differ += 1
+                    print('%s %s\n  dovecot %s\n  mansio  %s' %
+                          (name, item, short(a, b), short(b, a)))
+    finally:
+        dove.stop()
+    print('%d messages, %d answers the same, %d differ as README says, '
+          '%d differ' % (len(mails), same, known, differ))
+    return 1 if differ else 0
+
+
+def short(a, b):
+    """a, from a little before the place where it is not b."""
+    a, b = repr(a), repr(b)
+    n = 0
+    while n < min(len(a), len(b)) and a[n] == b[n]:
+        n += 1
+    start = max(0, n - 60)
+    return ('…' if start else '') + a[start:start + 220]
+
+
+if __name__ == '__main__':
+    sys.exit(main())
