@@ -137,12 +137,15 @@ on_resolved(struct entry *e, struct span body)
 	a.address = r.address;
 	a.relocated = r.relocated;
 	a.rule = r.rule;
-	a.error = span_is(r.transport, "error");
+	/* A virtual alias domain has it for what is in no table. */
+	if (r.class != CLASS_VIRTUAL_ALIAS)
+		a.refused = span_is(r.transport, "error") ? 550 :
+		    span_is(r.transport, "retry") ? 450 : 0;
 	a.nexthop = r.nexthop;
 	if (a.status == ANSWER_OK && (a.class < CLASS_LOCAL))
 		return -1;
 	take(e, &a, a.status == ANSWER_OK && a.listed &&
-	    r.relocated.len == 0 && !a.error, body.len);
+	    r.relocated.len == 0 && a.refused == 0, body.len);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "mail/address.h"
+#include "mail/dsn.h"
 #include "smtpd/restrict.h"
 
 static ARRAY(struct sock_addr) own;
@@ -240,6 +241,27 @@ is_postmaster(struct span addr)
 	return span_caseis(local, "postmaster");
 }
 
+/* transport_maps say "error:5.7.9 text": what the error(8) transport would
+ * answer, at once. */
+static enum verdict
+refused_by_transport(struct policy_run *r, const struct answer *a)
+{
+	struct span rest = span_trim(a->nexthop), text = rest, code;
+	char dsn[sizeof("5.999.999")];
+
+	(void)snprintf(dsn, sizeof(dsn), "%s", a->refused < 500 ? "4.1.1" :
+	    "5.1.1");
+	if (span_token(&rest, " \t", &code) && dsn_code_valid(code) &&
+	    code.len < sizeof(dsn)) {
+		(void)snprintf(dsn, sizeof(dsn), "%c%.*s", dsn[0],
+		    SPAN_ARG(span_from(code, 1)));
+		text = span_trim(rest);
+	}
+	return policy_reject(r, a->refused, dsn, "<%s>: %s rejected: %.*s",
+	    policy_reply_name(r, FOR_RCPT), policy_class_text(FOR_RCPT),
+	    SPAN_ARG(text.len > 0 ? text : SPAN("Address is undeliverable")));
+}
+
 enum verdict
 eval_unlisted(struct policy_run *r, const struct rule *rule)
 {
@@ -265,11 +287,8 @@ eval_unlisted(struct policy_run *r, const struct rule *rule)
 		    "5.1.0", "<%s>: %s rejected: User has moved to %.*s",
 		    policy_reply_name(r, f), policy_class_text(f),
 		    SPAN_ARG(a->relocated));
-	if (a->error && f == FOR_RCPT)
-		return policy_reject(r, 550, "5.1.1",
-		    "<%s>: %s rejected: %.*s", policy_reply_name(r, f),
-		    policy_class_text(f), SPAN_ARG(a->nexthop.len > 0 ?
-		    a->nexthop : SPAN("undeliverable address")));
+	if (a->refused != 0 && f == FOR_RCPT)
+		return refused_by_transport(r, a);
 	if (a->listed)
 		return V_DUNNO;
 	/*

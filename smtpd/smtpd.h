@@ -86,7 +86,8 @@ struct answer {
 	unsigned	class;		/* CLASS_* */
 	bool		listed, alias;
 	bool		routed;		/* through us to elsewhere */
-	bool		error;		/* the transport is error:text */
+	int		refused;	/* by the transport: 550 for error:text,
+					 * 450 for retry:text, 0 not */
 	struct span	address, relocated, rule, nexthop;
 	/* LOOKUP */
 	bool		found;
