@@ -68,7 +68,7 @@ ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
 LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt \
-		   -lunbound -lidn2 -lunistring
+		   -lunbound -lidn2 -lunistring -lz
 
 Q		:= $(if $(V),,@)
 ALL_OBJS	:=

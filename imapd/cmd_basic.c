@@ -3,6 +3,7 @@
  * cmd_basic - CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE.
  */
 #include "conf/params.h"
+#include "imapd/compress.h"
 #include "imapd/imap.h"
 
 /*
@@ -56,6 +57,24 @@ cmd_logout(struct imap *im, struct scan *s)
 	im->how = "Logged out";
 	im->mode = MODE_END;
 	im->state = STATE_LOGOUT;
+}
+
+void
+cmd_compress(struct imap *im, struct scan *s)
+{
+	struct span word;
+
+	if (!scan_sp(s) || !scan_atom(s, &word) || !scan_end(s)) {
+		imap_refuse(im, s);
+	} else if (!span_caseis(word, "DEFLATE")) {
+		imap_bad(im, NULL, "Unknown compression mechanism.");
+	} else if (compress_active(im->conn->stream)) {
+		imap_no(im, "COMPRESSIONACTIVE",
+		    "DEFLATE is active already.");
+	} else {
+		im->compress = true;
+		imap_ok(im, NULL, "Begin compression.");
+	}
 }
 
 /* RFC 2971 3.3: at most 30 pairs, 30 and 1024 bytes; we keep none. */

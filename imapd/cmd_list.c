@@ -15,6 +15,7 @@ enum {					/* list.select */
 enum {					/* list.give */
 	GIVE_SUBSCRIBED = 1 << 0, GIVE_CHILDREN = 1 << 1,
 	GIVE_SPECIAL = 1 << 2, GIVE_STATUS = 1 << 3,
+	GIVE_MYRIGHTS = 1 << 4, GIVE_METADATA = 1 << 5,
 };
 
 struct list_cmd {
@@ -23,8 +24,7 @@ struct list_cmd {
 	struct span	 ref;
 	struct span	 patterns[PATTERNS_MAX];
 	size_t		 npatterns;
-	struct span	*metadata;
-	size_t		 nmetadata;
+	struct metadata_get *metadata;
 };
 
 /* --- the answer -------------------------------------------------------------------- */
@@ -163,8 +163,13 @@ list_box(struct imap *im, const struct list_cmd *l, const struct account_box *b)
 		return;
 	put_list(im, l, b);
 	/* RFC 5819 2: only of what can be selected; no answer on failure. */
+	if (b->flags & (BOX_NOSELECT | BOX_NONEXISTENT))
+		return;
+	if (l->give & GIVE_MYRIGHTS)
+		acl_put_myrights(im, b);
+	if (l->give & GIVE_METADATA)
+		metadata_put(im, b, l->metadata);
 	if ((l->give & GIVE_STATUS) &&
-	    !(b->flags & (BOX_NOSELECT | BOX_NONEXISTENT)) &&
 	    status_put(im, b, l->status, &why) != 0)
 		buf_addf(&im->out, "* NO Status of a mailbox is not known: "
 		    "%.100s\r\n", why.text);
@@ -221,6 +226,12 @@ scan_return_options(struct imap *im, struct scan *s, struct list_cmd *l)
 		} else if (span_caseis(word, "STATUS")) {
 			l->give |= GIVE_STATUS;
 			if (!scan_sp(s) || !status_scan(im, s, &l->status))
+				return false;
+		} else if (span_caseis(word, "MYRIGHTS")) {
+			l->give |= GIVE_MYRIGHTS;	/* RFC 8440 */
+		} else if (span_caseis(word, "METADATA")) {
+			l->give |= GIVE_METADATA;	/* RFC 9590 */
+			if (!scan_sp(s) || !metadata_scan(s, &l->metadata))
 				return false;
 		} else {
 			return scan_bad(s, "Unknown return option.");

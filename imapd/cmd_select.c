@@ -79,6 +79,8 @@ select_close(struct imap *im, bool say)
 	imap_watch_stop(im);
 	mailbox_close(&im->box);
 	ranges_reset(&im->saved);
+	ARRAY_FINI(&im->asleep);
+	im->just_woken = false;
 	im->state = STATE_AUTH;
 	if (say)	/* RFC 9051 7.1, RFC 7162 3.2.11 */
 		buf_add_str(&im->out,

@@ -31,6 +31,17 @@ static const struct command commands[] = {
 	{ "STATUS", ANY, 0, cmd_status, "Status" },
 	{ "APPEND", ANY, 0, cmd_append, "Append" },
 	{ "IDLE", ANY, 0, cmd_idle, "Idle" },			/* RFC 2177 */
+	{ "COMPRESS", ANY, 0, cmd_compress, "Compress" },	/* RFC 4978 */
+	{ "GETQUOTA", ANY, 0, cmd_getquota, "Getquota" },	/* RFC 9208 */
+	{ "GETQUOTAROOT", ANY, 0, cmd_getquotaroot, "Getquotaroot" },
+	{ "SETQUOTA", ANY, 0, cmd_setquota, "Setquota" },
+	{ "GETACL", ANY, 0, cmd_getacl, "Getacl" },		/* RFC 4314 */
+	{ "SETACL", ANY, 0, cmd_setacl, "Setacl" },
+	{ "DELETEACL", ANY, 0, cmd_deleteacl, "Deleteacl" },
+	{ "LISTRIGHTS", ANY, 0, cmd_listrights, "Listrights" },
+	{ "MYRIGHTS", ANY, 0, cmd_myrights, "Myrights" },
+	{ "GETMETADATA", ANY, 0, cmd_getmetadata, "Getmetadata" },
+	{ "SETMETADATA", ANY, 0, cmd_setmetadata, "Setmetadata" },
 	/* 6.4: selected */
 	{ "CHECK", SEL, 0, cmd_noop, "Check" },			/* RFC 3501 */
 	{ "CLOSE", SEL, CMD_NOSYNC, cmd_close, "Close" },
@@ -96,7 +107,7 @@ tagged(struct imap *im, const char *word, const char *code, const char *fmt,
 {
 	const struct command *c = im->cmd;
 
-	if (c != NULL && !(c->flags & CMD_NOSYNC) &&
+	if (c != NULL && !(c->flags & CMD_NOSYNC) && !im->just_woken &&
 	    im->state == STATE_SELECTED)
 		sync_report(im, !(c->flags & CMD_QUIET));
 	if (im->mode == MODE_END)	/* the mailbox is gone: BYE was said */
@@ -240,6 +251,22 @@ unknown(struct imap *im, struct span name)
 	imap_bad(im, NULL, "Error in IMAP command %s: Unknown command.", shown);
 }
 
+/* False: the command's numbers may mean other messages now; answered. */
+static bool
+say_what_was_slept_over(struct imap *im)
+{
+	if ((im->cmd->flags & CMD_NOSYNC))
+		return true;
+	if (im->asleep.len > 0 && (im->cmd->flags & CMD_SEQ) &&
+	    im->cmd->handler != cmd_expunge) {
+		imap_no(im, "EXPUNGEISSUED",
+		    "Messages were expunged meanwhile, NOOP will tell.");
+		return false;
+	}
+	freeze_say_changes(im);
+	return true;
+}
+
 void
 imap_command(struct imap *im, struct span text)
 {
@@ -271,5 +298,7 @@ imap_command(struct imap *im, struct span text)
 		    "once UIDONLY is enabled.");
 		return;
 	}
+	if (im->just_woken && !say_what_was_slept_over(im))
+		return;
 	im->cmd->handler(im, &s);
 }

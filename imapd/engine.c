@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "imapd/compress.h"
 #include "imapd/imap.h"
 
 #define GRACE_MS	5000		/* to send the last words */
@@ -26,6 +27,7 @@ imap_free(struct imap *im)
 	imap_watch_stop(im);
 	mailbox_close(&im->box);
 	ranges_fini(&im->saved);
+	ARRAY_FINI(&im->asleep);
 	loop_timer_free(&im->timer);
 	loop_timer_free(&im->again);
 	arena_fini(&im->arena);
@@ -291,7 +293,7 @@ nothing_under_way(const struct imap *im)
 static void
 run(struct imap *im)
 {
-	while (im->mode != MODE_END && !im->full) {
+	while (im->mode != MODE_END && !im->full && !im->compress) {
 		if (im->step == NULL) {
 			if (imap_out_full(im))
 				im->full = true;
@@ -320,8 +322,12 @@ imap_pump(struct imap *im)
 	if (im->pumping)
 		return;
 	im->pumping = true;
-	run(im);
-	flush(im);
+	do {
+		run(im);
+		flush(im);
+		if (im->compress && im->mode != MODE_END)
+			compress_start(s);
+	} while (im->compress && (im->compress = false, true));
 	im->pumping = false;
 	if (im->mode == MODE_END) {
 		end(im);
@@ -503,6 +509,25 @@ engine_start(struct session_conn *c)
 	imap_pump(im);
 }
 
+static int
+engine_freeze(struct session_conn *c, struct buf *state)
+{
+	if (freeze_connection(c->data, state) != 0)
+		return -1;
+	imap_free(c->data);
+	c->data = NULL;
+	return 0;
+}
+
+static void
+engine_thaw(struct session_conn *c, struct span state, bool changed)
+{
+	struct imap *im = imap_new(c);
+
+	thaw_connection(im, state);
+	imap_pump(im);
+}
+
 static void
 engine_drain(struct session_conn *c, enum session_stop why)
 {
@@ -536,6 +561,8 @@ const struct engine imap_engine = {
 	.in_max		= 1 << 20,
 	.out_max	= 1 << 30,
 	.start		= engine_start,
+	.freeze		= engine_freeze,
+	.thaw		= engine_thaw,
 	.drain		= engine_drain,
 	.user_limit	= engine_user_limit,
 	.hibernate_ms	= engine_hibernate_ms,

@@ -96,6 +96,15 @@ struct imap {
 	struct mailbox		*box;
 	bool			 readonly;
 
+	/*
+	 * What happened while the connection slept and has not been said yet
+	 * (freeze.c): the client still counts as it did then.
+	 */
+	bool			 just_woken;
+	ARRAY(struct mailbox_expunge) asleep;
+	uint32_t		 asleep_count, asleep_uidnext;
+	uint64_t		 asleep_modseq;
+
 	/* RFC 5182: UIDs. */
 	struct ranges		 saved;
 
@@ -117,6 +126,7 @@ struct imap {
 	/* Output. */
 	struct buf		 out;
 	bool			 broken;	/* do not write any more */
+	bool			 compress;	/* begin after this output */
 
 	/* Being told of changes. */
 	struct store_watch	*watch;
@@ -267,6 +277,19 @@ bool	 status_scan(struct imap *im, struct scan *s, unsigned *items);
 int	 status_put(struct imap *im, const struct account_box *b,
 	    unsigned items, struct why *why);
 
+/* freeze.c: 0, or -1 when it cannot sleep now. */
+int	 freeze_connection(struct imap *im, struct buf *state);
+void	 thaw_connection(struct imap *im, struct span state);
+void	 freeze_say_changes(struct imap *im);
+
+/* "* MYRIGHTS ..." of one mailbox. */
+void	 acl_put_myrights(struct imap *im, const struct account_box *b);
+/* LIST's RETURN (METADATA (entries)): to remember, and its answer. */
+struct metadata_get;
+bool	 metadata_scan(struct scan *s, struct metadata_get **out);
+void	 metadata_put(struct imap *im, const struct account_box *b,
+	    struct metadata_get *g);
+
 void	 cmd_capability(struct imap *, struct scan *);
 void	 cmd_noop(struct imap *, struct scan *);
 void	 cmd_logout(struct imap *, struct scan *);
@@ -293,6 +316,17 @@ void	 cmd_store(struct imap *, struct scan *);
 void	 cmd_copy(struct imap *, struct scan *);
 void	 cmd_move(struct imap *, struct scan *);
 void	 cmd_fetch(struct imap *, struct scan *);
+void	 cmd_compress(struct imap *, struct scan *);
+void	 cmd_getquota(struct imap *, struct scan *);
+void	 cmd_getquotaroot(struct imap *, struct scan *);
+void	 cmd_setquota(struct imap *, struct scan *);
+void	 cmd_getacl(struct imap *, struct scan *);
+void	 cmd_setacl(struct imap *, struct scan *);
+void	 cmd_deleteacl(struct imap *, struct scan *);
+void	 cmd_listrights(struct imap *, struct scan *);
+void	 cmd_myrights(struct imap *, struct scan *);
+void	 cmd_getmetadata(struct imap *, struct scan *);
+void	 cmd_setmetadata(struct imap *, struct scan *);
 void	 cmd_search(struct imap *, struct scan *);
 void	 cmd_sort(struct imap *, struct scan *);
 void	 cmd_thread(struct imap *, struct scan *);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_acl - GETACL, SETACL, DELETEACL, LISTRIGHTS, MYRIGHTS (RFC 4314).
+ */
+#include "imapd/imap.h"
+
+static void
+put_rights(struct buf *b, unsigned rights)
+{
+	char text[ACCOUNT_RIGHTS_MAX];
+
+	account_rights_format(rights, text);
+	put_astring(b, span_of(text));
+}
+
+/* The mailbox, when the user may administer it; NULL: answered. */
+static const struct account_box *
+find_to_administer(struct imap *im, struct span name)
+{
+	const struct account_box *b = imap_find_box(im, name, "NONEXISTENT");
+	unsigned rights;
+
+	if (b == NULL)
+		return NULL;
+	rights = account_rights(im->account, b->box);
+	if (rights & RIGHT_ADMIN)
+		return b;
+	/* RFC 4314 6: who may not even look must not learn that it is there. */
+	if (rights & RIGHT_LOOKUP)
+		imap_no(im, "NOPERM", "Permission denied");
+	else
+		imap_no(im, "NONEXISTENT", "Mailbox doesn't exist");
+	return NULL;
+}
+
+static bool
+put_entry(void *arg, struct span ident, unsigned rights)
+{
+	struct imap *im = arg;
+
+	buf_add_char(&im->out, ' ');
+	put_astring(&im->out, ident);
+	buf_add_char(&im->out, ' ');
+	put_rights(&im->out, rights);
+	return true;
+}
+
+void
+cmd_getacl(struct imap *im, struct scan *s)
+{
+	const struct account_box *b;
+	struct span name;
+
+	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	b = find_to_administer(im, name);
+	if (b == NULL)
+		return;
+	buf_add_str(&im->out, "* ACL ");
+	put_mailbox(im, &im->out, name);
+	account_acl_each(im->account, b->box, put_entry, im);
+	buf_add_str(&im->out, "\r\n");
+	imap_done(im);
+}
+
+static void
+set_acl(struct imap *im, struct span name, struct span ident, char mod,
+    unsigned rights)
+{
+	const struct account_box *b = find_to_administer(im, name);
+	struct why why = WHY_INIT;
+
+	if (b == NULL)
+		return;
+	if (ident.len == 0 || ident.len > ACCOUNT_IDENT_MAX)
+		imap_no(im, "CANNOT", "Invalid identifier");
+	else if (account_acl_set(im->account, b->box, ident, mod, rights,
+	    &why) != 0)
+		imap_fail(im, &why);
+	else
+		imap_done(im);
+}
+
+void
+cmd_setacl(struct imap *im, struct scan *s)
+{
+	struct span name, ident, text;
+	unsigned rights;
+	char mod = 0;
+
+	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_sp(s) ||
+	    !scan_astring(s, &ident) || !scan_sp(s) ||
+	    !scan_astring(s, &text) || !scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	if (text.len > 0 && (text.p[0] == '+' || text.p[0] == '-')) {
+		mod = text.p[0];
+		text = span_from(text, 1);
+	}
+	if (account_rights_parse(text, &rights) != 0)
+		imap_bad(im, NULL, "Unknown right.");	/* RFC 4314 3.1 */
+	else
+		set_acl(im, name, ident, mod, rights);
+}
+
+void
+cmd_deleteacl(struct imap *im, struct scan *s)
+{
+	struct span name, ident;
+
+	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_sp(s) ||
+	    !scan_astring(s, &ident) || !scan_end(s))
+		imap_refuse(im, s);
+	else
+		set_acl(im, name, ident, 0, 0);
+}
+
+void
+cmd_listrights(struct imap *im, struct scan *s)
+{
+	const struct account_box *b;
+	struct span name, ident;
+	bool owner;
+
+	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_sp(s) ||
+	    !scan_astring(s, &ident) || !scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	b = find_to_administer(im, name);
+	if (b == NULL)
+		return;
+	owner = span_is(ident, account_owner(im->account));
+	buf_add_str(&im->out, "* LISTRIGHTS ");
+	put_mailbox(im, &im->out, name);
+	buf_add_char(&im->out, ' ');
+	put_astring(&im->out, ident);
+	buf_add_char(&im->out, ' ');
+	/* What is always there, then each that can be given by itself. */
+	put_rights(&im->out, owner ? account_rights(im->account, b->box) : 0);
+	if (!owner)
+		buf_add_str(&im->out, " l r s w i p k x t e a");
+	buf_add_str(&im->out, "\r\n");
+	imap_done(im);
+}
+
+void
+acl_put_myrights(struct imap *im, const struct account_box *b)
+{
+	buf_add_str(&im->out, "* MYRIGHTS ");
+	put_mailbox(im, &im->out, span_of(b->name));
+	buf_add_char(&im->out, ' ');
+	put_rights(&im->out, account_rights(im->account, b->box));
+	buf_add_str(&im->out, "\r\n");
+}
+
+void
+cmd_myrights(struct imap *im, struct scan *s)
+{
+	const struct account_box *b;
+	struct span name;
+
+	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	b = imap_find_box(im, name, "NONEXISTENT");
+	if (b == NULL)
+		return;
+	acl_put_myrights(im, b);
+	imap_done(im);
+}
