@@ -185,6 +185,20 @@ no_report(void *arg, bool is_error, const char *line)
 {
 }
 
+/* As the service itself will read it: "$name" and "$$" stand for others. */
+static void
+scan_override(struct tables *t, const char *text)
+{
+	const char *eq = strchr(text, '=');
+	struct buf value = BUF_INIT(BUF_UNLIMITED);
+	struct why why = WHY_INIT;
+
+	/* master has reported what cannot be expanded. */
+	if (eq != NULL && params_expand(eq + 1, &value, &why) == 0)
+		tables_scan(t, buf_span(&value), is_access(text));
+	buf_fini(&value);
+}
+
 /* Services have settings of their own: "-o name=value". */
 static void
 scan_services(struct tables *t)
@@ -198,12 +212,7 @@ scan_services(struct tables *t)
 		const struct service *s = &m.services.v[i];
 
 		for (size_t k = 0; k < s->overrides.len; k++) {
-			struct span o = span_of(s->overrides.v[k]);
-			ptrdiff_t eq = span_find(o, '=');
-
-			if (eq > 0)
-				tables_scan(t, span_from(o, (size_t)eq + 1),
-				    is_access(s->overrides.v[k]));
+			scan_override(t, s->overrides.v[k]);
 		}
 	}
 	master_cf_fini(&m);

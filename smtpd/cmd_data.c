@@ -159,8 +159,11 @@ log_client(const struct session *s, struct span queue_id)
 	const struct txn *t = s->txn;
 
 	if (s->login != NULL)
-		log_info("%.*s: client=%s, sasl_username=%s trace=%s",
-		    SPAN_ARG(queue_id), s->namaddr, s->login, t->trace);
+		log_info("%.*s: client=%s%s%s, sasl_username=%s trace=%s",
+		    SPAN_ARG(queue_id), s->namaddr,
+		    s->sasl_method != NULL ? ", sasl_method=" : "",
+		    s->sasl_method != NULL ? s->sasl_method : "", s->login,
+		    t->trace);
 	else
 		log_info("%.*s: client=%s trace=%s", SPAN_ARG(queue_id),
 		    s->namaddr, t->trace);

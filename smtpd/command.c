@@ -55,7 +55,7 @@ static const struct command {
 	[CMD_STARTTLS]	= { "STARTTLS", "starttls", ANYWHERE,	/* RFC 3207 */
 			    F_LAST | F_CLEAR | F_ABSENT, NULL },
 	[CMD_AUTH]	= { "AUTH", "auth", ANYWHERE,		/* RFC 4954 */
-			    F_LAST | F_ABSENT, NULL },
+			    F_LAST | F_SMTP, cmd_auth },
 	[CMD_MAIL]	= { "MAIL", "mail", ANYWHERE, 0, cmd_mail },
 	[CMD_RCPT]	= { "RCPT", "rcpt", ANYWHERE, 0, cmd_rcpt },
 	[CMD_DATA]	= { "DATA", "data", ANYWHERE, F_LAST, cmd_data },
@@ -191,9 +191,7 @@ is_in(struct match_list *list, struct span verb)
 static void
 not_served(struct session *s, enum cmd c, struct span verb, struct span line)
 {
-	if (c == CMD_AUTH)
-		reply(s, "503 5.5.1 Error: authentication not enabled");
-	else if (c != CMD_UNKNOWN)
+	if (c != CMD_UNKNOWN)
 		reply(s, "502 5.5.1 Error: command not implemented");
 	else if (is_in(noops, verb))
 		reply(s, "250 2.0.0 Ok");
@@ -226,7 +224,9 @@ command_line(struct session *s, struct span line)
 	enum cmd cmd;
 
 	if (log_debug_on())
-		log_debug("< %s: %.*s", s->namaddr, SPAN_ARG(line));
+		log_debug("< %s: %.*s", s->namaddr, SPAN_ARG(
+		    span_casestarts(line, SPAN("AUTH ")) ? SPAN("AUTH ...") :
+		    line));
 	s->counted = false;
 	s->cmd = CMD_UNKNOWN;
 	if (!parse_verb(line, &verb, &arg)) {
@@ -298,6 +298,7 @@ ehlo_reply(struct session *s)
 	if (s->may_xforward && !(off & EHLO_XFORWARD))
 		put_line(&b, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT "
 		    "IDENT");
+	auth_ehlo(s, &b);					/* RFC 4954 */
 	if (!(off & EHLO_CODES))
 		put_line(&b, "ENHANCEDSTATUSCODES");		/* RFC 2034 */
 	if (!(off & EHLO_8BITMIME))

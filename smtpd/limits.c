@@ -23,7 +23,7 @@ struct client {
 	struct span	 key;		/* the table's */
 	int64_t		 since;		/* start of the time unit, ms */
 	uint64_t	 connected;
-	uint64_t	 connections, messages, rcpts;	/* since then */
+	uint64_t	 connections, messages, rcpts, auths;	/* since then */
 };
 
 static struct hash clients;
@@ -111,7 +111,7 @@ client_get(const struct sock_addr *a, int64_t now)
 	}
 	if (now - c->since >= unit_ms()) {
 		c->since = now;
-		c->connections = c->messages = c->rcpts = 0;
+		c->connections = c->messages = c->rcpts = c->auths = 0;
 	}
 	return c;
 }
@@ -178,11 +178,15 @@ limits_event(struct session *s, enum limit_event e)
 		return true;
 	if (now - c->since >= unit_ms()) {
 		c->since = now;
-		c->connections = c->messages = c->rcpts = 0;
+		c->connections = c->messages = c->rcpts = c->auths = 0;
 	}
 	if (e == LIMIT_MESSAGE) {
 		n = ++c->messages;
 		if (!over(n, conf.smtpd_client_message_rate_limit))
+			return true;
+	} else if (e == LIMIT_AUTH) {
+		n = ++c->auths;
+		if (!over(n, conf.smtpd_client_auth_rate_limit))
 			return true;
 	} else {
 		n = ++c->rcpts;
@@ -193,6 +197,7 @@ limits_event(struct session *s, enum limit_event e)
 		return true;
 	log_warning("%s rate limit exceeded: %llu from %s for service smtpd",
 	    e == LIMIT_MESSAGE ? "Message delivery request" :
+	    e == LIMIT_AUTH ? "AUTH command" :
 	    "Recipient address", (unsigned long long)n, s->namaddr);
 	return false;
 }

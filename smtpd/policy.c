@@ -200,6 +200,8 @@ policy_open(struct why *why)
 		    conf.smtpd_forbid_bare_newline_exclusions },
 		[LIST_LIMITS] = { "smtpd_client_event_limit_exceptions",
 		    conf.smtpd_client_event_limit_exceptions },
+		[LIST_SASL_EXCEPTIONS] = { "smtpd_sasl_exceptions_networks",
+		    conf.smtpd_sasl_exceptions_networks },
 	};
 
 	for (int i = 0; i < LIST_COUNT; i++) {

@@ -81,6 +81,12 @@ reply_flush_held(struct session *s)
 }
 
 void
+reply_more_lines(struct session *s, struct span lines)
+{
+	put(s, lines);
+}
+
+void
 reply_lines(struct session *s, struct span lines)
 {
 	count(s, lines);

@@ -43,6 +43,14 @@ static const struct rule_def defs[] = {
 	{ "reject_unauth_pipelining",	ARG_NONE, eval_pipelining, 0 },
 	{ "reject_multi_recipient_bounce", ARG_NONE, eval_multi_bounce, 0 },
 	{ "reject_plaintext_session",	ARG_NONE, eval_plaintext, 0 },
+	{ "reject_sender_login_mismatch", ARG_NONE, eval_login_mismatch,
+	  LOGIN_AUTH | LOGIN_UNAUTH },
+	{ "reject_authenticated_sender_login_mismatch", ARG_NONE,
+	  eval_login_mismatch, LOGIN_AUTH },
+	{ "reject_known_sender_login_mismatch", ARG_NONE,
+	  eval_login_mismatch, LOGIN_KNOWN },
+	{ "reject_unauthenticated_sender_login_mismatch", ARG_NONE,
+	  eval_login_mismatch, LOGIN_UNAUTH },
 	{ "sleep",			ARG_NUMBER, eval_sleep, 0 },
 	{ "warn_if_reject",		ARG_NONE, eval_warn, 0 },
 	{ "check_client_access",	ARG_TABLE, access_eval, FOR_CLIENT },
@@ -56,7 +64,7 @@ static const struct rule_def class_def = {
 	"class", ARG_NONE, eval_class, 0
 };
 
-/* Names of Postfix's that wait for the resolver, TLS, SASL, policy. */
+/* Names of Postfix's that wait for the resolver, TLS, policy. */
 static const struct {
 	const char	*name;
 	bool		 has_arg;
@@ -87,8 +95,6 @@ static const struct {
 	{ "permit_rhswl_client", true },
 	{ "permit_tls_all_clientcerts", false },
 	{ "permit_tls_clientcerts", false },
-	{ "reject_authenticated_sender_login_mismatch", false },
-	{ "reject_known_sender_login_mismatch", false },
 	{ "reject_maps_rbl", false },
 	{ "reject_rbl_client", true },
 	{ "reject_rhsbl_client", true },
@@ -96,8 +102,6 @@ static const struct {
 	{ "reject_rhsbl_recipient", true },
 	{ "reject_rhsbl_reverse_client", true },
 	{ "reject_rhsbl_sender", true },
-	{ "reject_sender_login_mismatch", false },
-	{ "reject_unauthenticated_sender_login_mismatch", false },
 	{ "reject_unknown_address", false },
 	{ "reject_unknown_client", false },
 	{ "reject_unknown_client_hostname", false },

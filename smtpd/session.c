@@ -9,6 +9,7 @@
  */
 #include <sys/socket.h>
 
+#include "auth/auth_client.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -40,7 +41,7 @@ static const struct stream_ops ops = {
 
 static const char *const state_names[] = {
 	"PROXY", "CONNECT", "START", "READY", "MAIL", "RCPT", "DATA", "BDAT",
-	"CHUNK", "SKIP", "COMMIT", "DENIED", "CLOSED"
+	"CHUNK", "SKIP", "COMMIT", "AUTH", "DENIED", "CLOSED"
 };
 
 void
@@ -112,7 +113,12 @@ session_free(struct session *s)
 	mem_free(s->addr_text);
 	mem_free(s->namaddr);
 	mem_free(s->helo);
+	auth_attempt_free(&s->auth);
 	mem_free(s->login);
+	mem_free(s->sasl_method);
+	mem_free(s->cert_name);
+	buf_fini(&s->tls_exporter);
+	buf_fini(&s->tls_endpoint);
 	mem_free(s->deferral);
 	mem_free(s->skip_reply);
 	mem_free(s);
@@ -349,6 +355,18 @@ too_many_errors(struct session *s)
 	session_close(s, "too many errors");
 }
 
+/* RFC 4954 4: a line of an AUTH exchange may be longer than others. */
+static size_t
+line_max(const struct session *s, struct span in)
+{
+	size_t max = (size_t)conf.line_length_limit;
+
+	if (s->state == ST_AUTH ||
+	    (span_casestarts(in, SPAN("AUTH ")) && auth_enabled(s)))
+		max = MAX(max, (size_t)conf.smtpd_sasl_response_limit);
+	return max;
+}
+
 /*
  * One command line.  Returns how many bytes to consume, after the command
  * was looked at; 0: the line is not whole yet.
@@ -356,7 +374,7 @@ too_many_errors(struct session *s)
 static void
 line_input(struct session *s, struct span in)
 {
-	size_t max = (size_t)conf.line_length_limit;
+	size_t max = line_max(s, in);
 	const char *lf = memchr(in.p, '\n', in.len);
 	struct span line;
 
@@ -366,6 +384,10 @@ line_input(struct session *s, struct span in)
 		if (lf == NULL)
 			return;
 		s->resync = false;
+		if (s->state == ST_AUTH) {
+			auth_line_too_long(s);
+			return;
+		}
 		s->cmd = CMD_UNKNOWN;
 		s->count[CMD_UNKNOWN]++;
 		s->counted = false;
@@ -375,7 +397,8 @@ line_input(struct session *s, struct span in)
 	if (lf == NULL ? in.len >= max : (size_t)(lf - in.p) >= max) {
 		/* RFC 5321 4.5.3.1.9: the rest of the line goes unread. */
 		log_warning("%s: request longer than %zu: %.*s...",
-		    s->namaddr, max, SPAN_ARG(span_sub(in, 0, 30)));
+		    s->namaddr, max, SPAN_ARG(s->state == ST_AUTH ?
+		    SPAN("(AUTH)") : span_sub(in, 0, 15)));
 		s->resync = true;
 		line_input(s, in);
 		return;
@@ -399,7 +422,10 @@ line_input(struct session *s, struct span in)
 			s->errors++;
 		return;
 	}
-	command_line(s, line);
+	if (s->state == ST_AUTH)
+		auth_line(s, line);
+	else
+		command_line(s, line);
 }
 
 static void
@@ -518,6 +544,8 @@ session_out_of_step(struct session *s, const char *where, struct span early)
 	if (s->ill_pipelined && !conf.smtpd_forbid_unauth_pipelining)
 		return false;
 	s->ill_pipelined = true;
+	if (s->cmd == CMD_AUTH)
+		early = SPAN("(not shown)");	/* a password, probably */
 	log_info("improper command pipelining after %s from %s: %.*s", where,
 	    s->namaddr, SPAN_ARG(span_sub(early, 0, SHOW_INPUT_MAX)));
 	if (!conf.smtpd_forbid_unauth_pipelining)
@@ -583,6 +611,7 @@ session_new(int fd, const struct sock_addr *peer, int index)
 	list_append(&sessions, &s->link);
 	list_init(&s->room);
 	s->held = BUF_INIT(SMTPD_OUT_MAX);
+	s->tls_exporter = s->tls_endpoint = BUF_INIT(AUTH_CB_MAX);
 	s->cmd = CMD_UNKNOWN;
 	s->last_cmd = CMD_COUNT;
 	s->state = proxied ? ST_PROXY : ST_CONNECT;
@@ -591,7 +620,8 @@ session_new(int fd, const struct sock_addr *peer, int index)
 	session_set_peer(s, peer, NULL);
 	s->real = s->addr;
 	s->stream = stream_new(loop, fd, MAX((size_t)SMTPD_IN_MAX,
-	    2 * (size_t)conf.line_length_limit), SMTPD_OUT_MAX, &ops, s);
+	    2 * (size_t)MAX(conf.line_length_limit,
+	    conf.smtpd_sasl_response_limit)), SMTPD_OUT_MAX, &ops, s);
 	if (proxied)
 		stream_set_deadline(s->stream,
 		    conf.smtpd_upstream_proxy_timeout * 1000);
@@ -612,6 +642,19 @@ session_proto(const struct session *s)
 	if (smtpd_lmtp)
 		return "LMTP";
 	return s->esmtp ? "ESMTP" : "SMTP";
+}
+
+const char *
+session_with(const struct session *s)
+{
+	static const char *const names[2][2][2] = {
+		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+		{ { "LMTP", "LMTPA" }, { "LMTPS", "LMTPSA" } },
+	};
+
+	if (!smtpd_lmtp && !s->esmtp)
+		return "SMTP";
+	return names[smtpd_lmtp][s->secured][s->login != NULL];
 }
 
 void

@@ -5,10 +5,11 @@
  *	session.c	the life of a connection, and what it waits for
  *	command.c	the command table, the dispatcher, the short commands
  *	cmd_mail.c	MAIL and RCPT	cmd_data.c	DATA and BDAT
- *	cmd_xclient.c	XCLIENT, XFORWARD
+ *	cmd_auth.c	AUTH		cmd_xclient.c	XCLIENT, XFORWARD
  *	reply.c		replies, error counting, delays
  *	policy.c	restrictions, evaluated; rules.c, compiled
  *	access.c	access(5): search keys and results
+ *	login.c		who may use which sender address
  *	lookup.c	the client of rewrite, with its cache
  *	submit.c	the client of cleanup
  *	limits.c	what one client may do in this process
@@ -69,12 +70,14 @@ enum state {
 	ST_CHUNK,	/* inside a chunk */
 	ST_SKIP,	/* inside a chunk that nobody wants */
 	ST_COMMIT,	/* all is with cleanup */
+	ST_AUTH,	/* response lines of an AUTH exchange */
 	ST_DENIED,	/* refused at connect: only QUIT is left */
 	ST_CLOSED
 };
 
 enum wait {
-	WAIT_NONE, WAIT_POLICY, WAIT_RESULT, WAIT_ROOM, WAIT_DELAY, WAIT_OUTPUT
+	WAIT_NONE, WAIT_POLICY, WAIT_RESULT, WAIT_ROOM, WAIT_DELAY, WAIT_OUTPUT,
+	WAIT_AUTH
 };
 
 /* --- what rewrite answers --------------------------------------------------- */
@@ -150,6 +153,7 @@ struct txn {
 	uint32_t	 tag;		/* 0: none */
 };
 
+struct auth_attempt;
 struct binary;
 struct policy_run;
 struct client;
@@ -186,7 +190,13 @@ struct session {
 	char		*addr_text;	/* "192.0.2.1", "2001:db8::1" */
 	char		*namaddr;	/* "name[addr]" for the log */
 	char		*helo;		/* NULL before HELO */
-	char		*login;		/* XCLIENT LOGIN, later AUTH */
+	char		*login;		/* AUTH, or XCLIENT LOGIN */
+	char		*sasl_method;	/* with login; NULL for XCLIENT */
+	struct auth_attempt *auth;	/* WAIT_AUTH, ST_AUTH */
+	/* Of its TLS connection, when it has one. */
+	bool		 secured;
+	struct buf	 tls_exporter, tls_endpoint;
+	char		*cert_name;	/* of a verified certificate */
 	struct xforward	*forward;	/* XFORWARD's attributes, or NULL */
 	char		*deferral;	/* defer_if_permit of an earlier stage */
 	char		 trace[17];
@@ -225,6 +235,8 @@ void	 session_set_peer(struct session *s, const struct sock_addr *a,
 	    const char *name);
 void	 session_reset(struct session *s);	/* drop the transaction */
 const char *session_proto(const struct session *s);
+/* "ESMTPSA" and the like, RFC 3848. */
+const char *session_with(const struct session *s);
 size_t	 session_data(struct session *s, struct span in);
 /* Bytes are waiting behind the command being done. */
 bool	 session_input_waiting(struct session *s);
@@ -259,6 +271,15 @@ void	 cmd_xclient(struct session *s, struct span arg);
 void	 cmd_xforward(struct session *s, struct span arg);
 void	 xforward_free(struct xforward **x);
 
+/* cmd_auth.c */
+MUST_CHECK int auth_open(struct why *why);	/* before the jail */
+void	 auth_start(struct loop *l, const char *path);
+bool	 auth_enabled(const struct session *s);
+void	 auth_ehlo(const struct session *s, struct buf *out);
+void	 cmd_auth(struct session *s, struct span arg);
+void	 auth_line(struct session *s, struct span line);
+void	 auth_line_too_long(struct session *s);
+
 /* cmd_data.c: bytes of a message; returns how many were used. */
 size_t	 data_input(struct session *s, struct span in);
 size_t	 chunk_input(struct session *s, struct span in);
@@ -271,6 +292,8 @@ void	 data_result(struct session *s, const struct cleanup_result *res);
 void	 reply(struct session *s, const char *fmt, ...) PRINTF(2, 3);
 /* The same for a 354 or a second reply to one command: not counted. */
 void	 reply_more(struct session *s, const char *fmt, ...) PRINTF(2, 3);
+/* Lines that are ready to be sent, not counted. */
+void	 reply_more_lines(struct session *s, struct span lines);
 /* Lines that are ready to be sent; the first decides how they count. */
 void	 reply_lines(struct session *s, struct span lines);
 void	 reply_flush_held(struct session *s);
@@ -301,7 +324,7 @@ void	 policy_cancel(struct session *s);
 const struct policy_rcpt *policy_recipient(const struct session *s);
 enum policy_list {
 	LIST_MYNETWORKS, LIST_XCLIENT, LIST_XFORWARD, LIST_NEWLINE,
-	LIST_LIMITS, LIST_COUNT
+	LIST_LIMITS, LIST_SASL_EXCEPTIONS, LIST_COUNT
 };
 /* Whether the client is in a list that was read at the start.  A list that
  * cannot be read is logged, and the client is not in it. */
@@ -325,7 +348,7 @@ void	 limits_start(void);
 /* Count a connection; NULL: fine, else the reply it gets. */
 const char *limits_connect(struct session *s);
 void	 limits_disconnect(struct session *s);
-enum limit_event { LIMIT_MESSAGE, LIMIT_RCPT };
+enum limit_event { LIMIT_MESSAGE, LIMIT_RCPT, LIMIT_AUTH };
 /* False: over the rate. */
 bool	 limits_event(struct session *s, enum limit_event e);
 

@@ -140,8 +140,10 @@ fill_client(struct session *s)
 	e->client_port = (uint32_t)port;
 	e->helo = span_of(x && x->helo ? x->helo :
 	    s->helo == NULL ? "" : s->helo);
-	e->protocol = span_of(x && x->proto ? x->proto : session_proto(s));
+	e->protocol = span_of(x && x->proto ? x->proto : session_with(s));
 	e->login = span_of(s->login == NULL ? "" : s->login);
+	e->sasl_method = span_of(s->sasl_method == NULL ? "" :
+	    s->sasl_method);
 }
 
 /* BCC actions are recipients that the client does not know of. */

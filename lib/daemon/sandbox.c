@@ -28,7 +28,7 @@
 const struct jail sandbox_table[] = {
 	{ .name = "smtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
-	  .sockets = "private/cleanup private/rewrite", .paths = "",
+	  .sockets = "private/cleanup private/rewrite private/auth", .paths = "",
 	  .says = "parses what strangers send" },
 	{ .name = "lmtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
