@@ -268,8 +268,8 @@ struct account_sync {
 	char		*path;
 };
 
-static void
-note_dirty(struct account *a, int fd)
+void
+account_note_dirty(struct account *a, int fd)
 {
 	int d = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
@@ -283,18 +283,18 @@ void
 account_wrote(struct account *a, struct packed *p)
 {
 	if (p->jdirty && p->jturn != a->sync_turn) {
-		note_dirty(a, p->jfd);
+		account_note_dirty(a, p->jfd);
 		p->jturn = a->sync_turn;
 	}
 	if (p->sdirty && p->segfd >= 0 && p->sturn != a->sync_turn) {
-		note_dirty(a, p->segfd);
+		account_note_dirty(a, p->segfd);
 		p->sturn = a->sync_turn;
 	}
 	for (size_t i = 0; i < p->unsynced.len; i++)
 		*ARRAY_PUSH(&a->dirty) = p->unsynced.v[i];
 	p->unsynced.len = 0;
 	if (p->ddirty)
-		note_dirty(a, p->dirfd);
+		account_note_dirty(a, p->dirfd);
 	p->jdirty = p->sdirty = p->ddirty = false;
 }
 

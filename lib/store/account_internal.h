@@ -5,6 +5,8 @@
 #ifndef STORE_ACCOUNT_INTERNAL_H
 #define STORE_ACCOUNT_INTERNAL_H
 
+#include <time.h>
+
 #include "base/array.h"
 #include "base/hash.h"
 #include "store/account.h"
@@ -51,6 +53,7 @@ struct account {
 	ARRAY(struct account_box) shown;	/* made from these when wanted */
 	ARRAY(char *)		 made;		/* names that only shown has */
 	bool			 stale;		/* shown is to be made again */
+	struct timespec		 listed;	/* maildir: root's time */
 	uint64_t		 change;	/* counts applied records */
 	ARRAY(int)		 dirty;		/* descriptors to be synced */
 	uint64_t		 sync_turn;	/* counts account_sync() */
@@ -89,6 +92,8 @@ void	 account_drop_writer(struct account *a, struct packed *p);
 /* Open the journal of a box anew. */
 struct packed *account_journal(struct account *a, uint32_t box,
 	    unsigned flags, struct why *why);
+/* A descriptor of a file or directory that is to be synced. */
+void	 account_note_dirty(struct account *a, int fd);
 /* What was written through p is to be synced with the account. */
 void	 account_wrote(struct account *a, struct packed *p);
 /* Bytes offset to offset + len of a segment; NULL with why. */

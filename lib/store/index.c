@@ -15,6 +15,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "io/fault.h"
 #include "io/fd.h"
 
@@ -98,6 +99,9 @@ load_words(struct mailbox *m, const struct index_head *h, struct span in)
 				return -1;
 		}
 	}
+	if (in.len != h->names_len)
+		return -1;
+	buf_add_span(&m->names, in);
 	return 0;
 }
 
@@ -197,6 +201,7 @@ index_unload(struct mailbox *m)
 	m->index_tail = 0;
 	ARRAY_FINI(&m->vanished);
 	mailbox_keywords_fini(m);
+	buf_fini(&m->names);
 	m->recent_from = 1;
 	m->history = 0;
 	m->cache_tail = 0;
@@ -228,19 +233,32 @@ put(struct writer *w, const void *p, size_t n, bool last)
 static int
 put_body(struct writer *w, const struct mailbox *m, struct index_head *h)
 {
+	struct buf names = BUF_INIT(BUF_UNLIMITED);
 	uint32_t n = record_count(m);
+	int rc;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct record r = *record_at(m, i);
 
 		if (r.flags & MESSAGE_EXPUNGED)
 			continue;
+		if (r.segment == PACKED_NO_SEGMENT) {
+			size_t at = (size_t)r.offset;
+
+			r.offset = names.len;
+			if (at + 2 <= m->names.len)
+				buf_add_span(&names, span_sub(buf_span(
+				    &m->names), at, 2u +
+				    num_get_le16(m->names.data + at)));
+		}
 		r.flags &= RECORD_KEPT;
 		h->nrecords++;
 		h->messages++;
 		h->bytes += r.size != 0 ? r.size : r.len;
-		if (put(w, &r, sizeof(r), false) < 0)
+		if (put(w, &r, sizeof(r), false) < 0) {
+			buf_fini(&names);
 			return -1;
+		}
 	}
 	for (size_t i = 0; i < m->vanished.len; i++) {
 		if (put(w, &m->vanished.v[i], sizeof(struct vanished),
@@ -261,7 +279,10 @@ put_body(struct writer *w, const struct mailbox *m, struct index_head *h)
 		    put(w, k->v, k->n * sizeof(*k->v), false) < 0)
 			return -1;
 	}
-	return put(w, "", 0, true);
+	h->names_len = names.len;
+	rc = put(w, names.data, names.len, true);
+	buf_fini(&names);
+	return rc;
 }
 
 static int

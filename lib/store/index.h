@@ -11,7 +11,8 @@
  *
  * A head of INDEX_HEAD bytes, then the records (struct record), the expunges
  * (struct vanished), the keywords (u16 length, bytes), the keyword sets (u32
- * how many, u32 numbers); all in the machine's byte order.
+ * how many, u32 numbers), the file names of a maildir (names_len bytes); all in
+ * the machine's byte order.
  */
 #ifndef STORE_INDEX_H
 #define STORE_INDEX_H
@@ -34,7 +35,7 @@ struct index_head {
 	uint32_t	messages, recent_from;
 	uint64_t	history;
 	uint32_t	nvanished, nkeywords, nkwsets, spare;
-	uint64_t	cache_tail;
+	uint64_t	cache_tail, names_len;
 	uint64_t	len;		/* bytes behind the head */
 	uint32_t	body_crc, crc;	/* crc: of all before it */
 };

@@ -319,14 +319,14 @@ void	 store_watch_read(struct store_watch *w,
 /*
  * For a session that hibernates: descriptors that the monitor watches with
  * inotify (/proc/self/fd/N, mask STORE_WATCH_MASK) and nothing else.  At most
- * max are written to fds (packed: 1, maildir: 2 a mailbox); they belong to
+ * max are written to fds (packed: 1, maildir: 3 a mailbox); they belong to
  * the caller, who closes them once they are passed on.  Returns how many, or
  * -1 with why.  Between opening them and waiting, compare
  * mailbox_refresh() == 0 once more, so that nothing is missed.
  */
 #define STORE_WATCH_MASK	0x00000fc6u	/* IN_MODIFY ATTRIB MOVE CREATE
 						 * DELETE DELETE_SELF MOVE_SELF */
-#define STORE_WATCH_FDS		2
+#define STORE_WATCH_FDS		3
 MUST_CHECK int store_watch_fds(struct account *a, uint32_t box, int *fds,
 	    int max, struct why *why);
 

@@ -81,6 +81,10 @@ target_undo(struct target *t)
 	struct packed_state *st = &t->p->head.state;
 
 	packed_drop(t->p);
+	if (t->view != NULL && t->view->md != NULL) {
+		maildir_view_commit(t->view, false);
+		return;
+	}
 	st->segment_tail = st->segment == t->segment ? t->tail :
 	    SEGMENT_CLOSED;
 	packed_segment_undo(t->p);
@@ -108,6 +112,8 @@ target_flush(struct target *t, struct why *why)
 		t->view->set_mark = t->view->kwsets.len;
 	}
 	account_wrote(t->a, t->p);
+	if (t->view != NULL && t->view->md != NULL)
+		maildir_view_commit(t->view, true);
 	return 0;
 }
 

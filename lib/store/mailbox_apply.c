@@ -234,7 +234,7 @@ apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 	*r = (struct record){
 		.uid = a.uid, .flags = a.flags & RECORD_STORED,
 		.modseq = pr->modseq, .kwset = a.kwset, .segment = a.segment,
-		.offset = a.how & PACKED_FILE ? pr->offset : a.offset,
+		.offset = a.how & PACKED_FILE ? m->names.len : a.offset,
 		.len = a.len, .size = a.size, .date_us = a.date_us,
 		.save_s = (uint32_t)((a.save_us != 0 ? a.save_us : a.date_us) /
 		    1000000),
@@ -242,6 +242,13 @@ apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 	};
 	if (a.how & PACKED_ZSTD)
 		r->flags |= RECORD_ZSTD;
+	if (a.how & PACKED_FILE) {
+		uint8_t le[2];
+
+		num_put_le16(le, (uint16_t)a.queue_id.len);
+		buf_add(&m->names, le, sizeof(le));
+		buf_add_span(&m->names, a.queue_id);
+	}
 	memcpy(r->guid, a.guid, sizeof(r->guid));
 }
 
@@ -397,6 +404,7 @@ mailbox_apply(void *arg, const struct packed_record *r, bool own)
 {
 	struct mailbox *m = arg;
 
+	own = own && !m->foreign;
 	switch (r->type) {
 	case PACKED_ARRIVAL:
 		apply_arrival(m, r, own);

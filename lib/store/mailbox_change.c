@@ -227,8 +227,6 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 			*ARRAY_PUSH(&pl.numbers) = (uint32_t)n;
 	}
 	make_plan(m, rq, &pl, mask);
-	if (m->md != NULL && maildir_view_flags(m, &m->set1, why) < 0)
-		goto out;
 	put_groups(m, &pl);
 	if ((rc = mailbox_flush(m, why)) < 0)
 		goto out;

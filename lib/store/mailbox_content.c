@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,9 +110,17 @@ mailbox_content(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 }
 
 void
+content_hold_free(struct content_hold *h)
+{
+	if (h != NULL && h->map != NULL)
+		(void)munmap(h->map, h->len);
+	mem_free(h);
+}
+
+void
 mailbox_content_done(struct mailbox_content *c)
 {
-	mem_free(c->hold);
+	content_hold_free(c->hold);
 	*c = (struct mailbox_content){ .hold = NULL };
 }
 
@@ -245,7 +254,7 @@ find_cache(struct mailbox *m, const struct record *r,
 {
 	struct why why = WHY_INIT;
 	const char *p;
-	char *copy;
+	struct content_hold *copy;
 
 	if (r->cache_len == 0 || r->cache_len > MESSAGE_CACHE_MAX)
 		return;
@@ -258,14 +267,15 @@ find_cache(struct mailbox *m, const struct record *r,
 	}
 	if (open_cache(m, false) < 0)
 		return;
-	copy = mem_alloc(r->cache_len);
-	if (fd_pread_all(m->cachefd, copy, r->cache_len,
+	copy = mem_alloc(sizeof(*copy) + r->cache_len);
+	*copy = (struct content_hold){ NULL, 0 };
+	if (fd_pread_all(m->cachefd, copy + 1, r->cache_len,
 	    (off_t)r->cache_at) < 0) {
 		mem_free(copy);
 		return;
 	}
 	out->hold = copy;
-	out->bytes = span_make(copy, r->cache_len);
+	out->bytes = span_make(copy + 1, r->cache_len);
 }
 
 static int
@@ -273,6 +283,7 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
     struct message_cache *c, struct why *why)
 {
 	struct mailbox_content bytes;
+	struct content_hold *hold;
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct record *r = record_by_uid(m, uid);
 
@@ -298,9 +309,12 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		r->size = c->crlf_size;
 	if (m->p->writable)
 		write_cache(m, r, buf_span(&b));
-	out->bytes = buf_span(&b);
-	out->hold = buf_take(&b);
-	out->bytes.p = out->hold;
+	hold = mem_alloc(sizeof(*hold) + b.len);
+	*hold = (struct content_hold){ NULL, 0 };
+	memcpy(hold + 1, b.data, b.len);
+	out->bytes = span_make(hold + 1, b.len);
+	out->hold = hold;
+	buf_fini(&b);
 	return message_cache_decode(out->bytes, c);
 }
 

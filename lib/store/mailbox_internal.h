@@ -23,8 +23,7 @@ struct record {
 	uint64_t	modseq;
 	uint32_t	kwset;
 	uint32_t	segment;	/* or PACKED_NO_SEGMENT: a file */
-	uint64_t	offset;		/* in it; file: of its arrival record
-					 * in the journal */
+	uint64_t	offset;		/* in it; file: in mailbox.names */
 	uint64_t	len;		/* bytes stored there */
 	uint64_t	size;		/* bytes in CRLF form; 0: not known */
 	int64_t		date_us;
@@ -99,6 +98,8 @@ struct mailbox {
 	uint32_t	 nchecked;
 	int		 cachefd;
 	uint64_t	 cache_tail;		/* of the cache file, read */
+	struct buf	 names;			/* maildir: u16 length, name */
+	bool		 foreign;		/* flushing what others did */
 	struct maildir_view *md;
 };
 
@@ -158,6 +159,12 @@ int	 mailbox_flush(struct mailbox *m, struct why *why);
 /* As mailbox_open(), for our own use: no rights, nothing becomes less recent. */
 struct mailbox *mailbox_open_inside(struct account *a, uint32_t box,
 	    struct why *why);
+/* What mailbox_content.hold is: the memory behind it, or a mapping. */
+struct content_hold {
+	void	*map;
+	size_t	 len;
+};
+void	 content_hold_free(struct content_hold *h);
 /* mailbox_content.c: note what the cache file has. */
 void	 mailbox_read_cache(struct mailbox *m);
 /* mailbox_change.c */
@@ -202,15 +209,14 @@ void	 maildir_view_close(struct mailbox *m);
 /* Look at new/ and cur/, when they have changed, and write what is new there
  * into the journal. */
 int	 maildir_view_sync(struct mailbox *m, struct why *why);
-/* Before flags of these UIDs change in the journal, and after: the files get
- * the names that say so. */
-int	 maildir_view_flags(struct mailbox *m, const struct ranges *uids,
-	    struct why *why);
+/* The files of these UIDs get the names that say their flags. */
 void	 maildir_view_rename(struct mailbox *m, const struct ranges *uids);
 int	 maildir_view_unlink(struct mailbox *m, const struct ranges *uids,
 	    struct why *why);
 int	 maildir_view_add(struct mailbox *m, struct packed_source *src,
 	    struct packed_arrival *a, struct why *why);
+/* The files of what was added get their place, or are removed. */
+void	 maildir_view_commit(struct mailbox *m, bool keep);
 int	 maildir_view_content(struct mailbox *m, const struct record *r,
 	    struct mailbox_content *out, struct why *why);
 

@@ -34,7 +34,7 @@ load_once(struct mailbox *m, struct why *why)
 	if (index_load(m) == 0) {
 		packed_rewind(m->p);
 		m->p->head.state.uidnext = 1;
-		m->p->head.state.modseq = 0;
+		m->p->head.state.modseq = 1;
 	}
 	rc = packed_catch_up(m->p, why);
 	m->loading = false;
@@ -92,6 +92,7 @@ reload(struct mailbox *m, struct why *why)
 	memset(&m->keywords, 0, sizeof(m->keywords));
 	memset(&m->kwsets, 0, sizeof(m->kwsets));
 	memset(&m->vanished, 0, sizeof(m->vanished));
+	m->names = BUF_INIT(BUF_UNLIMITED);
 	m->checked = NULL;
 	m->nchecked = 0;
 	m->cachefd = -1;
@@ -285,6 +286,7 @@ open_view(struct account *a, uint32_t box, unsigned flags, unsigned rights,
 	m->rights = rights;
 	m->cachefd = -1;
 	m->recent_from = 1;
+	m->names = BUF_INIT(BUF_UNLIMITED);
 	a->views++;
 	if (mailbox_load(m, why) < 0)
 		goto fail;

@@ -142,6 +142,9 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 	h.generation = rnd_u64() | 1;
 	h.state = (struct packed_state){
 		.turn = 1, .epoch = p->epoch, .uidnext = 1,
+		/* What an empty mailbox says: its first message has a
+		 * greater one, or CHANGEDSINCE would miss it. */
+		.modseq = 1,
 		.reserved = 1 + PACKED_UID_STEP, .tail = PACKED_START,
 		.segment = rb.segment,
 		.segment_tail = SEGMENT_CLOSED, .totals = true,

@@ -67,7 +67,8 @@ int
 store_watch_fds(struct account *a, uint32_t box, int *fds, int max,
     struct why *why)
 {
-	static const char *const parts[] = { "new", "cur" };
+	static const char *const parts[] = { "new", "cur" };	/* and the
+								 * journal */
 	char name[PACKED_NAME_MAX];
 	int dir, n = 0;
 
@@ -83,6 +84,9 @@ store_watch_fds(struct account *a, uint32_t box, int *fds, int max,
 			if (fd >= 0)
 				fds[n++] = fd;
 		}
+		if (n < max && (fds[n] = packed_open_checked(dir,
+		    PACKED_ALONE_NAME, O_RDONLY)) >= 0)
+			n++;
 		close(dir);
 		if (n > 0)
 			return n;

@@ -636,7 +636,7 @@ suite(void)
 {
 	Suite *s = suite_create("mailbox");
 	TCase *t = tcase_create("mailbox");
-	int n = 1;
+	int n = (int)ARRAY_LEN(formats);
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
