@@ -5,7 +5,7 @@
  * A daemon has one tls_server for each kind of service it offers, made before
  * the jail (it reads CA files, and a context costs milliseconds):
  *
- *	pre_jail()	srv = tls_server_new(TLS_IMAPD, &why);
+ *	pre_jail()	tls_server_new(TLS_IMAPD, false, &srv, why);
  *	start()		tls_server_start(srv, daemon_loop());
  *	a client	tls_start(stream, srv, 0, timeout_ms, done, session);
  *
@@ -82,11 +82,13 @@ enum tls_service { TLS_SMTPD, TLS_IMAPD, TLS_POP3D, TLS_SERVICE_COUNT };
 
 /*
  * Read the settings and make the context; *out is NULL, with success, when
- * the level is none or no certificate is configured and none is required.
- * Call it in pre_jail(), and in check() (then free it).  -1 with why.
+ * the level is none or no certificate is configured (with a warning when the
+ * level is encrypt).  mandatory: every session of this process is to be as
+ * good as encrypt says (implicit TLS), whatever the level.  Call it in
+ * pre_jail(), and in check() (then free it).  -1 with why.
  */
-MUST_CHECK int tls_server_new(enum tls_service which, struct tls_server **out,
-	    struct why *why);
+MUST_CHECK int tls_server_new(enum tls_service which, bool mandatory,
+	    struct tls_server **out, struct why *why);
 /*
  * In start(): ask keyd for the certificates, waiting for them a moment, and
  * keep up with their changes.  srv may be NULL.  Without keyd the server is
@@ -97,20 +99,18 @@ void	 tls_server_free(struct tls_server **srv);
 /* Whether there are certificates, so that STARTTLS can be offered.  False for
  * NULL.  Not ready but configured: answer 454 4.7.0. */
 bool	 tls_server_ready(const struct tls_server *srv);
-/* The service's security level; TLS_LEVEL_NONE for NULL. */
-enum tls_level tls_server_level(const struct tls_server *srv);
+/* The service's security level, also when there is no server because no
+ * certificate is configured.  Empty settings mean may with a certificate. */
+enum tls_level tls_service_level(enum tls_service which);
 
 enum {
 	/* The input that was not consumed yet is the beginning of the
 	 * handshake: implicit TLS behind a PROXY header, nothing else. */
 	TLS_KEEP_INPUT	= 1 << 0,
-	/* Ask for a client certificate, and refuse a client without a
-	 * trusted one. */
+	/* Ask for a client certificate (*_tls_ask_ccert does too), and fail
+	 * without one; whether it is trusted is in the facts. */
 	TLS_ASK_CERT	= 1 << 1,
 	TLS_REQUIRE_CERT = 1 << 2,
-	/* The session is as good as encrypt: protocols and ciphers are those
-	 * of *_tls_mandatory_*. */
-	TLS_MANDATORY	= 1 << 3,
 };
 /*
  * Begin the handshake as server.  Output written before (the reply to

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * client - contexts of clients, what a policy demands, resumption.
+ *
+ * The handshake never fails because of a certificate: the peer is judged
+ * after it, so that a level that asks for nothing still reports what it saw.
+ *
+ * A resumed session shows no certificate again; OpenSSL keeps the peer's and
+ * what came of its verification with the session.  The demands of a policy
+ * are part of the key under which sessions are kept, so a session is resumed
+ * only where the same demands were met.
+ */
+#include <time.h>
+
+#include <openssl/x509v3.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "tls/tls_priv.h"
+
+struct kept {
+	struct list	 link;		/* least recently made first */
+	struct tls_client *client;
+	struct buf	 key;
+	SSL_SESSION	*session;
+};
+
+struct tls_client {
+	struct tls_client_conf	 conf;		/* strings are the caller's */
+	SSL_CTX			*ctx[2];	/* may; encrypt and above */
+	struct hash		 sessions;	/* struct kept */
+	struct list		 lru;
+};
+
+/* A connection's policy, as far as it is needed after the start. */
+struct tls_check {
+	enum tls_level	 level;
+	ARRAY(char *)	 match;
+	ARRAY(char *)	 fingerprints;
+	bool		 dane;		/* there are usable records */
+	struct buf	 key;		/* of the session; empty: none */
+};
+
+/* --- kept sessions ------------------------------------------------------------------------ */
+
+static void
+kept_free(struct kept *k)
+{
+	list_remove(&k->link);
+	(void)hash_del(&k->client->sessions, buf_span(&k->key));
+	SSL_SESSION_free(k->session);
+	buf_fini(&k->key);
+	mem_free(k);
+}
+
+static int
+new_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls *t = tls_from_ssl(ssl);
+	struct tls_client *c = t->client;
+	struct kept *k;
+
+	/* Of TLS 1.2 it comes before we have judged, but what is resumed is
+	 * judged again. */
+	if (c == NULL || t->check->key.len == 0 || c->conf.session_max == 0)
+		return 0;
+	k = hash_get(&c->sessions, buf_span(&t->check->key));
+	if (k != NULL)
+		kept_free(k);
+	if (c->sessions.count >= c->conf.session_max)
+		kept_free(LIST_ENTRY(c->lru.next, struct kept, link));
+	k = mem_zalloc(sizeof(*k));
+	k->client = c;
+	k->session = session;		/* its reference is ours now */
+	k->key = BUF_INIT(BUF_UNLIMITED);
+	buf_add_span(&k->key, buf_span(&t->check->key));
+	(void)hash_put(&c->sessions, buf_span(&k->key), k);
+	list_append(&c->lru, &k->link);
+	return 1;
+}
+
+static void
+resume(struct tls *t)
+{
+	struct tls_client *c = t->client;
+	struct kept *k;
+	int64_t age;
+
+	if (t->check->key.len == 0)
+		return;
+	k = hash_get(&c->sessions, buf_span(&t->check->key));
+	if (k == NULL)
+		return;
+	age = (int64_t)time(NULL) - SSL_SESSION_get_time(k->session);
+	if (age >= 0 && age < c->conf.session_time)
+		(void)SSL_set_session(t->ssl, k->session);
+	/* RFC 8446 C.4: a ticket is used once.  The server gives a new one. */
+	if (age < 0 || age >= c->conf.session_time ||
+	    SSL_SESSION_get_protocol_version(k->session) >= TLS1_3_VERSION)
+		kept_free(k);
+}
+
+/* --- contexts -------------------------------------------------------------------------------- */
+
+static SSL_CTX *
+make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (ctx == NULL)
+		log_fatal("OpenSSL: no memory for a context");
+	if (tls_set_common(ctx, why) < 0 ||
+	    tls_set_protocols(ctx, mandatory ? c->mandatory_protocols :
+	    c->protocols, why) < 0 ||
+	    tls_set_ciphers(ctx, mandatory ? c->mandatory_ciphers :
+	    c->ciphers, c->exclude_ciphers, why) < 0) {
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	if (SSL_CTX_dane_enable(ctx) != 1)
+		log_warning("OpenSSL: DANE cannot be used");
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
+	    SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, new_session);
+	return ctx;
+}
+
+struct tls_client *
+tls_client_new(const struct tls_client_conf *conf, struct why *why)
+{
+	struct tls_client *c = mem_zalloc(sizeof(*c));
+
+	tls_init();
+	c->conf = *conf;
+	list_init(&c->lru);
+	if (tls_digest(conf->fingerprint_digest) == NULL) {
+		why_set(why, "", "%s_tls_fingerprint_digest: unknown digest "
+		    "\"%s\"", conf->prefix, conf->fingerprint_digest);
+		tls_client_free(&c);
+		return NULL;
+	}
+	for (int i = 0; i < 2; i++) {
+		c->ctx[i] = make_ctx(conf, i == 1, why);
+		if (c->ctx[i] == NULL) {
+			why_prefix(why, "%s: TLS", conf->prefix);
+			tls_client_free(&c);
+			return NULL;
+		}
+	}
+	if (tls_set_cas(c->ctx[0], conf->ca_file, conf->ca_path, why) < 0) {
+		why_prefix(why, "%s: TLS", conf->prefix);
+		tls_client_free(&c);
+		return NULL;
+	}
+	SSL_CTX_set1_cert_store(c->ctx[1], SSL_CTX_get_cert_store(c->ctx[0]));
+	return c;
+}
+
+void
+tls_client_free(struct tls_client **cp)
+{
+	struct tls_client *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	LIST_FOREACH(l, &c->lru)
+		kept_free(LIST_ENTRY(l, struct kept, link));
+	hash_fini(&c->sessions, NULL);
+	SSL_CTX_free(c->ctx[0]);
+	SSL_CTX_free(c->ctx[1]);
+	mem_free(c);
+}
+
+/* --- a connection's policy ---------------------------------------------------------------------- */
+
+static void
+digest_span(EVP_MD_CTX *md, struct span s)
+{
+	uint64_t len = s.len;
+
+	(void)EVP_DigestUpdate(md, &len, sizeof(len));
+	(void)EVP_DigestUpdate(md, s.p, s.len);
+}
+
+/* The key with all that the policy demands. */
+static void
+make_key(struct tls_check *k, const struct tls_policy *p)
+{
+	EVP_MD_CTX *md;
+	unsigned char sum[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	k->key = BUF_INIT(BUF_UNLIMITED);
+	if (p->session_key.len == 0)
+		return;
+	md = EVP_MD_CTX_new();
+	if (md == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
+		log_fatal("OpenSSL: no memory");
+	digest_span(md, span_of(tls_level_name(p->level)));
+	digest_span(md, p->sni);
+	for (size_t i = 0; i < p->nmatch; i++)
+		digest_span(md, p->match[i]);
+	for (size_t i = 0; i < p->nfingerprints; i++)
+		digest_span(md, p->fingerprints[i]);
+	for (size_t i = 0; i < p->ntlsa; i++) {
+		const struct tls_tlsa *r = &p->tlsa[i];
+		char head[] = { (char)r->usage, (char)r->selector,
+		    (char)r->mtype };
+
+		digest_span(md, span_make(head, sizeof(head)));
+		digest_span(md, r->data);
+	}
+	(void)EVP_DigestFinal_ex(md, sum, &n);
+	EVP_MD_CTX_free(md);
+	buf_add_span(&k->key, p->session_key);
+	buf_add(&k->key, sum, n);
+}
+
+static void
+copy_check(struct tls_check *k, const struct tls_policy *p)
+{
+	k->level = p->level;
+	for (size_t i = 0; i < p->nmatch; i++)
+		*ARRAY_PUSH(&k->match) = span_dup(p->match[i]);
+	for (size_t i = 0; i < p->nfingerprints; i++)
+		*ARRAY_PUSH(&k->fingerprints) = span_dup(p->fingerprints[i]);
+	make_key(k, p);
+}
+
+void
+tls_client_forget(struct tls *t)
+{
+	struct tls_check *k = t->check;
+
+	if (k == NULL)
+		return;
+	for (size_t i = 0; i < k->match.len; i++)
+		mem_free(k->match.v[i]);
+	for (size_t i = 0; i < k->fingerprints.len; i++)
+		mem_free(k->fingerprints.v[i]);
+	ARRAY_FINI(&k->match);
+	ARRAY_FINI(&k->fingerprints);
+	buf_fini(&k->key);
+	mem_free(k);
+	t->check = NULL;
+}
+
+/* Usages 0 and 1 cannot be used with SMTP (RFC 7672 3.1.3). */
+static void
+use_tlsa(struct tls *t, const struct tls_policy *p)
+{
+	const char *base = t->check->match.len > 0 ? t->check->match.v[0] : "";
+
+	if (p->ntlsa == 0 || base[0] == '\0' ||
+	    SSL_dane_enable(t->ssl, base) != 1)
+		return;
+	(void)SSL_dane_set_flags(t->ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (size_t i = 1; i < t->check->match.len; i++)
+		(void)SSL_add1_host(t->ssl, t->check->match.v[i]);
+	for (size_t i = 0; i < p->ntlsa; i++) {
+		const struct tls_tlsa *r = &p->tlsa[i];
+
+		if ((r->usage == 2 || r->usage == 3) &&
+		    SSL_dane_tlsa_add(t->ssl, r->usage, r->selector, r->mtype,
+		    (const unsigned char *)r->data.p, r->data.len) == 1)
+			t->check->dane = true;
+	}
+	ERR_clear_error();
+}
+
+static void
+set_alpn(struct tls *t, const char *alpn)
+{
+	unsigned char list[256];
+	size_t n = alpn != NULL ? strlen(alpn) : 0;
+
+	if (n == 0 || n > 255)
+		return;
+	list[0] = (unsigned char)n;
+	memcpy(list + 1, alpn, n);
+	(void)SSL_set_alpn_protos(t->ssl, list, (unsigned)n + 1);
+}
+
+static void
+set_lists(struct tls *t, const struct tls_policy *p)
+{
+	struct why why = WHY_INIT;
+
+	if (p->protocols != NULL &&
+	    tls_ssl_protocols(t->ssl, p->protocols, &why) < 0)
+		log_warning("%s: TLS policy: %s", t->client->conf.prefix,
+		    why.text);
+	if (p->ciphers != NULL && tls_ssl_ciphers(t->ssl, p->ciphers,
+	    t->client->conf.exclude_ciphers, &why) < 0)
+		log_warning("%s: TLS policy: %s", t->client->conf.prefix,
+		    why.text);
+}
+
+size_t
+tls_connect(struct stream *s, struct tls_client *c,
+    const struct tls_policy *p, int64_t timeout_ms, tls_done_fn *done,
+    void *arg)
+{
+	struct tls *t = mem_zalloc(sizeof(*t));
+	char *sni;
+
+	t->client = c;
+	t->check = mem_zalloc(sizeof(*t->check));
+	copy_check(t->check, p);
+	tls_make_ssl(t, c->ctx[p->level > TLS_LEVEL_MAY ? 1 : 0], false);
+	if (p->sni.len > 0 && p->sni.len <= TLS_NAME_MAX) {
+		sni = span_dup(p->sni);
+		(void)SSL_set_tlsext_host_name(t->ssl, sni);
+		mem_free(sni);
+	}
+	if (p->level == TLS_LEVEL_DANE || p->level == TLS_LEVEL_DANE_ONLY)
+		use_tlsa(t, p);
+	set_lists(t, p);
+	set_alpn(t, p->alpn);
+	resume(t);
+	return tls_attach(t, s, timeout_ms, done, arg);
+}
+
+/* --- the verdict ----------------------------------------------------------------------------------- */
+
+static bool
+name_matches(const struct tls_check *k, X509 *cert)
+{
+	for (size_t i = 0; i < k->match.len; i++) {
+		const char *name = k->match.v[i];
+
+		if (X509_check_host(cert, name, strlen(name),
+		    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1 ||
+		    X509_check_ip_asc(cert, name, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+static bool
+fingerprint_matches(struct tls *t, X509 *cert)
+{
+	const EVP_MD *md = tls_digest(t->client->conf.fingerprint_digest);
+	char *whole = tls_cert_fingerprint(cert, md);
+	char *key = tls_pkey_fingerprint(cert, md);
+	bool found = false;
+
+	for (size_t i = 0; i < t->check->fingerprints.len; i++) {
+		struct span want = span_of(t->check->fingerprints.v[i]);
+
+		if (want.len > 0 && (span_caseis(want, whole) ||
+		    span_caseis(want, key)))
+			found = true;
+	}
+	mem_free(whole);
+	mem_free(key);
+	return found;
+}
+
+/* How far the peer can be trusted under the policy, and why not further. */
+static enum tls_trust
+judge(struct tls *t, const char **text)
+{
+	X509 *cert = SSL_get0_peer_certificate(t->ssl);
+	long rc = SSL_get_verify_result(t->ssl);
+	const struct tls_check *k = t->check;
+
+	*text = "";
+	if (cert == NULL)
+		return TLS_ANONYMOUS;
+	if (k->level == TLS_LEVEL_FINGERPRINT) {
+		if (fingerprint_matches(t, cert))
+			return TLS_VERIFIED;
+		*text = "no fingerprint matches";
+		return TLS_UNTRUSTED;
+	}
+	if (rc != X509_V_OK) {
+		*text = X509_verify_cert_error_string(rc);
+		return TLS_UNTRUSTED;
+	}
+	if (k->dane)
+		return TLS_VERIFIED;
+	if (k->match.len == 0)
+		return TLS_TRUSTED;
+	if (name_matches(k, cert))
+		return TLS_VERIFIED;
+	*text = "no name in the certificate matches";
+	return TLS_TRUSTED;
+}
+
+int
+tls_client_judge(struct tls *t)
+{
+	const struct tls_check *k = t->check;
+	enum tls_trust trust;
+	const char *text;
+	bool must = k->level >= TLS_LEVEL_FINGERPRINT || k->dane ||
+	    k->level == TLS_LEVEL_DANE_ONLY;
+
+	trust = judge(t, &text);
+	if (k->level == TLS_LEVEL_DANE_ONLY && !k->dane) {
+		trust = MIN(trust, TLS_UNTRUSTED);
+		text = "no usable TLSA records";
+	}
+	tls_facts_collect(t, t->client->conf.fingerprint_digest, trust, text);
+	if (!must || trust == TLS_VERIFIED)
+		return 0;
+	return why_set(&t->why, "4.7.5", "Server certificate not %s%s%s",
+	    trust == TLS_TRUSTED || k->level == TLS_LEVEL_FINGERPRINT ?
+	    "verified" : "trusted", text[0] != '\0' ? ": " : "", text);
+}
