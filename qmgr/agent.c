@@ -75,7 +75,8 @@ bool
 agent_room(const struct agent *a)
 {
 	int64_t now = loop_now_ms(qm.loop);
-	uint32_t window = now < a->t->careful_until_ms ? 1 : a->window;
+	uint32_t window = now < a->t->careful_until_ms ? 1 :
+	    a->capacity > 0 ? a->capacity : a->window;
 
 	return a->n < window && now >= a->rest_until_ms &&
 	    ipc_out_len(a->conn) < DELIVER_PROTO.out_max / 2;
@@ -84,7 +85,7 @@ agent_room(const struct agent *a)
 bool
 agent_slow(const struct agent *a)
 {
-	return a->us_each > SLOW_US ||
+	return a->capacity > 0 || a->us_each > SLOW_US ||
 	    loop_now_ms(qm.loop) - a->progress_ms > SLOW_MS;
 }
 
@@ -416,6 +417,7 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	struct agent *a = arg;
 	struct deliver_status st;
 	struct deliver_checkpoint cp;
+	struct deliver_capacity cap;
 
 	a->progress_ms = loop_now_ms(qm.loop);
 	switch (f->type) {
@@ -428,6 +430,13 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		if (deliver_checkpoint_decode(&cp, f->body) < 0)
 			break;
 		on_checkpoint(a, cp.serial);
+		return 0;
+	case DELIVER_CAPACITY:
+		if (deliver_capacity_decode(&cap, f->body) < 0)
+			break;
+		a->capacity = MAX(cap.deliveries, 1);
+		if (!list_empty(&a->t->ready))
+			sched_kick(a->t);
 		return 0;
 	default:
 		break;

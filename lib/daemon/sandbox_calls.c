@@ -66,6 +66,9 @@ static const int calls_files[] = {
 	SCMP_SYS(sendfile), SCMP_SYS(ioctl), SCMP_SYS(mprotect),
 };
 
+/* What comes as a descriptor: no file is opened. */
+static const int calls_read[] = { SCMP_SYS(pread64), SCMP_SYS(preadv) };
+
 static const int calls_write[] = {
 	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename),
 	SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir),
@@ -119,6 +122,7 @@ static const struct {
 } groups[] = {
 	{ 0, NULL, calls_all, ARRAY_LEN(calls_all) },
 	{ JAIL_FILES, "files", calls_files, ARRAY_LEN(calls_files) },
+	{ JAIL_READ, "read", calls_read, ARRAY_LEN(calls_read) },
 	{ JAIL_WRITE, "write", calls_write, ARRAY_LEN(calls_write) },
 	{ JAIL_CONNECT, "connect", calls_connect, ARRAY_LEN(calls_connect) },
 	{ JAIL_INET, "inet", NULL, 0 },

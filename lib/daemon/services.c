@@ -41,6 +41,8 @@ static const struct traits {
 	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE, "public/%" },
 	{ "local",   0, STAGE_DELIVERY, "private/%" },
 	{ "virtual", 0, STAGE_DELIVERY, "private/%" },
+	{ "smtp",    0, STAGE_DELIVERY, "private/%" },
+	{ "lmtp",    0, STAGE_DELIVERY, "private/%" },
 	{ "error",   0, STAGE_DELIVERY, "private/%" },
 	{ "retry",   0, STAGE_DELIVERY, "private/%" },
 	{ "discard", 0, STAGE_DELIVERY, "private/%" },
@@ -77,8 +79,6 @@ static const struct {
 	{ "anvil", LOG_LEVEL_INFO, "smtpd counts its clients itself" },
 	{ "dnsblog", LOG_LEVEL_INFO, "there is no postscreen" },
 	{ "flush", LOG_LEVEL_INFO, "qmgr knows what waits for a site" },
-	{ "lmtp", LOG_LEVEL_WARNING, "no LMTP client is installed; mail for "
-	  "this transport waits in the queue" },
 	{ "pipe", LOG_LEVEL_WARNING, "no pipe daemon is installed; mail for "
 	  "this transport waits in the queue" },
 	{ "postlogd", LOG_LEVEL_INFO, "daemons write the log themselves" },
@@ -89,13 +89,22 @@ static const struct {
 	{ "qmqpd", LOG_LEVEL_WARNING, "no QMQP server is installed; nothing "
 	  "listens there" },
 	{ "scache", LOG_LEVEL_INFO, "connections are kept by their owners" },
-	{ "smtp", LOG_LEVEL_WARNING, "no SMTP client is installed; mail for "
-	  "this transport waits in the queue" },
 	{ "spawn", LOG_LEVEL_WARNING, "no spawn daemon is installed; nothing "
 	  "listens there" },
 	{ "tlsmgr", LOG_LEVEL_INFO, "TLS needs no manager" },
 	{ "tlsproxy", LOG_LEVEL_INFO, "there is no postscreen" },
 	{ "verify", LOG_LEVEL_INFO, "rewrite verifies addresses" },
+};
+
+/*
+ * Daemons that others cannot do without, and that a stock master.cf does not
+ * know: they run although no entry names them.
+ */
+static const struct {
+	const char	*command;
+	const char	*by[4];		/* who needs it */
+} implied[] = {
+	{ "resolver", { "smtp", "lmtp", NULL } },
 };
 
 struct planner {
@@ -494,6 +503,35 @@ plan_entry(struct planner *pl, const struct service *s)
 }
 
 static bool
+is_planned(const struct services *s, const char *command)
+{
+	for (size_t i = 0; i < s->v.len; i++)
+		if (strcmp(s->v.v[i]->command, command) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_implied_services(struct planner *pl)
+{
+	for (size_t i = 0; i < ARRAY_LEN(implied); i++) {
+		const char *command = implied[i].command;
+		struct service s = { .type = SERVICE_UNIX, .private = true,
+		    .maxproc = 1 };
+		bool needed = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(implied[i].by) &&
+		    implied[i].by[k] != NULL; k++)
+			needed |= is_planned(pl->out, implied[i].by[k]);
+		if (!needed || is_planned(pl->out, command))
+			continue;
+		s.name = s.command = (char *)(uintptr_t)command;
+		s.origin = (char *)(uintptr_t)"default";
+		plan_entry(pl, &s);
+	}
+}
+
+static bool
 is_wildcard(const struct sock_addr *a)
 {
 	if (a->sa.sa_family == AF_INET)
@@ -546,6 +584,7 @@ services_load(const char *config_dir, const char *const *overrides, size_t n,
 	read_protocols(&pl);
 	for (size_t i = 0; i < m.services.len; i++)
 		plan_entry(&pl, &m.services.v[i]);
+	add_implied_services(&pl);
 	for (size_t i = 0; i < out->v.len; i++)
 		for (size_t k = i + 1; k < out->v.len; k++)
 			check_pair(&pl, out->v.v[i], out->v.v[k]);

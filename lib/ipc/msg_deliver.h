@@ -34,6 +34,7 @@ enum {
 	DELIVER_MESSAGE,	/* qmgr -> deliver_message, maybe descriptor */
 	DELIVER_STATUS,		/* <- deliver_status */
 	DELIVER_CHECKPOINT,	/* <- deliver_checkpoint, tag 0 */
+	DELIVER_CAPACITY,	/* <- deliver_capacity, first of all */
 };
 
 enum deliver_outcome {
@@ -79,6 +80,12 @@ IPC_MESSAGE(deliver_status, DELIVER_STATUS_ROWS)
 #define DELIVER_CHECKPOINT_ROWS(ROW)					\
 	ROW(U64, serial, UINT64_MAX)
 IPC_MESSAGE(deliver_checkpoint, DELIVER_CHECKPOINT_ROWS)
+
+/* An agent that works on many deliveries side by side says how many it takes;
+ * without this it is kept to as many as it does in a moment. */
+#define DELIVER_CAPACITY_ROWS(ROW)					\
+	ROW(U32, deliveries, 1000000)
+IPC_MESSAGE(deliver_capacity, DELIVER_CAPACITY_ROWS)
 
 static const struct ipc_proto DELIVER_PROTO UNUSED = {
 	.name = "deliver", .version = 1,

@@ -16,7 +16,7 @@ START_TEST(rows_are_consistent)
 			ck_assert_int_eq(j->user, JAIL_MAIL_OWNER);
 			ck_assert_str_eq(j->paths, "");
 			ck_assert_uint_eq(j->may & (JAIL_FILES | JAIL_WRITE |
-			    JAIL_IDS | JAIL_INET | JAIL_ANYTHING), 0);
+			    JAIL_IDS | JAIL_ANYTHING), 0);
 		}
 		if (j->new_privs || (j->may & (JAIL_IDS | JAIL_ANYTHING)))
 			ck_assert_int_eq(j->user, JAIL_ROOT);
@@ -31,6 +31,7 @@ START_TEST(those_who_meet_strangers_are_jailed)
 {
 	ck_assert(sandbox_find("smtpd")->chroot);
 	ck_assert(sandbox_find("lmtpd")->chroot);
+	ck_assert(sandbox_find("smtp")->chroot);
 }
 END_TEST
 

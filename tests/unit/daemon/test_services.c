@@ -45,6 +45,7 @@ load(const char *settings, const char *entries, struct services *out)
 {
 	static const char *const programs[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
+		"smtp", "resolver",
 	};
 	char template[] = "/tmp/mansio-unit-XXXXXX", *main_cf;
 
@@ -64,7 +65,7 @@ clean_up(void)
 {
 	static const char *const names[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
-		"main.cf", "master.cf",
+		"smtp", "resolver", "main.cf", "master.cf",
 	};
 
 	if (dir == NULL)
@@ -111,7 +112,9 @@ START_TEST(a_stock_master_cf_works)
 	const struct plan *cleanup = NULL, *qmgr = NULL, *rewrite = NULL;
 
 	ck_assert_int_eq(load("inet_interfaces = 127.0.0.1\n", stock, &s), 0);
-	ck_assert_uint_eq(s.v.len, 6);
+	/* resolver is there though a stock file does not know it. */
+	ck_assert_uint_eq(s.v.len, 9);
+	ck_assert_str_eq(s.v.v[8]->command, "resolver");
 	for (size_t i = 0; i < s.v.len; i++) {
 		if (strcmp(s.v.v[i]->name, "cleanup") == 0)
 			cleanup = s.v.v[i];

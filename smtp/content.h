@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * content - a message on its way out: from a file of lines that end in LF to
+ * what follows DATA (RFC 5321 4.5.2).
+ *
+ * Lines get CR LF, a dot at their start is doubled, and what is longer than
+ * the limit is cut with CR LF and a space.  With downgrade set, 8-bit parts
+ * become quoted-printable on the way (RFC 6152 3).
+ */
+#ifndef SMTP_CONTENT_H
+#define SMTP_CONTENT_H
+
+#include "base/buf.h"
+#include "base/cc.h"
+#include "base/why.h"
+
+/* What a message needs, found by looking at all of it once. */
+struct content_facts {
+	bool		 eight_bit_body, eight_bit_header;
+	uint64_t	 size;		/* bytes on the wire, about */
+};
+MUST_CHECK int content_look(int fd, uint64_t offset, uint64_t len,
+	    struct content_facts *out, struct why *why);
+
+struct content;
+
+/* fd stays the caller's, and open until content_free(). */
+struct content *content_new(int fd, uint64_t offset, uint64_t len,
+	    size_t line_limit, bool downgrade);
+void	 content_free(struct content **c);
+/*
+ * Append the next piece, some tens of KiB, to out.  1: there may be more; 0:
+ * that was all, with a line end but without the final dot; -1 with why: the
+ * file cannot be read, and the message must not be ended.
+ */
+MUST_CHECK int content_next(struct content *c, struct buf *out,
+	    struct why *why);
+
+#endif

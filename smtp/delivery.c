@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * delivery - one message for some recipients and one next hop: which host
+ * comes next, and what becomes of each recipient.
+ *
+ * As Postfix: a temporary failure, of a host or of a recipient, leads to the
+ * next host as long as there is one; a permanent one ends it.  What is left
+ * when all have been tried is deferred for the last reason.
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "daemon/daemon.h"
+#include "mail/address.h"
+#include "smtp/smtp.h"
+
+/* --- log ------------------------------------------------------------------------ */
+
+/* As Postfix rounds them: "0.05", "1.3", "260". */
+static const char *
+seconds(int64_t us, char *out, size_t size)
+{
+	us = MAX(us, 0);
+	if (us < 995000)
+		(void)snprintf(out, size, "%.2g", (double)us / 1e6);
+	else if (us < 9950000)
+		(void)snprintf(out, size, "%.1f", (double)us / 1e6);
+	else
+		(void)snprintf(out, size, "%lld",
+		    (long long)((us + 500000) / 1000000));
+	return out;
+}
+
+static void
+log_rcpt(const struct delivery *d, const struct rcpt *r,
+    enum deliver_outcome o, const char *dsn, const char *text)
+{
+	static const char *const names[] = {
+		[DELIVER_DELIVERED] = "sent", [DELIVER_BOUNCED] = "bounced",
+		[DELIVER_DEFERRED] = "deferred",
+	};
+	struct buf to = BUF_INIT(BUF_UNLIMITED), orig = BUF_INIT(BUF_UNLIMITED);
+	bool show = r->orig.len > 0 && !span_eq(r->orig, r->addr);
+	int64_t now = clock_wall_us(), active = d->active_us;
+	int64_t ready = d->ready_us != 0 ? d->ready_us : now;
+	const char *to_text = address_show(r->addr, &to);
+	const char *orig_text = show ? address_show(r->orig, &orig) : "";
+	char all[32], a[32], b[32], c[32], e[32];
+
+	if (active == 0 || active > d->began_us)
+		active = d->began_us;
+	log_info("%.*s: to=<%s>, %s%s%srelay=%s, delay=%s, "
+	    "delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
+	    SPAN_ARG(d->env.queue_id), to_text, show ? "orig_to=<" : "",
+	    orig_text, show ? ">, " : "", d->relay[0] ? d->relay : "none",
+	    seconds(now - d->env.arrival_us, all, sizeof(all)),
+	    seconds(active - d->env.arrival_us, a, sizeof(a)),
+	    seconds(d->began_us - active, b, sizeof(b)),
+	    seconds(ready - d->began_us, c, sizeof(c)),
+	    seconds(now - ready, e, sizeof(e)), dsn,
+	    o == DELIVER_DEFERRED && dsn[0] == '5' ? "SOFTBOUNCE" : names[o],
+	    text);
+	buf_fini(&to);
+	buf_fini(&orig);
+}
+
+/* --- recipients --------------------------------------------------------------------- */
+
+void
+delivery_rcpt_done(struct delivery *d, size_t i, enum deliver_outcome o,
+    const char *dsn, const char *text, const char *action)
+{
+	const struct rcpt *r = &d->env.rcpts.v[i];
+	struct deliver_status st = {
+		.rcpt = (uint32_t)i, .outcome = o, .dsn = span_of(dsn),
+		.text = span_sub(span_of(text), 0, 1000),
+		.relay = span_of(d->relay[0] ? d->relay : "none"),
+		.remote_dsn = d->session != NULL ? span_of(dsn) : SPAN_EMPTY,
+		.action = span_of(action),
+		.site_down = o == DELIVER_DEFERRED && d->no_host,
+	};
+
+	if (d->targets[i].state == T_DONE)
+		log_panic("%.*s: recipient %zu answered for twice",
+		    SPAN_ARG(d->env.queue_id), i);
+	d->targets[i].state = T_DONE;
+	d->ntodo--;
+	if (o == DELIVER_BOUNCED && conf.soft_bounce)
+		st.outcome = o = DELIVER_DEFERRED;
+	log_rcpt(d, r, o, dsn, text);
+	agent_status(d, &st);
+}
+
+void
+delivery_all_done(struct delivery *d, const struct why *why)
+{
+	enum deliver_outcome o = why->code[0] == '5' ? DELIVER_BOUNCED :
+	    DELIVER_DEFERRED;
+
+	for (size_t i = 0; i < d->env.rcpts.len; i++)
+		if (d->targets[i].state == T_TODO)
+			delivery_rcpt_done(d, i, o, why->code, why->text, "");
+}
+
+/* --- hosts ---------------------------------------------------------------------------- */
+
+bool
+delivery_final(const struct delivery *d)
+{
+	if (d->at + 1 < d->hops.len && !(d->why_loop && d->at == 0))
+		return false;
+	if (set.mx_session_limit > 0 && d->sessions >= set.mx_session_limit)
+		return true;
+	return d->next_peer >= d->peers.len && list_empty(&d->attempts);
+}
+
+void
+delivery_host_failed(struct delivery *d, const struct why *why,
+    bool site_down)
+{
+	d->why = *why;
+	if (why->code[0] != '5' && !delivery_final(d)) {
+		log_info("%.*s: %s", SPAN_ARG(d->env.queue_id), why->text);
+		return;
+	}
+	d->no_host = site_down && why->code[0] != '5';
+	delivery_all_done(d, why);
+}
+
+int
+delivery_facts(struct delivery *d, struct why *why)
+{
+	if (d->facts_known)
+		return 0;
+	if (content_look(d->source->fd, d->offset, d->len, &d->facts,
+	    why) < 0)
+		return -1;
+	d->facts_known = true;
+	return 0;
+}
+
+/* --- from hop to hop --------------------------------------------------------------------- */
+
+/*
+ * Nobody is left to be tried.  A mistake in the settings must not return
+ * mail: what the administrator named and what does not work is deferred.
+ */
+static void
+give_up(struct delivery *d)
+{
+	if (d->why.code[0] == '\0')
+		(void)why_set(&d->why, "4.3.0", "server unavailable or unable "
+		    "to receive mail");
+	if (d->why.code[0] == '5' && d->nprimary < d->hops.len &&
+	    d->at > d->nprimary) {
+		log_warning("%s_fallback_relay configuration problem: %s",
+		    set.proto, d->why.text);
+		(void)why_set(&d->why, "4.3.5", "Server configuration error");
+	} else if (d->why.code[0] == '5' && conf.relayhost[0] != '\0' &&
+	    strcmp(d->nexthop, conf.relayhost) == 0) {
+		log_warning("relayhost configuration problem: %s",
+		    d->why.text);
+		(void)why_set(&d->why, "4.3.5", "Server configuration error");
+	}
+	d->no_host = d->why.code[0] != '5';
+	delivery_all_done(d, &d->why);
+}
+
+static void
+on_lookup(void *arg, struct peers *peers, const struct why *why, bool loop)
+{
+	struct delivery *d = arg;
+
+	d->lookup = NULL;
+	peers_fini(&d->peers);
+	d->peers = *peers;
+	*peers = (struct peers){ .len = 0 };
+	d->next_peer = 0;
+	d->sessions = 0;
+	if (d->peers.len == 0) {
+		d->why = *why;
+		d->relay[0] = '\0';
+		d->why_loop = loop;
+	}
+	delivery_next(d);
+}
+
+static void
+next_hop(struct delivery *d)
+{
+	struct session *s;
+	struct why why = WHY_INIT;
+
+	if (hop_parse(span_of(d->hops.v[d->at]), set.lmtp, set.port, &d->hop,
+	    &why) < 0) {
+		log_warning("%.*s: %s", SPAN_ARG(d->env.queue_id), why.text);
+		d->why = why;
+		delivery_next(d);
+		return;
+	}
+	if (d->key != NULL)
+		cache_count(d->key, -1);
+	mem_free(d->key);
+	d->key = mem_printf("%s\t%s:%u", d->hops.v[d->at], d->hop.name,
+	    d->hop.port);
+	cache_count(d->key, 1);
+	s = cache_take(d->key);
+	if (s != NULL) {
+		session_reuse(s, d);
+		return;
+	}
+	d->lookup = lookup_start(&d->hop, on_lookup, d);
+}
+
+void
+delivery_restart(struct delivery *d)
+{
+	d->lookup = lookup_start(&d->hop, on_lookup, d);
+}
+
+static void
+step(void *arg)
+{
+	struct delivery *d = arg;
+
+	if (d->ntodo == 0) {
+		agent_delivery_over(d);
+		return;
+	}
+	if (d->next_peer < d->peers.len && !(set.mx_session_limit > 0 &&
+	    d->sessions >= set.mx_session_limit)) {
+		connect_start(d);
+		return;
+	}
+	/* Mail that comes back to us is not sent by another way: that would
+	 * hide the loop. */
+	if (d->at + 1 < d->hops.len && !d->why_loop) {
+		d->at++;
+		next_hop(d);
+		return;
+	}
+	give_up(d);
+	loop_defer(daemon_loop(), &d->step);
+}
+
+void
+delivery_next(struct delivery *d)
+{
+	loop_defer(daemon_loop(), &d->step);
+}
+
+static void
+add_hops(struct delivery *d, const char *list)
+{
+	struct span rest = span_of(list), word;
+
+	while (span_token(&rest, " \t\r\n,", &word))
+		*ARRAY_PUSH(&d->hops) = arena_span_dup(&d->arena, word);
+}
+
+void
+delivery_start(struct delivery *d)
+{
+	size_t n = d->env.rcpts.len;
+
+	list_init(&d->attempts);
+	d->began_us = clock_wall_us();
+	d->step = (struct loop_defer){ .fn = step, .arg = d };
+	d->targets = arena_zalloc(&d->arena, (n + 1) * sizeof(d->targets[0]));
+	d->ntodo = n;
+	add_hops(d, d->nexthop);
+	d->nprimary = d->hops.len;
+	add_hops(d, set.fallback_relay);
+	if (d->nprimary == 0) {
+		(void)why_set(&d->why, "4.3.5", "no next hop");
+		delivery_all_done(d, &d->why);
+	}
+	if (d->ntodo == 0) {
+		delivery_next(d);
+		return;
+	}
+	next_hop(d);
+}
+
+void
+delivery_free(struct delivery *d)
+{
+	if (d->session != NULL)
+		session_detach(d->session);
+	connect_cancel(d);
+	loop_timer_free(&d->race);
+	lookup_cancel(&d->lookup);
+	loop_defer_cancel(&d->step);
+	peers_fini(&d->peers);
+	if (d->key != NULL)
+		cache_count(d->key, -1);
+	mem_free(d->key);
+	ARRAY_FINI(&d->hops);
+	envelope_fini(&d->env);
+	arena_fini(&d->arena);
+	mem_free(d);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * settings - smtp_... for smtp, lmtp_... for lmtp: one program text under two
+ * names.
+ */
+#include "base/log.h"
+#include "conf/params.h"
+#include "smtp/smtp.h"
+
+struct settings set;
+
+#define PICK(name)	(lmtp ? conf.lmtp_##name : conf.smtp_##name)
+#define PICK2(l, s)	(lmtp ? conf.lmtp_##l : conf.smtp_##s)
+
+static const struct {
+	const char	*word;
+	unsigned	 feature;
+} keywords[] = {
+	{ "pipelining", FEATURE_PIPELINING }, { "8bitmime", FEATURE_8BITMIME },
+	{ "size", FEATURE_SIZE }, { "dsn", FEATURE_DSN },
+	{ "starttls", FEATURE_STARTTLS }, { "auth", FEATURE_AUTH },
+	{ "smtputf8", FEATURE_SMTPUTF8 },
+	{ "enhancedstatuscodes", FEATURE_ENHANCED },
+	{ "requiretls", FEATURE_REQUIRETLS },
+};
+
+static unsigned
+discarded(const char *list)
+{
+	struct span rest = span_of(list), word;
+	unsigned out = 0;
+
+	while (span_token(&rest, " \t\r\n,", &word)) {
+		bool known = span_caseis(word, "silent-discard");
+
+		for (size_t i = 0; i < ARRAY_LEN(keywords); i++) {
+			if (!span_caseis(word, keywords[i].word))
+				continue;
+			out |= keywords[i].feature;
+			known = true;
+		}
+		if (!known)
+			log_debug("EHLO keyword %.*s is not used anyway",
+			    SPAN_ARG(word));
+	}
+	return out;
+}
+
+static int
+parse_bind(const char *name, const char *value, int family,
+    struct sock_addr *out, struct why *why)
+{
+	out->len = 0;
+	if (value[0] == '\0')
+		return 0;
+	if (sock_addr_parse(span_of(value), 0, out) < 0 ||
+	    out->sa.sa_family != family)
+		return why_set(why, "", "%s: \"%s\" is no IPv%c address", name,
+		    value, family == AF_INET ? '4' : '6');
+	return 0;
+}
+
+static int
+parse_host_lookup(const char *value, unsigned *out, struct why *why)
+{
+	struct span rest = span_of(value), word;
+
+	*out = 0;
+	while (span_token(&rest, " \t\r\n,", &word)) {
+		if (span_caseis(word, "native"))
+			*out |= RESOLVER_USE_HOSTS;
+		else if (!span_caseis(word, "dns"))
+			return why_set(why, "", "host_lookup: \"%.*s\" is "
+			    "none of dns, native", SPAN_ARG(word));
+	}
+	return 0;
+}
+
+static void
+parse_protocols(void)
+{
+	struct span rest = span_of(conf.inet_protocols), word;
+
+	set.v4 = set.v6 = false;
+	while (span_token(&rest, " \t,", &word)) {
+		set.v4 |= span_caseis(word, "all") || span_caseis(word, "ipv4");
+		set.v6 |= span_caseis(word, "all") || span_caseis(word, "ipv6");
+	}
+}
+
+int
+settings_load(bool lmtp, struct why *why)
+{
+	const char *family = PICK(address_preference);
+
+	set = (struct settings){
+		.lmtp = lmtp,
+		.proto = lmtp ? "lmtp" : "smtp",
+		.connect_ms = PICK(connect_timeout) * 1000,
+		.helo_ms = PICK2(lhlo_timeout, helo_timeout) * 1000,
+		.mail_ms = PICK(mail_timeout) * 1000,
+		.rcpt_ms = PICK(rcpt_timeout) * 1000,
+		.data_init_ms = PICK(data_init_timeout) * 1000,
+		.data_xfer_ms = PICK(data_xfer_timeout) * 1000,
+		.data_done_ms = PICK(data_done_timeout) * 1000,
+		.rset_ms = PICK(rset_timeout) * 1000,
+		.quit_ms = PICK(quit_timeout) * 1000,
+		.starttls_ms = PICK(starttls_timeout) * 1000,
+		.mx_address_limit = PICK(mx_address_limit),
+		.mx_session_limit = PICK(mx_session_limit),
+		.cache_ms = PICK(connection_cache_time_limit) * 1000,
+		.reuse_ms = PICK(connection_reuse_time_limit) * 1000,
+		.reuse_count = PICK(connection_reuse_count_limit),
+		.line_limit = PICK(line_length_limit),
+		.randomize = PICK(randomize_addresses),
+		.balance = PICK(balance_inet_protocols),
+		.skip_5xx_greeting = PICK(skip_5xx_greeting),
+		.skip_quit = PICK(skip_quit_response),
+		.defer_no_mx_address = PICK(defer_if_no_mx_address_found),
+		.cache_on_demand = PICK(connection_cache_on_demand),
+		.family = strcmp(family, "ipv4") == 0 ? AF_INET :
+		    strcmp(family, "ipv6") == 0 ? AF_INET6 : AF_UNSPEC,
+		.helo_name = PICK2(lhlo_name, helo_name),
+		.fallback_relay = PICK(fallback_relay),
+		.cache_destinations = PICK(connection_cache_destinations),
+		.discard = discarded(PICK2(discard_lhlo_keywords,
+		    discard_ehlo_keywords)),
+	};
+	parse_protocols();
+	if (hop_port(span_of(PICK(tcp_port)), &set.port) < 0)
+		return why_set(why, "", "%s_tcp_port: \"%s\" is no port",
+		    set.proto, PICK(tcp_port));
+	if (parse_bind("bind_address", PICK(bind_address), AF_INET,
+	    &set.bind4, why) < 0 ||
+	    parse_bind("bind_address6", PICK(bind_address6), AF_INET6,
+	    &set.bind6, why) < 0)
+		return -1;
+	return parse_host_lookup(PICK(host_lookup), &set.lookup_flags, why);
+}

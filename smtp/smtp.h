@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtp.h - private to the SMTP and LMTP client.
+ *
+ * A delivery (delivery.c) is one message for recipients with one next hop.
+ * It looks for peers (lookup.c), connects to one after the other (connect.c),
+ * and has a session (session.c, transaction.c) with each that answers, until
+ * no recipient is left to be tried.  Sessions outlive deliveries: idle ones
+ * wait in cache.c for more mail of the same key.
+ *
+ * A recipient is answered for exactly once, by delivery_rcpt_done(); one that
+ * is not answered for when the last peer has been tried is deferred.
+ */
+#ifndef SMTP_SMTP_H
+#define SMTP_SMTP_H
+
+#include "base/arena.h"
+#include "base/array.h"
+#include "base/list.h"
+#include "base/why.h"
+#include "dns/dns_client.h"
+#include "io/loop.h"
+#include "io/sock.h"
+#include "io/stream.h"
+#include "ipc/msg_deliver.h"
+#include "queue/envelope.h"
+#include "smtp/content.h"
+#include "smtp/nexthop.h"
+#include "smtp/peers.h"
+#include "smtp/reply.h"
+
+/* --- settings.c: smtp_... or lmtp_... ------------------------------------------- */
+
+struct settings {
+	bool		 lmtp;
+	const char	*proto;		/* "smtp", "lmtp": also the tag of log lines */
+	int64_t		 connect_ms, helo_ms, mail_ms, rcpt_ms, data_init_ms,
+			 data_xfer_ms, data_done_ms, rset_ms, quit_ms,
+			 starttls_ms;
+	int64_t		 mx_address_limit, mx_session_limit;
+	int64_t		 cache_ms, reuse_ms, reuse_count;
+	int64_t		 line_limit;
+	bool		 randomize, balance, skip_5xx_greeting, skip_quit,
+			 defer_no_mx_address, cache_on_demand;
+	int		 family;	/* preferred: AF_UNSPEC, AF_INET, AF_INET6 */
+	bool		 v4, v6;	/* inet_protocols */
+	struct sock_addr bind4, bind6;	/* len 0: any */
+	uint16_t	 port;
+	const char	*helo_name, *fallback_relay, *cache_destinations;
+	unsigned	 discard;	/* FEATURE_... overlooked */
+	unsigned	 lookup_flags;	/* RESOLVER_USE_HOSTS ... for hosts */
+};
+extern struct settings set;
+MUST_CHECK int settings_load(bool lmtp, struct why *why);
+
+/* --- agent.c: qmgr ---------------------------------------------------------------- */
+
+void	 agent_accept(int fd, const struct sock_addr *peer, int index);
+void	 agent_drain(void);
+struct agent;
+/* The delivery is over: it is freed by this. */
+struct delivery;
+void	 agent_delivery_over(struct delivery *d);
+void	 agent_status(struct delivery *d, const struct deliver_status *st);
+
+/* --- delivery.c ---------------------------------------------------------------------- */
+
+/* Bytes of a message: a descriptor that several deliveries may share. */
+struct source {
+	int		 fd;
+	unsigned	 refs;
+};
+
+enum target_state { T_TODO, T_DONE };
+
+struct target {
+	uint8_t		 state;		/* enum target_state */
+	bool		 accepted;	/* in the transaction under way */
+	bool		 notify_passed;	/* the peer sends the notices */
+};
+
+struct session;
+struct attempt;
+struct lookup;
+
+struct delivery {
+	struct list	 link;		/* agent->deliveries */
+	struct agent	*agent;
+	uint32_t	 tag;
+	struct arena	 arena;
+	struct envelope	 env;		/* points into arena */
+	struct source	*source;
+	uint64_t	 offset, len;	/* of the content */
+	char		*nexthop;	/* as qmgr said it */
+	int64_t		 active_us;	/* wall clock */
+	struct target	*targets;	/* beside env.rcpts */
+	size_t		 ntodo;
+	/* Where to: the next hops, then the fallback relays. */
+	ARRAY(char *)	 hops;
+	size_t		 nprimary;	/* of hops; the rest are fallbacks */
+	size_t		 at;		/* hops[at] is being tried */
+	struct hop	 hop;
+	char		*key;		/* of sessions that fit */
+	struct lookup	*lookup;
+	struct peers	 peers;
+	size_t		 next_peer;
+	int64_t		 sessions;	/* hosts that were talked to */
+	struct list	 attempts;	/* connects under way, connect.c */
+	struct loop_timer *race;
+	struct session	*session;
+	/* The last thing that went wrong with all that are left. */
+	struct why	 why;
+	bool		 why_loop;	/* mail loops back to myself */
+	bool		 no_host;	/* no host was reached: the site is down */
+	char		 relay[512];
+	/* Times for the log, wall clock: agent, connected, transaction. */
+	int64_t		 began_us, ready_us;
+	struct loop_defer step;
+	/* What the message needs, once it has been looked at. */
+	struct content_facts facts;
+	bool		 facts_known;
+};
+
+void	 delivery_start(struct delivery *d);
+/* Look for the hosts of the present next hop anew. */
+void	 delivery_restart(struct delivery *d);
+/* Go on with the next peer, next hop, or the end: at the end of the turn. */
+void	 delivery_next(struct delivery *d);
+void	 delivery_free(struct delivery *d);
+/* Answer for recipient i. */
+void	 delivery_rcpt_done(struct delivery *d, size_t i,
+	    enum deliver_outcome o, const char *dsn, const char *text,
+	    const char *action);
+/* Answer for all that are left, by the class of why's code. */
+void	 delivery_all_done(struct delivery *d, const struct why *why);
+/*
+ * Something is wrong with this host.  Temporary, and there are others to try:
+ * remember it, and the recipients stay.  Otherwise answer for all of them.
+ */
+void	 delivery_host_failed(struct delivery *d, const struct why *why,
+	    bool site_down);
+/* Whether this was the last that could be tried. */
+bool	 delivery_final(const struct delivery *d);
+/* Where the message is; -1 with why when it cannot be read. */
+MUST_CHECK int delivery_facts(struct delivery *d, struct why *why);
+
+/* --- lookup.c: the peers of a next hop --------------------------------------------------- */
+
+/* why's code "" on success.  loop: the best mail exchanger is this machine. */
+typedef void lookup_fn(void *arg, struct peers *peers, const struct why *why,
+	    bool loop);
+extern struct dns_client *dns;
+struct lookup *lookup_start(const struct hop *hop, lookup_fn *fn, void *arg);
+void	 lookup_cancel(struct lookup **l);
+
+/* --- connect.c ------------------------------------------------------------------------------ */
+
+/* Try d->peers from d->next_peer on; delivery_next() or a session follows. */
+void	 connect_start(struct delivery *d);
+void	 connect_cancel(struct delivery *d);
+
+/* --- session.c --------------------------------------------------------------------------------- */
+
+enum {					/* what the peer has said it can */
+	FEATURE_ESMTP		= 1 << 0,
+	FEATURE_PIPELINING	= 1 << 1,
+	FEATURE_8BITMIME	= 1 << 2,
+	FEATURE_SIZE		= 1 << 3,
+	FEATURE_DSN		= 1 << 4,
+	FEATURE_STARTTLS	= 1 << 5,
+	FEATURE_AUTH		= 1 << 6,
+	FEATURE_SMTPUTF8	= 1 << 7,
+	FEATURE_ENHANCED	= 1 << 8,
+	FEATURE_REQUIRETLS	= 1 << 9,
+};
+
+enum session_state {
+	S_GREETING, S_EHLO, S_HELO, S_STARTTLS, S_TLS, S_AUTH, S_READY,
+	S_ENVELOPE,		/* MAIL, RCPT, DATA */
+	S_BODY,			/* the message goes out */
+	S_DOT,			/* its end has gone out */
+	S_RSET, S_IDLE, S_QUIT
+};
+
+struct session {
+	struct list	 link;		/* all sessions */
+	struct list	 idle;		/* cache.c */
+	struct stream	*stream;
+	enum session_state state;
+	struct delivery	*d;		/* NULL: idle */
+	char		*key;
+	char		 host[DNS_NAME_MAX + 1];
+	char		 where[512];	/* "host[addr]:port": as relay in logs */
+	char		 said[512];	/* "host[addr]": in "host ... said:" */
+	struct reply	 reply;
+	unsigned	 features;
+	uint64_t	 size_limit;	/* SIZE; 0 unknown */
+	int64_t		 born_ms;
+	int64_t		 used;		/* transactions */
+	struct loop_timer *idle_timer;
+	/* The transaction. */
+	bool		 mail_sent, mail_ok, mail_failed, data_sent;
+	size_t		 next_send;	/* recipients */
+	size_t		 next_reply;
+	size_t		 accepted;
+	size_t		 lmtp_reply;	/* LMTP: whose final reply comes */
+	bool		 abort_data;	/* no recipient left: end it empty */
+	bool		 spent;		/* no further message */
+	bool		 self;		/* it has our own name */
+	struct content	*content;
+};
+
+void	 session_start(struct delivery *d, int fd, const struct peer *p);
+/* An idle session gets a delivery. */
+void	 session_reuse(struct session *s, struct delivery *d);
+/* The delivery is given up by its owner. */
+void	 session_detach(struct session *s);
+/* QUIT, politely or not, and free. */
+void	 session_quit(struct session *s);
+void	 session_drop(struct session *s);
+void	 session_set_state(struct session *s, enum session_state to);
+/* "lost connection with ... while ..." and so on: the session is over. */
+void	 session_failed(struct session *s, const struct why *why);
+const char *session_doing(const struct session *s);
+void	 session_on_reply(struct session *s);
+size_t	 session_count(void);
+
+/* --- transaction.c ------------------------------------------------------------------------------- */
+
+void	 transaction_start(struct session *s);
+void	 transaction_reply(struct session *s);
+void	 transaction_pump(struct session *s);
+
+/* --- cache.c --------------------------------------------------------------------------------------- */
+
+/* An idle session for this key, taken out of the cache; or NULL. */
+struct session *cache_take(const char *key);
+/* Keep the session for more, or QUIT. */
+void	 cache_put(struct session *s);
+void	 cache_remove(struct session *s);
+void	 cache_drain(void);
+/* Deliveries under way with this key. */
+void	 cache_count(const char *key, int delta);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * start - before the first delivery.
+ */
+#include "smtp/start.h"
+
+#include "daemon/daemon.h"
+#include "route/our.h"
+#include "smtp/smtp.h"
+
+int
+smtp_pre_jail(bool lmtp, struct why *why)
+{
+	/* Our own addresses, while names can be looked up. */
+	if (our_open(why) < 0)
+		return -1;
+	return settings_load(lmtp, why);
+}
+
+int
+smtp_start(struct why *why)
+{
+	dns = dns_client_new(daemon_loop(),
+	    daemon_socket_path("private/resolver"));
+	return 0;
+}
+
+void
+smtp_accept(int fd, const struct sock_addr *peer, int index)
+{
+	agent_accept(fd, peer, index);
+}
+
+void
+smtp_drain(void)
+{
+	agent_drain();
+}
