@@ -44,9 +44,9 @@ enum {
 	JAIL_INET	= 1 << 3,	/* connect to other hosts */
 	JAIL_THREADS	= 1 << 4,	/* worker threads */
 	JAIL_IDS	= 1 << 5,	/* act as users in turn */
-	JAIL_READ	= 1 << 7,	/* read files that it was given */
 	JAIL_ANYTHING	= 1 << 6,	/* no filter: runs users' commands */
 	JAIL_FORK	= 1 << 7,	/* fork itself, and confine the child */
+	JAIL_READ	= 1 << 8,	/* read files that it was given */
 };
 
 struct jail {
