@@ -83,6 +83,13 @@ void	 message_fini(struct message *m);
 void	 message_parse_header(struct message *m, struct span bytes);
 
 /*
+ * The part after p in the order of the message, NULL after the last one; without
+ * into_messages what lies in attached messages is passed over.
+ */
+const struct message_part *message_part_next(const struct message_part *p,
+	    bool into_messages);
+
+/*
  * Take the next field off *in, a header section, as message_parse() sees
  * fields: a line that is no field is a field with an empty name.  False at
  * the blank line or the end.
