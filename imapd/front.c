@@ -33,15 +33,17 @@ struct command {
 static void
 put_capabilities(struct front *f)
 {
-	struct span mechs = span_of(front_mechanisms(f)), one;
+	struct buf mechs = BUF_INIT(BUF_UNLIMITED);
 
 	front_printf(f, "IMAP4rev1 IMAP4rev2 SASL-IR LITERAL+ ID ENABLE IDLE");
 	if (front_tls_possible(f) && !front_tls_active(f))
 		front_printf(f, " STARTTLS");
 	if (!front_login_possible(f))
 		front_printf(f, " LOGINDISABLED");
-	while (span_token(&mechs, " ", &one))
-		front_printf(f, " AUTH=%.*s", SPAN_ARG(one));
+	front_mechanisms(f, "AUTH=", &mechs);
+	if (mechs.len > 0)
+		front_printf(f, " %s", mechs.data);
+	buf_fini(&mechs);
 }
 
 static void
@@ -105,7 +107,7 @@ goodbye(struct front *f, enum front_bye why)
 }
 
 static void
-free_client(struct front *f, void *data)
+free_client(void *data)
 {
 	struct client *c = data;
 
@@ -207,12 +209,16 @@ cmd_login(struct front *f, struct scan *s, struct span tag)
 static bool
 offered(struct front *f, struct span mechanism)
 {
-	struct span mechs = span_of(front_mechanisms(f)), one;
+	struct buf mechs = BUF_INIT(BUF_UNLIMITED);
+	struct span rest, one;
+	bool found = false;
 
-	while (span_token(&mechs, " ", &one))
-		if (span_caseeq(one, mechanism))
-			return true;
-	return false;
+	front_mechanisms(f, "", &mechs);
+	rest = buf_span(&mechs);
+	while (!found && span_token(&rest, " ", &one))
+		found = span_caseeq(one, mechanism);
+	buf_fini(&mechs);
+	return found;
 }
 
 static void

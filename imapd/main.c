@@ -10,28 +10,26 @@
 #include "daemon/daemon.h"
 #include "imapd/front.h"
 
+static struct front_settings settings;
+
 static int
 pre_jail(struct why *why)
 {
-	return front_pre_jail(&imapd_front, why);
-}
-
-static int
-start(struct why *why)
-{
-	const struct front_settings settings = {
+	settings = (struct front_settings){
 		.login_timeout_ms = conf.imapd_login_timeout * 1000,
 		.input_max = (size_t)conf.imapd_login_line_limit + 4096,
 		.error_limit = conf.imapd_login_error_limit,
+		.tls = TLS_IMAPD,
+		.tls_wrappermode = conf.imapd_tls_wrappermode,
+		.cleartext_networks = conf.imapd_cleartext_networks,
 	};
-
-	return front_start(&settings, why);
+	return front_pre_jail(&imapd_front, &settings, why);
 }
 
 static const struct daemon imapd = {
 	.name		= "imapd",
 	.pre_jail	= pre_jail,
-	.start		= start,
+	.start		= front_start,
 	.accept		= front_accept,
 	.drain		= front_drain,
 };

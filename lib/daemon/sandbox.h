@@ -23,7 +23,8 @@
  * never left out.
  *
  * A row of JAIL_LOGIN is for a process that a daemon forks for a user who has
- * logged in (sandbox_enter_as()).
+ * logged in (sandbox_enter_as()).  Filters add up, so the daemon itself has
+ * the groups that its children need.
  */
 #ifndef DAEMON_SANDBOX_H
 #define DAEMON_SANDBOX_H
@@ -47,6 +48,7 @@ enum {
 	JAIL_ANYTHING	= 1 << 6,	/* no filter: runs users' commands */
 	JAIL_FORK	= 1 << 7,	/* fork itself, and confine the child */
 	JAIL_READ	= 1 << 8,	/* read files that it was given */
+	JAIL_WATCH	= 1 << 9,	/* be told of changes of files */
 };
 
 struct jail {

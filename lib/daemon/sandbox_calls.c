@@ -56,8 +56,9 @@ static const int calls_all[] = {
 };
 
 static const int calls_files[] = {
-	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat),
-	SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2),
+	SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(access),
+	SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
 	SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getdents),
 	SCMP_SYS(getdents64), SCMP_SYS(getcwd), SCMP_SYS(chdir),
 	SCMP_SYS(fchdir), SCMP_SYS(statfs), SCMP_SYS(fstatfs),
@@ -90,15 +91,17 @@ static const int calls_ids[] = {
 	SCMP_SYS(setfsgid),
 };
 
-/* The session monitor: fork, wait, confine the child, watch mailboxes. */
+/* The session monitor: fork, wait, confine the child. */
 static const int calls_fork[] = {
 	SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(kill), SCMP_SYS(seccomp),
 	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule),
 	SCMP_SYS(landlock_restrict_self), SCMP_SYS(setrlimit),
 	SCMP_SYS(prlimit64), SCMP_SYS(prctl), SCMP_SYS(timer_create),
+};
+
+static const int calls_watch[] = {
 	SCMP_SYS(inotify_init1), SCMP_SYS(inotify_add_watch),
-	SCMP_SYS(inotify_rm_watch), SCMP_SYS(mkdir), SCMP_SYS(mkdirat),
-	SCMP_SYS(chown), SCMP_SYS(fchown), SCMP_SYS(fchownat),
+	SCMP_SYS(inotify_rm_watch),
 };
 
 /* What only an attacker asks for: the end of the process. */
@@ -130,6 +133,7 @@ static const struct {
 	{ JAIL_IDS, "ids", calls_ids, ARRAY_LEN(calls_ids) },
 	{ JAIL_ANYTHING, "anything", NULL, 0 },
 	{ JAIL_FORK, "fork", calls_fork, ARRAY_LEN(calls_fork) },
+	{ JAIL_WATCH, "watch", calls_watch, ARRAY_LEN(calls_watch) },
 };
 
 /* Stands for the process id in a filter that is made before there is one. */

@@ -36,6 +36,9 @@ static const struct traits {
 } traits[] = {
 	{ "smtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
 	{ "lmtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
+	{ "pop3d",   0, STAGE_FRONT, NULL },
+	{ "session", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_FRONT,
+	  "private/%" },
 	{ "pickup",  PLAN_SINGLE, STAGE_FRONT, "public/%" },
 	{ "showq",   0, STAGE_FRONT, "public/%" },
 	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE, "public/%" },

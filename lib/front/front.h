@@ -31,6 +31,7 @@
 #include "io/sock.h"
 #include "io/stream.h"
 #include "ipc/msg_auth.h"
+#include "tls/tls.h"
 
 struct front;			/* one client */
 
@@ -68,22 +69,28 @@ struct front_ops {
 			    const char *text);
 	void		(*goodbye)(struct front *f, enum front_bye why);
 	/* What greet put into front_set_data() is to be freed.  Or NULL. */
-	void		(*free)(struct front *f, void *data);
+	void		(*free)(void *data);
 };
 
-/* Settings of the service, read once at the start. */
+/* Settings of the service, read once at the start; strings are not copied. */
 struct front_settings {
 	int64_t		 login_timeout_ms;
-	size_t		 input_max;	/* bytes before the login: a line */
+	size_t		 input_max;	/* bytes of input before the login that
+					 * may lie there: a line, a literal */
 	int64_t		 error_limit;	/* bad commands; then goodbye */
+	enum tls_service tls;		/* whose TLS settings */
+	bool		 tls_wrappermode; /* TLS from the first byte */
+	const char	*cleartext_networks; /* log in without TLS from there */
 };
 
 /* --- the daemon's own functions: struct daemon's fields ------------------------ */
 
-/* TLS, the sockets of authd and monitor.  Once, in the daemon's pre_jail (for
- * what needs files) and start. */
-MUST_CHECK int front_pre_jail(const struct front_ops *ops, struct why *why);
-MUST_CHECK int front_start(const struct front_settings *s, struct why *why);
+/* In pre_jail: what needs files.  Both arguments stay the caller's, and are
+ * there as long as the process. */
+MUST_CHECK int front_pre_jail(const struct front_ops *ops,
+	    const struct front_settings *s, struct why *why);
+/* In start: keyd, authd, the session monitor. */
+MUST_CHECK int front_start(struct why *why);
 void	 front_accept(int fd, const struct sock_addr *peer, int index);
 void	 front_drain(void);
 
@@ -95,11 +102,12 @@ struct span front_input(const struct front *f);
 void	 front_consume(struct front *f, size_t n);
 void	 front_write(struct front *f, struct span d);
 void	 front_printf(struct front *f, const char *fmt, ...) PRINTF(2, 3);
-/* A hand-over, TLS handshake, delay or SASL exchange is under way: input is
- * not for the protocol now. */
+/* A hand-over, a TLS handshake, a SASL exchange or the end is under way: input
+ * is not for the protocol now. */
 bool	 front_busy(const struct front *f);
-/* A bad command; beyond the limit the client is sent away.  False then. */
-bool	 front_error(struct front *f);
+/* A bad command was answered; beyond the limit the client is sent away, and
+ * front_busy() is true. */
+void	 front_error(struct front *f);
 /* The client leaves (LOGOUT, QUIT), after what was written. */
 void	 front_quit(struct front *f);
 
@@ -107,8 +115,10 @@ bool	 front_tls_active(const struct front *f);
 bool	 front_tls_possible(const struct front *f);	/* offer STARTTLS */
 /* Whether passwords may be sent now; false: LOGINDISABLED. */
 bool	 front_login_possible(const struct front *f);
-/* The SASL mechanisms offered now, "PLAIN SCRAM-SHA-256"; "" for none. */
-const char *front_mechanisms(const struct front *f);
+/* Append the SASL mechanisms offered now, each after prefix and with spaces
+ * between: "AUTH=PLAIN AUTH=SCRAM-SHA-256"; nothing for none. */
+void	 front_mechanisms(const struct front *f, const char *prefix,
+	    struct buf *out);
 const char *front_id(const struct front *f);		/* in the log */
 
 /*

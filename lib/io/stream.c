@@ -908,6 +908,12 @@ stream_set_in_max(struct stream *s, size_t in_max)
 	s->in_max = in_max;
 }
 
+void
+stream_set_out_max(struct stream *s, size_t out_max)
+{
+	s->out.max = MAX(out_max, s->out.len);
+}
+
 /* Whether there is somebody to write for, within the limit. */
 static bool
 can_write(struct stream *s, size_t n)

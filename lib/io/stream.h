@@ -86,6 +86,7 @@ void	 stream_pause(struct stream *s);
 void	 stream_resume(struct stream *s);
 bool	 stream_paused(const struct stream *s);
 void	 stream_set_in_max(struct stream *s, size_t in_max);
+void	 stream_set_out_max(struct stream *s, size_t out_max);
 
 /*
  * Put bytes in front of the input, as if the peer had sent them first: what

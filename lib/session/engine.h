@@ -106,6 +106,8 @@ struct engine {
 	/* In the monitor, once, as root, before anybody connects: fill tables
 	 * that all sessions share.  Opens nothing that stays.  Or NULL. */
 	void		(*warm)(void);
+	/* Judge the service's settings; -1 with why.  Or NULL. */
+	int		(*check)(struct why *why);
 	void		(*start)(struct session_conn *c);
 	/*
 	 * 0: frozen, c->data is gone; -1: not now.  Or NULL: never.  Call

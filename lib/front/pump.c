@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pump - a client whose session runs elsewhere and whose TLS ends here.
+ *
+ * Bytes go from one stream to the other as they come.  Where the other side
+ * does not take them, reading stops at PUMP_HIGH and goes on when all is
+ * gone, so that a session costs that much at most each way, and nothing while
+ * it is idle.  An end on one side becomes an end of output on the other; the
+ * session's end is the client's.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/daemon.h"
+#include "front/front_priv.h"
+
+#define PUMP_HIGH	(128 * 1024)
+#define PUMP_IN		(64 * 1024)
+#define PUMP_OUT	(1024 * 1024)
+#define GRACE_MS	10000
+
+static void
+pass(struct stream *from, struct stream *to)
+{
+	struct span in = stream_input(from);
+
+	stream_write_span(to, in);
+	stream_consume(from, in.len);
+	if (stream_out_len(to) > PUMP_HIGH)
+		stream_pause(from);
+}
+
+static void
+client_read(void *arg, struct stream *s)
+{
+	struct front *f = arg;
+
+	pass(s, f->inner);
+}
+
+static void
+client_drain(void *arg, struct stream *s)
+{
+	struct front *f = arg;
+
+	stream_resume(f->inner);
+}
+
+static void
+client_end(void *arg, struct stream *s, enum stream_end why)
+{
+	struct front *f = arg;
+
+	if (why == STREAM_EOF)
+		stream_end_output(f->inner);
+	else
+		front_free(f);
+}
+
+static const struct stream_ops client_ops = {
+	.on_read = client_read,
+	.on_drain = client_drain,
+	.on_end = client_end,
+};
+
+static void
+inner_read(void *arg, struct stream *s)
+{
+	struct front *f = arg;
+
+	pass(s, f->client);
+}
+
+static void
+inner_drain(void *arg, struct stream *s)
+{
+	struct front *f = arg;
+
+	stream_resume(f->client);
+}
+
+static void
+inner_end(void *arg, struct stream *s, enum stream_end why)
+{
+	struct front *f = arg;
+
+	stream_finish(&f->client, GRACE_MS);
+	front_free(f);
+}
+
+static const struct stream_ops inner_ops = {
+	.on_read = inner_read,
+	.on_drain = inner_drain,
+	.on_end = inner_end,
+};
+
+void
+front_pump(struct front *f, int fd)
+{
+	f->state = FRONT_PUMP;
+	f->inner = stream_new(daemon_loop(), fd, PUMP_IN, PUMP_OUT, &inner_ops,
+	    f);
+	front_prelogin_done(f);
+	stream_set_ops(f->client, &client_ops, f);
+	stream_set_in_max(f->client, PUMP_IN);
+	stream_set_out_max(f->client, PUMP_OUT);
+	stream_set_deadline(f->client, 0);
+	stream_resume(f->client);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pop3 - a POP3 session after its login; private to this folder.
+ */
+#ifndef POP3D_POP3_H
+#define POP3D_POP3_H
+
+#include "base/ranges.h"
+#include "pop3d/parse.h"
+#include "session/engine.h"
+#include "store/mailbox.h"
+
+/*
+ * The maildrop as it was at the login (RFC 1939 3): numbers, sizes and ids
+ * stay what they are, whatever others do to the mailbox meanwhile.
+ */
+struct drop {
+	struct account	*account;
+	struct mailbox	*box;
+	int		 lock;		/* -1: not locked */
+	bool		 in_use;	/* another session has the lock */
+	uint32_t	 count;		/* messages, at the login */
+	uint64_t	 size;		/* octets, of all */
+	uint32_t	 deleted;	/* marked, so many ... */
+	uint64_t	 deleted_size;	/* ... and with so many octets */
+	uint8_t		*marks;		/* DROP_*, per message; from index 1 */
+	char		**ids;		/* UIDL; NULL until it is asked for */
+	bool		 unique;	/* ids were made different */
+};
+
+#define DROP_EXPIRE_MAX	36500	/* days */
+enum { DROP_DELETED = 1, DROP_READ = 2 };
+
+/* Open the user's maildrop.  -1 with why, and in_use when another session
+ * has it locked. */
+MUST_CHECK int drop_open(struct drop *d, struct session_conn *c,
+	    struct why *why);
+void	 drop_close(struct drop *d);
+/* Of message n, which is there; the octets that RETR sends. */
+uint64_t drop_size(const struct drop *d, uint32_t n);
+void	 drop_mark(struct drop *d, uint32_t n, uint8_t mark);
+void	 drop_reset(struct drop *d);	/* no deletions any more */
+/*
+ * QUIT: messages marked as read become \Seen, those marked as deleted go as
+ * pop3d_delete_action says, and so do those that pop3d_expire is about; all of
+ * it is on stable storage then.  *gone: how many went.  -1 with why.
+ */
+MUST_CHECK int drop_update(struct drop *d, uint32_t *gone, struct why *why);
+
+/* The unique id of message n (RFC 1939 7, UIDL): 1 to 70 characters. */
+#define UIDL_MAX	70
+const char *uidl_of(struct drop *d, uint32_t n);
+void	 uidl_forget(struct drop *d);
+/* Whether a pop3d_uidl_format can be used; else why. */
+MUST_CHECK int uidl_check(const char *format, struct why *why);
+
+/*
+ * A message on its way to the client: lines end in CRLF, a '.' at a line's
+ * beginning is doubled (RFC 1939 3).
+ */
+struct sending {
+	struct mailbox_content	content;
+	struct span		rest;		/* not sent yet */
+	bool			at_start;	/* of a line */
+	bool			in_body;
+	bool			top;		/* TOP: lines counts down */
+	uint32_t		lines;
+	bool			active;
+};
+
+/* Begin with the bytes of a message; top: the header and n lines. */
+void	 send_begin(struct sending *s, bool top, uint32_t lines);
+/*
+ * Append about max bytes more to out.  False: that was the end, with the
+ * line "." behind it.
+ */
+bool	 send_some(struct sending *s, struct buf *out, size_t max);
+void	 send_end(struct sending *s);
+
+struct pop3 {
+	struct session_conn	*conn;
+	struct drop		 drop;
+	struct sending		 sending;
+	struct buf		 out;		/* gathered in one handler */
+	uint32_t		 list_at;	/* LIST and UIDL go on there */
+	bool			 list_uidl, listing;
+	bool			 skipping;	/* a line that is too long */
+	bool			 eof;		/* the client has said all */
+	bool			 utf8;
+	int64_t			 errors;
+	uint64_t		 retr, top, retr_bytes;	/* for the log */
+};
+
+#endif

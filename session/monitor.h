@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * monitor.h - users, their processes and their connections, as the monitor
+ * sees them; private to this folder.
+ *
+ * A user is an answer of authd, all of it: when a home or a limit changes,
+ * the next login is another user here and gets another process.  A user has
+ * at most one process that takes connections (older ones, from before a
+ * reload, finish what they have).  A connection is with a process, or
+ * hibernates here.
+ */
+#ifndef SESSION_MONITOR_H
+#define SESSION_MONITOR_H
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "ipc/ipc.h"
+#include "ipc/msg_auth.h"
+#include "session/control.h"
+#include "session/engine.h"
+
+#define MONITOR_ENGINES_MAX	8
+
+struct process;
+struct frozen;
+
+struct user {
+	struct session_user	 who;
+	char			*text;		/* holds who's strings */
+	struct span		 key;		/* auth_user; in monitor.users */
+	struct list		 conns;		/* conn.of_user */
+	struct process		*process;	/* takes connections; or NULL */
+	unsigned		 processes;	/* with older ones */
+	int64_t			 login_ms[MONITOR_ENGINES_MAX];	/* the last */
+};
+
+struct process {
+	struct list	 link;		/* monitor.processes */
+	struct user	*user;
+	pid_t		 pid;		/* 0: waited for */
+	struct ipc_conn	*control;	/* NULL: it has ended */
+	uint64_t	 sent;		/* CONN frames */
+	bool		 leaving;
+};
+
+struct conn {
+	struct list	 of_user;
+	struct user	*user;
+	struct process	*process;	/* NULL: it hibernates */
+	struct frozen	*frozen;	/* then */
+	const struct engine *engine;
+	uint32_t	 serial;
+	uint64_t	 since;		/* wall clock, seconds */
+	char		*facts;		/* control_facts, encoded */
+	size_t		 facts_len;
+	/* What is to wake it, from just before it is frozen. */
+	ARRAY(struct watch_link *) watches;
+	bool		 changed;	/* already */
+};
+
+struct monitor {
+	struct loop	*loop;
+	const struct engine *const *engines;
+	struct hash	 users;		/* by key */
+	struct hash	 conns;		/* by serial */
+	struct list	 processes;
+	unsigned	 nprocesses;
+	uint32_t	 serial;	/* the last one given */
+	bool		 draining;
+};
+
+extern struct monitor monitor;
+extern const struct engine *const monitor_engines[];	/* main.c */
+
+/* --- monitor.c: struct daemon's functions ---------------------------------------- */
+
+int	 monitor_pre_jail(struct why *why);
+int	 monitor_check(struct why *why);
+int	 monitor_start(struct why *why);
+int	 monitor_reload(struct why *why);
+void	 monitor_drain(void);
+void	 monitor_log_moved(void);
+
+/* --- users.c ---------------------------------------------------------------------- */
+
+/* The user of an answer, made when there is none. */
+struct user *user_get(const struct auth_user *a);
+/* Forget a user without connections, processes and a login to remember. */
+void	 user_settle(struct user *u);
+unsigned user_count(const struct user *u, const struct engine *e);
+unsigned engine_index(const struct engine *e);
+
+struct conn *conn_new(struct user *u, const struct engine *e,
+	    struct span facts);
+struct conn *conn_find(uint32_t serial);
+void	 conn_free(struct conn *c);
+/* Its facts, pointing into it. */
+void	 conn_facts(const struct conn *c, struct control_facts *out);
+
+/* --- process.c -------------------------------------------------------------------- */
+
+/* The user's process, forked when there is none; NULL with why. */
+struct process *process_for(struct user *u, struct why *why);
+/* Give it a connection; fd stays the caller's. */
+void	 process_give(struct process *p, struct conn *c, int fd,
+	    struct span input, const struct span *state);
+void	 process_drain(struct process *p, enum session_stop why,
+	    uint32_t serial);
+void	 process_reap(void);
+
+/* --- start.c: fronts --------------------------------------------------------------- */
+
+int	 start_init(struct why *why);
+void	 monitor_accept(int fd, const struct sock_addr *peer, int index);
+
+/* --- hibernate.c ---------------------------------------------------------------------- */
+
+int	 hibernate_init(struct why *why);
+/* Something to wake c, before it is frozen; takes fd. */
+void	 hibernate_watch(struct conn *c, const struct control_watch *m,
+	    int fd);
+/* Takes fd. */
+void	 hibernate(struct conn *c, const struct control_frozen *m, int fd);
+/* End a frozen connection with its engine's goodbye; c is gone then. */
+void	 hibernate_end(struct conn *c, const char *how);
+/* Frees c->frozen and its watches; conn_free() calls it. */
+void	 hibernate_forget(struct conn *c);
+
+/* --- admin.c ------------------------------------------------------------------------ */
+
+void	 admin_who(struct ipc_conn *c, uint32_t tag, struct span whom);
+void	 admin_kick(struct ipc_conn *c, uint32_t tag, struct span whom);
+
+#endif
