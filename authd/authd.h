@@ -11,6 +11,9 @@
  *	guard.c		failures, delays and bans
  *	place.c		whom to become and where the mail lies
  *	ticket.c	one-time tickets
+ *	upgrade.c	better hashes after a login; keeper.c writes them
+ *	pam.c		asks PAM through pam_helper.c
+ *	oauth.c		bearer tokens
  *
  * An attempt belongs to who speaks for the client (a session) and answers
  * through a sink.  It does one thing at a time: it waits for a response, for

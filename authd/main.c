@@ -13,6 +13,9 @@
 
 #include "auth/digest.h"
 #include "authd/authd.h"
+#include "authd/pam.h"
+#include "authd/upgrade.h"
+#include "conf/params.h"
 #include "daemon/daemon.h"
 
 bool authd_unprivileged;
@@ -22,7 +25,11 @@ open_all(struct why *why)
 {
 	authd_unprivileged = geteuid() != 0;
 	digest_start();
-	if (accounts_open(why) < 0 || places_open(why) < 0)
+	if (accounts_open(why) < 0 || places_open(why) < 0 ||
+	    upgrade_open(why) < 0)
+		return -1;
+	if (strstr(conf.authd_password_maps, "pam:") != NULL &&
+	    pam_open(why) < 0)
 		return -1;
 	return guard_load(why);
 }
@@ -33,6 +40,8 @@ start_all(struct why *why)
 	struct loop *l = daemon_loop();
 
 	verify_start(l);
+	upgrade_start(l);
+	pam_loop(l);
 	guard_start(l);
 	tickets_start(l);
 	attempts_start(l);

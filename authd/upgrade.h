@@ -2,12 +2,17 @@
 /*
  * upgrade - a login shows the password, and with it a weak hash can be made
  * a good one, and SCRAM's keys can be made.
+ *
+ * The work is done by one thread, after the login was answered, and not at
+ * all when more than a few wait: the next login is another chance.
  */
 #ifndef AUTHD_UPGRADE_H
 #define AUTHD_UPGRADE_H
 
 #include "authd/authd.h"
 
+MUST_CHECK int upgrade_open(struct why *why);	/* before the jail */
+void	 upgrade_start(struct loop *l);
 /* The password was right for this account of authd_password_file. */
 void	 upgrade_account(const struct account *a, struct span password);
 /* An app password was used. */

@@ -44,7 +44,8 @@
 struct account {
 	char		*address;
 	struct span	 password;
-	struct buf	 hash;
+	struct span	 old;		/* the line's text, or "" */
+	struct buf	 hash;		/* and the new one */
 	struct why	 why;
 };
 
@@ -344,7 +345,7 @@ hash_some(void *arg)
 		struct account *a = &h->u->accounts.v[i];
 
 		a->hash = BUF_INIT(BUF_UNLIMITED);
-		if (password_hash(a->password, h->cost, &a->hash,
+		if (password_line(a->password, h->cost, a->old, &a->hash,
 		    &a->why) < 0 && a->why.text[0] == '\0')
 			(void)why_set(&a->why, "4.3.0", "cannot hash");
 	}
@@ -422,6 +423,10 @@ store_accounts(struct users *u)
 {
 	struct why why = WHY_INIT;
 
+	for (size_t i = 0; i < u->accounts.len; i++)
+		(void)userfile_line(&u->file,
+		    span_of(u->accounts.v[i].address),
+		    &u->accounts.v[i].old);
 	hash_all(u);
 	for (size_t i = 0; i < u->accounts.len; i++) {
 		if (u->accounts.v[i].why.text[0] != '\0')
@@ -430,7 +435,7 @@ store_accounts(struct users *u)
 	}
 	change_table(u, true);
 	for (size_t i = 0; i < u->accounts.len; i++)
-		(void)userfile_set(&u->file,
+		(void)userfile_put(&u->file,
 		    span_of(u->accounts.v[i].address),
 		    buf_span(&u->accounts.v[i].hash));
 	if (userfile_write(&u->file, &why) < 0)

@@ -1,35 +1,53 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * password - schemes and costs; crypt.c does the work.
+ * password - schemes and costs; argon2.c, crypt.c and scram.c do the work.
  */
 #include "auth/password.h"
 
+#include "auth/argon2.h"
 #include "auth/crypt.h"
+#include "auth/digest.h"
+#include "auth/sasl.h"
+#include "auth/userline.h"
+#include "base/base64.h"
 #include "base/mem.h"
+#include "base/rnd.h"
+#include "conf/params.h"
 
-#define SCHEME		"{yescrypt}"
-/* libxcrypt's scale for "$y$": 5 is its default, 1 the least it makes. */
-#define COST_FULL	5
-#define COST_LEAST	1
-#define LEAST_PREFIX	"$y$j75$"	/* what that looks like: N = 1024 */
+#define SALT_LEN	16	/* bytes, of SCRAM's keys and of SSHA256 */
+#define DIGEST_SALT_MAX	64
+
 /*
- * The same with N = 256.  Measured, a hash each, on the machine where a full
- * one takes 20 ms: $y$ N=1024 1.2 ms, N=512 0.6, N=256 0.3; $6$ 1.4, with the
- * fewest rounds (1000) 0.25; $5$ 1.7 and 0.35; $2b$ 0.9 at its least cost;
- * $7$ 100; $sha1 and $md5 are unfit.  At the price of the weakest $6$ this
- * one still takes 256 KiB of memory for each guess, which $6$ does not.
+ * What can be made anew, by authd_password_scheme.  Measured, a hash each, on
+ * the machine where yescrypt takes 20 ms: argon2id 25, sha512-crypt 1.4,
+ * bcrypt (cost 10) 50.
  */
-#define LIGHT_PREFIX	"$y$j55$"
-#define FULL_PREFIX	"$y$j9T$"	/* what a cost of 5 looks like */
+static const struct {
+	const char	*name, *scheme;
+	const char	*prefix;	/* crypt(3)'s; NULL: argon2id */
+	unsigned long	 cost;
+	const char	*looks;		/* how such a hash begins */
+} full[] = {
+	{ "argon2id", "{ARGON2ID}", NULL, 0, ARGON2_PREFIX },
+	{ "yescrypt", "{yescrypt}", "$y$", 5, "$y$j9T$" },
+	{ "sha512-crypt", "{SHA512-CRYPT}", "$6$", 500000,
+	  "$6$rounds=500000$" },
+	{ "bcrypt", "{BLF-CRYPT}", "$2b$", 11, "$2b$11$" },
+};
 
-int
-password_hash(struct span password, enum password_cost cost, struct buf *out,
-    struct why *why)
+static size_t
+scheme_now(void)
 {
-	struct buf setting = BUF_INIT(500);
-	char *text = NULL;
-	int rc;
+	for (size_t i = 0; i < ARRAY_LEN(full); i++)
+		if (conf.authd_password_scheme != NULL &&
+		    strcmp(conf.authd_password_scheme, full[i].name) == 0)
+			return i;
+	return 0;
+}
 
+static int
+usable(struct span password, struct why *why)
+{
 	if (password.len == 0)
 		return why_set(why, "5.7.8", "the password is empty");
 	if (password.len > PASSWORD_MAX)
@@ -37,56 +55,242 @@ password_hash(struct span password, enum password_cost cost, struct buf *out,
 		    "bytes", PASSWORD_MAX);
 	if (span_has_nul(password))
 		return why_set(why, "5.7.8", "the password holds a NUL");
-	if (crypt_setting("$y$", cost == PASSWORD_FULL ? COST_FULL :
-	    COST_LEAST, &setting) < 0)
-		return why_errno(why, "4.3.0", "cannot make a salt");
-	/* A library that makes another least one keeps its own idea. */
-	if (cost == PASSWORD_LIGHT && span_starts(buf_span(&setting),
-	    SPAN(LEAST_PREFIX)))
-		text = mem_printf("%s%s", LIGHT_PREFIX, setting.data +
-		    sizeof(LEAST_PREFIX) - 1);
-	buf_add_str(out, SCHEME);
-	rc = crypt_password(password, text != NULL ? text : setting.data, out);
-	mem_free(text);
-	buf_fini(&setting);
-	if (rc < 0)
-		return why_set(why, "4.3.0", "cannot hash the password");
 	return 0;
 }
 
+static int
+hash_crypt(struct span password, size_t which, struct buf *out,
+    struct why *why)
+{
+	struct buf setting = BUF_INIT(500);
+	int rc;
+
+	if (crypt_setting(full[which].prefix, full[which].cost,
+	    &setting) < 0)
+		return why_errno(why, "4.3.0", "cannot make a salt");
+	rc = crypt_password(password, setting.data, out);
+	buf_fini(&setting);
+	return rc;
+}
+
+static void
+put_keys(struct span password, enum digest d, unsigned iterations,
+    struct buf *out)
+{
+	unsigned char salt[SALT_LEN];
+	struct scram_keys k;
+
+	rnd_bytes(salt, sizeof(salt));
+	scram_keys_make(&k, d, password, span_make(salt, sizeof(salt)),
+	    iterations);
+	scram_keys_text(&k, d, out);
+	mem_wipe(&k, sizeof(k));
+}
+
 int
-password_check(struct span password, struct span hash)
+password_hash(struct span password, enum password_cost cost, struct buf *out,
+    struct why *why)
+{
+	size_t which = scheme_now();
+	int rc;
+
+	if (usable(password, why) < 0)
+		return -1;
+	if (cost == PASSWORD_LIGHT) {
+		buf_add_str(out, "{SCRAM-SHA-256}");
+		put_keys(password, DIGEST_SHA256, SCRAM_ITERATIONS_LIGHT,
+		    out);
+		return 0;
+	}
+	buf_add_str(out, full[which].scheme);
+	rc = full[which].prefix == NULL ? argon2_make(password, out) :
+	    hash_crypt(password, which, out, why);
+	if (rc < 0 && (why == NULL || why->text[0] == '\0'))
+		return why_set(why, "4.3.0", "cannot hash the password");
+	return rc;
+}
+
+/* text with the keys of this password in field, or without that field. */
+static void
+edit_keys(struct buf *text, const char *field, enum digest d, bool make,
+    struct span password)
+{
+	struct buf value = BUF_INIT(BUF_UNLIMITED), out;
+
+	if (make) {
+		buf_add_str(&value, field);
+		put_keys(password, d, (unsigned)conf.authd_scram_iterations,
+		    &value);
+	}
+	out = BUF_INIT(BUF_UNLIMITED);
+	userline_edit(buf_span(text), span_of(field), buf_span(&value), &out);
+	buf_wipe(&value);
+	buf_wipe(text);
+	*text = out;
+}
+
+int
+password_line(struct span password, enum password_cost cost, struct span old,
+    struct buf *out, struct why *why)
+{
+	struct buf hash = BUF_INIT(BUF_UNLIMITED);
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	bool full_cost = cost == PASSWORD_FULL;
+	int rc = password_hash(password, cost, &hash, why);
+
+	if (rc == 0) {
+		userline_edit(old, SPAN(""), buf_span(&hash), &text);
+		edit_keys(&text, "scram256=", DIGEST_SHA256, full_cost,
+		    password);
+		edit_keys(&text, "scram1=", DIGEST_SHA1, full_cost, password);
+		buf_add_span(out, buf_span(&text));
+	}
+	buf_wipe(&text);
+	buf_wipe(&hash);
+	return rc;
+}
+
+void
+password_hash_random(struct span password, struct buf *out)
+{
+	struct buf in = BUF_INIT(BUF_UNLIMITED);
+	unsigned char d[DIGEST_MAX];
+	char salt[SALT_LEN];
+
+	rnd_bytes(salt, sizeof(salt));
+	buf_add_span(&in, password);
+	buf_add(&in, salt, sizeof(salt));
+	digest_of(DIGEST_SHA256, buf_span(&in), d);
+	buf_wipe(&in);
+	buf_add(&in, d, digest_len(DIGEST_SHA256));
+	buf_add(&in, salt, sizeof(salt));
+	buf_add_str(out, "{SSHA256}");
+	base64_encode(buf_span(&in), out);
+	buf_wipe(&in);
+}
+
+/* --- checking --------------------------------------------------------------------- */
+
+static int
+check_crypt(struct span password, struct span hash, int arg)
 {
 	struct buf got = BUF_INIT(BUF_UNLIMITED);
-	unsigned char differ = 0;
-	ptrdiff_t close;
 	char *setting;
 	int rc;
 
-	/* "{scheme}hash": every scheme of crypt(3) says itself what it is. */
-	if (hash.len > 0 && hash.p[0] == '{' &&
-	    (close = span_find(hash, '}')) > 0)
-		hash = span_from(hash, (size_t)close + 1);
-	if (hash.len == 0 || hash.p[0] != '$' || span_has_nul(hash))
-		return -1;
 	if (password.len > PASSWORD_MAX || span_has_nul(password))
 		return 0;
 	setting = span_dup(hash);
 	rc = crypt_password(password, setting, &got);
 	mem_free(setting);
-	if (rc == 0) {
-		if (got.len != hash.len)
-			differ = 1;
-		for (size_t i = 0; i < MIN(got.len, hash.len); i++)
-			differ |= (unsigned char)(got.data[i] ^ hash.p[i]);
-		rc = differ == 0;
-	}
+	if (rc == 0)
+		rc = digest_equal(buf_span(&got), hash);
 	buf_wipe(&got);
 	return rc;
+}
+
+static int
+check_argon2(struct span password, struct span hash, int arg)
+{
+	char *text = span_dup(hash);
+	int rc = argon2_check(password, text);
+
+	mem_free(text);
+	return rc;
+}
+
+static int
+check_scram(struct span password, struct span hash, int arg)
+{
+	struct scram_keys k;
+	int rc;
+
+	if (scram_keys_parse(&k, (enum digest)arg, hash) < 0)
+		return -1;
+	rc = scram_keys_match(&k, (enum digest)arg, password);
+	mem_wipe(&k, sizeof(k));
+	return rc;
+}
+
+/* Base64 of the digest of password and salt, and the salt. */
+static int
+check_digest(struct span password, struct span hash, int arg)
+{
+	struct buf raw = BUF_INIT(DIGEST_MAX + DIGEST_SALT_MAX);
+	struct buf in = BUF_INIT(BUF_UNLIMITED);
+	size_t n = digest_len((enum digest)arg);
+	unsigned char got[DIGEST_MAX];
+	int rc = -1;
+
+	if (base64_decode(hash, &raw) == 0 && raw.len >= n) {
+		buf_add_span(&in, password);
+		buf_add(&in, raw.data + n, raw.len - n);
+		digest_of((enum digest)arg, buf_span(&in), got);
+		rc = digest_equal(span_make(got, n), span_make(raw.data, n));
+	}
+	buf_wipe(&in);
+	buf_wipe(&raw);
+	return rc;
+}
+
+static int
+check_plain(struct span password, struct span hash, int arg)
+{
+	return digest_equal(password, hash);
+}
+
+static const struct {
+	const char	*name;
+	int		(*check)(struct span password, struct span hash,
+			    int arg);
+	int		 arg;
+} schemes[] = {
+	{ "{ARGON2ID}", check_argon2, 0 },
+	{ "{ARGON2I}", check_argon2, 0 },
+	{ "{yescrypt}", check_crypt, 0 },
+	{ "{CRYPT}", check_crypt, 0 },
+	{ "{SHA512-CRYPT}", check_crypt, 0 },
+	{ "{SHA256-CRYPT}", check_crypt, 0 },
+	{ "{BLF-CRYPT}", check_crypt, 0 },
+	{ "{MD5-CRYPT}", check_crypt, 0 },
+	{ "{SCRAM-SHA-256}", check_scram, DIGEST_SHA256 },
+	{ "{SCRAM-SHA-1}", check_scram, DIGEST_SHA1 },
+	{ "{SSHA512}", check_digest, DIGEST_SHA512 },
+	{ "{SHA512}", check_digest, DIGEST_SHA512 },
+	{ "{SSHA256}", check_digest, DIGEST_SHA256 },
+	{ "{SHA256}", check_digest, DIGEST_SHA256 },
+	{ "{SSHA}", check_digest, DIGEST_SHA1 },
+	{ "{SHA}", check_digest, DIGEST_SHA1 },
+	{ "{PLAIN}", check_plain, 0 },
+	{ "{CLEARTEXT}", check_plain, 0 },
+};
+
+int
+password_check(struct span password, struct span hash)
+{
+	if (span_has_nul(hash))
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		struct span name = span_of(schemes[i].name);
+
+		if (span_casestarts(hash, name))
+			return schemes[i].check(password,
+			    span_from(hash, name.len), schemes[i].arg);
+	}
+	if (span_starts(hash, SPAN("$argon2")))
+		return check_argon2(password, hash, 0);
+	if (hash.len > 0 && hash.p[0] == '$')
+		return check_crypt(password, hash, 0);
+	return -1;
 }
 
 bool
 password_is_light(struct span hash)
 {
-	return !span_starts(hash, SPAN(SCHEME FULL_PREFIX));
+	size_t which = scheme_now();
+	struct span scheme = span_of(full[which].scheme);
+
+	return !span_casestarts(hash, scheme) ||
+	    !span_starts(span_from(hash, scheme.len),
+	    span_of(full[which].looks));
 }

@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * password - password hashes.
+ * password - password hashes, and what else is kept of a password.
+ *
+ * A hash has its scheme in braces in front, as Dovecot writes them:
+ *
+ *	ARGON2ID ARGON2I	argon2.h
+ *	yescrypt CRYPT SHA512-CRYPT SHA256-CRYPT BLF-CRYPT MD5-CRYPT
+ *				crypt.h; which of them the hash says itself
+ *	SCRAM-SHA-256 SCRAM-SHA-1	"iterations,salt,stored,server"
+ *	SSHA512 SSHA256 SSHA	base64 of digest and salt
+ *	SHA512 SHA256 SHA	base64 of a digest
+ *	PLAIN CLEARTEXT		for tests
+ *
+ * Names are taken in any case; a hash without one is told by its beginning.
  */
 #ifndef AUTH_PASSWORD_H
 #define AUTH_PASSWORD_H
@@ -13,18 +25,29 @@
 #define PASSWORD_MAX	511	/* bytes, as typed: libxcrypt's limit */
 
 /*
- * How much work a hash is: FULL for one account (some 20 ms), LIGHT for many
- * at once (0.3 ms).  A light one is as good against everything but a thief of
- * the file; the next login replaces it by a full one.
+ * How much work a hash is: FULL for one account (argon2id, or what
+ * authd_password_scheme says, some 25 ms), LIGHT for many at once: SCRAM's
+ * keys with the fewest iterations (1 ms), which also serve as a hash.  A
+ * light one is as good against everything but a thief of the file; the next
+ * login replaces it by a full one.
  */
 enum password_cost { PASSWORD_FULL, PASSWORD_LIGHT };
 
 /*
- * Append "{yescrypt}$y$..." for a password.  May be called by several threads
- * at once.  -1 with why: empty, too long, holds a NUL.
+ * Append "{ARGON2ID}$argon2id$..." for a password.  May be called by several
+ * threads at once.  -1 with why: empty, too long, holds a NUL.
  */
 MUST_CHECK int password_hash(struct span password, enum password_cost cost,
 	    struct buf *out, struct why *why);
+/*
+ * Append a whole line's text (userline.h) for a password: hash, and keys for
+ * SCRAM beside it.  old is the text that the account had, or "": its other
+ * fields stay.  As password_hash() otherwise.
+ */
+MUST_CHECK int password_line(struct span password, enum password_cost cost,
+	    struct span old, struct buf *out, struct why *why);
+/* For what is random and long, such as app passwords: "{SSHA256}...". */
+void	 password_hash_random(struct span password, struct buf *out);
 /* 1 it is the password, 0 it is not, -1 the hash is of no kind that we know.
  * Takes as long for a wrong password as for the right one. */
 MUST_CHECK int password_check(struct span password, struct span hash);
