@@ -29,8 +29,15 @@ static const struct subcommand subcommands[] = {
 	  mansio_logrotate },
 	{ "sandbox", "show [daemon]", "what each daemon may do",
 	  mansio_sandbox },
-	{ "user", "add ADDRESS | import FILE | list [--json] | delete ADDRESS",
-	  "accounts of virtual mailboxes", mansio_user },
+	{ "user", "add ADDRESS | import FILE | list [--json] | delete ADDRESS "
+	  "|\n    password ADDRESS | disable ADDRESS | enable ADDRESS | "
+	  "show ADDRESS [--json] |\n    app-password add ADDRESS NAME "
+	  "[--scope smtp,imap,pop3] [--expires 90d] |\n    app-password "
+	  "delete ADDRESS NAME", "accounts of virtual mailboxes",
+	  mansio_user },
+	{ "ban", "[ADDRESS|USER [TIME]]", "who may not log in for now",
+	  mansio_ban },
+	{ "unban", "ADDRESS|USER|all", "let them log in again", mansio_ban },
 };
 
 static const char *config_dir;

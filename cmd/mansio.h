@@ -53,5 +53,15 @@ int	 mansio_flush(int argc, char **argv);
 int	 mansio_logrotate(int argc, char **argv);
 int	 mansio_sandbox(int argc, char **argv);
 int	 mansio_user(int argc, char **argv);
+int	 mansio_ban(int argc, char **argv);	/* and unban */
+/* What "user" does with an account that exists; argv[1] says what. */
+int	 mansio_account(int argc, char **argv);
+struct buf;
+/* One line from standard input; at a terminal twice, and not shown. */
+void	 mansio_ask_password(const char *address, struct buf *out);
+/* authd_password_file is root's, to be read by authd's group. */
+void	 mansio_give_users_to_authd(void);
+/* "90d" as seconds; -1: no time. */
+int64_t	 mansio_parse_time(const char *text);
 
 #endif

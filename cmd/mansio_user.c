@@ -10,7 +10,7 @@
  *
  * The row is made before the password, and deleted after it: what a crash
  * leaves is at most a mailbox that nobody can log in to, and doing it again
- * mends that.
+ * mends that.  What changes an account that exists is in mansio_account.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -299,9 +299,8 @@ read_line(struct buf *out)
 		buf_trunc(out, out->len - 1);
 }
 
-/* One line from standard input; at a terminal twice, and not shown. */
-static void
-ask_password(const char *address, struct buf *out)
+void
+mansio_ask_password(const char *address, struct buf *out)
 {
 	struct buf twice = BUF_INIT(PASSWORD_MAX + 2);
 	struct termios t;
@@ -440,6 +439,7 @@ store_accounts(struct users *u)
 		    buf_span(&u->accounts.v[i].hash));
 	if (userfile_write(&u->file, &why) < 0)
 		log_fatal("%s", why.text);
+	mansio_give_users_to_authd();
 }
 
 static int
@@ -463,7 +463,7 @@ user_add(const char *text)
 		log_error("%s exists already", address);
 		return EX_CANTCREAT;
 	}
-	ask_password(address, &password);
+	mansio_ask_password(address, &password);
 	if (password.len == 0) {
 		log_error("no password on standard input");
 		return EX_DATAERR;
@@ -634,5 +634,5 @@ mansio_user(int argc, char **argv)
 		return user_list(true);
 	if (strcmp(what, "delete") == 0 && argc == 3)
 		return user_delete(argv[2]);
-	return mansio_usage("user");
+	return argc > 2 ? mansio_account(argc, argv) : mansio_usage("user");
 }

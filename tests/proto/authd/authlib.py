@@ -162,7 +162,8 @@ class Client:
             kind, _, r = self.recv()
             if kind == RESULT:
                 return found
-            found[r.str()] = (r.bool(), r.u64(), r.u32())
+            what = r.str()
+            found[what] = (r.bool(), r.u64(), r.u32())
 
     def broken(self, data):
         """True when authd ends the connection because of data."""

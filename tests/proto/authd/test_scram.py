@@ -151,6 +151,7 @@ def states(m, c):
                        "--scope", "imap,smtp").stdout.strip()
     assert re.fullmatch(r"[a-z2-7-]{24,40}", secret), secret
     assert c.plain(bob, secret, service="imap")[0] == "ok"
+    wait_line(m, bob, r".*:app=phone,imap\+smtp,\d+,0,[1-9]\d+,\{SSHA256\}")
     assert c.plain(bob, secret, service="smtp")[0] == "ok"
     assert c.plain(bob, secret, service="pop3")[:2] == ("fail", WRONG)
     assert c.plain(bob, secret, ALICE, service="imap")[0] == "fail"
@@ -161,7 +162,6 @@ def states(m, c):
                     "--expires", "1s").stdout.strip()
     time.sleep(2)
     assert c.plain(bob, old)[:2] == ("fail", EXPIRED)
-    wait_line(m, bob, r".*:app=phone,imap\+smtp,\d+,0,[1-9]\d+,\{SSHA256\}")
     m.command("mansio", "user", "app-password", "delete", bob, "phone")
     assert c.plain(bob, secret, service="imap")[:2] == ("fail", WRONG)
 

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""authd: delays, bans by address and by user, exceptions, mansio ban; a
+flood; the cache of verified passwords."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from authlib import (BAN, BANNED, UNAVAILABLE, UNBAN, WRONG,  # noqa: E402
+                     Client, Instance, accounts, need_root)
+
+ALICE, BOB = "alice@example.test", "bob@example.test"
+
+
+def by_address(m, c):
+    a = {"client": "198.51.100.7"}
+    assert c.plain(ALICE, "wonderland", **a)[0] == "ok"
+    # One old password again and again is one failure.
+    for _ in range(8):
+        assert c.plain(ALICE, "old", **a)[:2] == ("fail", WRONG)
+    assert c.bans()["198.51.100.7"][2] == 1
+    for i in range(4):
+        assert c.plain(ALICE, f"guess{i}", **a)[:2] == ("fail", WRONG)
+    got = c.plain(ALICE, "wonderland", **a)
+    assert got[:2] == ("fail", BANNED), got
+    # In all protocols, with every mechanism, for every user.
+    assert c.plain(BOB, "builder", service="imap", **a)[1] == BANNED
+    assert c.scram(BOB, "builder", service="pop3", **a)[1] == BANNED
+    assert c.plain(ALICE, "wonderland", client="198.51.100.8")[0] == "ok"
+    assert "ban: client 198.51.100.7 after 5 failed logins" in m.log()
+    out = m.command("mansio", "ban").stdout
+    assert "198.51.100.7" in out and "banned" in out
+    m.command("mansio", "unban", "198.51.100.7")
+    assert c.plain(ALICE, "wonderland", **a)[0] == "ok"
+    assert m.command("mansio", "unban", "198.51.100.7",
+                     check=False).returncode != 0
+
+
+def by_network(m, c):
+    """Of IPv6 the whole /64."""
+    for i in range(5):
+        c.plain(ALICE, f"guess{i}", client=f"2001:db8:1:2::{i}")
+    assert c.plain(ALICE, "wonderland",
+                   client="2001:db8:1:2:ffff::1")[1] == BANNED
+    assert c.plain(ALICE, "wonderland", client="2001:db8:1:3::1")[0] == "ok"
+    assert c.bans()["2001:db8:1:2::/64"][0]
+    # Unknown users count like others.
+    for i in range(5):
+        c.plain(f"nobody{i}@example.test", "x", client="198.51.100.20")
+    assert c.plain(ALICE, "wonderland", client="198.51.100.20")[1] == BANNED
+    # Exceptions are never banned.
+    for i in range(10):
+        c.plain(ALICE, f"guess{i}", client="127.0.0.1")
+    assert c.plain(ALICE, "wonderland", client="127.0.0.1")[0] == "ok"
+    m.command("mansio", "unban", "all")
+
+
+def by_user(c):
+    """Guessing from everywhere: only known places still get in."""
+    home = {"client": "203.0.113.1"}
+    assert c.plain(BOB, "builder", **home)[0] == "ok"
+    for i in range(60):
+        c.plain(BOB, f"guess{i}", client=f"198.18.{i}.1")
+    assert c.plain(BOB, "builder", client="198.18.200.1")[1] == BANNED
+    assert c.plain(BOB, "builder", **home)[0] == "ok"
+    assert c.plain(ALICE, "wonderland", client="198.18.200.1")[0] == "ok"
+    assert c.ban(UNBAN, "all")[0]
+
+
+def by_hand(m, c):
+    m.command("mansio", "ban", "198.51.100.30", "1h")
+    assert c.plain(ALICE, "wonderland", client="198.51.100.30")[1] == BANNED
+    m.command("mansio", "ban", ALICE)
+    assert c.plain(ALICE, "wonderland", client="198.51.100.31")[1] == BANNED
+    assert c.plain(BOB, "builder", client="198.51.100.31")[0] == "ok"
+    # By hand also for exceptions; and not for ever.
+    assert c.ban(BAN, "127.0.0.1", 1)[0]
+    assert c.plain(BOB, "builder", client="127.0.0.1")[1] == BANNED
+    time.sleep(1.2)
+    assert c.plain(BOB, "builder", client="127.0.0.1")[0] == "ok"
+    m.command("mansio", "reload")
+    time.sleep(0.5)
+    assert c.plain(ALICE, "wonderland", client="198.51.100.31")[1] == BANNED
+    for bad in ("192.0.2.0/24", "x:y", ""):
+        assert not c.ban(BAN, bad)[0], bad
+    m.command("mansio", "unban", "all")
+
+
+def flood(m):
+    """A flood from one address waits in its own queue, and is bounded."""
+    bad, good = Client(m.base), Client(m.base)
+    for i in range(400):
+        bad.start("PLAIN", f"\0nobody{i}@example.test\0x".encode(),
+                  client="198.51.100.66")
+    # Somebody else does not wait for all of them.
+    begun = time.monotonic()
+    assert good.plain(BOB, "builder", client="203.0.113.9")[0] == "ok"
+    waited = time.monotonic() - begun
+    kinds = {}
+    for _ in range(400):
+        kind, _, r = bad.recv()
+        assert kind == 6
+        reason = r.u32()
+        kinds[reason] = kinds.get(reason, 0) + 1
+    took = time.monotonic() - begun
+    assert kinds[UNAVAILABLE] >= 200 and kinds[WRONG] >= 40, kinds
+    print(f"flood: {kinds}, the other waited {waited:.3f} of {took:.3f} s")
+
+
+def cache(m, c):
+    """The second login costs no hash."""
+    def cpu():
+        pid = [p for p, name in m.children().items() if name == "authd"][0]
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as f:
+            main = int(f.read().split()[0])
+        total = 0
+        for t in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{t}/schedstat",
+                      encoding="ascii") as f:
+                total += int(f.read().split()[0])
+        return max(main, total) / 1e6
+    c.plain(ALICE, "wonderland")
+    before = cpu()
+    for _ in range(200):
+        assert c.plain(ALICE, "wonderland")[0] == "ok"
+    cost = (cpu() - before) / 200
+    print(f"a cached login costs {cost:.3f} ms of CPU")
+    assert cost < 2
+
+
+need_root()
+inst = Instance(settings={"authd_failure_delay": "0s",
+                          "authd_failure_ban_threshold": "5"})
+accounts(inst, alice="wonderland", bob="builder")
+with inst:
+    C = Client(inst.base)
+    by_address(inst, C)
+    by_network(inst, C)
+    by_user(C)
+    by_hand(inst, C)
+    flood(inst)
+    cache(inst, C)
+print("6 passed, 0 failed, 0 skipped")
