@@ -52,6 +52,10 @@ struct conn {
 	struct list	 messages;	/* open, syncing or committing */
 	struct hash	 by_tag;	/* open ones */
 	size_t		 count;		/* of messages */
+	/* Numbers for queue ids that it may use; the older grant first. */
+	struct grant {
+		uint64_t next, end;
+	} grants[2];
 };
 
 /* Which headers there were (message.seen). */
@@ -168,8 +172,11 @@ int	 commit_start(struct why *why);
 void	 commit_message(struct message *m);
 /* Its client has gone, or aborts. */
 void	 commit_forget(struct message *m);
-/* Be able to make a queue id; once in a million messages this writes. */
-MUST_CHECK int commit_numbers(struct why *why);
+/* Be able to make so many queue ids (at most CLEANUP_NUMBERS_GRANT); once in
+ * a million this writes. */
+MUST_CHECK int commit_numbers(unsigned n, struct why *why);
+/* Give away n numbers, the first of which is returned; after the above. */
+uint64_t commit_grant(unsigned n);
 /* A new queue id; commit_numbers() has returned 0. */
 void	 commit_queue_id(char out[QUEUE_ID_MAX]);
 

@@ -118,9 +118,16 @@ numbers_start(struct why *why)
 }
 
 int
-commit_numbers(struct why *why)
+commit_numbers(unsigned n, struct why *why)
 {
-	return cm.next_number < cm.numbers_end ? 0 : numbers_take(why);
+	return cm.numbers_end - cm.next_number >= n ? 0 : numbers_take(why);
+}
+
+uint64_t
+commit_grant(unsigned n)
+{
+	cm.next_number += n;
+	return cm.next_number - n;
 }
 
 void
@@ -129,10 +136,10 @@ commit_queue_id(char out[QUEUE_ID_MAX])
 	struct why why = WHY_INIT;
 	int64_t now = clock_wall_us();
 
-	if (commit_numbers(&why) < 0)
+	if (commit_numbers(1, &why) < 0)
 		log_panic("a queue id without commit_numbers(): %s", why.text);
 	cm.last_us = MAX(now, cm.last_us);
-	queue_id_make(cm.last_us, cm.next_number++, out);
+	queue_id_make(cm.last_us, commit_grant(1), out);
 }
 
 /* --- the batch --------------------------------------------------------------------- */

@@ -165,7 +165,7 @@ session_queue_full(void)
 	if (se.space_ms != 0 && now - se.space_ms < SPACE_MS)
 		return cl.full;
 	se.space_ms = now;
-	if (qlog_full(cl.log, &why) || commit_numbers(&why) < 0) {
+	if (qlog_full(cl.log, &why) || commit_numbers(1, &why) < 0) {
 		set_busy(true, cl.delay_ms, why.text);
 		return cl.full;
 	}
@@ -291,6 +291,60 @@ have_settings(void)
 	return cl.set != NULL;
 }
 
+/*
+ * The id that the client has made of a number that is its own, or one of
+ * ours.  -1: it has used a number that it has not.
+ */
+static int
+choose_id(struct conn *c, struct message *m)
+{
+	struct span given = m->env.queue_id;
+	int64_t us;
+	uint64_t n;
+
+	if (given.len == 0 || c->grants[0].end == 0) {
+		commit_queue_id(m->queue_id);
+		return 0;
+	}
+	if (queue_id_parse(given, &us, &n) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(c->grants); i++) {
+		struct grant *g = &c->grants[i];
+
+		if (n < g->next || n >= g->end)
+			continue;
+		/* The same number may not be written in another way. */
+		queue_id_make(us, n, m->queue_id);
+		if (!span_is(given, m->queue_id))
+			return -1;
+		g->next = n + 1;
+		if (i > 0 || g->next == g->end) {
+			c->grants[0] = i > 0 ? *g : c->grants[1];
+			c->grants[1] = (struct grant){ 0, 0 };
+		}
+		return 0;
+	}
+	return -1;
+}
+
+static int
+on_want_numbers(struct conn *c)
+{
+	struct cleanup_numbers grant = { .count = CLEANUP_NUMBERS_GRANT };
+	struct grant *g = &c->grants[c->grants[0].next < c->grants[0].end];
+	struct why why = WHY_INIT;
+
+	if (g->next < g->end)
+		return -1;
+	if (commit_numbers(grant.count, &why) < 0)
+		grant.count = 0;
+	grant.first = commit_grant(grant.count);
+	*g = (struct grant){ grant.first, grant.first + grant.count };
+	cleanup_numbers_encode(ipc_begin(c->ipc, CLEANUP_NUMBERS, 0), &grant);
+	ipc_end(c->ipc);
+	return 0;
+}
+
 static int
 on_begin(struct conn *c, uint32_t tag, struct span body)
 {
@@ -309,7 +363,7 @@ on_begin(struct conn *c, uint32_t tag, struct span body)
 		    "Error: server configuration problem");
 		return 0;
 	}
-	if (session_queue_full() || commit_numbers(&why) < 0 ||
+	if (session_queue_full() || commit_numbers(1, &why) < 0 ||
 	    qlog_broken(cl.log)) {
 		turn_away(c, tag, 452, "4.3.1",
 		    "Insufficient system storage");
@@ -338,6 +392,14 @@ on_begin(struct conn *c, uint32_t tag, struct span body)
 		mem_free(m);
 		return -1;
 	}
+	if (choose_id(c, m) < 0) {
+		log_warning("a queue id that is not its own from pid %d",
+		    (int)ipc_conn_peer(c->ipc)->pid);
+		envelope_fini(&m->env);
+		arena_fini(&m->arena);
+		mem_free(m);
+		return -1;
+	}
 	m->conn = c;
 	list_append(&c->messages, &m->in_conn);
 	c->count++;
@@ -346,7 +408,6 @@ on_begin(struct conn *c, uint32_t tag, struct span body)
 	(void)hash_put(&c->by_tag, span_make(&tag, sizeof(tag)), m);
 	session_hold(m, sizeof(*m) + body.len +
 	    m->env.rcpts.alloc * sizeof(struct rcpt));
-	commit_queue_id(m->queue_id);
 	m->env.queue_id = span_of(m->queue_id);
 	if (m->env.trace_id.len == 0) {
 		trace_id_make(m->trace_id);
@@ -447,6 +508,8 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 			return -1;
 		on_abort(c, f->tag);
 		return 0;
+	case CLEANUP_WANT_NUMBERS:
+		return f->body.len != 0 ? -1 : on_want_numbers(c);
 	default:
 		return -1;
 	}

@@ -75,6 +75,7 @@ struct fetch_msg {
 	struct arena	*arena;		/* for as long as this message */
 	/* fetch_msg.c's, loaded at first use: */
 	bool		 has_record, has_content, has_parsed;
+	bool		 has_header;	/* parsed, but only the header */
 	struct mailbox_content record, content;
 	struct message_cache cache;
 	struct message	 parsed;
@@ -102,6 +103,8 @@ void	 fetch_msg_fini(struct fetch_msg *m);
 const struct message_cache *fetch_msg_cache(struct fetch_msg *m,
 	    struct why *why);
 const struct message *fetch_msg_parsed(struct fetch_msg *m, struct why *why);
+/* The root alone, with its sizes, which is cheaper. */
+const struct message *fetch_msg_header(struct fetch_msg *m, struct why *why);
 
 /*
  * fetch_data.c: append one item, "ENVELOPE (...)", "BODY[1]<0> {3}\r\nabc",

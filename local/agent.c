@@ -756,6 +756,8 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 		.lock_delay_ms = conf.deliver_lock_delay * 1000,
 		.stale_lock_s = conf.stale_lock_time,
 		.slow = on_slow, .wait = on_wait, .become = on_become,
+		/* Not where we could become root again. */
+		.parse = getuid() != 0,
 	};
 	sigset_t all, old;
 	struct rlimit lim;

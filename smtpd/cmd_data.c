@@ -153,10 +153,14 @@ refused(struct session *s)
 	final_reply(s, line);
 }
 
-static void
-log_client(const struct session *s, struct span queue_id)
+void
+data_log_client(struct session *s, struct span queue_id)
 {
-	const struct txn *t = s->txn;
+	struct txn *t = s->txn;
+
+	if (t->logged)
+		return;
+	t->logged = true;
 
 	if (s->login != NULL)
 		log_info("%.*s: client=%s%s%s, sasl_username=%s trace=%s",
@@ -181,7 +185,7 @@ data_result(struct session *s, const struct cleanup_result *res)
 	} else if (res->code.len > 0 && res->code.p[0] == '2' && waiting) {
 		if (span_copy(res->queue_id, id, sizeof(id)) < 0)
 			id[0] = '\0';
-		log_client(s, res->queue_id);
+		data_log_client(s, res->queue_id);
 		session_wake(s);
 		accepted(s, id);
 		return;
@@ -198,7 +202,7 @@ data_result(struct session *s, const struct cleanup_result *res)
 			fail(t, (int)res->smtp, code, text);
 		}
 		if (res->queue_id.len > 0)
-			log_client(s, res->queue_id);
+			data_log_client(s, res->queue_id);
 	}
 	if (waiting) {
 		session_wake(s);

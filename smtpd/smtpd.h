@@ -151,6 +151,7 @@ struct txn {
 	int		 why_smtp;
 	/* With cleanup. */
 	uint32_t	 tag;		/* 0: none */
+	bool		 logged;	/* client= */
 };
 
 struct auth_attempt;
@@ -286,6 +287,8 @@ size_t	 chunk_input(struct session *s, struct span in);
 size_t	 skip_input(struct session *s, struct span in);
 /* The answer from cleanup, or its absence (res == NULL). */
 void	 data_result(struct session *s, const struct cleanup_result *res);
+/* "client=", once a message. */
+void	 data_log_client(struct session *s, struct span queue_id);
 
 /* reply.c: one reply, without its line end; counts it as the outcome of the
  * command being done. */

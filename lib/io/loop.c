@@ -141,6 +141,9 @@ loop_run(struct loop *l)
 {
 	l->stop = false;
 	for (;;) {
+		/* First what we have to say of a matter, then the streams,
+		 * from which others hear of it: the log is in order. */
+		log_flush();
 		run_deferred(l);
 		log_flush();
 		if (l->stop)

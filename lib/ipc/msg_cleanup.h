@@ -8,6 +8,11 @@
  * no more for this tag.  ABORT drops a message that has no RESULT yet; there
  * is no answer to it.  RESULT with code 2.x.x is the promise: message and
  * envelope are on stable storage.
+ *
+ * A client that wants to log a message under its queue id before anybody else
+ * does asks for NUMBERS and makes ids of them (queue_id_make()): the envelope
+ * of BEGIN then names one.  Each number is good once, and they are used in
+ * their order; others than smtpd leave queue_id empty and hear it in RESULT.
  */
 #ifndef IPC_MSG_CLEANUP_H
 #define IPC_MSG_CLEANUP_H
@@ -26,6 +31,8 @@ enum {
 	CLEANUP_ABORT,		/* -> empty */
 	CLEANUP_RESULT,		/* <- cleanup_result */
 	CLEANUP_BUSY,		/* <- cleanup_busy, tag 0: flow control */
+	CLEANUP_WANT_NUMBERS,	/* -> empty, tag 0; not while two grants last */
+	CLEANUP_NUMBERS,	/* <- cleanup_numbers, tag 0 */
 };
 
 #define CLEANUP_RESULT_ROWS(ROW)					\
@@ -42,6 +49,12 @@ IPC_MESSAGE(cleanup_result, CLEANUP_RESULT_ROWS)
 	ROW(BOOL, full, )						\
 	ROW(U32, delay_ms, 60000)	/* wait before each new message */
 IPC_MESSAGE(cleanup_busy, CLEANUP_BUSY_ROWS)
+
+#define CLEANUP_NUMBERS_GRANT	1000
+#define CLEANUP_NUMBERS_ROWS(ROW)					\
+	ROW(U64, first, UINT64_MAX / 2)					\
+	ROW(U32, count, CLEANUP_NUMBERS_GRANT)	/* 0: none to be had now */
+IPC_MESSAGE(cleanup_numbers, CLEANUP_NUMBERS_ROWS)
 
 static const struct ipc_proto CLEANUP_PROTO UNUSED = {
 	.name = "cleanup", .version = 1,

@@ -502,3 +502,13 @@ message_fini(struct message *m)
 	arena_fini(&m->arena);
 	m->root = NULL;
 }
+
+const struct message_part *
+message_part_next(const struct message_part *p, bool into_messages)
+{
+	if (p->child != NULL && (into_messages || p->kind != MESSAGE_RFC822))
+		return p->child;
+	while (p != NULL && p->next == NULL)
+		p = p->parent;
+	return p != NULL ? p->next : NULL;
+}

@@ -83,6 +83,13 @@ void	 message_fini(struct message *m);
 void	 message_parse_header(struct message *m, struct span bytes);
 
 /*
+ * The part after p in the order of the message, NULL after the last one; without
+ * into_messages what lies in attached messages is passed over.
+ */
+const struct message_part *message_part_next(const struct message_part *p,
+	    bool into_messages);
+
+/*
  * Take the next field off *in, a header section, as message_parse() sees
  * fields: a line that is no field is a field with an empty name.  False at
  * the blank line or the end.
@@ -153,6 +160,8 @@ struct section_text {
 	uint64_t	 crlf_size;	/* bytes, all of it */
 	size_t		 piece, off;	/* private: where reading is */
 	uint64_t	 at;		/* of crlf_size, where reading is */
+	bool		 raw;		/* the bytes as they are: what BINARY
+					 * has decoded */
 	bool		 half;		/* private: the CR of an LF was read */
 };
 
@@ -162,6 +171,8 @@ struct section_text {
  */
 MUST_CHECK int section_find(const struct message *m, const struct section *s,
 	    struct arena *a, struct section_text *t);
+/* bytes, which are not of a message, as a section: they come as they are. */
+void	 section_raw(struct section_text *t, struct span bytes);
 /* Go to byte at of the CRLF form (clamped to its end). */
 void	 section_seek(struct section_text *t, uint64_t at);
 /* Append at most n bytes of the CRLF form from here and go on after them. */

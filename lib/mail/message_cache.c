@@ -170,21 +170,11 @@ put_address_keys(struct span value, struct buf *mailbox, struct buf *display)
 
 /* --- encoding ---------------------------------------------------------------------- */
 
-static const struct message_part *
-next_part(const struct message_part *p)
-{
-	if (p->child != NULL)
-		return p->child;
-	while (p != NULL && p->next == NULL)
-		p = p->parent;
-	return p != NULL ? p->next : NULL;
-}
-
 static bool
 has_attachment(const struct message *m)
 {
 	for (const struct message_part *p = m->root; p != NULL;
-	    p = next_part(p)) {
+	    p = message_part_next(p, true)) {
 		struct span d = p->mime.disposition;
 
 		if (d.p != NULL && span_casestarts(span_trim(d),

@@ -143,17 +143,6 @@ show_body(struct shower *sh, const struct message_part *p)
 	return go_on;
 }
 
-/* The part after p in the order of the message; depth first. */
-static const struct message_part *
-next_part(const struct message_part *p)
-{
-	if (p->child != NULL)
-		return p->child;
-	while (p != NULL && p->next == NULL)
-		p = p->parent;
-	return p != NULL ? p->next : NULL;
-}
-
 bool
 message_text_each(const struct message *m, unsigned what,
     bool (*fn)(void *arg, struct span text), void *arg)
@@ -166,7 +155,7 @@ message_text_each(const struct message *m, unsigned what,
 	const struct message_part *p;
 	bool go_on = true;
 
-	for (p = m->root; go_on && p != NULL; p = next_part(p)) {
+	for (p = m->root; go_on && p != NULL; p = message_part_next(p, true)) {
 		if (what & (p == m->root ? TEXT_HEADER : TEXT_MIME))
 			go_on = show_header(&sh, p);
 		if (go_on && (what & TEXT_BODY) && p->kind == MESSAGE_TEXT)

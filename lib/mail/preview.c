@@ -25,22 +25,11 @@ is_attachment(const struct message_part *p)
 }
 
 static const struct message_part *
-next_part(const struct message_part *p)
-{
-	/* What is in an attached message is not this message's text. */
-	if (p->child != NULL && p->kind != MESSAGE_RFC822)
-		return p->child;
-	while (p != NULL && p->next == NULL)
-		p = p->parent;
-	return p != NULL ? p->next : NULL;
-}
-
-static const struct message_part *
 text_part(const struct message *m, bool *html)
 {
 	const struct message_part *p, *found = NULL;
 
-	for (p = m->root; p != NULL; p = next_part(p)) {
+	for (p = m->root; p != NULL; p = message_part_next(p, false)) {
 		if (p->kind != MESSAGE_TEXT || is_attachment(p))
 			continue;
 		*html = p->type.p != NULL && span_caseis(p->subtype, "html");

@@ -363,11 +363,27 @@ piece_at(const struct section_text *t)
 	return t->pieces != NULL ? t->pieces[t->piece] : t->one;
 }
 
+void
+section_raw(struct section_text *t, struct span bytes)
+{
+	memset(t, 0, sizeof(*t));
+	one_piece(t, bytes, bytes.len);
+	t->raw = true;
+}
+
 size_t
 section_read(struct section_text *t, size_t n, struct buf *out)
 {
 	size_t start = out->len;
 
+	if (t->raw) {
+		struct span s = span_sub(t->one, t->off, n);
+
+		buf_add_span(out, s);
+		t->off += s.len;
+		t->at += s.len;
+		return s.len;
+	}
 	while (t->piece < t->npieces && out->len - start < n) {
 		struct span s = piece_at(t);
 

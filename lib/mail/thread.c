@@ -24,8 +24,8 @@ struct threader {
 	ARRAY(uint32_t)		 tmp;
 	/* Open addressing: from an id, or a subject, to a node. */
 	uint32_t		*table;
-	size_t			 mask;
-	uint64_t		*ids;		/* of the nodes in table */
+	size_t			 mask, used;
+	ARRAY(uint64_t)		 ids;		/* of the nodes; 0: none */
 	bool			 (*alive)(void *arg);
 	void			*arg;
 	uint32_t		 steps;
@@ -49,6 +49,7 @@ new_node(struct threader *t, uint32_t msg)
 	uint32_t i = (uint32_t)t->nodes.len;
 
 	*ARRAY_PUSH(&t->nodes) = (struct node){ NONE, NONE, NONE, msg };
+	*ARRAY_PUSH(&t->ids) = 0;
 	return i;
 }
 
@@ -110,21 +111,35 @@ find_id(struct threader *t, uint64_t id)
 {
 	size_t i = (size_t)(id * 0x9e3779b97f4a7c15u >> 20) & t->mask;
 
-	while (t->table[i] != NONE && t->ids[t->table[i]] != id)
+	while (t->table[i] != NONE && t->ids.v[t->table[i]] != id)
 		i = (i + 1) & t->mask;
 	return &t->table[i];
+}
+
+/* The table is made anew when it is half full. */
+static void
+enter_id(struct threader *t, uint64_t id, uint32_t node, uint32_t *slot)
+{
+	*slot = node;
+	t->ids.v[node] = id;
+	if (++t->used * 2 <= t->mask)
+		return;
+	make_table(t, t->used * 2);
+	for (uint32_t i = 0; i < t->ids.len; i++)
+		if (t->ids.v[i] != 0)
+			*find_id(t, t->ids.v[i]) = i;
 }
 
 static uint32_t
 node_of(struct threader *t, uint64_t id)
 {
-	uint32_t *slot = find_id(t, id);
+	uint32_t *slot = find_id(t, id), node = *slot;
 
-	if (*slot == NONE) {
-		*slot = new_node(t, NONE);
-		t->ids[*slot] = id;
+	if (node == NONE) {
+		node = new_node(t, NONE);
+		enter_id(t, id, node, slot);
 	}
-	return *slot;
+	return node;
 }
 
 /*
@@ -134,12 +149,7 @@ node_of(struct threader *t, uint64_t id)
 static void
 make_nodes(struct threader *t)
 {
-	size_t refs = 0;
-
-	for (size_t i = 0; i < t->n; i++)
-		refs += t->msgs[i].nrefs;
-	make_table(t, t->n + refs);
-	t->ids = mem_zalloc_array(1 + t->n + refs, sizeof(*t->ids));
+	make_table(t, t->n);
 	(void)new_node(t, NONE);			/* the root */
 	for (size_t i = 0; i < t->n; i++) {
 		uint32_t node = new_node(t, (uint32_t)i), *slot;
@@ -147,10 +157,8 @@ make_nodes(struct threader *t)
 		if (t->msgs[i].msgid == 0)
 			continue;
 		slot = find_id(t, t->msgs[i].msgid);
-		if (*slot == NONE) {
-			*slot = node;
-			t->ids[node] = t->msgs[i].msgid;
-		}
+		if (*slot == NONE)
+			enter_id(t, t->msgs[i].msgid, node, slot);
 	}
 }
 
@@ -388,18 +396,23 @@ make_subject_table(struct threader *t)
 	}
 }
 
-/* Behind the children that parent has. */
+/*
+ * One child more.  The first one stays the first, because it gives a dummy its
+ * subject; the order of the others is made in the end.
+ */
 static void
 append_child(struct threader *t, uint32_t parent, uint32_t i)
 {
 	struct node *v = t->nodes.v;
-	uint32_t *p = &v[parent].child;
+	uint32_t first = v[parent].child;
 
-	while (*p != NONE && go_on(t))
-		p = &v[*p].next;
-	*p = i;
+	if (first == NONE) {
+		link_node(t, parent, i);
+		return;
+	}
 	v[i].parent = parent;
-	v[i].next = NONE;
+	v[i].next = v[first].next;
+	v[first].next = i;
 }
 
 /* (C) cur, which is off the root's list, joins the thread in *slot. */
@@ -422,8 +435,6 @@ merge(struct threader *t, uint32_t *slot, uint32_t cur, uint32_t *place)
 	else {
 		dummy = new_node(t, NONE);
 		/* It takes old's place among the threads. */
-		t->nodes.v[dummy].parent = 0;
-		t->nodes.v[dummy].next = t->nodes.v[old].next;
 		place[old] = dummy;
 		t->nodes.v[old].next = NONE;
 		append_child(t, dummy, old);
@@ -452,9 +463,9 @@ merge_subjects(struct threader *t)
 		if (s.len == 0)
 			continue;
 		slot = find_subject(t, s);
-		if (*slot == list[i] || *slot == NONE)
-			continue;
 		c = list[i];
+		if (*slot == c || *slot == NONE || place[c] != c)
+			continue;
 		list[i] = NONE;
 		t->nodes.v[c].parent = t->nodes.v[c].next = NONE;
 		merge(t, slot, c, place);
@@ -594,6 +605,6 @@ thread_messages(enum thread_algorithm alg, const struct thread_msg *msgs,
 	ARRAY_FINI(&t.nodes);
 	ARRAY_FINI(&t.tmp);
 	mem_free(t.table);
-	mem_free(t.ids);
+	ARRAY_FINI(&t.ids);
 	return rc;
 }

@@ -17,8 +17,6 @@
 #include "base/num.h"
 #include "io/fault.h"
 #include "io/fd.h"
-#include "mail/message_cache.h"
-#pragma weak message_cache_encode
 #include "store/mailbox_internal.h"
 
 #define APPEND_MEMORY	(1u << 20)	/* bytes */
@@ -161,22 +159,6 @@ target_flags(unsigned rights, uint32_t flags)
 	if (!(rights & RIGHT_WRITE))
 		flags &= STORE_SEEN | STORE_DELETED;
 	return flags & RECORD_STORED;
-}
-
-/*
- * The cache record of a message that is at hand.  Large ones get theirs when
- * somebody asks: parsing them here would hold the lock for long.
- */
-void
-message_make_cache(struct span bytes, struct buf *out)
-{
-	struct message m;
-
-	if (message_cache_encode == NULL)
-		return;
-	message_parse(&m, bytes);
-	message_cache_encode(&m, out);
-	message_fini(&m);
 }
 
 int

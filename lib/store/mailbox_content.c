@@ -28,12 +28,6 @@
 #include "mail/signature.h"
 #include "store/mailbox_internal.h"
 
-/* Until lib/mail makes the record. */
-#pragma weak message_cache_encode
-#pragma weak message_cache_decode
-#pragma weak message_cache_ref
-#pragma weak signature_may_contain
-
 #define ENTRY_MAGIC	0x45484343u	/* "CCHE" */
 #define ENTRY_HEAD	16
 /* "MNSOCCH1", u64 generation of the journal. */
@@ -288,8 +282,6 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 	struct record *r = record_by_uid(m, uid);
 
 	*out = (struct mailbox_content){ .hold = NULL };
-	if (message_cache_decode == NULL)
-		return account_say(m->a, ACCOUNT_UNAVAILABLE, why, "no cache");
 	if (r == NULL)
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);

@@ -200,7 +200,6 @@ uint32_t target_flags(unsigned rights, uint32_t flags);
 /* All that was put becomes visible, or nothing. */
 int	 target_flush(struct target *t, struct why *why);
 void	 target_undo(struct target *t);
-void	 message_make_cache(struct span bytes, struct buf *out);
 
 /* --- maildir_view.c ------------------------------------------------------------ */
 

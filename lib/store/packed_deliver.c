@@ -148,6 +148,26 @@ lock_wait(void *arg, int64_t ms)
 	store_wait(s, ms);
 }
 
+/*
+ * What readers want to know of the message, while it is at hand.  Not of one
+ * that is larger than the piece we hold: the first reader makes it.
+ */
+static struct span
+make_cache(struct store *s, const struct store_message *m)
+{
+	struct span piece;
+
+	if (!s->opt.parse || store_content_read(m->content, 0, &piece,
+	    NULL) < 0 || piece.len != m->content->len)
+		return SPAN_EMPTY;
+	buf_reset(&s->whole);
+	buf_add_span(&s->whole, m->head);
+	buf_add_span(&s->whole, piece);
+	buf_reset(&s->cache);
+	message_make_cache(buf_span(&s->whole), &s->cache);
+	return buf_span(&s->cache);
+}
+
 int
 packed_deliver(struct store *s, struct handle *h,
     const struct store_message *m, struct why *why)
@@ -172,6 +192,7 @@ packed_deliver(struct store *s, struct handle *h,
 		return rc;
 	if (packed_reserve(p, 1, why) < 0)
 		return -1;
+	src.cache = make_cache(s, m);
 	need = packed_need(m->head.len + m->content->len, src.cache.len);
 	if (packed_segment_choose(p, need, why) < 0)
 		return -1;

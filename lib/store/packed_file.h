@@ -134,6 +134,8 @@ struct packed_source {
 int	 packed_segment_write(struct packed *p, struct packed_source *src,
 	    struct packed_message *m, uint64_t offset, uint64_t *size,
 	    struct why *why);
+/* Append the cache record of a message. */
+void	 message_make_cache(struct span bytes, struct buf *out);
 /* Bytes that a message of len takes up. */
 static inline uint64_t
 packed_need(uint64_t len, uint64_t cache_len)

@@ -14,6 +14,7 @@
 #include "base/crc32c.h"
 #include "io/fault.h"
 #include "io/fd.h"
+#include "mail/message_cache.h"
 #include "store/packed_file.h"
 #include "store/store_internal.h"
 
@@ -174,6 +175,16 @@ packed_segment_write(struct packed *p, struct packed_source *src,
 		return store_fail(why, "cannot write to", p->path);
 	p->sdirty = true;
 	return 0;
+}
+
+void
+message_make_cache(struct span bytes, struct buf *out)
+{
+	struct message m;
+
+	message_parse(&m, bytes);
+	message_cache_encode(&m, out);
+	message_fini(&m);
 }
 
 void

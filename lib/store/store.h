@@ -134,6 +134,13 @@ struct store_options {
 	 * change identity.  -1 with errno. */
 	int		(*become)(void *arg, uid_t uid, gid_t gid);
 	void		*arg;
+	/*
+	 * packed: store with each message what readers want to know of it
+	 * (mail/message_cache.h).  That parses the message, which is for
+	 * processes without rights; where it is not done, the first reader
+	 * does it.
+	 */
+	bool		 parse;
 };
 
 /* The options are copied; the strings too. */

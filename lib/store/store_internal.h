@@ -23,7 +23,8 @@ struct store {
 	bool			 dirty;
 	struct packed_epoch	 epoch;
 	struct handle		*locked;	/* whose lock we still hold */
-	struct buf		 scratch;	/* one message's bytes */
+	struct buf		 scratch;	/* one message's record */
+	struct buf		 whole, cache;	/* its bytes; what is kept */
 };
 
 /* An open mailbox. */

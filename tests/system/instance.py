@@ -115,6 +115,8 @@ class Instance:
         self.running = False
 
     def write_config(self, settings, services, maildir):
+        if maildir:
+            settings = {"store_format": "maildir", **settings}
         for d in ("etc", "lib", "mail", "log"):
             os.makedirs(f"{self.base}/{d}", exist_ok=True)
         os.chown(f"{self.base}/lib", self.owner.pw_uid, self.owner.pw_gid)

@@ -191,6 +191,58 @@ def strangers_may_not_connect():
         works(i)
 
 
+DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+
+
+def make_id(number):
+    out = ""
+    while number or not out:
+        out = DIGITS[number % 51] + out
+        number //= 51
+    return "4jXGh86666z" + out
+
+
+def numbers_for_queue_ids():
+    "a client names its messages, with numbers that it was given, once each"
+    def granted(c):
+        c.send(7, 0)
+        ftype, tag, body = c.frame()
+        eq((ftype, tag), (8, 0))
+        return struct.unpack("<QI", body)
+
+    with Instance() as i:
+        c = Client(i)
+        first, count = granted(c)
+        eq(count, 1000)
+        second, _ = granted(c)
+        assert second >= first + count
+        for n in first, first + 2, first + count - 1, second, second + 1:
+            eq(c.message(MSG, queue_id=make_id(n)).queue_id, make_id(n))
+        eq(len(i.messages()), 5)
+        assert make_id(second) in i.messages()
+        # The first grant is used up: there may be another one.
+        granted(c)
+        assert c.message(MSG).queue_id != ""        # ours, then
+        c.send(7, 0)                                # a third at a time
+        closed(c)
+        for bad in (lambda f: f + 1, lambda f: f + 5000, lambda f: 0):
+            c = Client(i)
+            first, _ = granted(c)
+            eq(c.message(MSG, queue_id=make_id(first + 3)).code, "2.0.0")
+            c.send(BEGIN, 9, envelope(queue_id=make_id(bad(first))))
+            closed(c)
+        c = Client(i)               # the same number, written otherwise
+        first, _ = granted(c)
+        c.send(BEGIN, 9, envelope(
+            queue_id=make_id(first).replace("z", "z0")))
+        closed(c)
+        # Who was given none gets one of ours, whatever it says.
+        c = Client(i)
+        got = c.message(MSG, queue_id=make_id(first + 1)).queue_id
+        assert got != make_id(first + 1), got
+        works(i)
+
+
 def a_silent_client_is_forgotten():
     "ipc_timeout bounds a message"
     # The look-out is once a minute: only that it does no harm is seen here.
@@ -206,4 +258,4 @@ def a_silent_client_is_forgotten():
 
 run([broken_conversations_end_alone, a_client_that_dies_at_any_byte,
      random_frames, limits, strangers_may_not_connect,
-     a_silent_client_is_forgotten])
+     numbers_for_queue_ids, a_silent_client_is_forgotten])

@@ -83,7 +83,7 @@ def messages(where):
 def main():
     conf = {"virtual_mailbox_domains": "example.test, catch.test",
             "virtual_mailbox_maps": "texthash:TOP/etc/vmailbox",
-            "virtual_mailbox_lock": "fcntl"}
+            "virtual_mailbox_lock": "fcntl", "store_format": "maildir"}
     if ROOT:
         conf["virtual_uid_maps"] = conf["virtual_gid_maps"] = \
             f"static:{pwd.getpwnam('daemon').pw_uid}"

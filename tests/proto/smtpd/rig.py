@@ -431,7 +431,7 @@ class Smtpd:
         with open(os.path.join(self.dir, "master.cf"), "w") as f:
             f.write("")
         self.jail(program)
-        self.port = free_port()
+        self.port, self.unix = free_port(), None
         self.log = os.path.join(self.dir, "log")
         with open(self.log, "wb") as log:
             args = [os.path.join(BUILD, "bin", program), "-c", self.dir,
@@ -471,7 +471,9 @@ class Smtpd:
                 raise SystemExit("does not start:\n" + self.logged())
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
+                # Listeners are opened in the order of the options.
+                if self.unix is None or os.path.exists(self.unix):
+                    return
             except OSError:
                 time.sleep(0.02)
         raise SystemExit("does not listen:\n" + self.logged())

@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "io/fault.h"
+#include "mail/message_cache.h"
+#include "mail/signature.h"
 #include "store/mailbox.h"
 
 static char dir[64];
@@ -225,6 +227,39 @@ START_TEST(large_message)
 	mailbox_close(&m);
 	account_close(&a);
 	buf_fini(&text);
+}
+END_TEST
+
+START_TEST(what_is_kept_of_a_message)
+{
+	struct account *a = open_account(formats[_i]);
+	uint32_t uid = append(a, ACCOUNT_INBOX, 1, 300, 0, NULL);
+	uint8_t id[16], other[16];
+	struct signature_query q;
+	struct mailbox_content rec;
+	struct message_cache c;
+	struct mailbox *m;
+
+	signature_query(&q, SPAN("NUMBER 77"));
+	for (int turn = 0; turn < 3; turn++) {
+		uint32_t found = 0;
+
+		m = open_box(a, ACCOUNT_INBOX);
+		OK(mailbox_cache(m, uid + 5, &rec, &why));
+		OK(message_cache_decode(rec.bytes, &c));
+		ck_assert_uint_eq(c.crlf_size, message(m, 6).size);
+		mailbox_content_done(&rec);
+		ck_assert_int_eq(mailbox_threadid(m, uid + 6, id, &why), 1);
+		ck_assert_int_eq(mailbox_threadid(m, uid + 7, other, &why),
+		    1);
+		ck_assert_mem_ne(id, other, 16);
+		for (uint32_t i = 0; i < 300; i++)
+			found += mailbox_maybe(m, uid + i, &q);
+		ck_assert(mailbox_maybe(m, uid + 76, &q));
+		ck_assert_uint_lt(found, 100);
+		mailbox_close(&m);
+	}
+	account_close(&a);
 }
 END_TEST
 
@@ -642,6 +677,7 @@ suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, append_and_read, 0, n);
 	tcase_add_loop_test(t, large_message, 0, n);
+	tcase_add_loop_test(t, what_is_kept_of_a_message, 0, n);
 	tcase_add_loop_test(t, two_views, 0, n);
 	tcase_add_loop_test(t, unchanged_since, 0, n);
 	tcase_add_loop_test(t, copy_and_move, 0, n);

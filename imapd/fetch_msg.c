@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch_msg - what of a message is needed, when it is needed; see fetch.h.
+ */
+#include "imapd/fetch.h"
+
+void
+fetch_msg_init(struct fetch_msg *m, struct imap *im, uint32_t seq,
+    struct arena *arena)
+{
+	m->im = im;
+	m->box = im->box;
+	m->seq = seq;
+	m->arena = arena;
+	m->has_record = m->has_content = false;
+	m->has_parsed = m->has_header = false;
+	if (!mailbox_message(im->box, seq, &m->m))
+		memset(&m->m, 0, sizeof(m->m));
+}
+
+static void
+forget_parsed(struct fetch_msg *m)
+{
+	if (m->has_parsed || m->has_header)
+		message_fini(&m->parsed);
+	m->has_parsed = m->has_header = false;
+}
+
+void
+fetch_msg_fini(struct fetch_msg *m)
+{
+	forget_parsed(m);
+	if (m->has_content)
+		mailbox_content_done(&m->content);
+	if (m->has_record && m->record.hold != NULL)
+		mailbox_content_done(&m->record);
+	m->has_content = m->has_record = false;
+}
+
+/* The bytes; of a damaged message what is left of it (the log says so). */
+static int
+load(struct fetch_msg *m, struct why *why)
+{
+	if (m->has_content)
+		return 0;
+	memset(&m->content, 0, sizeof(m->content));
+	if (mailbox_content(m->box, m->m.uid, &m->content, why) < 0 &&
+	    m->content.bytes.p == NULL)
+		return -1;
+	m->has_content = true;
+	return 0;
+}
+
+const struct message *
+fetch_msg_parsed(struct fetch_msg *m, struct why *why)
+{
+	if (m->has_parsed)
+		return &m->parsed;
+	if (load(m, why) < 0)
+		return NULL;
+	forget_parsed(m);
+	message_parse(&m->parsed, m->content.bytes);
+	m->has_parsed = true;
+	return &m->parsed;
+}
+
+const struct message *
+fetch_msg_header(struct fetch_msg *m, struct why *why)
+{
+	struct message_part *root;
+
+	if (m->has_parsed || m->has_header)
+		return &m->parsed;
+	if (load(m, why) < 0)
+		return NULL;
+	message_parse_header(&m->parsed, m->content.bytes);
+	root = m->parsed.root;
+	if (m->m.size < m->content.bytes.len ||
+	    m->m.size < root->header_crlf + root->body.len) {
+		/* The size is not this message's: count. */
+		message_fini(&m->parsed);
+		return fetch_msg_parsed(m, why);
+	}
+	m->parsed.crlf_size = m->m.size;
+	root->body_crlf = m->m.size - root->header_crlf;
+	m->has_header = true;
+	return &m->parsed;
+}
+
+/* A record that cannot be read is made here, for this once. */
+static int
+make_record(struct fetch_msg *m, struct why *why)
+{
+	const struct message *msg = fetch_msg_parsed(m, why);
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	int rc = -1;
+
+	if (msg == NULL)
+		return -1;
+	message_cache_encode(msg, &b);
+	m->record.bytes = span_make(arena_span_dup(m->arena, buf_span(&b)),
+	    b.len);
+	m->record.hold = NULL;
+	if (message_cache_decode(m->record.bytes, &m->cache) == 0)
+		rc = 0;
+	else
+		why_set(why, "4.3.0", "message cannot be cached");
+	buf_fini(&b);
+	return rc;
+}
+
+const struct message_cache *
+fetch_msg_cache(struct fetch_msg *m, struct why *why)
+{
+	if (m->has_record)
+		return &m->cache;
+	memset(&m->record, 0, sizeof(m->record));
+	if (mailbox_cache(m->box, m->m.uid, &m->record, why) < 0)
+		return NULL;
+	if (message_cache_decode(m->record.bytes, &m->cache) < 0) {
+		mailbox_content_done(&m->record);
+		if (make_record(m, why) < 0)
+			return NULL;
+	}
+	m->has_record = true;
+	return &m->cache;
+}

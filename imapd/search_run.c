@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * search_run - which messages match; see search.h.
+ *
+ * A key is answered yes, no, or "not known yet": the levels say how much work
+ * may be done to know it.  Each message is asked level by level until the whole
+ * tree knows: first what the index has, then its cache record and signature,
+ * then its header, and only for what is left its text.  So a search for words
+ * reads the few messages that can have them.
+ *
+ * Dates are those of INTERNALDATE in UTC, as FETCH shows it, and those of the
+ * Date field in its own zone, as it shows itself (RFC 9051 6.4.4).
+ */
+#include "base/clock.h"
+#include "conf/params.h"
+#include "imapd/fetch.h"
+#include "imapd/search_key.h"
+
+#define DAY_S		86400
+#define LOOK_EVERY	256		/* messages between looks at the clock */
+
+enum level { LEVEL_INDEX, LEVEL_RECORD, LEVEL_HEADER, LEVEL_TEXT, LEVELS };
+enum answer { NO, YES, UNKNOWN };
+
+struct search_run {
+	struct imap		*im;
+	const struct search	*search;
+	struct ranges		 todo;		/* sequence numbers */
+	size_t			 range;
+	uint64_t		 seq;		/* the next one to look at */
+	ARRAY(uint32_t)		 found;
+	int64_t			 used_us;
+	const char		*code, *text;	/* what went wrong */
+	struct arena		 arena;		/* of the message at hand */
+	struct fetch_msg	 msg;
+	enum level		 level;
+	bool			 read;		/* the message was looked into */
+};
+
+/* --- one key -------------------------------------------------------------------------- */
+
+static enum answer
+yes(bool b)
+{
+	return b ? YES : NO;
+}
+
+static int64_t
+day(int64_t s)
+{
+	return s >= 0 ? s / DAY_S : (s - DAY_S + 1) / DAY_S;
+}
+
+static enum answer
+compare_days(enum search_kind kind, enum search_kind before,
+    enum search_kind on, int64_t is, int64_t want)
+{
+	if (kind == before)
+		return yes(is < want);
+	return yes(kind == on ? is == want : is >= want);
+}
+
+static enum answer
+ask_keyword(struct search_run *r, const struct search_key *k)
+{
+	int64_t number = mailbox_keyword_find(r->im->box, span_of(k->name));
+	bool has = number >= 0 && mailbox_kwset_has(r->im->box,
+	    r->msg.m.kwset, (uint32_t)number);
+
+	return yes(has == (k->want != 0));
+}
+
+/* "M0123…": the id as put_id() writes it. */
+static bool
+is_id(const char *text, char prefix, const uint8_t id[16])
+{
+	struct buf b = BUF_INIT(64);
+	bool same;
+
+	put_id(&b, id, prefix);
+	same = span_is(buf_span(&b), text);
+	buf_fini(&b);
+	return same;
+}
+
+static enum answer
+ask_thread(struct search_run *r, const struct search_key *k)
+{
+	uint8_t id[16];
+	struct why why = WHY_INIT;
+
+	if (r->level < LEVEL_RECORD)
+		return UNKNOWN;
+	return yes(mailbox_threadid(r->im->box, r->msg.m.uid, id, &why) > 0 &&
+	    is_id(k->name, 'T', id));
+}
+
+/* A message that cannot be read matches nothing that asks for its text. */
+static enum answer
+unreadable(struct search_run *r)
+{
+	enum account_error e = account_error(r->im->account);
+
+	if (e != ACCOUNT_EXPUNGED && r->text == NULL) {
+		r->code = "SERVERBUG";
+		r->text = "Some messages could not be read.";
+	}
+	return NO;
+}
+
+static enum answer
+ask_sent(struct search_run *r, const struct search_key *k)
+{
+	struct why why = WHY_INIT;
+	const struct message_cache *c;
+
+	if (r->level < LEVEL_RECORD)
+		return UNKNOWN;
+	if ((c = fetch_msg_cache(&r->msg, &why)) == NULL)
+		return unreadable(r);
+	if (!(c->flags & MESSAGE_HAS_DATE))
+		return NO;
+	return compare_days(k->kind, SEARCH_SENT_BEFORE, SEARCH_SENT_ON,
+	    day(c->sent_s + (int64_t)c->zone_min * 60), (int64_t)k->num);
+}
+
+static enum answer
+ask_header(struct search_run *r, const struct search_key *k)
+{
+	struct why why = WHY_INIT;
+	const struct message *m;
+
+	if (r->level < LEVEL_HEADER)
+		return UNKNOWN;
+	r->read = true;
+	if ((m = fetch_msg_header(&r->msg, &why)) == NULL)
+		return unreadable(r);
+	return yes(message_has_field(m, k->name, &k->text));
+}
+
+static enum answer
+ask_text(struct search_run *r, const struct search_key *k)
+{
+	struct why why = WHY_INIT;
+	const struct message *m;
+
+	if (r->level < LEVEL_TEXT)
+		return UNKNOWN;
+	r->read = true;
+	if ((m = fetch_msg_parsed(&r->msg, &why)) == NULL)
+		return unreadable(r);
+	return yes(k->kind == SEARCH_BODY ? message_has_body(m, &k->text) :
+	    message_has_text(m, &k->text));
+}
+
+/* A string that is looked for: what its signature says first. */
+static enum answer
+ask_string(struct search_run *r, const struct search_key *k)
+{
+	if (k->text.len == 0 && k->kind != SEARCH_HEADER)
+		return YES;
+	if (r->level < LEVEL_RECORD)
+		return UNKNOWN;
+	if (r->level == LEVEL_RECORD && k->query.n > 0 &&
+	    !mailbox_maybe(r->im->box, r->msg.m.uid, &k->query))
+		return NO;
+	return k->kind == SEARCH_HEADER ? ask_header(r, k) : ask_text(r, k);
+}
+
+static enum answer ask(struct search_run *r, const struct search_key *k);
+
+static enum answer
+ask_children(struct search_run *r, const struct search_key *k)
+{
+	enum answer decides = k->kind == SEARCH_OR ? YES : NO;
+	enum answer all = decides == YES ? NO : YES;
+
+	for (const struct search_key *c = k->child; c != NULL; c = c->next) {
+		enum answer a = ask(r, c);
+
+		if (a == decides)
+			return a;
+		if (a == UNKNOWN)
+			all = UNKNOWN;
+	}
+	return all;
+}
+
+static enum answer
+ask(struct search_run *r, const struct search_key *k)
+{
+	const struct mailbox_message *m = &r->msg.m;
+	enum answer a;
+
+	switch (k->kind) {
+	case SEARCH_ALL:
+		return YES;
+	case SEARCH_SET:
+		return yes(ranges_has(&k->seqs, r->msg.seq));
+	case SEARCH_FLAGS:
+		return yes((m->flags & k->mask) == k->want);
+	case SEARCH_KEYWORD:
+		return ask_keyword(r, k);
+	case SEARCH_BEFORE:
+	case SEARCH_ON:
+	case SEARCH_SINCE:
+		return compare_days(k->kind, SEARCH_BEFORE, SEARCH_ON,
+		    day(m->date_us / 1000000), (int64_t)k->num);
+	case SEARCH_SAVED_BEFORE:
+	case SEARCH_SAVED_ON:
+	case SEARCH_SAVED_SINCE:
+		return compare_days(k->kind, SEARCH_SAVED_BEFORE,
+		    SEARCH_SAVED_ON, day(m->save_s), (int64_t)k->num);
+	case SEARCH_OLDER:
+		return yes(m->date_us / 1000000 <= (int64_t)k->num);
+	case SEARCH_YOUNGER:
+		return yes(m->date_us / 1000000 >= (int64_t)k->num);
+	case SEARCH_LARGER:
+		return yes(m->size > k->num);
+	case SEARCH_SMALLER:
+		return yes(m->size < k->num);
+	case SEARCH_MODSEQ:
+		return yes(m->modseq >= k->num);
+	case SEARCH_EMAILID:
+		return yes(is_id(k->name, 'M', m->emailid));
+	case SEARCH_THREADID:
+		return ask_thread(r, k);
+	case SEARCH_SENT_BEFORE:
+	case SEARCH_SENT_ON:
+	case SEARCH_SENT_SINCE:
+		return ask_sent(r, k);
+	case SEARCH_HEADER:
+	case SEARCH_BODY:
+	case SEARCH_TEXT:
+		return ask_string(r, k);
+	case SEARCH_AND:
+	case SEARCH_OR:
+		return ask_children(r, k);
+	case SEARCH_NOT:
+		a = ask(r, k->child);
+		return a == UNKNOWN ? UNKNOWN : yes(a == NO);
+	}
+	return NO;
+}
+
+static bool
+matches(struct search_run *r, uint32_t seq)
+{
+	enum answer a = UNKNOWN;
+
+	fetch_msg_init(&r->msg, r->im, seq, &r->arena);
+	for (r->level = LEVEL_INDEX; a == UNKNOWN && r->level < LEVELS;
+	    r->level++)
+		a = ask(r, r->search->top);
+	fetch_msg_fini(&r->msg);
+	arena_reset(&r->arena);
+	return a == YES;
+}
+
+/* --- the run -------------------------------------------------------------------------- */
+
+struct search_run *
+search_begin(struct imap *im, const struct search *p)
+{
+	struct search_run *r = mem_zalloc(sizeof(*r));
+	uint32_t count = mailbox_count(im->box);
+
+	r->im = im;
+	r->search = p;
+	r->arena = ARENA_INIT;
+	if (count > 0)
+		ranges_add(&r->todo, 1, count);
+	/* Sets at the top leave the other messages alone. */
+	for (const struct search_key *k = p->top->child; k != NULL;
+	    k = k->next)
+		if (k->kind == SEARCH_SET)
+			ranges_intersect(&r->todo, &k->seqs);
+	return r;
+}
+
+static uint32_t
+next_seq(struct search_run *r)
+{
+	for (; r->range < r->todo.len; r->range++) {
+		const struct range *v = &r->todo.v[r->range];
+
+		r->seq = MAX(r->seq, v->lo);
+		if (r->seq <= v->hi)
+			return (uint32_t)r->seq++;
+	}
+	return 0;
+}
+
+enum step_result
+search_step(struct search_run *r, int64_t us)
+{
+	int64_t start = clock_mono_us(), used = 0;
+	uint32_t seq, n = 0;
+
+	while ((seq = next_seq(r)) != 0) {
+		r->read = false;
+		if (matches(r, seq))
+			*ARRAY_PUSH(&r->found) = seq;
+		if (!r->read && ++n % LOOK_EVERY != 0)
+			continue;
+		used = clock_mono_us() - start;
+		if (r->used_us + used >
+		    conf.imapd_search_time_limit * 1000000) {
+			r->code = "LIMIT";
+			r->text = "Searching took too long.";
+			return STEP_DONE;
+		}
+		if (used >= us) {
+			r->used_us += used;
+			return STEP_MORE;
+		}
+	}
+	r->used_us += used;
+	return STEP_DONE;
+}
+
+int
+search_result(struct search_run *r, const uint32_t **seqs, size_t *n,
+    const char **code, const char **text)
+{
+	if (r->text != NULL) {
+		*code = r->code;
+		*text = r->text;
+		return -1;
+	}
+	*seqs = r->found.v;
+	*n = r->found.len;
+	return 0;
+}
+
+void
+search_end(struct search_run **rp)
+{
+	struct search_run *r = *rp;
+
+	*rp = NULL;
+	if (r == NULL)
+		return;
+	ranges_fini(&r->todo);
+	ARRAY_FINI(&r->found);
+	arena_fini(&r->arena);
+	mem_free(r);
+}

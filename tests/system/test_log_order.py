@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Lines of one message stand in the order that analysers of Postfix's log
+read them in: client, message-id, from, to, removed."""
+import os
+import re
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from instance import Instance  # noqa: E402
+
+LINE = re.compile(r"mansio/\w+\[\d+\]: (4\w+): "
+                  r"(client=|message-id=|from=|to=|removed)")
+WANT = ["client=", "message-id=", "from=", "to=", "to=", "removed"]
+
+
+def main():
+    with Instance({"smtpd_client_connection_count_limit": "200"}) as m:
+        # Until then cleanup makes the ids.
+        m.send("carol", "Subject: first\n\nhi\n")
+
+        def work():
+            for _ in range(100):
+                m.send(["alice", "bob"], "Subject: x\n\nhi\n")
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        m.wait_idle()
+        seen = {}
+        for line in m.log().splitlines():
+            if found := LINE.search(line):
+                seen.setdefault(found[1], []).append(found[2])
+        assert len(seen) == 801, len(seen)
+        wrong = [(k, v) for k, v in seen.items() if v != WANT]
+        assert len(wrong) <= 1, wrong[:5]       # carol's
+
+
+if __name__ == "__main__":
+    main()
