@@ -214,6 +214,25 @@ MUST_CHECK int account_set_special(struct account *a, uint32_t box,
 MUST_CHECK int account_special(struct account *a, unsigned one, uint32_t *box,
 	    struct why *why);
 
+/*
+ * Have a deleted mailbox back, under its name, with its messages.  packed
+ * only.
+ */
+MUST_CHECK int account_undelete(struct account *a, struct span name,
+	    struct why *why);
+
+/*
+ * Give back the space of what was expunged or deleted longer than
+ * store_expunge_delay ago: compact journals and segments.  For a command or a
+ * quiet hour; others go on meanwhile.
+ */
+struct account_purged {
+	uint32_t	journals, segments, mailboxes, damaged;
+	uint64_t	bytes;
+};
+MUST_CHECK int account_purge(struct account *a, struct account_purged *out,
+	    struct why *why);
+
 /* --- status ---------------------------------------------------------------------- */
 
 struct mailbox_status {			/* RFC 9051 6.3.11 and friends */

@@ -60,6 +60,7 @@ struct account {
 	ARRAY(struct packed *)	 writers;	/* journals open for appending */
 	ARRAY(struct acct_segment) segments;
 	size_t			 views;		/* open mailboxes */
+	int64_t			 before_us;	/* tests: what is over */
 	struct mailbox		*target;	/* put into last, or NULL */
 };
 

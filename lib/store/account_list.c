@@ -413,8 +413,9 @@ lost_record(void *arg, const struct packed_record *r)
 	    r->payload.len <= ACCOUNT_NAME_MAX && utf8_valid(r->payload)) {
 		buf_reset(&l->name);
 		buf_add_span(&l->name, r->payload);
-	} else if (r->type == PACKED_DELETED) {
-		l->deleted = true;
+	} else if (r->type == PACKED_DELETED ||
+	    r->type == PACKED_RESTORED) {
+		l->deleted = r->type == PACKED_DELETED;
 	}
 	return true;
 }

@@ -131,8 +131,8 @@ take(struct mailbox *m, void *map, size_t len)
 	m->cache_tail = h->cache_tail;
 	/* Turn, epoch and reserved are the journal's own. */
 	st->tail = h->tail;
-	st->uidnext = h->uidnext;
-	st->modseq = h->modseq;
+	st->uidnext = MAX(st->uidnext, h->uidnext);
+	st->modseq = MAX(st->modseq, h->modseq);
 	st->segment = h->segment;
 	st->segment_tail = h->segment_tail;
 	st->totals = true;

@@ -356,6 +356,13 @@ apply_expunge(struct mailbox *m, const struct packed_record *pr)
 	if (pr->payload.len < 24)
 		return;
 	while (next_records(m, &set, &lo, &hi, &u)) {
+		if (m->whole)
+			*ARRAY_PUSH(&m->times) = (struct expunge_time){
+				pr->modseq,
+				(int64_t)num_get_le64(pr->payload.p),
+				u.first, u.last,
+				num_get_le32(pr->payload.p + 12),
+			};
 		note_vanished(m, u.first, u.last, pr->modseq);
 		for (; lo < hi; lo++)
 			set_expunged(m, lo, pr->modseq);
@@ -435,6 +442,9 @@ mailbox_apply(void *arg, const struct packed_record *r, bool own)
 		break;
 	case PACKED_DELETED:
 		m->gone = true;
+		break;
+	case PACKED_RESTORED:
+		m->gone = false;
 		break;
 	case PACKED_HISTORY:
 		if (r->payload.len >= 8)

@@ -79,8 +79,8 @@ map_kwset(struct source *s, struct target *t, uint32_t kwset, uint32_t *out,
 }
 
 /* A record that shares the bytes. */
-static void
-put_reference(struct target *t, const struct record *r,
+void
+target_put_reference(struct target *t, const struct record *r,
     struct packed_arrival *a)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
@@ -143,7 +143,7 @@ copy_records(struct source *s, struct target *t, unsigned rights,
 		    &a.kwset, why) < 0)
 			return -1;
 		if (share)
-			put_reference(t, r, &a);
+			target_put_reference(t, r, &a);
 		else if (put_bytes(s, t, r, &a, why) < 0)
 			return -1;
 	}

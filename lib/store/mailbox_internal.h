@@ -58,6 +58,13 @@ struct vanished {
 	uint32_t	first, last;
 };
 
+/* When messages were expunged, for those who want to have them back. */
+struct expunge_time {
+	uint64_t	modseq;
+	int64_t		when_us;
+	uint32_t	first, last, moved;
+};
+
 struct mailbox {
 	struct account	*a;
 	uint32_t	 box;
@@ -78,6 +85,8 @@ struct mailbox {
 	uint32_t	 nrecent;
 	uint32_t	 recent_from;		/* UIDs nobody has claimed */
 	bool		 gone, loading;
+	bool		 whole;			/* also what was expunged */
+	ARRAY(struct expunge_time) times;	/* when whole */
 	/* keywords */
 	ARRAY(char *)	 keywords;
 	ARRAY(struct kwset) kwsets;
@@ -159,6 +168,15 @@ int	 mailbox_flush(struct mailbox *m, struct why *why);
 /* As mailbox_open(), for our own use: no rights, nothing becomes less recent. */
 struct mailbox *mailbox_open_inside(struct account *a, uint32_t box,
 	    struct why *why);
+/*
+ * The same from the journal alone, with the records of all that was expunged
+ * and is still in it, and m->times.
+ */
+struct mailbox *mailbox_open_whole(struct account *a, uint32_t box,
+	    struct why *why);
+/* When and where a record that is expunged went; false: not known. */
+bool	 mailbox_expunge_time(const struct mailbox *m,
+	    const struct record *r, struct expunge_time *out);
 /* What mailbox_content.hold is: the memory behind it, or a mapping. */
 struct content_hold {
 	void	*map;
@@ -170,6 +188,19 @@ void	 mailbox_read_cache(struct mailbox *m);
 /* mailbox_change.c */
 void	 mailbox_put_expunge(struct mailbox *m, const struct ranges *set,
 	    uint32_t moved);
+
+/* --- compact.c ------------------------------------------------------------------ */
+
+/*
+ * Write the journal anew, without what is over: 1 done, 0 it was not worth
+ * it (and not forced); -1.
+ */
+int	 mailbox_compact(struct account *a, uint32_t box, bool force,
+	    struct why *why);
+/* What was expunged before this time is over. */
+int64_t	 compact_before(const struct account *a);
+bool	 record_is_kept(const struct mailbox *m, const struct record *r,
+	    int64_t before_us);
 
 /* --- mailbox_append.c ---------------------------------------------------------- */
 
@@ -194,6 +225,9 @@ void	 target_unlock(struct target *t);
  * and guid are filled in. */
 int	 target_write(struct target *t, struct packed_source *src,
 	    struct packed_arrival *a, struct why *why);
+/* Put an arrival that shares the bytes of r. */
+void	 target_put_reference(struct target *t, const struct record *r,
+	    struct packed_arrival *a);
 uint32_t target_kwset(struct target *t, const struct span *names, size_t n,
 	    struct why *why, bool *failed);
 uint32_t target_flags(unsigned rights, uint32_t flags);

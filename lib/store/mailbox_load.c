@@ -14,6 +14,9 @@
 #include "io/fd.h"
 #include "store/mailbox_internal.h"
 
+#define COMPACT_MIN	(8u << 20)	/* bytes of journal */
+#define COMPACT_EACH	1024u		/* and for each message */
+
 /* --- the journal, and the records from it ----------------------------------------- */
 
 static int
@@ -31,13 +34,15 @@ load_once(struct mailbox *m, struct why *why)
 	m->p->hook = mailbox_apply;
 	m->p->hook_arg = m;
 	m->loading = true;
-	if (index_load(m) == 0) {
+	if (m->whole || index_load(m) == 0) {
+		/* UIDNEXT and MODSEQ of the head stay, as lower bounds. */
 		packed_rewind(m->p);
-		m->p->head.state.uidnext = 1;
-		m->p->head.state.modseq = 1;
 	}
 	rc = packed_catch_up(m->p, why);
 	m->loading = false;
+	/* Who looks for what is over wants to see it. */
+	if (m->whole)
+		m->gone = false;
 	return rc;
 }
 
@@ -68,6 +73,7 @@ mailbox_unload(struct mailbox *m)
 	mem_free(m->checked);
 	m->checked = NULL;
 	m->nchecked = 0;
+	ARRAY_FINI(&m->times);
 	fd_close(&m->cachefd);
 }
 
@@ -276,7 +282,7 @@ claim_recent(struct mailbox *m)
 
 static struct mailbox *
 open_view(struct account *a, uint32_t box, unsigned flags, unsigned rights,
-    struct why *why)
+    bool whole, struct why *why)
 {
 	struct mailbox *m = mem_zalloc(sizeof(*m));
 
@@ -288,9 +294,10 @@ open_view(struct account *a, uint32_t box, unsigned flags, unsigned rights,
 	m->recent_from = 1;
 	m->names = BUF_INIT(BUF_UNLIMITED);
 	a->views++;
+	m->whole = whole;
 	if (mailbox_load(m, why) < 0)
 		goto fail;
-	if (a->format == STORE_MAILDIR && maildir_view_open(m, why) < 0)
+	if (a->format == STORE_MAILDIR && !whole && maildir_view_open(m, why) < 0)
 		goto fail;
 	mailbox_read_cache(m);
 	(void)mailbox_take_in(m);
@@ -306,7 +313,39 @@ fail:
 struct mailbox *
 mailbox_open_inside(struct account *a, uint32_t box, struct why *why)
 {
-	return open_view(a, box, 0, RIGHT_ALL, why);
+	return open_view(a, box, 0, RIGHT_ALL, false, why);
+}
+
+struct mailbox *
+mailbox_open_whole(struct account *a, uint32_t box, struct why *why)
+{
+	return open_view(a, box, 0, RIGHT_ALL, true, why);
+}
+
+bool
+mailbox_expunge_time(const struct mailbox *m, const struct record *r,
+    struct expunge_time *out)
+{
+	size_t lo = 0, hi = m->times.len;
+
+	/* In the order of the journal: by MODSEQ. */
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (m->times.v[mid].modseq < r->modseq)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < m->times.len && m->times.v[lo].modseq == r->modseq; lo++) {
+		const struct expunge_time *t = &m->times.v[lo];
+
+		if (t->first <= r->uid && r->uid <= t->last) {
+			*out = *t;
+			return true;
+		}
+	}
+	return false;
 }
 
 struct mailbox *
@@ -331,22 +370,38 @@ mailbox_open(struct account *a, uint32_t box, unsigned flags,
 	if (!(rights & (RIGHT_SEEN | RIGHT_WRITE | RIGHT_DELETE |
 	    RIGHT_EXPUNGE | RIGHT_INSERT)))
 		flags |= MAILBOX_READONLY;
-	m = open_view(a, box, flags, rights, why);
+	m = open_view(a, box, flags, rights, false, why);
 	if (m != NULL)
 		index_save(m, false);
 	return m;
+}
+
+/*
+ * Most of a journal that has grown to many times of what it says is flags and
+ * expunges of long ago.
+ */
+static bool
+worth_compacting(const struct mailbox *m)
+{
+	return !m->gone && m->p->writable && m->p->head.state.tail >
+	    COMPACT_MIN + (uint64_t)m->count * COMPACT_EACH;
 }
 
 void
 mailbox_close(struct mailbox **mp)
 {
 	struct mailbox *m = *mp;
+	struct account *a;
+	bool compact = false;
+	uint32_t box;
 
 	if (m == NULL)
 		return;
 	*mp = NULL;
-	if (m->p != NULL)
+	if (m->p != NULL && !m->whole) {
 		index_save(m, false);
+		compact = worth_compacting(m);
+	}
 	maildir_view_close(m);
 	mailbox_unload(m);
 	mem_free(m->order);
@@ -355,7 +410,12 @@ mailbox_close(struct mailbox **mp)
 	ranges_fini(&m->set1);
 	ranges_fini(&m->set2);
 	m->a->views--;
+	a = m->a;
+	box = m->box;
 	mem_free(m);
+	/* Only when nobody else of ours has it open: it takes the lock. */
+	if (compact && mailbox_compact(a, box, true, NULL) < 0)
+		log_warning("%s: cannot compact a journal", a->path);
 }
 
 /* --- refreshing -------------------------------------------------------------------------- */

@@ -80,6 +80,7 @@ enum packed_type {
 	PACKED_MOVED,		/* for each: u32 uid, u32 segment, u64 offset */
 	PACKED_RECENT,		/* u32 uid: those below are not \\Recent */
 	PACKED_DELETED,		/* i64 when: the mailbox is deleted */
+	PACKED_RESTORED,	/* it is not deleted any more */
 	PACKED_NAME,		/* the mailbox's name, should the list be lost */
 	PACKED_HISTORY,		/* u64 modseq: expunges up to it may not be
 				 * told any more */

@@ -106,6 +106,10 @@ packed_align(uint64_t n)
 
 /* Make the journal, empty or from the segments; damaged: one is there. */
 int	 packed_make_journal(struct packed *p, bool damaged, struct why *why);
+/* Replace the journal, whose lock is ours, by these records: they and the new
+ * head are durable, or, with -1, nothing has changed. */
+int	 packed_replace(struct packed *p, struct span records,
+	    struct why *why);
 
 /* --- packed_segment.c -------------------------------------------------------- */
 

@@ -213,3 +213,37 @@ out:
 	buf_fini(&a);
 	return rc;
 }
+
+int
+packed_replace(struct packed *p, struct span records, struct why *why)
+{
+	struct packed_head h = p->head;
+	char tmp[PACKED_NAME_MAX + 40];
+	uint8_t raw[PACKED_START];
+	int fd, rc = -1;
+
+	h.generation = rnd_u64() | 1;
+	h.state.tail = PACKED_START + records.len;
+	h.state.turn++;
+	packed_head_encode(&h, raw);
+	snprintf(tmp, sizeof(tmp), "%s.%ld.tmp", p->jname, (long)getpid());
+	(void)unlinkat(p->dirfd, tmp, 0);
+	fd = fault_openat(p->dirfd, tmp, O_RDWR | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fd_pwrite_all(fd, raw, sizeof(raw), 0) < 0 ||
+	    fd_pwrite_all(fd, records.p, records.len, PACKED_START) < 0 ||
+	    fault_fdatasync(fd) < 0 ||
+	    fault_renameat(p->dirfd, tmp, p->dirfd, p->jname) < 0) {
+		(void)store_fail(why, "cannot compact", p->path);
+		if (fd >= 0)
+			(void)unlinkat(p->dirfd, tmp, 0);
+	} else {
+		/* Until the name is durable the old file may come back, with
+		 * all that it said: nothing is lost by that. */
+		rc = fault_fsync(p->dirfd);
+		if (rc < 0)
+			(void)store_fail(why, "cannot sync", p->path);
+	}
+	fd_close(&fd);
+	return rc;
+}
