@@ -29,6 +29,9 @@ static const struct subcommand subcommands[] = {
 	  mansio_logrotate },
 	{ "sandbox", "show [daemon]", "what each daemon may do",
 	  mansio_sandbox },
+	{ "who", "[--json] [USER|SESSION]", "users with a session",
+	  mansio_who },
+	{ "kick", "USER|SESSION", "end sessions", mansio_kick },
 	{ "user", "add ADDRESS | import FILE | list [--json] | delete ADDRESS "
 	  "|\n    password ADDRESS | disable ADDRESS | enable ADDRESS | "
 	  "show ADDRESS [--json] |\n    app-password add ADDRESS NAME "

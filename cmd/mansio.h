@@ -52,6 +52,8 @@ int	 mansio_check(int argc, char **argv);
 int	 mansio_flush(int argc, char **argv);
 int	 mansio_logrotate(int argc, char **argv);
 int	 mansio_sandbox(int argc, char **argv);
+int	 mansio_who(int argc, char **argv);
+int	 mansio_kick(int argc, char **argv);
 int	 mansio_user(int argc, char **argv);
 int	 mansio_ban(int argc, char **argv);	/* and unban */
 /* What "user" does with an account that exists; argv[1] says what. */

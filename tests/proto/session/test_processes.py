@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Session processes: whose they are, limits, death, reload, stop, kick."""
+import json
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "../../system"))
+from mailusers import TIMEOUT, Users  # noqa: E402
+
+SANITIZED = "/san-" in os.environ.get("BUILD_DIR", "")
+passed = 0
+
+
+def case(fn):
+    global passed
+    fn()
+    passed += 1
+
+
+def until(fn, what):
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        got = fn()
+        if got:
+            return got
+        time.sleep(0.02)
+    raise TimeoutError(what)
+
+
+def status(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return dict(line.rstrip("\n").split(":", 1) for line in f)
+
+
+def none_left():
+    until(lambda: not m.session_pids(), "session processes")
+
+
+def who(*args):
+    out = m.command("mansio", "who", "--json", *args).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def one_for_each_user():
+    with m.pop3("alice") as a, m.pop3("alice") as b, m.pop3("bob") as c:
+        pids = m.session_pids()
+        assert len(pids) == 2, pids
+        for pid in pids:
+            s = status(pid)
+            uid, gid = m.vmail.pw_uid, m.vmail.pw_gid
+            assert s["Uid"].split() == [str(uid)] * 4, s["Uid"]
+            assert s["Gid"].split() == [str(gid)] * 4, s["Gid"]
+            assert s["Groups"].split() == [str(gid)], s["Groups"]
+            if not SANITIZED:
+                assert s["Seccomp"].strip() == "2"
+                assert s["NoNewPrivs"].strip() == "1"
+                assert int(s["CapEff"], 16) == 0
+                assert int(s["CapPrm"], 16) == 0
+        rows = who()
+        assert sorted(r["user"] for r in rows) == \
+            ["alice@example.test"] * 2 + ["bob@example.test"]
+        assert {r["pid"] for r in rows} == set(pids)
+        assert all(r["service"] == "pop3" and r["client"] == "127.0.0.1"
+                   for r in rows)
+        assert len(who("bob@example.test")) == 1
+        assert who(rows[0]["session"]) == [rows[0]]
+        assert who("nobody") == []
+        shown = m.command("mansio", "who").stdout
+        assert "bob@example.test" in shown and rows[0]["session"] in shown
+        for x in (a, b, c):
+            x.ok("QUIT")
+    none_left()
+    assert who() == []
+
+
+def limit_of_connections():
+    many = [m.pop3("alice") for _ in range(4)]
+    with m.pop3() as c:
+        c.ok("USER alice@example.test")
+        c.err("PASS wonderland", "[IN-USE]")
+        many.pop().ok("QUIT")
+        until(lambda: len(who()) == 3, "three sessions")
+        c.ok("USER alice@example.test")
+        c.ok("PASS wonderland")
+        c.ok("QUIT")
+    for x in many:
+        x.close()
+    none_left()
+
+
+def a_process_that_dies():
+    with m.pop3("alice") as a, m.pop3("bob") as b:
+        victim = next(r["pid"] for r in who("alice@example.test"))
+        os.kill(victim, signal.SIGKILL)
+        assert a.at_end()
+        b.ok("NOOP")
+        until(lambda: len(who()) == 1, "one session")
+        m.wait_log("was killed by signal 9")
+        m.wait_log("has ended with 1 connection")
+        with m.pop3("alice") as again:
+            again.ok("QUIT")
+        b.ok("QUIT")
+    # Told to stop, it takes its leave.
+    with m.pop3("alice") as a:
+        os.kill(who()[0]["pid"], signal.SIGTERM)
+        assert a.line() == "-ERR [SYS/TEMP] Server shutting down"
+        assert a.at_end()
+    none_left()
+
+
+def fronts_come_and_go():
+    with m.pop3("alice") as a, m.pop3() as b:
+        for pid, name in m.children().items():
+            if name == "pop3d":
+                os.kill(pid, signal.SIGKILL)
+        assert b.at_end()       # had not logged in
+        a.ok("NOOP")            # is not the front's any more
+        a.ok("QUIT")
+    none_left()
+
+
+def kicked():
+    with m.pop3("alice") as a, m.pop3("alice") as b, m.pop3("bob") as c:
+        rows = who("alice@example.test")
+        out = m.command("mansio", "kick", rows[0]["session"]).stdout
+        assert out == "1 session ended\n", out
+        until(lambda: len(who("alice@example.test")) == 1, "one of alice")
+        m.command("mansio", "kick", "alice@example.test")
+        for x in (a, b):
+            assert "administrator" in x.line()
+            assert x.at_end()
+        c.ok("NOOP")
+        c.ok("QUIT")
+    assert m.command("mansio", "kick", "nobody",
+                     check=False).returncode == 1
+    none_left()
+
+
+def reloaded():
+    with m.pop3("alice") as a:
+        old = set(m.session_pids())
+        m.command("mansio", "reload")
+        a.ok("NOOP")
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:       # until the monitor has done it
+            with m.pop3("alice") as b:
+                new = {r["pid"] for r in who()} - old
+                b.ok("QUIT")
+            if new:
+                break
+        assert new, "no process with the new settings"
+        a.ok("STAT")
+        a.ok("QUIT")
+    none_left()
+
+
+def too_many_processes():
+    m.command("postconf", "-e", "session_process_limit=1")
+    m.command("mansio", "reload")
+    time.sleep(0.5)
+    with m.pop3("alice") as a, m.pop3() as b:
+        b.ok("USER bob@example.test")
+        b.err("PASS builder", "[SYS/TEMP]")
+        a.ok("NOOP")
+        a.ok("QUIT")
+    none_left()
+
+
+def the_monitor_dies():
+    """Its sessions say goodbye, and the next monitor starts anew."""
+    with m.pop3("alice") as a:
+        os.kill(m.monitor_pid(), signal.SIGKILL)
+        assert a.line() == "-ERR [SYS/TEMP] Server shutting down"
+        assert a.at_end()
+    until(lambda: m.monitor_pid(), "another monitor")
+
+    def works():
+        try:
+            with m.pop3("alice") as c:
+                c.ok("QUIT")
+                return True
+        except (AssertionError, EOFError, OSError):
+            time.sleep(0.2)
+            return False
+    until(works, "a login after the monitor's death")
+
+
+def stopped():
+    a = m.pop3("alice")
+    pids = set(m.session_pids())
+    m.stop()
+    assert a.line() == "-ERR [SYS/TEMP] Server shutting down"
+    assert a.at_end()
+    for pid in pids:
+        assert not os.path.exists(f"/proc/{pid}") or \
+            status(pid)["State"].strip().startswith("Z")
+    a.close()
+
+
+with Users() as m:
+    case(one_for_each_user)
+    case(limit_of_connections)
+    case(a_process_that_dies)
+    case(fronts_come_and_go)
+    case(kicked)
+    case(reloaded)
+    case(too_many_processes)
+    case(the_monitor_dies)
+    case(stopped)
+print(f"{passed} passed, 0 failed, 0 skipped")
