@@ -572,7 +572,11 @@ transaction_reply(struct session *s)
 		on_early(s);
 		break;
 	default:
-		on_dot(s);
+		/* An answer to what has not left us yet. */
+		if (stream_out_len(s->stream) > 0)
+			on_early(s);
+		else
+			on_dot(s);
 		break;
 	}
 }

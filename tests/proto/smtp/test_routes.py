@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""smtp, lmtp: next hops, fallback, loops, families, kept sessions, LMTP."""
+import os
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from peerlib import (DNS, Peer, need_root, sender, wait_rcpt,  # noqa: E402
+                     HANG)
+
+TEXT = "Subject: hello\r\n\r\nhi\r\n"
+ZONES = {"plain.test": {"MX": ["10 mx.plain.test"]},
+         "mx.plain.test": {"A": ["127.0.0.1"]},
+         "relay.test": {"A": ["127.0.0.1"]}}
+
+
+def test_relayhost():
+    with DNS(ZONES) as dns, Peer() as p, sender(
+            dns, 1, {"relayhost": f"[relay.test]:{p.port}"}) as m:
+        m.send("a@anything.test", TEXT)
+        line = wait_rcpt(m, "a@anything.test")
+        assert f"relay=relay.test[127.0.0.1]:{p.port}" in line, line
+        p.wait()
+
+
+def test_relayhost_wrong():
+    # A wrong setting returns no mail.
+    with DNS(ZONES) as dns, sender(
+            dns, 1, {"relayhost": "[nothing.test]"}) as m:
+        m.send("a@anything.test", TEXT)
+        line = wait_rcpt(m, "a@anything.test")
+        assert "dsn=4.3.5, status=deferred (Server configuration error)" \
+            in line, line
+
+
+def test_several_hops():
+    with DNS(ZONES) as dns, Peer() as p, Peer() as q, sender(
+            dns, 1, {"relayhost":
+                     f"[relay.test]:1, [relay.test]:{p.port}",
+                     "smtp_fallback_relay": f"[relay.test]:{q.port}"}) as m:
+        m.send("a@anything.test", TEXT)
+        p.wait()
+        p.on["RCPT"] = "451 4.3.0 not here"
+        m.send("b@anything.test", TEXT)
+        q.wait()
+        line = wait_rcpt(m, "b@anything.test")
+        assert f":{q.port}" in line and "status=sent" in line
+
+
+def test_transport_table():
+    with DNS(ZONES) as dns, Peer() as p, sender(
+            dns, 1, {"transport_maps": "texthash:{base}/etc/transport"}) as m:
+        with open(f"{m.etc}/transport", "w", encoding="ascii") as f:
+            f.write(f"one.test smtp:[relay.test]:{p.port}\n"
+                    f".two.test relay:[127.0.0.1]:{p.port}\n"
+                    "three.test error:5.7.1 closed\n"
+                    f"*  smtp:[127.0.0.1]:{p.port}\n")
+        m.command("mansio", "reload")
+        time.sleep(1.5)
+        for to in ("a@one.test", "a@b.two.test", "a@other.test"):
+            m.send(to, TEXT)
+            assert "status=sent" in wait_rcpt(m, to)
+
+
+def test_loops():
+    if os.environ.get("TEST_NO_PORT25"):
+        return
+    zones = dict(ZONES)
+    zones["self.test"] = {"MX": ["10 me.test"]}
+    zones["me.test"] = {"A": ["127.0.0.1"]}
+    zones["backup.test"] = {"MX": ["10 best.test", "20 me.test",
+                                   "30 worse.test"]}
+    zones["best.test"] = {"A": ["127.0.0.9"]}
+    zones["worse.test"] = {"A": ["127.0.0.2"]}
+    with DNS(zones) as dns, sender(dns, 25) as m:
+        m.send("a@self.test", TEXT)
+        line = wait_rcpt(m, "a@self.test")
+        assert "dsn=5.4.6, status=bounced (mail for self.test loops back to " \
+            "myself)" in line, line
+        # Only better hosts than ourselves are tried.
+        m.send("a@backup.test", TEXT)
+        line = wait_rcpt(m, "a@backup.test")
+        assert "status=deferred (connect to best.test[127.0.0.9]:25" in line
+        assert "worse.test" not in m.log()
+
+
+def test_families():
+    zones = dict(ZONES)
+    # 100::/64 goes nowhere; the other family has its turn soon.
+    zones["both.test"] = {"AAAA": ["100::1"], "A": ["127.0.0.1"]}
+    zones["six.test"] = {"AAAA": ["::1"]}
+    with DNS(zones) as dns, Peer() as p, sender(
+            dns, p.port, {"smtp_address_preference": "ipv6"}) as m:
+        m.send("a@both.test", TEXT)
+        p.wait()
+        try:
+            six = Peer("::1", p.port)
+        except OSError:
+            print("skip: no ::1 on this machine")
+            return
+        with six:
+            m.send("a@six.test", TEXT)
+            line = wait_rcpt(m, "a@six.test")
+            assert f"relay=six.test[::1]:{p.port}" in line, line
+
+
+def test_kept_sessions():
+    with DNS(ZONES) as dns, Peer() as p, sender(dns, p.port, {
+            "smtp_destination_concurrency_limit": "2",
+            "smtp_initial_destination_concurrency": "2"}) as m:
+        with m.smtp() as s:
+            for i in range(30):
+                s.sendmail("a@example.org", [f"r{i}@plain.test"], TEXT)
+        p.wait(30)
+        m.wait_idle()
+        assert len(p.sessions) < 15, len(p.sessions)
+        # A server that ends a kept session costs the mail nothing.
+        p.forget()
+        p.on["DOT"] = lambda s, arg: (
+            s.s.sendall(b"250 2.0.0 ok\r\n"), s.close(), "x")[2]
+        with m.smtp() as s:
+            for i in range(10):
+                s.sendmail("a@example.org", [f"k{i}@plain.test"], TEXT)
+        for i in range(10):
+            assert "status=sent" in wait_rcpt(m, f"k{i}@plain.test")
+
+
+def test_others_go_on():
+    # A destination that hangs is no trouble for another one.
+    zones = dict(ZONES)
+    zones["hang.test"] = {"A": ["127.0.0.2"]}
+    with DNS(zones) as dns, Peer() as p, Peer("127.0.0.2", p.port) as h, \
+            sender(dns, p.port) as m:
+        h.on["GREETING"] = HANG
+        with m.smtp() as s:
+            for i in range(40):
+                s.sendmail("a@example.org", [f"h{i}@hang.test"], TEXT)
+            for i in range(20):
+                s.sendmail("a@example.org", [f"g{i}@plain.test"], TEXT)
+        p.wait(20)
+
+
+def test_lmtp():
+    zones = dict(ZONES)
+    with DNS(zones) as dns, Peer(lmtp=True) as p, sender(
+            dns, 1, {"default_transport": f"lmtp:inet:relay.test:{p.port}"}
+            ) as m:
+        path = f"{m.base}/lmtp.sock"
+        p.on["DOT"] = lambda s, rcpt: (
+            "550 5.2.1 disabled" if "off" in rcpt else
+            "452 4.2.2 full" if "full" in rcpt else "250 2.1.5 delivered")
+        m.send(["a@l.test", "off@l.test", "full@l.test", "b@l.test"], TEXT)
+        assert "status=sent (250 2.1.5 delivered)" in wait_rcpt(m, "a@l.test")
+        assert "status=sent" in wait_rcpt(m, "b@l.test")
+        assert "dsn=5.2.1, status=bounced" in wait_rcpt(m, "off@l.test")
+        line = wait_rcpt(m, "full@l.test")
+        assert "dsn=4.2.2, status=deferred" in line
+        assert "mansio/lmtp[" in line
+        assert p.commands[0] == "LHLO mail.example.test"
+        with Peer(lmtp=True, path=path) as q:
+            with open(f"{m.etc}/main.cf", "a", encoding="ascii") as f:
+                f.write(f"default_transport = lmtp:unix:{path}\n")
+            m.command("mansio", "reload")
+            time.sleep(1.5)
+            m.send("u@l.test", TEXT)
+            line = wait_rcpt(m, "u@l.test")
+            assert f"relay=mail.example.test[{path}]" in line, line
+            assert len(q.messages) == 1
+
+
+def test_native_hosts():
+    with DNS(ZONES) as dns, Peer() as p, sender(
+            dns, 1, {"relayhost": f"[localhost]:{p.port}",
+                     "smtp_host_lookup": "native",
+                     "inet_protocols": "ipv4"}) as m:
+        m.send("a@anything.test", TEXT)
+        assert "status=sent" in wait_rcpt(m, "a@anything.test")
+
+
+def main():
+    need_root()
+    only = sys.argv[1:]
+    n = 0
+    for name, test in list(globals().items()):
+        if name.startswith("test_") and (not only or name in only):
+            test()
+            n += 1
+    print(f"{n} passed, 0 failed, 0 skipped")
+
+
+socket.setdefaulttimeout(60)
+main()
