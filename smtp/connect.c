@@ -24,6 +24,7 @@ struct attempt {
 	struct list	 link;		/* d->attempts */
 	struct delivery	*d;
 	struct peer	 peer;
+	size_t		 index;
 	int		 fd;
 	struct loop_io	*io;
 	struct loop_timer *timer;
@@ -93,6 +94,7 @@ on_connected(void *arg, unsigned events)
 	struct attempt *a = arg;
 	struct delivery *d = a->d;
 	struct peer p;
+	size_t index = a->index;
 	int err = 0, fd;
 	socklen_t len = sizeof(err);
 
@@ -107,7 +109,7 @@ on_connected(void *arg, unsigned events)
 	p = a->peer;
 	connect_cancel(d);	/* frees a and the slower ones */
 	d->sessions++;
-	session_start(d, fd, &p);
+	session_start(d, fd, &p, index);
 }
 
 static int
@@ -153,7 +155,8 @@ other_family_next(const struct delivery *d, const struct peer *p)
 static void
 try_next(struct delivery *d)
 {
-	const struct peer *p = &d->peers.v[d->next_peer++];
+	size_t index = d->next_peer++;
+	const struct peer *p = &d->peers.v[index];
 	struct attempt *a;
 	int fd = open_socket(p);
 
@@ -172,6 +175,7 @@ try_next(struct delivery *d)
 	a = mem_zalloc(sizeof(*a));
 	a->d = d;
 	a->peer = *p;
+	a->index = index;
 	a->fd = fd;
 	a->io = loop_io_new(daemon_loop(), fd, on_connected, a);
 	loop_io_want(a->io, LOOP_WRITE);

@@ -188,10 +188,85 @@ on_lookup(void *arg, struct peers *peers, const struct why *why, bool loop)
 	delivery_next(d);
 }
 
+/* The policy is known: a kept session, or a new one. */
+static void
+find_hosts(struct delivery *d)
+{
+	struct session *s;
+
+	/* RFC 8689: the message says how it is to be secured, too. */
+	if (d->env.flags & ENV_REQUIRETLS) {
+		if (d->policy.level == TLS_LEVEL_DANE)
+			d->policy.level = TLS_LEVEL_DANE_ONLY;
+		else if (d->policy.level < TLS_LEVEL_DANE_ONLY)
+			d->policy.level = TLS_LEVEL_SECURE;
+	} else if ((d->env.flags & ENV_TLS_OPTIONAL) &&
+	    (d->policy.level == TLS_LEVEL_DANE ||
+	    d->policy.level == TLS_LEVEL_DANE_ONLY)) {
+		d->policy.level = TLS_LEVEL_MAY;
+	}
+	if (d->key != NULL)
+		cache_count(d->key, -1);
+	mem_free(d->key);
+	d->key = mem_printf("%s\t%s:%u %d %.*s", d->hops.v[d->at],
+	    d->hop.name, d->hop.port, (int)d->policy.level,
+	    SPAN_ARG(set.sasl && set.sasl_by_sender ? d->env.sender :
+	    SPAN_EMPTY));
+	cache_count(d->key, 1);
+	s = cache_take(d->key);
+	if (s != NULL) {
+		session_reuse(s, d);
+		return;
+	}
+	d->lookup = lookup_start(&d->hop, on_lookup, d);
+}
+
+static void
+policy_bad(struct delivery *d, const char *text)
+{
+	log_warning("%.*s: %s_tls_policy_maps, %s: %s",
+	    SPAN_ARG(d->env.queue_id), set.proto, d->hops.v[d->at], text);
+	(void)why_set(&d->why, "4.7.5", "client TLS configuration problem");
+	d->peers.len = d->next_peer = 0;
+	delivery_next(d);
+}
+
+static void
+on_policy(void *arg, int rc, struct span value, const char *text)
+{
+	struct delivery *d = arg;
+	struct why why = WHY_INIT;
+
+	d->table = NULL;
+	if (rc < 0) {
+		policy_bad(d, text);
+		return;
+	}
+	if (rc > 0 && policy_parse(value, &d->policy, &why) < 0) {
+		policy_bad(d, why.text);
+		return;
+	}
+	find_hosts(d);
+}
+
+static void
+ask_policy(struct delivery *d)
+{
+	struct span keys[POLICY_KEYS_MAX];
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	char *low;
+	size_t n;
+
+	address_fold(span_of(d->hops.v[d->at]), true, &b);
+	low = arena_span_dup(&d->arena, buf_span(&b));
+	buf_fini(&b);
+	n = policy_keys(span_of(low), keys);
+	d->table = tables_ask(set.tls_policy_maps, keys, n, n, on_policy, d);
+}
+
 static void
 next_hop(struct delivery *d)
 {
-	struct session *s;
 	struct why why = WHY_INIT;
 
 	if (hop_parse(span_of(d->hops.v[d->at]), set.lmtp, set.port, &d->hop,
@@ -201,18 +276,12 @@ next_hop(struct delivery *d)
 		delivery_next(d);
 		return;
 	}
-	if (d->key != NULL)
-		cache_count(d->key, -1);
-	mem_free(d->key);
-	d->key = mem_printf("%s\t%s:%u", d->hops.v[d->at], d->hop.name,
-	    d->hop.port);
-	cache_count(d->key, 1);
-	s = cache_take(d->key);
-	if (s != NULL) {
-		session_reuse(s, d);
-		return;
-	}
-	d->lookup = lookup_start(&d->hop, on_lookup, d);
+	policy_fini(&d->policy);
+	d->policy.level = set.tls_level;
+	if (set.tls_policy_maps[0] != '\0' && d->hop.kind != HOP_UNIX)
+		ask_policy(d);
+	else
+		find_hosts(d);
 }
 
 void
@@ -292,6 +361,8 @@ delivery_free(struct delivery *d)
 		session_detach(d->session);
 	connect_cancel(d);
 	loop_timer_free(&d->race);
+	tables_cancel(&d->table);
+	policy_fini(&d->policy);
 	lookup_cancel(&d->lookup);
 	loop_defer_cancel(&d->step);
 	peers_fini(&d->peers);

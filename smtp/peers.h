@@ -21,6 +21,7 @@ struct peer {
 	uint64_t	 order;		/* among equals */
 	bool		 mx_secure;	/* the MX records are */
 	bool		 host_secure;	/* the address records are */
+	bool		 no_tls;	/* a handshake failed, and plain will do */
 };
 
 struct peers {

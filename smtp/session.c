@@ -35,8 +35,9 @@ void
 session_set_state(struct session *s, enum session_state to)
 {
 	static const char *const names[] = {
-		"greeting", "ehlo", "helo", "starttls", "tls", "auth", "ready",
-		"envelope", "body", "dot", "rset", "idle", "quit",
+		"greeting", "ehlo", "helo", "tlsa", "starttls", "tls",
+		"secret", "auth", "ready", "envelope", "body", "dot", "rset",
+		"idle", "quit",
 	};
 
 	if (log_debug_on())
@@ -57,9 +58,11 @@ session_doing(const struct session *s)
 		    "performing the EHLO handshake";
 	case S_HELO:
 		return "performing the HELO handshake";
+	case S_TLSA:
 	case S_STARTTLS:
 	case S_TLS:
 		return "performing the TLS handshake";
+	case S_SECRET:
 	case S_AUTH:
 		return "performing SASL authentication";
 	case S_ENVELOPE:
@@ -88,6 +91,8 @@ session_free(struct session *s)
 	nsessions--;
 	stream_free(&s->stream);
 	content_free(&s->content);
+	starttls_fini(s);
+	auth_fini(s);
 	loop_timer_free(&s->idle_timer);
 	reply_fini(&s->reply);
 	mem_free(s->key);
@@ -230,13 +235,14 @@ garbled(struct session *s)
 
 /* --- handshake --------------------------------------------------------------------------- */
 
-static void
-send_ehlo(struct session *s)
+void
+session_ehlo(struct session *s)
 {
 	bool helo = !set.lmtp && conf.smtp_never_send_ehlo;
 
 	s->features = 0;
 	s->size_limit = 0;
+	s->mechs[0] = '\0';
 	session_set_state(s, helo ? S_HELO : S_EHLO);
 	stream_printf(s->stream, "%s %s\r\n", helo ? "HELO" : set.lmtp ?
 	    "LHLO" : "EHLO", set.helo_name);
@@ -267,6 +273,10 @@ on_keyword(struct session *s, struct span line)
 		    (set.discard & known[i].feature))
 			continue;
 		s->features |= known[i].feature;
+		/* "AUTH PLAIN LOGIN", and "AUTH=PLAIN" of old servers. */
+		if (known[i].feature == FEATURE_AUTH && s->mechs[0] == '\0')
+			(void)snprintf(s->mechs, sizeof(s->mechs), "%.*s",
+			    SPAN_ARG(span_trim(line)));
 		if (known[i].feature == FEATURE_SIZE &&
 		    span_token(&line, " \t", &arg) &&
 		    num_parse_u64(arg, UINT64_MAX, &n) == 0)
@@ -313,12 +323,21 @@ loops_back(struct session *s)
 	delivery_next(d);
 }
 
-static void
-ready(struct session *s)
+void
+session_ready(struct session *s)
 {
 	session_set_state(s, S_READY);
 	s->d->ready_us = clock_wall_us();
 	transaction_start(s);
+}
+
+void
+session_secured(struct session *s)
+{
+	if (set.sasl && (s->features & FEATURE_AUTH))
+		auth_start(s);
+	else
+		session_ready(s);
 }
 
 static void
@@ -329,7 +348,7 @@ on_greeting(struct session *s)
 	else if (s->self)
 		loops_back(s);
 	else
-		send_ehlo(s);
+		session_ehlo(s);
 }
 
 static void
@@ -339,7 +358,7 @@ on_ehlo(struct session *s)
 		loops_back(s);
 	} else if (s->reply.code / 100 == 2) {
 		s->features |= FEATURE_ESMTP;
-		ready(s);
+		starttls_decide(s);
 	} else if (s->reply.code / 100 == 5 && !set.lmtp) {
 		s->features = 0;
 		session_set_state(s, S_HELO);
@@ -358,7 +377,7 @@ on_helo(struct session *s)
 	else if (s->self)
 		loops_back(s);
 	else
-		ready(s);
+		starttls_decide(s);
 }
 
 /* --- replies ----------------------------------------------------------------------------- */
@@ -375,6 +394,12 @@ session_on_reply(struct session *s)
 		break;
 	case S_HELO:
 		on_helo(s);
+		break;
+	case S_STARTTLS:
+		starttls_reply(s);
+		break;
+	case S_AUTH:
+		auth_reply(s);
 		break;
 	case S_ENVELOPE:
 	case S_BODY:
@@ -410,7 +435,8 @@ on_read(void *arg, struct stream *stream)
 
 	reading = s;
 	while (reading == s && stream_input(stream).len > 0) {
-		if (s->state == S_IDLE || s->state == S_TLS ||
+		if (s->state == S_IDLE || s->state == S_TLSA ||
+		    s->state == S_TLS || s->state == S_SECRET ||
 		    s->state == S_READY) {
 			garbled(s);	/* nothing was asked */
 			break;
@@ -473,7 +499,7 @@ attach(struct session *s, struct delivery *d)
 }
 
 void
-session_start(struct delivery *d, int fd, const struct peer *p)
+session_start(struct delivery *d, int fd, const struct peer *p, size_t index)
 {
 	struct session *s = mem_zalloc(sizeof(*s));
 
@@ -487,8 +513,16 @@ session_start(struct delivery *d, int fd, const struct peer *p)
 	s->reply.on_line = on_line;
 	s->reply.arg = s;
 	s->stream = stream_new(daemon_loop(), fd, IN_MAX, OUT_MAX, &ops, s);
+	s->peer = *p;
+	s->peer_index = index;
+	s->level = d->policy.level;
+	s->wrapper = set.tls_wrapper && p->addr.sa.sa_family != AF_UNIX;
 	attach(s, d);
 	session_set_state(s, S_GREETING);
+	if (s->wrapper) {
+		starttls_begin(s);
+		return;
+	}
 	stream_set_deadline(s->stream, set.helo_ms);
 }
 
@@ -497,5 +531,5 @@ session_reuse(struct session *s, struct delivery *d)
 {
 	attach(s, d);
 	d->sessions++;
-	ready(s);
+	session_ready(s);
 }

@@ -7,6 +7,8 @@
 #include "conf/params.h"
 #include "smtp/smtp.h"
 
+#define SESSIONS_MAX	5000	/* TLS sessions kept for resumption */
+
 struct settings set;
 
 #define PICK(name)	(lmtp ? conf.lmtp_##name : conf.smtp_##name)
@@ -123,6 +125,21 @@ settings_load(bool lmtp, struct why *why)
 		.helo_name = PICK2(lhlo_name, helo_name),
 		.fallback_relay = PICK(fallback_relay),
 		.cache_destinations = PICK(connection_cache_destinations),
+		.tls_level = tls_level_parse(span_of(PICK(tls_security_level))),
+		.tls_loglevel = PICK(tls_loglevel),
+		.tls_wrapper = PICK(tls_wrappermode),
+		.tls_policy_maps = PICK(tls_policy_maps),
+		.tls_fingerprints = PICK(tls_fingerprint_cert_match),
+		.tls_verify_match = PICK(tls_verify_cert_match),
+		.tls_secure_match = PICK(tls_secure_cert_match),
+		.tls_servername = PICK(tls_servername),
+		.sasl = PICK(sasl_auth_enable),
+		.sasl_soft_bounce = PICK(sasl_auth_soft_bounce),
+		.sasl_by_sender = PICK(sender_dependent_authentication),
+		.sasl_maps = PICK(sasl_password_maps),
+		.sasl_filter = PICK(sasl_mechanism_filter),
+		.sasl_options = PICK(sasl_security_options),
+		.sasl_tls_options = PICK(sasl_tls_security_options),
 		.discard = discarded(PICK2(discard_lhlo_keywords,
 		    discard_ehlo_keywords)),
 	};
@@ -135,5 +152,30 @@ settings_load(bool lmtp, struct why *why)
 	    parse_bind("bind_address6", PICK(bind_address6), AF_INET6,
 	    &set.bind6, why) < 0)
 		return -1;
+	if (set.tls_wrapper && set.tls_level <= TLS_LEVEL_MAY &&
+	    set.tls_policy_maps[0] == '\0')
+		return why_set(why, "", "%s_tls_wrappermode needs "
+		    "%s_tls_security_level = encrypt or higher", set.proto,
+		    set.proto);
 	return parse_host_lookup(PICK(host_lookup), &set.lookup_flags, why);
+}
+
+int
+settings_tls(bool lmtp, struct why *why)
+{
+	struct tls_client_conf c = {
+		.prefix = set.proto, .ca_file = PICK(tls_CAfile),
+		.ca_path = PICK(tls_CApath),
+		.protocols = PICK(tls_protocols),
+		.ciphers = PICK(tls_ciphers),
+		.mandatory_protocols = PICK(tls_mandatory_protocols),
+		.mandatory_ciphers = PICK(tls_mandatory_ciphers),
+		.exclude_ciphers = PICK(tls_exclude_ciphers),
+		.fingerprint_digest = PICK(tls_fingerprint_digest),
+		.session_time = PICK(tls_session_cache_timeout),
+		.session_max = SESSIONS_MAX,
+	};
+
+	set.tls = tls_client_new(&c, why);
+	return set.tls == NULL ? -1 : 0;
 }

@@ -27,7 +27,10 @@
 #include "smtp/content.h"
 #include "smtp/nexthop.h"
 #include "smtp/peers.h"
+#include "smtp/policy.h"
 #include "smtp/reply.h"
+#include "smtp/tables.h"
+#include "tls/tls.h"
 
 /* --- settings.c: smtp_... or lmtp_... ------------------------------------------- */
 
@@ -49,9 +52,22 @@ struct settings {
 	const char	*helo_name, *fallback_relay, *cache_destinations;
 	unsigned	 discard;	/* FEATURE_... overlooked */
 	unsigned	 lookup_flags;	/* RESOLVER_USE_HOSTS ... for hosts */
+	/* TLS */
+	struct tls_client *tls;
+	enum tls_level	 tls_level;
+	int64_t		 tls_loglevel;
+	bool		 tls_wrapper;
+	const char	*tls_policy_maps, *tls_fingerprints, *tls_verify_match,
+			*tls_secure_match, *tls_servername;
+	/* SASL */
+	bool		 sasl, sasl_soft_bounce, sasl_by_sender;
+	const char	*sasl_maps, *sasl_filter, *sasl_options,
+			*sasl_tls_options;
 };
 extern struct settings set;
 MUST_CHECK int settings_load(bool lmtp, struct why *why);
+/* set.tls: reads the files of CAs, before the jail. */
+MUST_CHECK int settings_tls(bool lmtp, struct why *why);
 
 /* --- agent.c: qmgr ---------------------------------------------------------------- */
 
@@ -101,6 +117,8 @@ struct delivery {
 	size_t		 at;		/* hops[at] is being tried */
 	struct hop	 hop;
 	char		*key;		/* of sessions that fit */
+	struct table_query *table;	/* of the policy */
+	struct policy	 policy;	/* of the next hop */
 	struct lookup	*lookup;
 	struct peers	 peers;
 	size_t		 next_peer;
@@ -175,7 +193,9 @@ enum {					/* what the peer has said it can */
 };
 
 enum session_state {
-	S_GREETING, S_EHLO, S_HELO, S_STARTTLS, S_TLS, S_AUTH, S_READY,
+	S_GREETING, S_EHLO, S_HELO, S_TLSA, S_STARTTLS, S_TLS,
+	S_SECRET,		/* the password is being looked up */
+	S_AUTH, S_READY,
 	S_ENVELOPE,		/* MAIL, RCPT, DATA */
 	S_BODY,			/* the message goes out */
 	S_DOT,			/* its end has gone out */
@@ -198,6 +218,19 @@ struct session {
 	int64_t		 born_ms;
 	int64_t		 used;		/* transactions */
 	struct loop_timer *idle_timer;
+	/* TLS: starttls.c */
+	struct peer	 peer;
+	size_t		 peer_index;	/* in d->peers, at the beginning */
+	enum tls_level	 level;
+	bool		 wrapper, tls;
+	struct dns_query *tlsa_query;
+	struct tls_tlsa	*tlsa;
+	size_t		 ntlsa;
+	char		 tlsa_base[DNS_NAME_MAX + 1];
+	/* SASL: auth.c */
+	char		 mechs[256];	/* as offered */
+	struct sasl_client *sasl;
+	struct table_query *secret;
 	/* The transaction. */
 	bool		 mail_sent, mail_ok, mail_failed, data_sent;
 	size_t		 next_send;	/* recipients */
@@ -210,7 +243,9 @@ struct session {
 	struct content	*content;
 };
 
-void	 session_start(struct delivery *d, int fd, const struct peer *p);
+/* p is number index of d->peers. */
+void	 session_start(struct delivery *d, int fd, const struct peer *p,
+	    size_t index);
 /* An idle session gets a delivery. */
 void	 session_reuse(struct session *s, struct delivery *d);
 /* The delivery is given up by its owner. */
@@ -223,7 +258,29 @@ void	 session_set_state(struct session *s, enum session_state to);
 void	 session_failed(struct session *s, const struct why *why);
 const char *session_doing(const struct session *s);
 void	 session_on_reply(struct session *s);
+/* Say EHLO, at the beginning or after the TLS handshake. */
+void	 session_ehlo(struct session *s);
+/* TLS is there, or is not needed: on to AUTH. */
+void	 session_secured(struct session *s);
+/* On to the message. */
+void	 session_ready(struct session *s);
 size_t	 session_count(void);
+
+/* --- starttls.c ------------------------------------------------------------------------------------ */
+
+/* EHLO is answered: what about TLS? */
+void	 starttls_decide(struct session *s);
+void	 starttls_reply(struct session *s);	/* to STARTTLS */
+void	 starttls_begin(struct session *s);	/* the handshake */
+void	 starttls_fini(struct session *s);
+
+/* --- auth.c ------------------------------------------------------------------------------------------ */
+
+/* Authenticate if there is a password for this host; session_ready() or a
+ * failure follows. */
+void	 auth_start(struct session *s);
+void	 auth_reply(struct session *s);
+void	 auth_fini(struct session *s);
 
 /* --- transaction.c ------------------------------------------------------------------------------- */
 

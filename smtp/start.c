@@ -14,7 +14,9 @@ smtp_pre_jail(bool lmtp, struct why *why)
 	/* Our own addresses, while names can be looked up. */
 	if (our_open(why) < 0)
 		return -1;
-	return settings_load(lmtp, why);
+	if (settings_load(lmtp, why) < 0)
+		return -1;
+	return settings_tls(lmtp, why);
 }
 
 int
@@ -22,6 +24,7 @@ smtp_start(struct why *why)
 {
 	dns = dns_client_new(daemon_loop(),
 	    daemon_socket_path("private/resolver"));
+	tables_start(daemon_loop(), daemon_socket_path("private/rewrite"));
 	return 0;
 }
 

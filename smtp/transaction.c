@@ -153,6 +153,8 @@ send_mail(struct session *s)
 		buf_add_str(b, " BODY=8BITMIME");
 	if (needs_utf8(d))
 		buf_add_str(b, " SMTPUTF8");
+	if (e->flags & ENV_REQUIRETLS)
+		buf_add_str(b, " REQUIRETLS");
 	if (s->features & FEATURE_DSN) {
 		if (e->dsn_ret != DSN_RET_UNSET)
 			buf_addf(b, " RET=%s", e->dsn_ret == DSN_RET_FULL ?
@@ -296,6 +298,11 @@ check_peer(struct session *s, struct why *why)
 		    "limit %llu of server %s",
 		    (unsigned long long)d->facts.size,
 		    (unsigned long long)s->size_limit, s->said);
+	/* RFC 8689 4.2.1 */
+	if ((d->env.flags & ENV_REQUIRETLS) && !(s->tls &&
+	    (s->features & FEATURE_REQUIRETLS)))
+		return why_set(why, "5.7.30", "REQUIRETLS is required, but "
+		    "was not offered by host %s", s->said);
 	if (needs_utf8(d) && !(s->features & FEATURE_SMTPUTF8))
 		return why_set(why, "5.6.7", "SMTPUTF8 is required, but was "
 		    "not offered by host %s", s->said);

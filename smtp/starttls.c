@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * starttls - whether a session is to be secured, how, and what follows when
+ * it cannot be (RFC 3207, RFC 7672).
+ *
+ * The level comes from the policy of the next hop.  dane and dane-only ask for
+ * TLSA records first, and only where DNSSEC proves the host's addresses; an
+ * answer that may be forged, or none, skips the host: going on without would
+ * be what a forger wants.
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "daemon/daemon.h"
+#include "smtp/smtp.h"
+
+#define TLSA_MAX	32	/* records of a host */
+
+static void
+fail(struct session *s, const char *code, const char *text, const char *reply)
+{
+	struct why why = WHY_INIT;
+	struct delivery *d = s->d;
+
+	(void)why_set(&why, code, "%s%s%s", text, reply[0] != '\0' ? ": " :
+	    "", reply);
+	d->ready_us = clock_wall_us();
+	delivery_host_failed(d, &why, true);
+	session_quit(s);
+	delivery_next(d);
+}
+
+/* --- the handshake --------------------------------------------------------------- */
+
+static void
+log_established(struct session *s, const struct tls *t)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	const struct tls_facts *f = tls_facts(t);
+
+	if (set.tls_loglevel > 0) {
+		tls_describe(t, &b);
+		log_info("%.*s: %s TLS connection established to %s: %s",
+		    SPAN_ARG(s->d->env.queue_id), tls_trust_name(f->trust),
+		    s->where, b.data);
+	}
+	buf_fini(&b);
+}
+
+/*
+ * The handshake failed.  Where plain text is as good, the same host is tried
+ * without TLS.
+ */
+static void
+handshake_failed(struct session *s, const struct why *fail_why)
+{
+	struct delivery *d = s->d;
+	struct why why = *fail_why;
+
+	if (why.code[0] == '\0')
+		(void)why_set(&why, "4.7.5", "Cannot start TLS: handshake "
+		    "failure");
+	if (d == NULL) {
+		session_drop(s);
+		return;
+	}
+	log_info("%.*s: TLS with %s: %s", SPAN_ARG(d->env.queue_id), s->where,
+	    why.text);
+	if (s->level <= TLS_LEVEL_MAY && s->peer_index < d->peers.len) {
+		d->peers.v[s->peer_index].no_tls = true;
+		d->next_peer = s->peer_index;
+		d->sessions--;
+		session_drop(s);
+		delivery_next(d);
+		return;
+	}
+	d->ready_us = clock_wall_us();
+	delivery_host_failed(d, &why, true);
+	session_drop(s);
+	delivery_next(d);
+}
+
+static void
+on_done(void *arg, struct stream *stream, struct tls *t,
+    const struct why *fail_why)
+{
+	struct session *s = arg;
+
+	if (fail_why != NULL) {
+		handshake_failed(s, fail_why);
+		return;
+	}
+	if (s->d == NULL) {
+		session_drop(s);
+		return;
+	}
+	s->tls = true;
+	log_established(s, t);
+	if (s->wrapper) {
+		session_set_state(s, S_GREETING);
+		stream_set_deadline(s->stream, set.helo_ms);
+	} else {
+		session_ehlo(s);
+	}
+}
+
+static const char *
+match_setting(const struct session *s)
+{
+	const struct policy *p = &s->d->policy;
+
+	if (p->match != NULL)
+		return p->match;
+	switch (s->level) {
+	case TLS_LEVEL_VERIFY:
+		return set.tls_verify_match;
+	case TLS_LEVEL_SECURE:
+		return set.tls_secure_match;
+	case TLS_LEVEL_DANE:
+	case TLS_LEVEL_DANE_ONLY:
+		/* RFC 7672 3.2.2: for usage 2. */
+		return "hostname, nexthop";
+	default:
+		return "";
+	}
+}
+
+static const char *
+servername(const struct session *s)
+{
+	const struct policy *p = &s->d->policy;
+	const char *word = p->servername != NULL ? p->servername :
+	    set.tls_servername;
+
+	if (s->ntlsa > 0)
+		return s->tlsa_base;
+	if (word[0] == '\0')
+		return s->level == TLS_LEVEL_SECURE ||
+		    s->level == TLS_LEVEL_VERIFY ? s->peer.host : "";
+	if (strcasecmp(word, "hostname") == 0)
+		return s->peer.host;
+	if (strcasecmp(word, "nexthop") == 0)
+		return s->d->hop.name;
+	return word;
+}
+
+static void
+split_fingerprints(const char *text, struct policy_names *out)
+{
+	struct span rest = span_of(text), word;
+
+	while (span_token(&rest, " \t\r\n,|", &word))
+		*ARRAY_PUSH(out) = span_dup(word);
+}
+
+void
+starttls_begin(struct session *s)
+{
+	struct delivery *d = s->d;
+	struct policy_names names = { .len = 0 };
+	struct span match[64], prints[64];
+	const char *sni = servername(s);
+	char key[2048];
+	struct tls_policy p = { .level = s->level, .match = match,
+	    .fingerprints = prints, .tlsa = s->tlsa, .ntlsa = s->ntlsa,
+	    .protocols = d->policy.protocols, .ciphers = d->policy.ciphers };
+	struct sock_addr ip;
+
+	if (s->level == TLS_LEVEL_FINGERPRINT) {
+		split_fingerprints(d->policy.match != NULL ? d->policy.match :
+		    set.tls_fingerprints, &names);
+		for (size_t i = 0; i < names.len && i < 64; i++)
+			prints[p.nfingerprints++] = span_of(names.v[i]);
+	} else {
+		if (s->ntlsa > 0)
+			*ARRAY_PUSH(&names) = mem_strdup(s->tlsa_base);
+		policy_match_names(match_setting(s), s->peer.host,
+		    d->hop.name, &names);
+		for (size_t i = 0; i < names.len && i < 64; i++)
+			match[p.nmatch++] = span_of(names.v[i]);
+	}
+	if (sock_addr_parse(span_of(sni), 0, &ip) < 0)
+		p.sni = span_of(sni);	/* RFC 6066 3: no addresses */
+	(void)snprintf(key, sizeof(key), "%s %s", d->hop.name, s->where);
+	p.session_key = span_of(key);
+	session_set_state(s, S_TLS);
+	stream_set_deadline(s->stream, 0);
+	(void)tls_connect(s->stream, set.tls, &p, set.starttls_ms, on_done, s);
+	policy_names_fini(&names);
+}
+
+/* --- DANE ---------------------------------------------------------------------------- */
+
+static void	 offer(struct session *s);
+
+static void
+no_tlsa(struct session *s)
+{
+	if (s->level == TLS_LEVEL_DANE_ONLY) {
+		fail(s, "4.7.5", "no usable TLSA records, which are required",
+		    "");
+		return;
+	}
+	s->level = TLS_LEVEL_MAY;
+	offer(s);
+}
+
+static bool
+usable(const struct dns_rr *rr)
+{
+	/* RFC 7672 3.1.3; digests that OpenSSL knows, of their length. */
+	return (rr->usage == 2 || rr->usage == 3) && rr->selector <= 1 &&
+	    (rr->matching == 0 ? rr->data.len > 0 : rr->matching == 1 ?
+	    rr->data.len == 32 : rr->matching == 2 && rr->data.len == 64);
+}
+
+static void
+on_tlsa(void *arg, const struct dns_answer *a)
+{
+	struct session *s = arg;
+	struct span rest = a->records;
+	struct dns_rr rr;
+	size_t seen = 0;
+	int rc;
+
+	s->tlsa_query = NULL;
+	if (dns_temporary(a->status)) {
+		/* RFC 7672 2.1.3.1: not without an answer. */
+		fail(s, "4.7.5", "TLSA lookup error for ", s->where);
+		return;
+	}
+	if (a->status != RESOLVER_OK || !a->secure) {
+		no_tlsa(s);
+		return;
+	}
+	s->tlsa = mem_zalloc_array(TLSA_MAX, sizeof(*s->tlsa));
+	while ((rc = dns_next(a, &rest, &rr)) != 0) {
+		seen++;
+		if (rc < 0 || !usable(&rr) || s->ntlsa == TLSA_MAX)
+			continue;
+		s->tlsa[s->ntlsa++] = (struct tls_tlsa){ .usage = rr.usage,
+		    .selector = rr.selector, .mtype = rr.matching,
+		    .data = span_make(span_dup(rr.data), rr.data.len) };
+	}
+	log_debug("%s: %zu TLSA records, %zu usable", s->where, seen,
+	    s->ntlsa);
+	if (s->ntlsa > 0) {
+		offer(s);
+	} else if (s->level == TLS_LEVEL_DANE_ONLY) {
+		no_tlsa(s);
+	} else {
+		/* RFC 7672 2.2: they are there: at least encrypt. */
+		s->level = TLS_LEVEL_ENCRYPT;
+		offer(s);
+	}
+}
+
+static void
+ask_tlsa(struct session *s)
+{
+	char name[DNS_NAME_MAX + 32];
+
+	(void)snprintf(s->tlsa_base, sizeof(s->tlsa_base), "%s",
+	    s->peer.target);
+	(void)snprintf(name, sizeof(name), "_%u._tcp.%s",
+	    sock_addr_port(&s->peer.addr), s->tlsa_base);
+	session_set_state(s, S_TLSA);
+	s->tlsa_query = dns_ask(dns, span_of(name), DNS_TLSA, 0, on_tlsa, s);
+}
+
+/* --- what to do ----------------------------------------------------------------------- */
+
+/* The level is known: STARTTLS if it can be, or go on without. */
+static void
+offer(struct session *s)
+{
+	if (s->level == TLS_LEVEL_NONE) {
+		session_secured(s);
+		return;
+	}
+	if (!(s->features & FEATURE_STARTTLS)) {
+		if (s->level <= TLS_LEVEL_MAY)
+			session_secured(s);
+		else
+			fail(s, "4.7.4", "TLS is required, but was not "
+			    "offered by host ", s->said);
+		return;
+	}
+	session_set_state(s, S_STARTTLS);
+	stream_write_span(s->stream, SPAN("STARTTLS\r\n"));
+	stream_set_deadline(s->stream, set.starttls_ms);
+}
+
+void
+starttls_decide(struct session *s)
+{
+	const struct peer *p = &s->peer;
+	bool dane = s->level == TLS_LEVEL_DANE ||
+	    s->level == TLS_LEVEL_DANE_ONLY;
+
+	if (s->tls) {
+		session_secured(s);
+		return;
+	}
+	if (p->no_tls || p->addr.sa.sa_family == AF_UNIX)
+		s->level = TLS_LEVEL_NONE;
+	if (!dane || s->level == TLS_LEVEL_NONE) {
+		offer(s);
+		return;
+	}
+	/* RFC 7672 2.2.1: both the mail exchangers and the addresses. */
+	if (p->host_secure && (s->d->peers.mx_secure ||
+	    s->d->hop.kind == HOP_HOST) && dns_name_valid(
+	    span_of(p->target)))
+		ask_tlsa(s);
+	else
+		no_tlsa(s);
+}
+
+void
+starttls_reply(struct session *s)
+{
+	if (s->reply.code / 100 == 2) {
+		starttls_begin(s);
+		return;
+	}
+	if (s->level <= TLS_LEVEL_MAY) {
+		session_secured(s);
+		return;
+	}
+	fail(s, "4.7.4", "TLS is required, but the host refused to start it",
+	    s->reply.text.data);
+}
+
+void
+starttls_fini(struct session *s)
+{
+	dns_cancel(&s->tlsa_query);
+	for (size_t i = 0; i < s->ntlsa; i++)
+		mem_free((char *)(uintptr_t)s->tlsa[i].data.p);
+	mem_free(s->tlsa);
+}
