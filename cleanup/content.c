@@ -542,6 +542,45 @@ put_foreign(struct buf *b, struct span s)
 	}
 }
 
+/* Parentheses that pair are a comment in the comment (RFC 5322 3.2.2). */
+static bool
+pairs_up(struct span s)
+{
+	int depth = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		depth += s.p[i] == '(' ? 1 : s.p[i] == ')' ? -1 : 0;
+		if (depth < 0)
+			return false;
+	}
+	return depth == 0;
+}
+
+/* The facts of the client's TLS session: a comment for each line. */
+static void
+put_tls(struct buf *b, struct span facts)
+{
+	struct span line, kex = SPAN(" key-exchange ");
+
+	while (span_line(&facts, &line)) {
+		ptrdiff_t fold = span_search(line, kex);
+		bool pairs = pairs_up(line);
+
+		buf_add_str(b, "\t(");
+		for (size_t i = 0; i < line.len; i++) {
+			unsigned char c = (unsigned char)line.p[i];
+
+			if ((ptrdiff_t)i == fold)
+				buf_add_str(b, "\n\t");
+			if (c < 0x20 || c == 0x7f || c == '\\' ||
+			    ((c == '(' || c == ')') && !pairs))
+				c = '?';
+			buf_add_char(b, (char)c);
+		}
+		buf_add_str(b, ")\n");
+	}
+}
+
 /* RFC 5321 4.4, in Postfix's form. */
 static void
 put_received(struct message *m)
@@ -559,11 +598,7 @@ put_received(struct message *m)
 		put_foreign(&b, e->client_name);
 		buf_addf(&b, " [%s%.*s])\n", six ? "IPv6:" : "",
 		    SPAN_ARG(e->client_addr));
-		if (e->tls.len > 0) {
-			buf_add_str(&b, "\t(");
-			put_foreign(&b, e->tls);
-			buf_add_str(&b, ")\n");
-		}
+		put_tls(&b, e->tls);
 		if (e->login.len > 0 &&
 		    conf.smtpd_sasl_authenticated_header) {
 			buf_add_str(&b, "\t(Authenticated sender: ");

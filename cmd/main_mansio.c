@@ -41,6 +41,9 @@ static const struct subcommand subcommands[] = {
 	{ "ban", "[ADDRESS|USER [TIME]]", "who may not log in for now",
 	  mansio_ban },
 	{ "unban", "ADDRESS|USER|all", "let them log in again", mansio_ban },
+	{ "cert", "show [-p] [FILE ...] | check [FILE ...] | selfsign [-Au] "
+	  "[-C CA] [-d DAYS] [-t TYPE] FILE NAME ...",
+	  "look at certificates, judge and make them", mansio_cert },
 };
 
 static const char *config_dir;

@@ -65,5 +65,6 @@ void	 mansio_ask_password(const char *address, struct buf *out);
 void	 mansio_give_users_to_authd(void);
 /* "90d" as seconds; -1: no time. */
 int64_t	 mansio_parse_time(const char *text);
+int	 mansio_cert(int argc, char **argv);
 
 #endif

@@ -52,8 +52,8 @@ static const struct command {
 			    F_LAST | F_CLEAR, cmd_xclient },
 	[CMD_XFORWARD]	= { "XFORWARD", "xforward", ANYWHERE,
 			    0, cmd_xforward },
-	[CMD_STARTTLS]	= { "STARTTLS", "starttls", ANYWHERE,	/* RFC 3207 */
-			    F_LAST | F_CLEAR | F_ABSENT, NULL },
+	[CMD_STARTTLS]	= { "STARTTLS", "starttls", IDLE,	/* RFC 3207 */
+			    F_LAST | F_CLEAR | F_SMTP, cmd_starttls },
 	[CMD_AUTH]	= { "AUTH", "auth", ANYWHERE,		/* RFC 4954 */
 			    F_LAST | F_SMTP, cmd_auth },
 	[CMD_MAIL]	= { "MAIL", "mail", ANYWHERE, 0, cmd_mail },
@@ -256,6 +256,8 @@ command_line(struct session *s, struct span line)
 		wrong_time(s);
 	else if (c->flags & F_ABSENT)
 		not_served(s, cmd, verb, line);
+	else if (!(c->flags & F_CLEAR) && starttls_required(s))
+		reply(s, "530 5.7.0 Must issue a STARTTLS command first");
 	else if (!(c->states & IN(s->state)))
 		wrong_time(s);
 	else
@@ -298,6 +300,8 @@ ehlo_reply(struct session *s)
 	if (s->may_xforward && !(off & EHLO_XFORWARD))
 		put_line(&b, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT "
 		    "IDENT");
+	if (starttls_offered(s))
+		put_line(&b, "STARTTLS");			/* RFC 3207 */
 	auth_ehlo(s, &b);					/* RFC 4954 */
 	if (!(off & EHLO_CODES))
 		put_line(&b, "ENHANCEDSTATUSCODES");		/* RFC 2034 */

@@ -23,7 +23,8 @@ struct client {
 	struct span	 key;		/* the table's */
 	int64_t		 since;		/* start of the time unit, ms */
 	uint64_t	 connected;
-	uint64_t	 connections, messages, rcpts, auths;	/* since then */
+	/* Since then. */
+	uint64_t	 connections, messages, rcpts, auths, handshakes;
 };
 
 static struct hash clients;
@@ -111,7 +112,8 @@ client_get(const struct sock_addr *a, int64_t now)
 	}
 	if (now - c->since >= unit_ms()) {
 		c->since = now;
-		c->connections = c->messages = c->rcpts = c->auths = 0;
+		c->connections = c->messages = c->rcpts = c->auths =
+		    c->handshakes = 0;
 	}
 	return c;
 }
@@ -178,11 +180,16 @@ limits_event(struct session *s, enum limit_event e)
 		return true;
 	if (now - c->since >= unit_ms()) {
 		c->since = now;
-		c->connections = c->messages = c->rcpts = c->auths = 0;
+		c->connections = c->messages = c->rcpts = c->auths =
+		    c->handshakes = 0;
 	}
 	if (e == LIMIT_MESSAGE) {
 		n = ++c->messages;
 		if (!over(n, conf.smtpd_client_message_rate_limit))
+			return true;
+	} else if (e == LIMIT_TLS) {
+		n = ++c->handshakes;
+		if (!over(n, conf.smtpd_client_new_tls_session_rate_limit))
 			return true;
 	} else if (e == LIMIT_AUTH) {
 		n = ++c->auths;
@@ -198,6 +205,7 @@ limits_event(struct session *s, enum limit_event e)
 	log_warning("%s rate limit exceeded: %llu from %s for service smtpd",
 	    e == LIMIT_MESSAGE ? "Message delivery request" :
 	    e == LIMIT_AUTH ? "AUTH command" :
+	    e == LIMIT_TLS ? "New TLS session" :
 	    "Recipient address", (unsigned long long)n, s->namaddr);
 	return false;
 }

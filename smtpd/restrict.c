@@ -402,12 +402,13 @@ eval_multi_bounce(struct policy_run *r, const struct rule *rule)
 	    policy_reply_name(r, r->flavour), policy_class_text(r->flavour));
 }
 
-/* There is no TLS yet, so every session is one. */
 enum verdict
 eval_plaintext(struct policy_run *r, const struct rule *rule)
 {
 	int code = (int)conf.plaintext_reject_code;
 
+	if (r->s->secured)
+		return V_DUNNO;
 	return policy_reject(r, code, code < 500 ? "4.7.1" : "5.7.1",
 	    "<%s>: %s rejected: Session encryption is required",
 	    policy_reply_name(r, r->flavour), policy_class_text(r->flavour));

@@ -117,6 +117,7 @@ session_free(struct session *s)
 	mem_free(s->login);
 	mem_free(s->sasl_method);
 	mem_free(s->cert_name);
+	mem_free(s->tls_text);
 	buf_fini(&s->tls_exporter);
 	buf_fini(&s->tls_endpoint);
 	mem_free(s->deferral);
@@ -572,7 +573,7 @@ greeted(struct session *s, bool ok, const char *text)
 	 * (RFC 5321 3.1: the client waits for the 220).
 	 */
 	early = stream_input(s->stream);
-	if (early.len == 0) {
+	if (early.len == 0 && !s->secured) {
 		ssize_t n = recv(stream_fd(s->stream), show, sizeof(show),
 		    MSG_PEEK | MSG_DONTWAIT);
 
@@ -591,12 +592,24 @@ session_greet(struct session *s)
 
 	log_info("connect from %s trace=%s", s->namaddr, s->trace);
 	if (refused != NULL) {
-		reply_more(s, "%s", refused);
+		/* Nothing is said in plain where TLS is spoken. */
+		if (!starttls_implicit())
+			reply_more(s, "%s", refused);
 		session_close(s, NULL);
 		return;
 	}
 	s->may_xclient = policy_list_has(LIST_XCLIENT, s);
 	s->may_xforward = policy_list_has(LIST_XFORWARD, s);
+	if (!starttls_implicit())
+		session_welcome(s);
+	else if (!starttls_implicit_begin(s,
+	    conf.smtpd_upstream_proxy_protocol[0] != '\0'))
+		session_close(s, NULL);
+}
+
+void
+session_welcome(struct session *s)
+{
 	policy_start(s, STAGE_CONNECT, SPAN_EMPTY, greeted);
 }
 

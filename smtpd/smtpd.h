@@ -6,6 +6,7 @@
  *	command.c	the command table, the dispatcher, the short commands
  *	cmd_mail.c	MAIL and RCPT	cmd_data.c	DATA and BDAT
  *	cmd_auth.c	AUTH		cmd_xclient.c	XCLIENT, XFORWARD
+ *	cmd_starttls.c	STARTTLS, implicit TLS
  *	reply.c		replies, error counting, delays
  *	policy.c	restrictions, evaluated; rules.c, compiled
  *	access.c	access(5): search keys and results
@@ -77,7 +78,7 @@ enum state {
 
 enum wait {
 	WAIT_NONE, WAIT_POLICY, WAIT_RESULT, WAIT_ROOM, WAIT_DELAY, WAIT_OUTPUT,
-	WAIT_AUTH
+	WAIT_AUTH, WAIT_TLS
 };
 
 /* --- what rewrite answers --------------------------------------------------- */
@@ -196,6 +197,9 @@ struct session {
 	struct auth_attempt *auth;	/* WAIT_AUTH, ST_AUTH */
 	/* Of its TLS connection, when it has one. */
 	bool		 secured;
+	bool		 cert_trusted;	/* leads to a CA of ours */
+	const char	*cert_prints[2]; /* of certificate and key, or NULL */
+	char		*tls_text;	/* for Received, or NULL */
 	struct buf	 tls_exporter, tls_endpoint;
 	char		*cert_name;	/* of a verified certificate */
 	struct xforward	*forward;	/* XFORWARD's attributes, or NULL */
@@ -231,6 +235,8 @@ void	 session_delay(struct session *s, int64_t ms,
 /* Log the end, send what there is, forget the session when it is safe. */
 void	 session_close(struct session *s, const char *reason);
 void	 session_greet(struct session *s);
+/* The greeting itself, after TLS where that comes first. */
+void	 session_welcome(struct session *s);
 /* A client whose address or name has changed (PROXY, XCLIENT). */
 void	 session_set_peer(struct session *s, const struct sock_addr *a,
 	    const char *name);
@@ -289,6 +295,21 @@ size_t	 skip_input(struct session *s, struct span in);
 void	 data_result(struct session *s, const struct cleanup_result *res);
 /* "client=", once a message. */
 void	 data_log_client(struct session *s, struct span queue_id);
+
+/* cmd_starttls.c */
+MUST_CHECK int starttls_open(struct why *why);	/* before the jail */
+MUST_CHECK int starttls_check(struct why *why);
+void	 starttls_start(struct loop *l);
+bool	 starttls_implicit(void);	/* TLS comes before the greeting */
+/* TLS is required, and this session has none. */
+bool	 starttls_required(const struct session *s);
+bool	 starttls_required_cert(void);	/* a client's certificate is, too */
+bool	 starttls_offered(const struct session *s);
+/* Begin the handshake.  keep_input: what lies there is its beginning. */
+void	 starttls_begin(struct session *s, bool keep_input);
+/* The same with the connection; false: it cannot be, so close it. */
+bool	 starttls_implicit_begin(struct session *s, bool keep_input);
+void	 cmd_starttls(struct session *s, struct span arg);
 
 /* reply.c: one reply, without its line end; counts it as the outcome of the
  * command being done. */
@@ -351,7 +372,7 @@ void	 limits_start(void);
 /* Count a connection; NULL: fine, else the reply it gets. */
 const char *limits_connect(struct session *s);
 void	 limits_disconnect(struct session *s);
-enum limit_event { LIMIT_MESSAGE, LIMIT_RCPT, LIMIT_AUTH };
+enum limit_event { LIMIT_MESSAGE, LIMIT_RCPT, LIMIT_AUTH, LIMIT_TLS };
 /* False: over the rate. */
 bool	 limits_event(struct session *s, enum limit_event e);
 

@@ -12,7 +12,7 @@ smtpd_pre_jail(struct why *why)
 	command_start();
 	if (policy_compile(why) < 0)
 		return -1;
-	if (auth_open(why) < 0)
+	if (auth_open(why) < 0 || starttls_open(why) < 0)
 		return -1;
 	return policy_open(why);
 }
@@ -28,7 +28,8 @@ smtpd_check(struct why *why)
 		*why = WHY_INIT;
 		bad = true;
 	}
-	return policy_open(why) < 0 || auth_open(why) < 0 || bad ? -1 : 0;
+	return policy_open(why) < 0 || auth_open(why) < 0 ||
+	    starttls_check(why) < 0 || bad ? -1 : 0;
 }
 
 int
@@ -41,6 +42,7 @@ smtpd_start(struct why *why)
 	/* The paths are kept. */
 	lookup_start(l, mem_printf("private/%s", conf.rewrite_service_name));
 	submit_start(l, mem_printf("private/%s", conf.cleanup_service_name));
+	starttls_start(l);
 	auth_start(l, mem_printf("private/%s", conf.auth_service_name));
 	return 0;
 }

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -28,7 +30,8 @@
 const struct jail sandbox_table[] = {
 	{ .name = "smtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
-	  .sockets = "private/cleanup private/rewrite private/auth", .paths = "",
+	  .sockets = "private/cleanup private/rewrite private/auth "
+	      "private/keyd", .paths = "",
 	  .says = "parses what strangers send" },
 	{ .name = "lmtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
@@ -73,6 +76,9 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES | JAIL_THREADS,
 	  .sockets = "", .paths = "r:/",
 	  .says = "the only reader of password hashes" },
+	{ .name = "keyd", .user = JAIL_READER,
+	  .may = JAIL_FILES, .sockets = "", .paths = "r:/",
+	  .says = "the only reader of private keys" },
 	{ .name = "bounce", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite", .paths = "r:/",
@@ -190,6 +196,23 @@ set_limits(const struct jail *j, struct why *why)
 	return 0;
 }
 
+/* Give up every capability but that of reading files. */
+static int
+only_read(struct why *why)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = 1u << CAP_DAC_READ_SEARCH,
+		  .permitted = 1u << CAP_DAC_READ_SEARCH },
+	};
+
+	if (setgroups(0, NULL) < 0 || syscall(SYS_capset, &head, data) < 0)
+		return why_errno(why, "", "cannot give up capabilities");
+	return 0;
+}
+
 static int
 become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
     struct why *why)
@@ -207,6 +230,8 @@ become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
 		}
 		mem_free(dir);
 	}
+	if (j->user == JAIL_READER)
+		return only_read(why);
 	if (j->user == JAIL_ROOT && keep_root)
 		return 0;
 	if (setgroups(1, &ids->gid) < 0 ||
@@ -405,6 +430,7 @@ sandbox_describe(const struct jail *j, struct buf *out)
 	buf_addf(out, "%s\t%s\n", j->name, j->says);
 	buf_addf(out, "\tuser     %s%s\n",
 	    j->user == JAIL_ROOT ? "root" :
+	    j->user == JAIL_READER ? "root, with no right but to read files" :
 	    j->user == JAIL_LOGIN ? "who logged in" : "$",
 	    j->user == JAIL_OWN ? j->owner :
 	    j->user == JAIL_MAIL_OWNER ? "mail_owner" : "");

@@ -35,7 +35,15 @@
 #include "base/cc.h"
 #include "base/why.h"
 
-enum jail_user { JAIL_MAIL_OWNER, JAIL_ROOT, JAIL_OWN, JAIL_LOGIN };
+enum jail_user {
+	JAIL_MAIL_OWNER,
+	JAIL_ROOT,
+	JAIL_OWN,		/* a user of its own */
+	JAIL_LOGIN,		/* who has logged in */
+	/* Root's uid without any of root's rights but to read every file
+	 * (CAP_DAC_READ_SEARCH), whatever column 4 says. */
+	JAIL_READER
+};
 
 /* Groups of system calls beyond those that every process needs. */
 enum {

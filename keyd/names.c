@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * names - server names to sets, by tls_server_sni_maps.
+ *
+ * A value is a list of files, as in smtpd_tls_chain_files, or what "postmap
+ * -F" of Postfix makes of one: the base64 of their contents.
+ */
+#include "base/array.h"
+#include "base/base64.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "conf/table.h"
+#include "keyd/keyd.h"
+
+static struct hash tables = { NULL, 0, 0 };	/* struct maps by value */
+
+static void
+free_maps(void *value)
+{
+	struct maps *m = value;
+
+	maps_free(&m);
+}
+
+static struct maps *
+open_maps(struct span value, struct why *why)
+{
+	char *text = span_dup(value);
+	struct maps *m = maps_new("tls_server_sni_maps", text, TABLE_FOLD,
+	    why);
+
+	mem_free(text);
+	if (m != NULL)
+		(void)hash_put(&tables, value, m);
+	return m;
+}
+
+int
+names_open(struct why *why)
+{
+	struct span value = span_of(conf.tls_server_sni_maps);
+
+	hash_fini(&tables, free_maps);
+	return value.len == 0 || open_maps(value, why) != NULL ? 0 : -1;
+}
+
+/* What a table's value stands for. */
+static const struct tls_set *
+set_of_value(struct span value, struct why *why)
+{
+	struct buf pem = BUF_INIT(TLS_FILE_MAX);
+	const struct tls_set *set;
+
+	value = span_trim(value);
+	if (span_find(value, '/') == 0 ||
+	    base64_decode(value, &pem) < 0 ||
+	    span_search(buf_span(&pem), SPAN("-----BEGIN ")) < 0)
+		set = sets_get(value, false, why);
+	else
+		set = sets_get(buf_span(&pem), true, why);
+	buf_wipe(&pem);
+	return set;
+}
+
+/* The name, then ".domain" for each domain above it. */
+static int
+look_up(struct maps *m, struct span name, struct buf *value, struct why *why)
+{
+	bool partial = false;
+
+	for (;;) {
+		ptrdiff_t dot;
+		int rc = maps_get(m, name, partial, value, why);
+
+		if (rc != 0)
+			return rc;
+		dot = span_find(span_from(name, 1), '.');
+		if (dot < 0)
+			return 0;
+		name = span_from(name, (size_t)dot + 1);
+		partial = true;
+	}
+}
+
+int
+names_find(struct span table, struct span name, const struct tls_set **set,
+    struct why *why)
+{
+	struct maps *m = hash_get(&tables, table);
+	struct buf value = BUF_INIT(TLS_FILE_MAX * 2);
+	int rc;
+
+	if (name.len == 0 || name.p[0] == '.')
+		return 0;
+	if (m == NULL)
+		m = open_maps(table, why);
+	if (m == NULL)
+		return -1;
+	rc = look_up(m, name, &value, why);
+	if (rc == 1) {
+		*set = set_of_value(buf_span(&value), why);
+		if (*set == NULL)
+			rc = -1;
+	}
+	buf_wipe(&value);
+	return rc;
+}
+
+/* --- the check ------------------------------------------------------------------------------------ */
+
+static bool
+check_entry(void *arg, struct span key, struct span value)
+{
+	bool *bad = arg;
+	struct why why = WHY_INIT;
+
+	if (set_of_value(value, &why) == NULL) {
+		log_error("tls_server_sni_maps: %.*s: %s", SPAN_ARG(key),
+		    why.text);
+		*bad = true;
+	}
+	return true;
+}
+
+int
+names_check(void)
+{
+	struct span rest = span_of(conf.tls_server_sni_maps), word;
+	bool bad = false;
+
+	while (span_token(&rest, ", \t\r\n", &word)) {
+		char *spec = span_dup(word);
+		struct why why = WHY_INIT;
+		struct table *t = table_open(spec, TABLE_FOLD, &why);
+
+		if (t == NULL) {
+			log_error("tls_server_sni_maps: %s", why.text);
+			bad = true;
+		} else if (table_each(t, check_entry, &bad, &why) < 0) {
+			log_debug("tls_server_sni_maps: %s: %s", spec,
+			    why.text);
+		}
+		table_close(&t);
+		mem_free(spec);
+	}
+	return bad ? -1 : 0;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_starttls - STARTTLS (RFC 3207) and implicit TLS (RFC 8314).
+ *
+ * What a client has said before TLS could have been said by anybody, so the
+ * session begins anew behind the handshake: no HELO name, no login, no
+ * transaction, and no byte that came in plain (the dispatcher ends a session
+ * that sent some behind STARTTLS).
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "smtpd/smtpd.h"
+#include "tls/chain.h"
+#include "tls/settings.h"
+#include "tls/tls.h"
+
+static struct tls_server *server;
+static enum tls_level level;
+
+int
+starttls_open(struct why *why)
+{
+	if (smtpd_lmtp)
+		return 0;
+	level = tls_service_level(TLS_SMTPD);
+	if (conf.smtpd_tls_wrappermode)
+		level = TLS_LEVEL_ENCRYPT;
+	return tls_server_new(TLS_SMTPD, conf.smtpd_tls_wrappermode, &server,
+	    why);
+}
+
+int
+starttls_check(struct why *why)
+{
+	struct tls_settings t;
+	struct tls_set *set;
+	int rc = 0;
+
+	if (starttls_open(why) < 0)
+		return -1;
+	if (server == NULL)
+		return 0;
+	tls_settings_get(TLS_SMTPD, &t);
+	/* The only time that a program other than keyd looks at a key: it
+	 * talks to nobody and ends at once. */
+	set = tls_set_load(span_of(t.files), TLS_SET_DATES, why);
+	if (set == NULL)
+		rc = -1;
+	tls_set_free(&set);
+	mem_free(t.files);
+	tls_server_free(&server);
+	return rc;
+}
+
+void
+starttls_start(struct loop *l)
+{
+	tls_server_start(server, l);
+}
+
+bool
+starttls_implicit(void)
+{
+	return !smtpd_lmtp && conf.smtpd_tls_wrappermode;
+}
+
+bool
+starttls_required(const struct session *s)
+{
+	return !smtpd_lmtp && !s->secured && level == TLS_LEVEL_ENCRYPT;
+}
+
+static bool
+enabled(void)
+{
+	return !smtpd_lmtp && level != TLS_LEVEL_NONE &&
+	    !(ehlo_discard & EHLO_STARTTLS);
+}
+
+bool
+starttls_offered(const struct session *s)
+{
+	return enabled() && !s->secured && tls_server_ready(server);
+}
+
+/* --- what is known of the connection ------------------------------------------------ */
+
+/* The lines of Postfix's Received header. */
+static char *
+received_text(struct tls *t)
+{
+	const struct tls_facts *f = tls_facts(t);
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	buf_add_str(&b, "using ");
+	tls_describe(t, &b);
+	if (f->trust != TLS_ANONYMOUS)
+		buf_addf(&b, "\nClient CN \"%s\", Issuer \"%s\" (%s)",
+		    f->peer_cn, f->issuer_cn, f->trust >= TLS_TRUSTED ?
+		    "verified OK" : "not verified");
+	else if (conf.smtpd_tls_ask_ccert || conf.smtpd_tls_req_ccert)
+		buf_add_str(&b, "\nClient did not present a certificate");
+	else
+		buf_add_str(&b, "\nNo client certificate requested");
+	return buf_take(&b);
+}
+
+static void
+take_binding(struct tls *t, enum tls_binding kind, struct buf *out)
+{
+	unsigned char b[TLS_BINDING_MAX];
+	size_t n;
+
+	buf_reset(out);
+	if (tls_binding(t, kind, b, &n) == 0)
+		(void)!buf_put(out, b, n);
+}
+
+static void
+log_session(struct session *s, struct tls *t)
+{
+	const struct tls_facts *f = tls_facts(t);
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	if (conf.smtpd_tls_loglevel < 1)
+		return;
+	tls_describe(t, &b);
+	log_info("%s TLS connection %s from %s%s%s: %s trace=%s",
+	    tls_trust_name(f->trust),
+	    f->resumed ? "reused" : "established", s->namaddr,
+	    f->sni[0] != '\0' ? " to " : "", f->sni, b.data, s->trace);
+	if (f->trust != TLS_ANONYMOUS)
+		log_info("%s: %s: subject_CN=%s, issuer_CN=%s, "
+		    "fingerprint=%s, pkey_fingerprint=%s%s%s", s->namaddr,
+		    tls_trust_name(f->trust), f->peer_cn, f->issuer_cn,
+		    f->cert_fingerprint, f->pkey_fingerprint,
+		    f->trust_text[0] != '\0' ? ": " : "", f->trust_text);
+	buf_fini(&b);
+}
+
+/* --- the handshake --------------------------------------------------------------------- */
+
+/* Everything that was learned in plain is forgotten (RFC 3207 4.2). */
+static void
+begin_anew(struct session *s)
+{
+	session_reset(s);
+	mem_free(s->helo);
+	mem_free(s->login);
+	mem_free(s->sasl_method);
+	s->helo = s->login = s->sasl_method = NULL;
+	s->esmtp = false;
+	s->ill_pipelined = false;
+}
+
+static void
+handshake_done(void *arg, struct stream *st, struct tls *t,
+    const struct why *fail)
+{
+	struct session *s = arg;
+	const struct tls_facts *f;
+
+	if (fail != NULL) {
+		log_info("SSL_accept error from %s: %s", s->namaddr,
+		    fail->text);
+		session_close(s, "lost connection");
+		return;
+	}
+	f = tls_facts(t);
+	s->secured = true;
+	if (f->trust >= TLS_TRUSTED) {
+		mem_free(s->cert_name);
+		s->cert_name = mem_strdup(f->peer_email[0] != '\0' ?
+		    f->peer_email : f->peer_cn);
+	}
+	s->cert_trusted = f->trust >= TLS_TRUSTED;
+	s->cert_prints[0] = f->cert_fingerprint;
+	s->cert_prints[1] = f->pkey_fingerprint;
+	take_binding(t, TLS_BINDING_EXPORTER, &s->tls_exporter);
+	take_binding(t, TLS_BINDING_SERVER_END_POINT, &s->tls_endpoint);
+	mem_free(s->tls_text);
+	s->tls_text = conf.smtpd_tls_received_header ? received_text(t) : NULL;
+	log_session(s, t);
+	session_wake(s);
+	if (starttls_required_cert() && !s->cert_trusted) {
+		log_info("NOQUEUE: abort: TLS from %s: %s", s->namaddr,
+		    f->trust == TLS_ANONYMOUS ?
+		    "No client certificate presented" :
+		    "Client certificate not trusted");
+		reply_more(s, "421 4.7.1 %s Error: TLS client certificate "
+		    "required", conf.myhostname);
+		session_close(s, NULL);
+		return;
+	}
+	if (s->state == ST_CONNECT) {
+		session_welcome(s);
+		return;
+	}
+	begin_anew(s);
+	session_set_state(s, ST_START);
+}
+
+/* Postfix: only where TLS is required, for a client that has no certificate
+ * to show may well be a mail server. */
+bool
+starttls_required_cert(void)
+{
+	return conf.smtpd_tls_req_ccert && level == TLS_LEVEL_ENCRYPT;
+}
+
+void
+starttls_begin(struct session *s, bool keep_input)
+{
+	unsigned flags = (keep_input ? TLS_KEEP_INPUT : 0) |
+	    (conf.smtpd_tls_req_ccert ? TLS_ASK_CERT : 0);
+	size_t dropped;
+
+	if (conf.smtpd_tls_loglevel >= 2)
+		log_info("setting up TLS connection from %s", s->namaddr);
+	session_wait(s, WAIT_TLS);
+	dropped = tls_start(s->stream, server, flags, "smtp",
+	    conf.smtpd_starttls_timeout * 1000, handshake_done, s);
+	if (dropped > 0)
+		log_warning("%s: %zu bytes in plain behind STARTTLS are "
+		    "thrown away", s->namaddr, dropped);
+}
+
+static void
+begin_late(struct session *s)
+{
+	reply_flush_held(s);
+	starttls_begin(s, false);
+}
+
+void
+cmd_starttls(struct session *s, struct span arg)
+{
+	if (arg.len > 0) {
+		reply(s, "501 5.5.4 Syntax: STARTTLS");
+	} else if (s->secured) {
+		reply(s, "554 5.5.1 Error: TLS already active");
+	} else if (!enabled()) {
+		reply(s, "502 5.5.1 Error: command not implemented");
+	} else if (!limits_event(s, LIMIT_TLS)) {
+		reply(s, "421 4.7.0 %s Error: too many new TLS sessions from "
+		    "%s", conf.myhostname, s->addr_text);
+		session_close(s, NULL);
+	} else if (!tls_server_ready(server)) {
+		reply(s, "454 4.7.0 TLS not available due to local problem");
+	} else {
+		reply(s, "220 2.0.0 Ready to start TLS");
+		/* A client with many errors gets its replies late. */
+		if (s->wait == WAIT_DELAY)
+			s->resume = begin_late;
+		else
+			starttls_begin(s, false);
+	}
+}
+
+bool
+starttls_implicit_begin(struct session *s, bool keep_input)
+{
+	if (server == NULL || !limits_event(s, LIMIT_TLS)) {
+		log_warning("%s: no TLS: %s", s->namaddr, server == NULL ?
+		    "no certificate is configured" : "too many sessions");
+		return false;
+	}
+	starttls_begin(s, keep_input);
+	return true;
+}
