@@ -41,7 +41,8 @@ find_word(struct span s, struct word *w)
 		if (i + 1 < s.len && s.p[i + 1] == '=') {
 			w->text = span_sub(s, start, i - start);
 			w->len = i + 2;
-			return true;
+			/* Another word begins in it: this one has no end. */
+			return span_search(w->text, SPAN("=?")) < 0;
 		}
 	}
 }
@@ -106,6 +107,7 @@ flush_raw(struct decoder *d)
 	buf_reset(&d->raw);
 }
 
+/* A fold is one space; the white space behind its first byte stays. */
 static void
 put_plain(struct decoder *d, struct span s)
 {
@@ -116,10 +118,13 @@ put_plain(struct decoder *d, struct span s)
 		while (n < s.len && s.p[n] != '\r' && s.p[n] != '\n')
 			n++;
 		charset_convert(SPAN("UTF-8"), span_sub(s, 0, n), d->out);
-		while (n < s.len && (s.p[n] == '\r' || s.p[n] == '\n'))
-			n++;
 		if (n == s.len)
 			return;
+		while (n < s.len && (s.p[n] == '\r' || s.p[n] == '\n'))
+			n++;
+		buf_add_char(d->out, ' ');
+		if (n < s.len && (s.p[n] == ' ' || s.p[n] == '\t'))
+			n++;
 		s = span_from(s, n);
 	}
 }

@@ -15,7 +15,8 @@
 #include "base/span.h"
 
 /*
- * Append value, unfolded (line ends go, the space of folds stays) and decoded.
+ * Append value, unfolded (a line end and the space or tab after it become one
+ * space) and decoded.
  * Bytes above 127 that are not UTF-8 become U+FFFD.
  */
 void	 encoded_decode(struct span value, struct buf *out);

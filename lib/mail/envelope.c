@@ -396,16 +396,19 @@ message_put_nstring(struct span s, struct buf *out)
 	buf_add_char(out, '"');
 }
 
-/* "\n  " in a value becomes one space; a NUL cannot be shown. */
-void
-envelope_unfold(struct span value, struct buf *out)
+/*
+ * A line end and the white space after it become one space; with squeeze,
+ * any run of white space.  A NUL cannot be shown.
+ */
+static void
+unfold(struct span value, bool squeeze, struct buf *out)
 {
-	value = span_trim(value);
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.p[i];
 
-		if (c == '\n' || c == '\r') {
-			while (char_is_space(value.p[i + 1]))
+		if (c == '\n' || c == '\r' || (squeeze && char_is_space(c))) {
+			while (i + 1 < value.len &&
+			    char_is_space(value.p[i + 1]))
 				i++;
 			buf_add_char(out, ' ');
 		} else if (c == '\0')
@@ -415,24 +418,43 @@ envelope_unfold(struct span value, struct buf *out)
 	}
 }
 
-void
-message_put_field(struct span value, struct buf *out)
+static void
+put_unfolded(struct span value, bool squeeze, struct buf *out)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
+	unfold(value, squeeze, &b);
+	message_put_nstring(buf_span(&b), out);
+	buf_fini(&b);
+}
+
+void
+message_put_field(struct span value, struct buf *out)
+{
 	if (value.p == NULL) {
 		buf_add_str(out, "NIL");
 		return;
 	}
-	value = span_trim(span_sub(value, 0, VALUE_MAX));
+	value = span_sub(value, 0, VALUE_MAX);
+	while (value.len > 0 && char_is_space(value.p[0]))
+		value = span_from(value, 1);
 	if (value.len > 0 && (memchr(value.p, '\n', value.len) != NULL ||
 	    memchr(value.p, '\r', value.len) != NULL ||
-	    memchr(value.p, '\0', value.len) != NULL)) {
-		envelope_unfold(value, &b);
-		message_put_nstring(buf_span(&b), out);
-		buf_fini(&b);
-	} else
+	    memchr(value.p, '\0', value.len) != NULL))
+		put_unfolded(value, false, out);
+	else
 		message_put_nstring(value, out);
+}
+
+/* The one field that is for people: no more white space than they see. */
+static void
+put_subject(struct span value, struct buf *out)
+{
+	if (value.p == NULL)
+		buf_add_str(out, "NIL");
+	else
+		put_unfolded(span_trim(span_sub(value, 0, VALUE_MAX)), true,
+		    out);
 }
 
 void
@@ -454,7 +476,7 @@ message_put_envelope(const struct message_part *p, struct buf *out)
 	buf_add_char(out, '(');
 	message_put_field(last(&fs, ENVELOPE_DATE), out);
 	buf_add_char(out, ' ');
-	message_put_field(last(&fs, ENVELOPE_SUBJECT), out);
+	put_subject(last(&fs, ENVELOPE_SUBJECT), out);
 	for (int i = ENVELOPE_FROM; i <= ENVELOPE_BCC; i++) {
 		size_t start;
 

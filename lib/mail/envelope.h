@@ -29,9 +29,7 @@ struct address {			/* p NULL: NIL; good during the call */
 /* Call fn for each address of a list, groups opened and closed. */
 void	 envelope_addresses(struct span value, void (*fn)(void *arg,
 	    const struct address *a), void *arg);
-/* Append value trimmed, folds as one space, NUL as U+FFFD. */
-void	 envelope_unfold(struct span value, struct buf *out);
-/* An nstring of a field's value, unfolded. */
+/* An nstring of a field's value: folds as one space, NUL as U+FFFD. */
 void	 message_put_field(struct span value, struct buf *out);
 
 #endif

@@ -143,6 +143,14 @@ show_body(struct shower *sh, const struct message_part *p)
 	return go_on;
 }
 
+/* RFC 9051 6.4.4; delivery status and the like are text, too. */
+static bool
+has_text(const struct message_part *p)
+{
+	return p->kind == MESSAGE_TEXT || (p->kind == MESSAGE_LEAF &&
+	    span_caseis(p->type, "message"));
+}
+
 bool
 message_text_each(const struct message *m, unsigned what,
     bool (*fn)(void *arg, struct span text), void *arg)
@@ -158,7 +166,7 @@ message_text_each(const struct message *m, unsigned what,
 	for (p = m->root; go_on && p != NULL; p = message_part_next(p, true)) {
 		if (what & (p == m->root ? TEXT_HEADER : TEXT_MIME))
 			go_on = show_header(&sh, p);
-		if (go_on && (what & TEXT_BODY) && p->kind == MESSAGE_TEXT)
+		if (go_on && (what & TEXT_BODY) && has_text(p))
 			go_on = show_body(&sh, p);
 	}
 	buf_fini(&sh.raw);
@@ -211,12 +219,12 @@ message_has_text(const struct message *m, const struct message_key *k)
 	    TEXT_BODY, has_not, (void *)(uintptr_t)k);
 }
 
-/* RFC 9051 6.4.4: what an attached message has in its header is body, too. */
+/* RFC 9051 6.4.4: no header field, not those of parts either. */
 bool
 message_has_body(const struct message *m, const struct message_key *k)
 {
-	return k->len == 0 || !message_text_each(m, TEXT_MIME | TEXT_BODY,
-	    has_not, (void *)(uintptr_t)k);
+	return k->len == 0 || !message_text_each(m, TEXT_BODY, has_not,
+	    (void *)(uintptr_t)k);
 }
 
 bool

@@ -187,6 +187,40 @@ def ours(path, items):
     return out
 
 
+def our_matches(path, searches):
+    p = subprocess.run([MIMESHOW, path] +
+                       ['%s=%s' % (k, v) for k, v in searches],
+                       stdout=subprocess.PIPE, timeout=120)
+    return p.stdout.decode('latin-1').split('\r\n')[:-1]
+
+
+def literal(text):
+    data = text.encode()
+    return b'{%d+}\r\n%s' % (len(data), data)
+
+
+def compare_searches(dove, mails, paths):
+    """(name, key, dovecot, ours) of all answers that differ; and how many."""
+    ours_found = [our_matches(p, corpus.SEARCHES) for p in paths]
+    differ, same = [], 0
+    for i, (key, text) in enumerate(corpus.SEARCHES):
+        cmd = key.encode() + b' ' + literal(text)
+        if key.startswith('HEADER.'):
+            cmd = b'HEADER ' + key[7:].encode() + b' ' + literal(text)
+        theirs = dove.search(cmd)
+        if not isinstance(theirs, list):
+            print('SEARCH %s %r: Dovecot: %s' % (key, text, theirs))
+            continue
+        for seq, (name, _) in enumerate(mails, 1):
+            a = '+' if seq in theirs else '-'
+            b = ours_found[seq - 1][i]
+            if a == b:
+                same += 1
+            else:
+                differ.append((name, 'SEARCH %s %r' % (key, text), a, b))
+    return differ, same
+
+
 def sections(structure, path=''):
     """All section names that a structure has, with some it has not."""
     out = []
@@ -225,6 +259,7 @@ def sections(structure, path=''):
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument('-v', action='store_true', help='show what is the same')
+    ap.add_argument('-s', action='store_true', help='only SEARCH')
     ap.add_argument('-k', default='', help='only messages with this in the name')
     ap.add_argument('files', nargs='*')
     args = ap.parse_args()
@@ -248,6 +283,8 @@ def run(args, scratch):
         out, status = dove.command('SELECT INBOX')
         assert status.startswith('OK'), status
         for seq, ((name, data), path) in enumerate(zip(mails, paths), 1):
+            if args.s:
+                break
             items = ['ENVELOPE', 'BODYSTRUCTURE', 'BODY', 'RFC822.SIZE',
                      'BODY[]', 'BODY[HEADER]', 'BODY[TEXT]',
                      'BODY[HEADER.FIELDS (From SUBJECT X-None Received)]',
@@ -288,6 +325,14 @@ def run(args, scratch):
                     differ += 1
                     print('%s %s\n  dovecot %s\n  mansio  %s' %
                           (name, item, short(a, b), short(b, a)))
+        wrong, right = compare_searches(dove, mails, paths)
+        same += right
+        for name, item, a, b in wrong:
+            if corpus.explained(name, item, a, b):
+                known += 1
+            else:
+                differ += 1
+                print('%s %s: dovecot %s mansio %s' % (name, item, a, b))
     finally:
         dove.stop()
     print('%d messages, %d answers the same, %d differ as README says, '

@@ -300,6 +300,96 @@ HAND = {
 }
 
 
+# --- for SEARCH: what is said in many ways
+def enc(charset, text, how='base64', head=''):
+    body = text.encode(charset, 'replace')
+    if how == 'base64':
+        body = base64.encodebytes(body)
+    elif how == 'qp':
+        import quopri
+        body = quopri.encodestring(body)
+    return (('From: a@example.test\nMIME-Version: 1.0\n%s'
+             'Content-Type: text/plain; charset=%s\n'
+             'Content-Transfer-Encoding: %s\n\n' %
+             (head, charset, {'qp': 'quoted-printable'}.get(how, how))).encode()
+            + body)
+
+
+HAND.update({
+    's-plain': headers(Subject='Hello World', X_Odd='Needle') + 'quick brown\n',
+    's-utf8': enc('utf-8', 'Grüße aus Köln, ЖУК, ΣΊΣΥΦΟΣ, straße\n'),
+    's-latin1': enc('iso-8859-1', 'Grüße aus Köln, straße\n', 'qp'),
+    's-latin1-8bit': enc('iso-8859-1', 'Grüße aus Köln\n', '8bit'),
+    's-latin2': enc('iso-8859-2', 'Zażółć gęślą jaźń\n', 'qp'),
+    's-1251': enc('windows-1251', 'Привет ЖУК\n', 'qp'),
+    's-koi8': enc('koi8-r', 'Привет ЖУК\n'),
+    's-gb18030': enc('gb18030', '你好，世界\n'),
+    's-gb2312': enc('gb2312', '你好，世界\n'),
+    's-sjis': enc('shift_jis', 'こんにちは世界\n'),
+    's-iso2022jp': enc('iso-2022-jp', 'こんにちは世界\n', '7bit'),
+    's-eucjp': enc('euc-jp', 'こんにちは世界\n'),
+    's-big5': enc('big5', '你好世界\n'),
+    's-euckr': enc('euc-kr', '안녕 세계\n'),
+    's-utf7': enc('utf-7', 'Grüße aus Köln\n', '7bit'),
+    's-utf16': enc('utf-16', 'Grüße aus Köln\n'),
+    's-unknown': enc('utf-8', 'Needle ascii Köln\n').replace(
+        b'charset=utf-8', b'charset=x-nobody-knows'),
+    's-bad-utf8': b'From: a@x\nContent-Type: text/plain; charset=utf-8\n\n'
+                  b'Needle \xff\xfe K\xf6ln end\n',
+    's-no-charset': b'From: a@x\n\nNeedle K\xf6ln\n',
+    's-subject-q': headers(Subject='=?iso-8859-1?q?Gr=FC=DFe_aus_K=F6ln?='),
+    's-subject-b': headers(Subject='=?utf-8?b?R3LDvMOfZSBhdXM=?=\n '
+                           '=?utf-8?b?IEvDtmxu?='),
+    's-subject-split': headers(Subject='=?utf-8?b?R3LD?= =?utf-8?b?vMOfZQ==?='),
+    's-subject-jp': headers(Subject='=?iso-2022-jp?B?GyRCJDMkcyRLJEEkTxsoQg==?='),
+    's-subject-raw': 'Subject: Grüße\n\nb\n',
+    's-subject-fold': 'Subject: one two\n three\n\tfour\n\nb\n',
+    's-subject-bad': headers(Subject='=?utf-8?q?broken Grüße =?x?y?z?='),
+    's-from': headers(From='=?utf-8?q?J=C3=B6rg_M=C3=BCller?= <jm@example.test>',
+                      To='"Doe, Jane" <jane@example.test>'),
+    's-html': enc('utf-8', '<html><body>Hello <b>W</b>orld &amp; Needle'
+                  '</body></html>\n').replace(b'text/plain', b'text/html'),
+    's-qp-soft': enc('utf-8', 'nothing', '7bit').replace(
+        b'7bit\n\nnothing', b'quoted-printable\n\nqui=\nck bro=77n\n'),
+    's-attachment': mime('Content-Type: multipart/mixed; boundary=x\n',
+                         'preamble Needle0\n--x\n\ntext Needle1\n--x\n'
+                         'Content-Type: application/octet-stream; '
+                         'name="Needle2.bin"\n\nNeedle3\n--x\n'
+                         'Content-Type: message/rfc822\n\nSubject: Needle4\n\n'
+                         'Needle5\n--x\nContent-Type: text/x-odd; '
+                         "name*=utf-8''N%C3%BCdel6\n\n"
+                         'Needle7\n--x--\nepilogue Needle8\n'),
+    's-line': 'Subject: x\n\none\ntwo three\n',
+    's-spaces': 'Subject: a  b   c\n\nd  e\n',
+    's-date': headers(Date='Mon, 1 Jan 2024 23:30:00 -0500'),
+})
+
+SEARCHES = [
+    ('TEXT', x) for x in (
+        'needle', 'NEEDLE', 'grüße', 'GRÜSSE', 'köln', 'koln', 'straße',
+        'STRASSE', 'жук', 'привет', 'σίσυφος', '你好', '世界', 'こんにちは',
+        '안녕', 'hello world', 'hello  world', 'quick brown', 'ick bro',
+        'needle0', 'needle2', 'needle3', 'needle4', 'needle5', 'nüdel6',
+        'needle7', 'needle8', 'one two three four', 'one two', 'a b c',
+        'a  b', 'subject: hello', 'x-odd: needle', 'from: a@', '=?utf-8',
+        'iso-8859-1', 'base64', 'text/html', 'boundary', '<b>', 'gęślą',
+        'ascii', 'end', 'body', 'content-type', '\ufffd', 'jörg', 'doe, jane',
+        '"doe', 'x', 'é', 'world &', '&amp;', 'brown\n')] + [
+    ('BODY', x) for x in (
+        'needle', 'grüße', 'hello', 'needle0', 'needle2', 'needle3',
+        'needle4', 'needle5', 'nüdel6', 'needle7', 'needle8', 'body',
+        'content-type', 'subject', 'text/x-odd', 'two')] + [
+    ('HEADER.Subject', x) for x in (
+        'hello', 'grüße', 'grüße aus köln', 'こんにちは', 'two three',
+        'three four', 'two\tthree', 'broken', '=?x', '', 'a  b', 'subject')] + [
+    ('HEADER.From', x) for x in ('jörg', 'jörg müller <jm', 'a@example', '',
+                                 'example.test', 'example.test>')] + [
+    ('HEADER.To', x) for x in ('doe', '"doe', 'jane@', 'u2999@', '')] + [
+    ('HEADER.X-Odd', x) for x in ('need', '', 'odd')] + [
+    ('HEADER.Received', x) for x in ('', 'postfix')] + [
+    ('HEADER.Content-Type', x) for x in ('plain', '', 'boundary')]
+
+
 def all_mail(paths=()):
     """(name, bytes) of each message."""
     out = []
@@ -317,6 +407,36 @@ def all_mail(paths=()):
     return out
 
 
+EXPLAINED = [
+    # number, messages, items, or a function of (theirs, ours)
+    ('1', r'multi-(prefix2?|same|dash-both|rfc822|rfc822-head)|nested-|msg_38',
+     r'(BODY|BINARY|BODYSTRUCTURE|BODY\[|BINARY.SIZE\[)', None),
+    ('2', r'', r'BODY\[(\S+\.)?HEADER\.FIELDS',
+     lambda a, b: isinstance(b, bytes) and b + b'\r\n' == a),
+    ('2', r'multi-rfc822-(head|empty)', r'BODY\[1\.HEADER\.FIELDS', None),
+    ('3', r'type-global', r"SEARCH BODY 'subject'", None),
+    ('4', r'type-global', r'BODY', None),
+    ('5', r'', r'BINARY', lambda a, b: isinstance(a, str) and
+     'PARSE' in a),
+    ('6', r'multi-space-boundary', r'', None),
+    ('7', r'multi-(unquoted|long-boundary)', r'BODY', None),
+    ('8', r'msg_3[23]', r'', None),
+    ('9', r'rfc822-b64|msg_13|msg_15', r'BINARY', None),
+    ('10', r'msg_43', r'(BODY|BINARY|BINARY\.SIZE)\[2\.1', None),
+    ('11', r's-subject-split', r'SEARCH', None),
+    ('12', r's-attachment', r"SEARCH TEXT 'nüdel6'", None),
+    ('13', r'space-before-colon|no-space', r"SEARCH TEXT 'from: a@'", None),
+    ('14', r'uu', r"SEARCH TEXT 'end'", None),
+    ('15', r'rfc822-200', r"SEARCH", None),
+    ('16', r's-qp-soft|s-plain', r"SEARCH TEXT 'brown\\n'", None),
+]
+
+
 def explained(name, item, theirs, ours):
-    """Whether README has a reason why they differ."""
-    return False
+    """Whether README has a reason why they differ: its number."""
+    import re
+    for number, names, items, test in EXPLAINED:
+        if re.match(names, name) and re.match(items, item) and \
+                (test is None or test(theirs, ours)):
+            return number
+    return None

@@ -8,15 +8,20 @@
  * would write it (see compare.py):
  *
  *	ENVELOPE BODY BODYSTRUCTURE RFC822.SIZE BODY[...] BINARY[...]
- *	BINARY.SIZE[...]
+ *	BINARY.SIZE[...] PREVIEW THREAD
+ *	TEXT=string BODY=string HEADER.name=string	"+", "-"; or "!" when the
+ *				string is there and the signature denies it
  */
 #include <fcntl.h>
 #include <stdio.h>
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "io/fd.h"
-#include "mail/message.h"
+#include "mail/message_cache.h"
+#include "mail/message_text.h"
+#include "mail/signature.h"
 
 #define FILE_MAX	(256u << 20)
 
@@ -76,6 +81,58 @@ put_binary(const struct message *m, struct span path, bool size,
 }
 
 static void
+put_match(const struct message *m, struct span item, struct buf *out)
+{
+	size_t eq = (size_t)span_find(item, '=');
+	struct span what = span_sub(item, 0, eq);
+	struct signature_query q;
+	struct signature sig;
+	struct message_key k;
+	bool yes;
+
+	if (message_key_init(&k, span_from(item, eq + 1)) < 0) {
+		buf_add_str(out, "BAD");
+		return;
+	}
+	if (span_is(what, "TEXT"))
+		yes = message_has_text(m, &k);
+	else if (span_is(what, "BODY"))
+		yes = message_has_body(m, &k);
+	else {
+		char *name = span_dup(span_from(what, 7));
+
+		yes = message_has_field(m, name, &k);
+		mem_free(name);
+	}
+	signature_query(&q, span_make(k.bytes, k.len));
+	signature_of_message(&sig, m);
+	if (yes && !signature_may_contain(sig.bits, &q))
+		buf_add_char(out, '!');
+	else
+		buf_add_char(out, yes ? '+' : '-');
+	message_key_fini(&k);
+}
+
+/* Own id, "<" references, base subject. */
+static void
+put_thread(const struct message *m, struct buf *out)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct message_cache c;
+
+	message_cache_encode(m, &b);
+	if (message_cache_decode(buf_span(&b), &c) < 0)
+		log_panic("record cannot be decoded");
+	buf_addf(out, "%016llx", (unsigned long long)c.msgid);
+	for (uint32_t i = 0; i < c.nrefs; i++)
+		buf_addf(out, " < %016llx",
+		    (unsigned long long)message_cache_ref(&c, i));
+	buf_addf(out, " %d %.*s", (c.flags & MESSAGE_IS_REPLY) != 0,
+	    SPAN_ARG(c.base_subject));
+	buf_fini(&b);
+}
+
+static void
 fetch(const struct message *m, struct span item, struct buf *out)
 {
 	if (span_is(item, "ENVELOPE")) {
@@ -87,6 +144,17 @@ fetch(const struct message *m, struct span item, struct buf *out)
 	} else if (span_is(item, "RFC822.SIZE"))
 		buf_addf(out, "RFC822.SIZE %llu",
 		    (unsigned long long)m->crlf_size);
+	else if (span_is(item, "PREVIEW")) {
+		struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+		message_preview(m, &b);
+		buf_add_str(out, "PREVIEW ");
+		message_put_nstring(buf_span(&b), out);
+		buf_fini(&b);
+	} else if (span_is(item, "THREAD"))
+		put_thread(m, out);
+	else if (span_find(item, '=') > 0)
+		put_match(m, item, out);
 	else if (span_starts(item, SPAN("BODY[")))
 		put_section(m, span_sub(item, 5, item.len - 6), out);
 	else if (span_starts(item, SPAN("BINARY[")))
