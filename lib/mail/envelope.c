@@ -255,7 +255,8 @@ envelope_addresses(struct span value, void (*fn)(void *arg,
 	for (size_t i = 0; i < ARRAY_LEN(as.text); i++)
 		as.text[i] = BUF_INIT(BUF_UNLIMITED);
 	value = span_sub(value, 0, VALUE_MAX);
-	as.l = (struct lex){ value.p, value.p + value.len, &as.comment };
+	as.l = lex_on(value);
+	as.l.comment = &as.comment;
 	forget(&as);
 	lex_skip(&as.l);
 	while (as.l.p < as.l.end && as.n < ADDRESSES_MAX) {

@@ -19,6 +19,14 @@ struct lex {
 	struct buf	*comment;	/* NULL, or the last comment goes there */
 };
 
+static inline struct lex
+lex_on(struct span s)
+{
+	const char *p = s.p != NULL ? s.p : "";
+
+	return (struct lex){ p, p + s.len, NULL };
+}
+
 static inline bool
 lex_at(const struct lex *l, char c)
 {

@@ -101,7 +101,7 @@ static void
 learn_encoding(struct message_part *p)
 {
 	struct span v = p->mime.encoding;
-	struct lex l = { v.p, v.p + v.len, NULL };
+	struct lex l = lex_on(v);
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
 	if (v.p == NULL)
@@ -135,8 +135,7 @@ keep(struct parser *ps, struct buf *b)
 static void
 learn_type(struct parser *ps, struct message_part *p)
 {
-	struct lex l = { p->mime.type.p, p->mime.type.p + p->mime.type.len,
-	    NULL };
+	struct lex l = lex_on(p->mime.type);
 	struct buf type = BUF_INIT(BUF_UNLIMITED), sub = type;
 
 	p->kind = MESSAGE_TEXT;
@@ -257,15 +256,20 @@ close_parts(struct parser *ps, size_t keep_open, bool boundary)
 			end.lines--;
 			end.bare -= ps->prev_bare;
 			e -= ps->prev_bare ? 1 : 2;
-		} else if (boundary && p->header.len > 0 &&
-		    e[-1] == '\n') {
+		} else if (boundary && p->header.len > 0) {
 			/* No body: it is the header that ends there. */
-			size_t n = ps->prev_bare ? 1 : 2;
-
-			p->header.len -= n;
+			e -= ps->prev_bare ? 1 : 2;
+			p->header.len -= (size_t)(ps->p - e);
 			p->header_crlf -= 2;
-			p->body.p -= n;
-			e -= n;
+			p->body.p = e;
+			/* An attached message without a byte. */
+			for (struct message_part *c = p->child; c != NULL;
+			    c = c->child)
+				c->header.p = c->body.p = e;
+		} else if (boundary) {
+			/* Nothing at all: inside of what it is in. */
+			e -= ps->prev_bare ? 1 : 2;
+			p->header.p = p->body.p = e;
 		}
 		p->body.len = (size_t)(e - p->body.p);
 		p->body_lines = (uint32_t)(end.lines - o->at_body.lines);

@@ -107,7 +107,7 @@ join(const pieces_t *pieces, const struct buf *text, struct buf *out)
 bool
 lex_find_param(struct span params, const char *name, struct buf *value)
 {
-	struct lex l = { params.p, params.p + params.len, NULL };
+	struct lex l = lex_on(params);
 	struct buf n = BUF_INIT(BUF_UNLIMITED), v = n, text = n;
 	pieces_t pieces = ARRAY_EMPTY;
 	bool found = false;
@@ -214,7 +214,7 @@ void
 lex_each_param(struct span params, size_t max, void (*fn)(void *arg,
     struct span name, struct span value), void *arg)
 {
-	struct lex l = { params.p, params.p + params.len, NULL };
+	struct lex l = lex_on(params);
 	struct buf n = BUF_INIT(BUF_UNLIMITED), v = n, text = n;
 	params_t ps = ARRAY_EMPTY;
 

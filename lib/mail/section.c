@@ -296,7 +296,7 @@ section_find(const struct message *m, const struct section *s,
 uint64_t
 message_crlf_size(struct span s, uint32_t *lines)
 {
-	const char *p = s.p, *end = s.p + s.len, *nl;
+	const char *p = s.p != NULL ? s.p : "", *end = p + s.len, *nl;
 	uint64_t bare = 0;
 	uint32_t n = 0;
 
@@ -328,7 +328,7 @@ mask_nuls(char *p, size_t n)
 static size_t
 copy_crlf(struct span s, char prev, bool *half, size_t n, struct buf *out)
 {
-	const char *p = s.p, *end = s.p + s.len;
+	const char *p = s.p != NULL ? s.p : "", *end = p + s.len;
 
 	while (p < end && n > 0) {
 		size_t left = (size_t)(end - p);
@@ -354,7 +354,7 @@ copy_crlf(struct span s, char prev, bool *half, size_t n, struct buf *out)
 		prev = *p++;
 		n--;
 	}
-	return (size_t)(p - s.p);
+	return s.len - (size_t)(end - p);
 }
 
 static struct span

@@ -53,7 +53,7 @@ put_params(struct span params, bool text, struct buf *out)
 static void
 put_disposition(struct span value, struct buf *out)
 {
-	struct lex l = { value.p, value.p + value.len, NULL };
+	struct lex l = lex_on(value);
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
 	if (value.p != NULL) {
@@ -76,7 +76,7 @@ put_disposition(struct span value, struct buf *out)
 static void
 put_languages(struct span value, struct buf *out)
 {
-	struct lex l = { value.p, value.p + value.len, NULL };
+	struct lex l = lex_on(value);
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	bool any = false;
 
@@ -134,7 +134,7 @@ static void
 put_encoding(const struct message_part *p, struct buf *out)
 {
 	struct span v = p->mime.encoding;
-	struct lex l = { v.p, v.p + v.len, NULL };
+	struct lex l = lex_on(v);
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
 	if (v.p != NULL) {
