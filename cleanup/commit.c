@@ -302,7 +302,7 @@ append(struct message *m)
 	memcpy(m->record.data, le, 4);
 	parts[0] = buf_span(&m->record);
 	parts[1] = buf_span(&m->out);
-	if (qlog_append(cl.log, large ? QREC_LARGE : QREC_MESSAGE, parts,
+	if (qlog_append_kept(cl.log, large ? QREC_LARGE : QREC_MESSAGE, parts,
 	    large ? 1 : 2, &m->pos, &why) < 0) {
 		if (!stall(m, &why))
 			append_failed(m, &why);
@@ -310,10 +310,9 @@ append(struct message *m)
 	}
 	list_remove(&m->in_work);
 	m->state = MESSAGE_COMMITTING;
-	/* The bytes are in the batch now, which is still our memory. */
+	/* The batch has copied what is short, and writes the rest from here. */
 	session_hold(m, m->record.len + parts[1].len + sizeof(*m));
 	session_committing((ptrdiff_t)m->held);
-	buf_fini(&m->out);
 	list_append(&cm.gathering, &m->in_work);
 	cm.ngathering++;
 	loop_defer(cl.loop, &cm.defer);

@@ -27,6 +27,7 @@
 #define SPACE_MS	1000	/* free space is looked at this often */
 #define SETTINGS_MS	1000	/* between attempts to open tables */
 #define EXPIRE_MS	60000	/* silent messages are looked for this often */
+#define KEEP_FREE	(64u << 20)	/* bytes, until nothing is under way */
 
 struct cleanup cl;
 
@@ -559,6 +560,8 @@ expire(void *arg)
 		}
 	}
 	(void)session_queue_full();
+	if (cl.messages == 0)
+		mem_give_back();
 	loop_timer_set(se.expire, EXPIRE_MS);
 }
 
@@ -621,6 +624,7 @@ cleanup_start(struct why *why)
 	};
 
 	cl.loop = daemon_loop();
+	mem_keep_free(KEEP_FREE);
 	list_init(&cl.conns);
 	if (spool_open(&cl.spool, ".", why) < 0)
 		return -1;

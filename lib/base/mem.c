@@ -2,6 +2,8 @@
 /*
  * mem - see mem.h.
  */
+#include <limits.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,4 +113,24 @@ mem_wipe(void *p, size_t n)
 {
 	if (n)
 		explicit_bzero(p, n);
+}
+
+void
+mem_keep_free(size_t n)
+{
+#ifdef __GLIBC__
+	int most = (int)MIN(n, (size_t)INT_MAX);
+
+	/* The largest that is allowed for the first is 32 MiB. */
+	(void)mallopt(M_MMAP_THRESHOLD, MIN(most, 32 << 20));
+	(void)mallopt(M_TRIM_THRESHOLD, most);
+#endif
+}
+
+void
+mem_give_back(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
 }

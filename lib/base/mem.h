@@ -23,6 +23,13 @@ char	*mem_strdup(const char *s);
 char	*mem_strndup(const char *s, size_t n);
 char	*mem_printf(const char *fmt, ...) PRINTF(1, 2);
 void	 mem_free(void *p);
+/*
+ * For a process that gets and frees large pieces all the time: up to n bytes
+ * that are free stay with it, for to touch a fresh page costs more than to
+ * copy one.  mem_give_back() returns them when there is nothing to do.
+ */
+void	 mem_keep_free(size_t n);
+void	 mem_give_back(void);
 /* Overwrite a secret; not optimised away. */
 void	 mem_wipe(void *p, size_t n);
 

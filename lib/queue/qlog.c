@@ -21,6 +21,7 @@
  * one, which says "free", or the new one, and both read right.
  */
 #include <sys/file.h>
+#include <sys/uio.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,8 @@
 #include "queue/qlog_writer.h"
 
 #define BATCH_KEEP	(4u << 20)	/* bytes of buffer kept between uses */
+#define REFER_MIN	8192		/* bytes; shorter parts are copied */
+#define PIECES_MAX	64		/* of one system call */
 
 /* --- opening ------------------------------------------------------------------ */
 
@@ -210,8 +213,10 @@ bad:
 static void
 batch_fini(struct qlog_batch *b)
 {
-	for (size_t i = 0; i < b->chunks.len; i++)
+	for (size_t i = 0; i < b->chunks.len; i++) {
 		buf_fini(&b->chunks.v[i].data);
+		ARRAY_FINI(&b->chunks.v[i].pieces);
+	}
 	ARRAY_FINI(&b->chunks);
 	ARRAY_FINI(&b->sealed);
 }
@@ -285,6 +290,8 @@ chunk_new(struct qlog_batch *b, int fd, uint64_t at)
 		ARRAY_PUSH(&b->chunks)->data = BUF_INIT(BUF_UNLIMITED);
 	c = &b->chunks.v[b->nchunks++];
 	buf_reset(&c->data);
+	c->pieces.len = 0;
+	c->len = 0;
 	c->fd = fd;
 	c->at = at;
 	return c;
@@ -301,27 +308,43 @@ chunk_here(struct qlog *q)
 	return chunk_new(b, q->cur_fd, q->cur_at);
 }
 
+/* n more bytes of its own, to be filled in before the next call. */
 static char *
-chunk_room(struct chunk *c, size_t n)
+chunk_extend(struct chunk *c, size_t n)
 {
 	char *p = buf_reserve(&c->data, n);
+	struct piece *last = c->pieces.len == 0 ? NULL :
+	    &c->pieces.v[c->pieces.len - 1];
 
 	if (p == NULL)
 		log_panic("qlog: no room in a batch");
+	if (last == NULL || last->p != NULL) {
+		last = ARRAY_PUSH(&c->pieces);
+		last->off = c->data.len;
+	}
+	last->len += n;
+	c->len += n;
+	buf_commit(&c->data, n);
 	return p;
+}
+
+static void
+chunk_refer(struct chunk *c, struct span bytes)
+{
+	*ARRAY_PUSH(&c->pieces) = (struct piece){ .p = bytes.p,
+	    .len = bytes.len };
+	c->len += bytes.len;
 }
 
 /* Zeros up to the next multiple of align (a power of two) in the file. */
 static void
 chunk_pad(struct chunk *c, size_t align)
 {
-	uint64_t end = c->at + c->data.len;
+	uint64_t end = c->at + c->len;
 	size_t n = (size_t)(-end & (align - 1));
 
-	if (n > 0) {
-		memset(chunk_room(c, n), 0, n);
-		buf_commit(&c->data, n);
-	}
+	if (n > 0)
+		memset(chunk_extend(c, n), 0, n);
 }
 
 static void
@@ -334,8 +357,7 @@ put_seal(struct qlog *q)
 		.payload_crc = crc32c(0, "", 0), .wall_us = clock_wall_us()
 	};
 
-	rec_head_encode(&r, chunk_room(c, QLOG_HEADER_LEN));
-	buf_commit(&c->data, QLOG_HEADER_LEN);
+	rec_head_encode(&r, chunk_extend(c, QLOG_HEADER_LEN));
 	chunk_pad(c, QLOG_PAGE);
 }
 
@@ -390,9 +412,8 @@ next_slot(struct qlog *q, struct why *why)
 	h = (struct slot_head){ .no = s->no, .generation = s->generation,
 	    .first_seq = q->next_seq, .used = true };
 	c = chunk_new(q->gather, q->cur_fd, 0);
-	memset(chunk_room(c, QLOG_PAGE), 0, QLOG_PAGE);
+	memset(chunk_extend(c, QLOG_PAGE), 0, QLOG_PAGE);
 	slot_head_encode(&h, c->data.data);
-	buf_commit(&c->data, QLOG_PAGE);
 	q->cur_at = QLOG_PAGE;
 	if (q->threaded)
 		qlog_preparer_wake(q);
@@ -402,13 +423,13 @@ out:
 	return rc;
 }
 
-int
-qlog_append(struct qlog *q, uint16_t type, const struct span *parts,
-    size_t nparts, struct qlog_pos *pos, struct why *why)
+static int
+append(struct qlog *q, uint16_t type, const struct span *parts,
+    size_t nparts, bool kept, struct qlog_pos *pos, struct why *why)
 {
 	struct rec_head r = { .type = type };
 	struct chunk *c;
-	size_t len = 0, at;
+	size_t len = 0, at, head;
 	uint64_t need;
 
 	if (q->broken)
@@ -430,24 +451,27 @@ qlog_append(struct qlog *q, uint16_t type, const struct span *parts,
 			    "log segment %u is too small", q->cur_no);
 	}
 	c = chunk_here(q);
-	at = c->data.len;
-	(void)chunk_room(c, (size_t)need);
-	buf_commit(&c->data, QLOG_HEADER_LEN);
-	for (size_t i = 0; i < nparts; i++)
-		if (parts[i].len > 0) {
-			memcpy(c->data.data + c->data.len, parts[i].p,
+	at = c->len;
+	head = c->data.len;
+	(void)chunk_extend(c, QLOG_HEADER_LEN);
+	for (size_t i = 0; i < nparts; i++) {
+		if (parts[i].len == 0)
+			continue;
+		r.payload_crc = crc32c(r.payload_crc, parts[i].p,
+		    parts[i].len);
+		if (kept && parts[i].len >= REFER_MIN)
+			chunk_refer(c, parts[i]);
+		else
+			memcpy(chunk_extend(c, parts[i].len), parts[i].p,
 			    parts[i].len);
-			r.payload_crc = crc32c(r.payload_crc, parts[i].p,
-			    parts[i].len);
-			buf_commit(&c->data, parts[i].len);
-		}
+	}
 	chunk_pad(c, 8);
 	r.generation = q->cur_generation;
 	r.seq = q->next_seq;
 	r.durable = q->durable_seq;
 	r.len = (uint32_t)len;
 	r.wall_us = clock_wall_us();
-	rec_head_encode(&r, c->data.data + at);
+	rec_head_encode(&r, c->data.data + head);
 	*pos = (struct qlog_pos){ .slot = q->cur_no,
 	    .generation = q->cur_generation, .offset = c->at + at,
 	    .len = r.len, .seq = r.seq };
@@ -455,6 +479,20 @@ qlog_append(struct qlog *q, uint16_t type, const struct span *parts,
 	q->cur_next_seq = ++q->next_seq;
 	q->gather->last_seq = r.seq;
 	return 0;
+}
+
+int
+qlog_append(struct qlog *q, uint16_t type, const struct span *parts,
+    size_t nparts, struct qlog_pos *pos, struct why *why)
+{
+	return append(q, type, parts, nparts, false, pos, why);
+}
+
+int
+qlog_append_kept(struct qlog *q, uint16_t type, const struct span *parts,
+    size_t nparts, struct qlog_pos *pos, struct why *why)
+{
+	return append(q, type, parts, nparts, true, pos, why);
 }
 
 /* --- committing ---------------------------------------------------------------- */
@@ -475,6 +513,41 @@ qlog_commit_begin(struct qlog *q)
 	return b;
 }
 
+static int
+write_chunk(const struct chunk *c)
+{
+	uint64_t at = c->at;
+	size_t i = 0, done = 0;		/* bytes of piece i */
+
+	while (i < c->pieces.len) {
+		struct iovec iov[PIECES_MAX];
+		int n = 0;
+		ssize_t got;
+
+		for (size_t k = i; k < c->pieces.len && n < PIECES_MAX; k++) {
+			const struct piece *p = &c->pieces.v[k];
+			const char *from = p->p != NULL ? p->p :
+			    c->data.data + p->off;
+			size_t skip = k == i ? done : 0;
+
+			iov[n].iov_base = (char *)(uintptr_t)from + skip;
+			iov[n++].iov_len = p->len - skip;
+		}
+		got = fault_pwritev(c->fd, iov, n, (off_t)at, 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got == 0)
+			errno = EIO;
+		if (got <= 0)
+			return -1;
+		at += (uint64_t)got;
+		for (done += (size_t)got; i < c->pieces.len &&
+		    done >= c->pieces.v[i].len; i++)
+			done -= c->pieces.v[i].len;
+	}
+	return 0;
+}
+
 void
 qlog_batch_write(struct qlog_batch *b)
 {
@@ -482,7 +555,7 @@ qlog_batch_write(struct qlog_batch *b)
 		struct chunk *c = &b->chunks.v[i];
 
 		b->what = "write";
-		if (slot_pwrite(c->fd, c->data.data, c->data.len, c->at) < 0)
+		if (write_chunk(c) < 0)
 			goto bad;
 		b->what = "sync";
 		if (fault_fdatasync(c->fd) < 0)

@@ -95,6 +95,13 @@ void	 qlog_set_next_seq(struct qlog *q, uint64_t seq);
 MUST_CHECK int qlog_append(struct qlog *q, uint16_t type,
 	    const struct span *parts, size_t nparts, struct qlog_pos *pos,
 	    struct why *why);
+/*
+ * The same, but long parts are not copied: they must stay until the batch that
+ * they are in has ended (qlog_commit_end()), whatever came of it.
+ */
+MUST_CHECK int qlog_append_kept(struct qlog *q, uint16_t type,
+	    const struct span *parts, size_t nparts, struct qlog_pos *pos,
+	    struct why *why);
 bool	 qlog_dirty(const struct qlog *q);	/* something gathered */
 /*
  * Commit in three steps, so that the middle one can run in a thread while

@@ -29,9 +29,17 @@ struct slot {
 	bool		busy;		/* the preparer is at it */
 };
 
-struct chunk {				/* one pwrite */
+/* Bytes of a chunk: the owner's, or those at off in the chunk's data. */
+struct piece {
+	const char	*p;		/* NULL: in data */
+	size_t		 off, len;
+};
+
+struct chunk {				/* one write */
 	int		fd;
 	uint64_t	at;
+	size_t		len;		/* of all pieces */
+	ARRAY(struct piece) pieces;
 	struct buf	data;
 };
 

@@ -166,6 +166,63 @@ START_TEST(committed_records_come_back)
 }
 END_TEST
 
+/* Long parts are written from where they lie, in whatever order with short
+ * ones, and over the ends of slots. */
+START_TEST(long_parts_are_not_copied)
+{
+	enum { N = 300 };
+	struct qlog *q = must_open();
+	struct qlog_pos pos[N];
+	struct why why = WHY_INIT;
+	struct buf out = BUF_INIT(BUF_UNLIMITED);
+	char *bytes = mem_alloc(20000);
+
+	for (size_t i = 0; i < 20000; i++)
+		bytes[i] = (char)(i * 7 % 251);
+	for (size_t i = 0; i < N; i++) {
+		size_t n = i * 331 % 20000;
+		struct span parts[] = { { "head", 4 }, { bytes, n },
+		    { "tail", i % 5 }, { bytes + n, 20000 - n } };
+
+		/* Fewer slots than all would need: what is there is enough. */
+		ck_assert_int_eq(qlog_append_kept(q, 7, parts, 3 + i % 2,
+		    &pos[i], &why), 0);
+		if (i % 3 == 0 || i % 7 == 0)
+			must_commit(q);
+		if (i >= 8) {
+			struct qlog_slot slots[8], done;
+
+			if (qlog_slots(q, slots, 8) > 5)
+				(void)qlog_release(q, slots[0].slot,
+				    slots[0].generation);
+			while (qlog_take_released(q, &done))
+				;
+		}
+	}
+	must_commit(q);
+	for (size_t i = N - 5; i < N; i++) {
+		size_t n = i * 331 % 20000;
+		int fd = qlog_open_slot(AT_FDCWD, dir, pos[i].slot, &why);
+
+		ck_assert_int_ge(fd, 0);
+		buf_reset(&out);
+		ck_assert_int_eq(qlog_read(fd, &pos[i], &out, &why), 0);
+		ck_assert_uint_eq(out.len, 4 + n + i % 5 +
+		    (i % 2 ? 20000 - n : 0));
+		ck_assert_mem_eq(out.data, "head", 4);
+		ck_assert_mem_eq(out.data + 4, bytes, n);
+		ck_assert_mem_eq(out.data + 4 + n, "tail", i % 5);
+		if (i % 2)
+			ck_assert_mem_eq(out.data + 4 + n + i % 5, bytes + n,
+			    20000 - n);
+		fd_close(&fd);
+	}
+	mem_free(bytes);
+	buf_fini(&out);
+	qlog_close(&q);
+}
+END_TEST
+
 START_TEST(a_log_goes_on_where_it_was)
 {
 	for (uint64_t i = 1; i <= 5; i++) {
@@ -655,6 +712,7 @@ suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, committed_records_come_back);
+	tcase_add_test(t, long_parts_are_not_copied);
 	tcase_add_test(t, a_log_goes_on_where_it_was);
 	tcase_add_test(t, one_writer_at_a_time);
 	tcase_add_test(t, a_batch_can_gather_while_one_is_written);
