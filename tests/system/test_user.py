@@ -47,7 +47,7 @@ def single(m):
     assert names(m) == []
     assert user(m, "add", "Dave@Example.test", text="wonder\n").returncode == 0
     assert names(m) == ["dave@example.test"]
-    assert hashes(m)["dave@example.test"].startswith("{yescrypt}$y$j9T$")
+    assert hashes(m)["dave@example.test"].startswith("{ARGON2ID}$argon2id$v=19$")
     assert os.stat(f"{m.base}/passwd").st_mode & 0o777 in (0o600, 0o640)
     assert rows(m).count("dave@example.test") == 1
     # Running daemons know it soon, without a reload.
@@ -138,10 +138,10 @@ def many(m):
           f"{t1.children_system - t0.children_system:.1f} of system")
     # A loaded machine may stretch the wall clock, sanitizers everything.
     slow = 4 if os.environ.get("SAN") or os.environ.get("TEST_SLOW") else 1
-    assert cpu < 6 * slow, f"{cpu:.1f} s of CPU"
+    assert cpu < 20 * slow, f"{cpu:.1f} s of CPU"
     assert len(names(m)) == before + 10000
     one = hashes(m)["user77@example.test"]
-    assert one.startswith("{yescrypt}$y$j55$"), one
+    assert one.startswith("{SCRAM-SHA-256}4096,"), one
     assert len(set(hashes(m).values())) == before + 10000, "salts"
     send(m, ["user0", "user9999"])
     m.wait_idle()
