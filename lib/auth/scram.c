@@ -106,7 +106,8 @@ scram_keys_parse(struct scram_keys *k, enum digest d, struct span text)
 	if (take_field(&text, SALT_MIN, sizeof(k->salt), k->salt,
 	    &k->salt_len) < 0 ||
 	    take_field(&text, n, n, k->stored, &got) < 0 ||
-	    take_field(&text, n, n, k->server, &got) < 0 || text.len != 0)
+	    span_find(text, ',') >= 0 ||
+	    take_field(&text, n, n, k->server, &got) < 0)
 		return -1;
 	return 0;
 }
