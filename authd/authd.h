@@ -14,6 +14,7 @@
  *	upgrade.c	better hashes after a login; keeper.c writes them
  *	pam.c		asks PAM through pam_helper.c
  *	oauth.c		bearer tokens
+ *	dovecot.c	other mail servers, in Dovecot's protocol
  *
  * An attempt belongs to who speaks for the client (a session) and answers
  * through a sink.  It does one thing at a time: it waits for a response, for

@@ -13,6 +13,7 @@
 
 #include "auth/digest.h"
 #include "authd/authd.h"
+#include "authd/dovecot.h"
 #include "authd/pam.h"
 #include "authd/upgrade.h"
 #include "conf/params.h"
@@ -26,7 +27,7 @@ open_all(struct why *why)
 	authd_unprivileged = geteuid() != 0;
 	digest_start();
 	if (accounts_open(why) < 0 || places_open(why) < 0 ||
-	    upgrade_open(why) < 0)
+	    upgrade_open(why) < 0 || dovecot_open(why) < 0)
 		return -1;
 	if (strstr(conf.authd_password_maps, "pam:") != NULL &&
 	    pam_open(why) < 0)
@@ -45,6 +46,7 @@ start_all(struct why *why)
 	guard_start(l);
 	tickets_start(l);
 	attempts_start(l);
+	dovecot_start(l);
 	return 0;
 }
 

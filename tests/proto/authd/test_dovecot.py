@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""authd in Dovecot's protocol: by hand, by hostile hands, and for a Postfix
+from the distribution's package."""
+import base64
+import os
+import shutil
+import smtplib
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from authlib import Instance, accounts, free_port, need_root  # noqa: E402
+
+
+def b64(s):
+    return base64.b64encode(s if isinstance(s, bytes) else s.encode()).decode()
+
+
+class Dovecot:
+    def __init__(self, m, hello=True):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(30)
+        self.s.connect(f"{m.base}/auth-dovecot")
+        self.f = self.s.makefile("r", newline="\n")
+        self.mechs = []
+        self.first = []
+        while True:
+            line = self.f.readline().rstrip("\n")
+            self.first.append(line)
+            if line.startswith("MECH\t"):
+                self.mechs.append(line.split("\t")[1])
+            if line == "DONE":
+                break
+        if hello:
+            self.send("VERSION\t1\t2", "CPID\t1234")
+
+    def send(self, *lines):
+        self.s.sendall("".join(line + "\n" for line in lines).encode())
+
+    def line(self):
+        return self.f.readline().rstrip("\n").split("\t")
+
+    def ask(self, *lines):
+        self.send(*lines)
+        return self.line()
+
+    def broken(self, data):
+        self.s.sendall(data)
+        try:
+            while self.s.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+        return True
+
+
+GOOD = b64("\0alice@example.test\0wonderland")
+
+
+def protocol(m):
+    d = Dovecot(m)
+    assert d.first[0] == "VERSION\t1\t2"
+    assert {"PLAIN", "LOGIN", "SCRAM-SHA-256"} <= set(d.mechs)
+    assert not any(x.endswith("PLUS") for x in d.mechs), d.mechs
+    assert d.ask(f"AUTH\t1\tPLAIN\tservice=smtp\trip=192.0.2.1\tsecured\t"
+                 f"resp={GOOD}") == ["OK", "1", "user=alice@example.test"]
+    bad = d.ask("AUTH\t2\tPLAIN\tservice=smtp\tresp="
+                + b64("\0alice@example.test\0x"))
+    assert bad[:2] == ["FAIL", "2"] and "user=alice@example.test" in bad
+    assert not any(x == "temp" for x in bad)
+    assert d.ask("AUTH\t3\tLOGIN\tservice=imap") == [
+        "CONT", "3", b64("Username:")]
+    assert d.ask("CONT\t3\t" + b64("alice@example.test")) == [
+        "CONT", "3", b64("Password:")]
+    assert d.ask("CONT\t3\t" + b64("wonderland"))[0] == "OK"
+    # Two at a time, one given up.
+    d.send("AUTH\t4\tPLAIN\tservice=smtp", "AUTH\t5\tPLAIN\tservice=smtp")
+    assert {d.line()[1], d.line()[1]} == {"4", "5"}
+    d.send("CANCEL\t4")
+    assert d.ask(f"CONT\t5\t{GOOD}")[:2] == ["OK", "5"]
+    assert d.ask("AUTH\t6\tNOPE\tservice=smtp")[:2] == ["FAIL", "6"]
+    assert d.ask("AUTH\t7\tPLAIN\tservice=smtp\tresp=!!")[:2] == ["FAIL", "7"]
+
+
+def hostile(m):
+    for data in (b"AUTH\tx\tPLAIN\n", b"CONT\tx\n", b"CONT\t1\t!!\n",
+                 b"VERSION\t1\t2\n", b"A" * 40000,
+                 b"AUTH\t1\tPLAIN\tservice=s\nAUTH\t1\tPLAIN\tservice=s\n"):
+        assert Dovecot(m).broken(data), data
+    for data in (b"VERSION\t2\t0\n", b"VERSION\n", b"AUTH\t1\tPLAIN\n",
+                 b"\n", b"\0\n"):
+        assert Dovecot(m, False).broken(data), data
+    # Cut off in the middle of an attempt.
+    d = Dovecot(m)
+    d.ask("AUTH\t1\tLOGIN\tservice=smtp")
+    d.s.close()
+    assert Dovecot(m).ask(f"AUTH\t1\tPLAIN\tservice=smtp\tresp={GOOD}")[0] \
+        == "OK"
+
+
+POSTFIX_MAIN = """\
+compatibility_level = 3.6
+queue_directory = {base}/spool
+data_directory = {base}/lib
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = other.example.test
+mydestination =
+inet_interfaces = 127.0.0.1
+mynetworks =
+alias_maps =
+maillog_file_prefixes = {base}
+maillog_file = {base}/log
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {socket}
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+default_transport = discard
+"""
+POSTFIX_MASTER = """\
+127.0.0.1:{port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+discard unix - - n - - discard
+error unix - - n - - error
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+def postfix(m):
+    if shutil.which("postfix") is None:
+        print("skip: no Postfix here")
+        return
+    with tempfile.TemporaryDirectory(prefix="mansio-postfix-") as base:
+        port = free_port()
+        os.chmod(base, 0o755)
+        for d in ("etc", "spool", "lib"):
+            os.makedirs(f"{base}/{d}")
+        shutil.chown(f"{base}/lib", "postfix")
+        with open(f"{base}/etc/main.cf", "w", encoding="ascii") as f:
+            f.write(POSTFIX_MAIN.format(base=base,
+                                        socket=f"{m.base}/auth-dovecot"))
+        with open(f"{base}/etc/master.cf", "w", encoding="ascii") as f:
+            f.write(POSTFIX_MASTER.format(port=port))
+        cmd = ["postfix", "-c", f"{base}/etc"]
+        subprocess.run(cmd + ["start"], check=True, capture_output=True,
+                       timeout=60)
+        try:
+            for user, password in (("alice@example.test", "wonderland"),
+                                   ("alice@example.test", "wrong")):
+                for mech in ("PLAIN", "LOGIN"):
+                    with smtplib.SMTP("127.0.0.1", port, timeout=30) as s:
+                        s.ehlo()
+                        assert mech in s.esmtp_features["auth"], s.ehlo_resp
+                        s.esmtp_features["auth"] = mech
+                        try:
+                            s.login(user, password)
+                            ok = True
+                        except smtplib.SMTPAuthenticationError as e:
+                            assert e.smtp_code == 535, e
+                            ok = False
+                        assert ok == (password == "wonderland"), mech
+                        if ok:
+                            s.sendmail(user, ["x@elsewhere.test"], "Hi\n")
+        finally:
+            with open(f"{base}/log", encoding="utf-8") as f:
+                log = f.read()
+            subprocess.run(cmd + ["stop"], capture_output=True, timeout=60)
+        assert "sasl_username=alice@example.test" in log, log
+
+
+need_root()
+inst = Instance(settings={
+    "authd_failure_delay": "0s", "authd_failure_ban_threshold": "100000",
+    "authd_dovecot_socket": "{base}/auth-dovecot",
+    "authd_dovecot_socket_owner":
+        "postfix" if shutil.which("postfix") else ""})
+accounts(inst, alice="wonderland")
+with inst:
+    protocol(inst)
+    hostile(inst)
+    postfix(inst)
+print("3 passed, 0 failed, 0 skipped")
