@@ -169,6 +169,8 @@ begin(struct imap *im, struct scan *s, uint64_t size)
 	struct span name;
 	uint32_t uid = 0;
 
+	if (!command_wake(im))
+		return false;
 	if ((im->cmd->handler == cmd_replace &&
 	    !scan_replaced(im, s, &uid)) || !scan_mailbox(s, &name) ||
 	    !scan_message(im, s, &a)) {

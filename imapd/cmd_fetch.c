@@ -307,17 +307,17 @@ set_seen(struct imap *im, struct fetch *f)
 	struct why why = WHY_INIT;
 	struct mailbox_message msg;
 
+	/* All of them: what this view knows of \Seen may be old. */
 	for (size_t i = 0; i < f->seqs.len; i++)
 		for (uint32_t n = f->seqs.v[i].lo; n <= f->seqs.v[i].hi; n++)
 			if (mailbox_message(im->box, n, &msg) &&
-			    !(msg.flags & STORE_SEEN) &&
 			    msg.modseq > f->changed_since)
 				ranges_add(&uids, msg.uid, msg.uid);
-	if (uids.len > 0) {
-		/* Where it may not be set, reading is still allowed. */
-		if (mailbox_store_flags(im->box, &q, &r, &why) == 0)
-			fetch_add_flags(im, f);
-	}
+	/* Where it may not be set, reading is still allowed. */
+	if (uids.len > 0 &&
+	    mailbox_store_flags(im->box, &q, &r, &why) == 0 &&
+	    r.changed->len > 0)
+		fetch_add_flags(im, f);
 	ranges_fini(&uids);
 }
 
@@ -333,14 +333,14 @@ cmd_fetch(struct imap *im, struct scan *s)
 		imap_refuse(im, s);
 		return;
 	}
-	if (uid || IMAP_HAS(im, UIDONLY))
-		fetch_add_first(im, f, FETCH_UID);
 	if (f->vanished)
 		put_vanished(im, f->changed_since, &f->uids, 0);
 	if (f->has_partial)
 		apply_window(f);
 	if (f->sets_seen && !im->readonly)
 		set_seen(im, f);
+	if (uid || IMAP_HAS(im, UIDONLY))
+		fetch_add_first(im, f, FETCH_UID);
 	f->msg = arena_zalloc(&im->arena, sizeof(*f->msg));
 	f->msg->arena = arena_zalloc(&im->arena, sizeof(*f->msg->arena));
 	f->msg->text = BUF_INIT(BUF_UNLIMITED);

@@ -98,6 +98,10 @@ imap_find_box(struct imap *im, struct span name, const char *code)
 		imap_no(im, "UNAVAILABLE", "%s", why.text);
 		return NULL;
 	}
+	if (name.len == 0) {
+		imap_no(im, "CANNOT", "Invalid mailbox name: Name is empty");
+		return NULL;
+	}
 	b = account_find(im->account, name);
 	if (b && !(b->flags & (BOX_NOSELECT | BOX_NONEXISTENT)) && b->box != 0)
 		return b;
@@ -224,8 +228,8 @@ open_box(struct imap *im, struct span name, bool examine, struct qresync *q)
 	b = imap_find_box(im, name, "NONEXISTENT");
 	if (b == NULL)
 		return;
-	im->box = mailbox_open(im->account, b->box, examine ?
-	    MAILBOX_READONLY : MAILBOX_RECENT, &why);
+	im->box = mailbox_open(im->account, b->box, MAILBOX_RECENT |
+	    (examine ? MAILBOX_READONLY : 0), &why);
 	if (im->box == NULL) {
 		imap_fail(im, &why);
 		return;

@@ -32,6 +32,8 @@ status_scan(struct imap *im, struct scan *s, unsigned *items)
 	*items = 0;
 	if (!scan_open(s))
 		return false;
+	if (scan_is(s, ')'))
+		return scan_bad(s, "Empty status list.");
 	while (!scan_is(s, ')')) {
 		size_t i = 0;
 

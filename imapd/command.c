@@ -251,11 +251,10 @@ unknown(struct imap *im, struct span name)
 	imap_bad(im, NULL, "Error in IMAP command %s: Unknown command.", shown);
 }
 
-/* False: the command's numbers may mean other messages now; answered. */
-static bool
-say_what_was_slept_over(struct imap *im)
+bool
+command_wake(struct imap *im)
 {
-	if ((im->cmd->flags & CMD_NOSYNC))
+	if (!im->just_woken || (im->cmd->flags & CMD_NOSYNC))
 		return true;
 	if (im->asleep.len > 0 && (im->cmd->flags & CMD_SEQ) &&
 	    im->cmd->handler != cmd_expunge) {
@@ -298,7 +297,7 @@ imap_command(struct imap *im, struct span text)
 		    "once UIDONLY is enabled.");
 		return;
 	}
-	if (im->just_woken && !say_what_was_slept_over(im))
+	if (!command_wake(im))
 		return;
 	im->cmd->handler(im, &s);
 }

@@ -14,8 +14,6 @@
 #include "imapd/compress.h"
 #include "imapd/imap.h"
 
-#define GRACE_MS	5000		/* to send the last words */
-
 /* --- the end ---------------------------------------------------------------------- */
 
 static void
@@ -47,8 +45,6 @@ end(struct imap *im)
 	    im->fetched, im->appended, im->expunged);
 	if (im->broken)
 		stream_free(&c->stream);
-	else
-		stream_finish(&c->stream, GRACE_MS);
 	imap_free(im);
 	c->data = NULL;
 	session_done(c, how, counts);
@@ -564,6 +560,7 @@ const struct engine imap_engine = {
 	.freeze		= engine_freeze,
 	.thaw		= engine_thaw,
 	.drain		= engine_drain,
+	.goodbye	= "* BYE [UNAVAILABLE] Server shutting down.\r\n",
 	.user_limit	= engine_user_limit,
 	.hibernate_ms	= engine_hibernate_ms,
 };

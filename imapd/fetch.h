@@ -88,7 +88,7 @@ struct fetch_msg {
 /* The arguments; the items live in the command's arena.  False: s says. */
 bool	 fetch_scan(struct imap *im, struct scan *s, struct fetch *f);
 
-/* Also answer kind: first, if it is not asked for; FLAGS, last. */
+/* Also answer kind, if it is not asked for, in front; FLAGS (and MODSEQ). */
 void	 fetch_add_first(struct imap *im, struct fetch *f,
 	    enum fetch_kind kind);
 void	 fetch_add_flags(struct imap *im, struct fetch *f);

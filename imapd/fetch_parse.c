@@ -37,11 +37,10 @@ fetch_add_first(struct imap *im, struct fetch *f, enum fetch_kind kind)
 void
 fetch_add_flags(struct imap *im, struct fetch *f)
 {
-	if (!has(f, FETCH_FLAGS))
-		add(im, f, FETCH_FLAGS);
 	/* RFC 7162 3.1: whoever knows of MODSEQ hears of the new one. */
-	if (IMAP_HAS(im, CONDSTORE) && !has(f, FETCH_MODSEQ))
-		add(im, f, FETCH_MODSEQ);
+	if (IMAP_HAS(im, CONDSTORE))
+		fetch_add_first(im, f, FETCH_MODSEQ);
+	fetch_add_first(im, f, FETCH_FLAGS);
 }
 
 /* Names without brackets. */

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/num.h"
+#include "conf/params.h"
 #include "imapd/compress.h"
 #include "imapd/imap.h"
 
@@ -97,6 +98,12 @@ freeze_connection(struct imap *im, struct buf *state)
 		}
 	}
 	encode(im, state);
+	if (im->mode == MODE_IDLE)
+		session_while_frozen(im->conn, SPAN("* OK Still here\r\n"),
+		    (uint32_t)conf.imapd_idle_notify_interval, 0);
+	else
+		session_while_frozen(im->conn, SPAN_EMPTY, 0,
+		    (uint32_t)conf.imapd_timeout);
 	return 0;
 }
 

@@ -174,6 +174,11 @@ void	 imap_command(struct imap *im, struct span text);
 const struct command *command_find(struct span name);
 /* The tag at the start of text into im->tag; "*" when there is none. */
 void	 imap_take_tag(struct imap *im, struct span text);
+/*
+ * After sleep (freeze.c), before im->cmd runs: say what happened.  False: the
+ * command's numbers may mean other messages now; answered.
+ */
+bool	 command_wake(struct imap *im);
 /* A command's name, "FETCH" or "UID FETCH". */
 bool	 scan_command_name(struct scan *s, struct span *out);
 /* Syntax: BAD (or what s says), and the command is over. */
@@ -243,7 +248,7 @@ void	 sync_condstore(struct imap *im);
 /* Close the mailbox that is selected, if any; says CLOSED when it may. */
 void	 select_close(struct imap *im, bool say);
 /* Flags as they are written: system flags as STORE_* bits, keywords into the
- * arena.  recent: \Recent is passed over, not refused. */
+ * arena. */
 struct flag_list {
 	uint32_t	 flags;
 	struct span	*keywords;

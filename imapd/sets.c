@@ -95,9 +95,6 @@ system_flag(struct scan *s, struct flag_list *out)
 			out->flags |= system_flags[i].bit;
 			return true;
 		}
-	/* It cannot be set, and old clients put it into APPEND. */
-	if (span_caseis(word, "\\Recent"))
-		return true;
 	return scan_bad(s, "Invalid system flag.");
 }
 

@@ -12,6 +12,7 @@
 #include "session/monitor.h"
 
 const struct engine *const monitor_engines[] = {
+	&imap_engine,
 	&pop3_engine,
 	NULL
 };

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: ISC
-$(eval $(call program,session,session,main.c,libexec,pop3d))
+$(eval $(call program,session,session,main.c,libexec,imapd pop3d))

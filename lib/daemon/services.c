@@ -36,6 +36,7 @@ static const struct traits {
 } traits[] = {
 	{ "smtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
 	{ "lmtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
+	{ "imapd",   0, STAGE_FRONT, NULL },
 	{ "pop3d",   0, STAGE_FRONT, NULL },
 	{ "session", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_FRONT,
 	  "private/%" },

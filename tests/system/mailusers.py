@@ -102,11 +102,13 @@ class Pop3:
 class Users(Instance):
     def __init__(self, settings=None, services="", **kw):
         self.pop3_port = free_port()
+        self.imap_port = free_port()
         have = {"authd_failure_delay": "0s",
                 "authd_failure_ban_threshold": "100000"}
         have.update(settings or {})
         services += f"""\
 127.0.0.1:{self.pop3_port} inet n - - - - pop3d
+127.0.0.1:{self.imap_port} inet n - - - - imapd
 session unix - n - - 1 session
 """
         kw.setdefault("maildir", False)

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""IMAP through the whole suite: login, delivery, IDLE, sleep, imaplib."""
+import base64
+import imaplib
+import os
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(HERE, "../proto/imapd"))
+from imaptalk import Client  # noqa: E402
+from mailusers import TIMEOUT, Users  # noqa: E402
+
+passed = 0
+
+
+def case(fn):
+    global passed
+    fn()
+    passed += 1
+
+
+def client(user=None):
+    c = Client(m.imap_port, greeting=None, timeout=TIMEOUT)
+    c.hello = c.line()
+    if user:
+        words = {"alice": "wonderland", "bob": "builder"}
+        c.ok(f"LOGIN {user}@example.test {words[user]}")
+    return c
+
+
+def before_the_login():
+    c = client()
+    assert c.hello.startswith(b"* OK [CAPABILITY IMAP4rev1 "), c.hello
+    assert b" AUTH=PLAIN" in c.hello
+    assert c.status("NOOP")[0] == "OK"
+    assert c.cmd("CAPABILITY")[0].startswith(b"* CAPABILITY IMAP4rev1 ")
+    for command in ("SELECT INBOX", "LIST \"\" *", "APPEND INBOX {3+}\r\nabc",
+                    "FOO", "LOGIN a", "NOOP x"):
+        assert c.status(command)[0] == "BAD", command
+        c.close()
+        c = client()
+    assert c.cmd('ID ("name" "x")')[0] == b'* ID ("name" "Mansio")'
+    assert c.status("LOGIN alice@example.test wrong") == \
+        ("NO", "AUTHENTICATIONFAILED")
+    assert c.status("AUTHENTICATE FOO")[0] == "NO"
+    tag = c.start("AUTHENTICATE PLAIN")
+    assert c.until("+")[-1].startswith(b"+ "), "challenge"
+    c.send("*\r\n")
+    assert c.until(tag)[-1].split(b" ")[1] == b"BAD"
+    lines = c.cmd("LOGOUT")
+    assert lines[0].startswith(b"* BYE") and b" OK " in lines[1]
+    c.close()
+
+
+def ways_to_log_in():
+    plain = base64.b64encode(b"\0alice@example.test\0wonderland").decode()
+    for commands in (
+            "LOGIN alice@example.test wonderland",
+            'login "alice@example.test" "wonderland"',
+            "LOGIN {18+}\r\nalice@example.test {10+}\r\nwonderland",
+            "AUTHENTICATE PLAIN " + plain):
+        c = client()
+        last = c.cmd(commands)[-1]
+        assert b" OK [CAPABILITY IMAP4rev1 " in last, last
+        assert c.status("LOGIN a b")[0] == "BAD"
+        c.ok("SELECT INBOX")
+        c.close()
+    c = client()
+    tag = c.start("LOGIN {18}")
+    assert c.until("+")
+    c.send("alice@example.test {10}\r\n")
+    assert c.until("+")
+    c.send("wonderland\r\n")
+    assert b" OK " in c.until(tag)[-1]
+    c.close()
+    # What is pipelined behind the login is answered.
+    c = client()
+    tags = [c.start("LOGIN alice@example.test wonderland"),
+            c.start("SELECT INBOX"), c.start("LOGOUT")]
+    for t in tags:
+        assert b" OK " in c.until(t)[-1]
+    c.close()
+
+
+def limits_before_the_login():
+    for text in (b"a " + b"x" * 100000 + b"\r\n",
+                 b"a LOGIN {1000000}\r\n", b"a LOGIN {1000000+}\r\n"):
+        c = client()
+        try:
+            c.send(text)
+            assert c.line().startswith(b"* BYE [TOOBIG]")
+        except ConnectionError:
+            pass
+        c.close()
+
+
+def new_mail_is_pushed():
+    c = client("bob")
+    c.ok("SELECT INBOX")
+    tag = c.start("IDLE")
+    c.until("+")
+    m.send("bob", "Subject: pushed\n\nhi\n")
+    assert c.line().endswith(b" EXISTS")
+    assert c.line().endswith(b" RECENT")
+    c.send("DONE\r\n")
+    assert b" OK " in c.until(tag)[-1]
+    text = b"\n".join(c.cmd("FETCH 1 (ENVELOPE BODY[TEXT])"))
+    assert b'"pushed"' in text and b"hi\r\n" in text, text
+    c.close()
+
+
+def sleeping_sessions_wake():
+    n = len(m.session_pids())
+    c = client("bob")
+    c.ok("SELECT INBOX")
+    tag = c.start("IDLE")
+    c.until("+")
+    d = client("bob")
+    d.ok("SELECT INBOX")
+    until = time.monotonic() + TIMEOUT
+    while m.session_pids():
+        assert time.monotonic() < until, m.session_pids()
+        time.sleep(0.1)
+    m.send("bob", "Subject: while asleep\n\nhi\n")
+    assert c.line() == b"* 2 EXISTS"
+    c.send("DONE\r\n")
+    assert b" OK " in c.until(tag)[-1]
+    # The other slept, too, without IDLE: it hears at its next command.
+    assert b"* 2 EXISTS" in d.ok("NOOP")
+    d.ok("STORE 1 +FLAGS (\\Deleted)")
+    d.ok("EXPUNGE")
+    assert b"* 1 EXPUNGE" in c.ok("NOOP")
+    c.close()
+    d.close()
+    assert n >= 0
+
+
+def imaplib_works():
+    c = imaplib.IMAP4("127.0.0.1", m.imap_port)
+    assert c.login("alice@example.test", "wonderland")[0] == "OK"
+    assert c.create("Work")[0] == "OK"
+    for i in range(5):
+        assert c.append("Work", "\\Seen" if i % 2 else None, None,
+                        b"Subject: %d\r\n\r\nbody %d\r\n" % (i, i))[0] == "OK"
+    assert c.select("Work") == ("OK", [b"5"])
+    assert c.search(None, "UNSEEN") == ("OK", [b"1 3 5"])
+    assert c.search(None, "SUBJECT", '"3"') == ("OK", [b"4"])
+    assert c.sort("(REVERSE SUBJECT)", "UTF-8", "ALL") == \
+        ("OK", [b"5 4 3 2 1"])
+    assert c.thread("REFERENCES", "UTF-8", "ALL")[0] == "OK"
+    ok, data = c.fetch("2", "(RFC822)")
+    assert ok == "OK" and data[0][1] == b"Subject: 1\r\n\r\nbody 1\r\n"
+    assert c.store("1:2", "+FLAGS", "\\Deleted")[0] == "OK"
+    assert c.expunge() == ("OK", [b"1", b"1"])
+    assert c.uid("COPY", "3:5", "Sent")[0] == "OK"
+    assert c.status("Sent", "(MESSAGES)") == ("OK", [b"Sent (MESSAGES 3)"])
+    assert c.close()[0] == "OK"
+    assert c.delete("Work")[0] == "OK"
+    assert c.logout()[0] == "BYE"
+
+
+with Users(settings={"imapd_hibernate_time": "1s"}) as m:
+    for fn in (before_the_login, ways_to_log_in, limits_before_the_login,
+               new_mail_is_pushed, sleeping_sessions_wake, imaplib_works):
+        case(fn)
+print(f"{passed} passed, 0 failed, 0 skipped")
