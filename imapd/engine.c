@@ -556,6 +556,7 @@ const struct engine imap_engine = {
 	.ops		= &ops,
 	.in_max		= 1 << 20,
 	.out_max	= 1 << 30,
+	.warm		= account_warm,
 	.start		= engine_start,
 	.freeze		= engine_freeze,
 	.thaw		= engine_thaw,

@@ -160,8 +160,13 @@ find_expunged(struct imap *im, const struct frozen *f)
 	if (mailbox_vanished(im->box, f->modseq, &gone, &why) != 0)
 		goto out;
 	ranges_remove(&gone, f->uidnext, UINT32_MAX);
-	if (there + ranges_count(&gone) != f->count)
+	if (there + ranges_count(&gone) != f->count) {
+		log_warning("imap: %s: %u messages below UID %u and %ju "
+		    "expunged since %ju are not %u", im->conn->facts.id, there,
+		    f->uidnext, (uintmax_t)ranges_count(&gone),
+		    (uintmax_t)f->modseq, f->count);
 		goto out;
+	}
 	for (size_t i = 0; i < gone.len; i++)
 		for (uint32_t uid = gone.v[i].lo; uid <= gone.v[i].hi; uid++) {
 			/* Behind those that stay, the ones before it having

@@ -195,6 +195,14 @@ account_list_open(struct account *a, struct why *why)
 	return packed_catch_up(a->list, why) < 0 ? -1 : 0;
 }
 
+void
+account_warm(void)
+{
+	struct packed_epoch e;
+
+	packed_epoch_get(&e);
+}
+
 struct account *
 account_open(const struct account_options *o, struct why *why)
 {

@@ -83,6 +83,12 @@ struct account_options {
 };
 
 /*
+ * Learn what a jailed process cannot read; call it before the jail, or in the
+ * process that those are forked from.  Without it, each process takes the
+ * machine for newly started, and UIDs jump.
+ */
+void	 account_warm(void);
+/*
  * *o from the settings (conf): limits, store_auto_create and so on.  The
  * caller sets format, base, path, owner, user.
  */

@@ -54,6 +54,8 @@
 struct packed_epoch {
 	uint8_t	b[16];
 };
+/* The first call reads a file; what it found is kept for later ones, which
+ * may be made in a jail. */
 void	 packed_epoch_get(struct packed_epoch *e);
 
 /* --- the bytes: no I/O ----------------------------------------------------------- */

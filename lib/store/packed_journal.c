@@ -38,8 +38,16 @@ packed_epoch_get(struct packed_epoch *e)
 	/* For crash rigs, which mount the disk of a "dead" machine without a
 	 * reboot of their own. */
 	const char *given = getenv("MANSIO_STORE_EPOCH");
+	/* A process that is jailed later, or is forked from this one, cannot
+	 * read it any more. */
+	static struct packed_epoch known;
+	static bool is_known;
 	uint32_t crc;
 
+	if (given == NULL && is_known) {
+		*e = known;
+		return;
+	}
 	if (given != NULL)
 		buf_add_span(&b, span_sub(span_of(given), 0, 255));
 	else if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id",
@@ -52,6 +60,10 @@ packed_epoch_get(struct packed_epoch *e)
 		for (unsigned i = 0; i < 4; i++) {
 			crc = crc32c(i, b.data, b.len);
 			num_put_le32(e->b + 4 * i, crc ^ (i * 0x9e3779b9));
+		}
+		if (given == NULL) {
+			known = *e;
+			is_known = true;
 		}
 	}
 	buf_fini(&b);

@@ -125,7 +125,8 @@ def sleeping_sessions_wake():
         assert time.monotonic() < until, m.session_pids()
         time.sleep(0.1)
     m.send("bob", "Subject: while asleep\n\nhi\n")
-    assert c.line() == b"* 2 EXISTS"
+    got = c.line()
+    assert got == b"* 2 EXISTS", got
     c.send("DONE\r\n")
     assert b" OK " in c.until(tag)[-1]
     # The other slept, too, without IDLE: it hears at its next command.
