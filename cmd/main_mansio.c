@@ -44,6 +44,26 @@ static const struct subcommand subcommands[] = {
 	{ "cert", "show [-p] [FILE ...] | check [FILE ...] | selfsign [-Au] "
 	  "[-C CA] [-d DAYS] [-t TYPE] FILE NAME ...",
 	  "look at certificates, judge and make them", mansio_cert },
+	{ "mailbox", "list USER | create|delete|subscribe|unsubscribe USER "
+	  "MAILBOX | rename USER FROM TO", "a user's mailboxes",
+	  mansio_mailbox },
+	{ "quota", "USER", "what a user's mail takes up", mansio_quota },
+	{ "acl", "get USER MAILBOX | set USER MAILBOX WHO [+-]RIGHTS | delete "
+	  "USER MAILBOX WHO", "rights on a mailbox", mansio_acl },
+	{ "index", "verify|rebuild USER [MAILBOX]",
+	  "compare what is kept of mail with the mail, make it anew",
+	  mansio_index },
+	{ "search", "USER TEXT [MAILBOX]", "messages with a text",
+	  mansio_search },
+	{ "undelete", "USER MAILBOX [UIDS|all|mailbox]",
+	  "expunged messages: which there are, or have them back",
+	  mansio_undelete },
+	{ "purge", "USER", "give back the space of what is over",
+	  mansio_purge },
+	{ "import", "USER MAILBOX PATH", "messages of a Maildir or mbox",
+	  mansio_import },
+	{ "export", "USER MAILBOX [PATH]",
+	  "as mbox, or into a directory as Maildir", mansio_export },
 };
 
 static const char *config_dir;

@@ -55,6 +55,15 @@ int	 mansio_sandbox(int argc, char **argv);
 int	 mansio_who(int argc, char **argv);
 int	 mansio_kick(int argc, char **argv);
 int	 mansio_user(int argc, char **argv);
+int	 mansio_mailbox(int argc, char **argv);
+int	 mansio_quota(int argc, char **argv);
+int	 mansio_acl(int argc, char **argv);
+int	 mansio_index(int argc, char **argv);
+int	 mansio_search(int argc, char **argv);
+int	 mansio_undelete(int argc, char **argv);
+int	 mansio_purge(int argc, char **argv);
+int	 mansio_import(int argc, char **argv);
+int	 mansio_export(int argc, char **argv);
 int	 mansio_ban(int argc, char **argv);	/* and unban */
 /* What "user" does with an account that exists; argv[1] says what. */
 int	 mansio_account(int argc, char **argv);

@@ -291,6 +291,19 @@ MUST_CHECK int mailbox_deleted(struct account *a, uint32_t box,
 MUST_CHECK int mailbox_undelete(struct mailbox *m, const struct ranges *uids,
 	    struct uid_result *out, struct why *why);
 
+/* --- mending ------------------------------------------------------------------------ */
+
+struct mailbox_verified {
+	uint32_t	messages, damaged;
+	uint32_t	differences;	/* between index and journal */
+};
+/* Compare the index with the journal and all messages with their checksums. */
+MUST_CHECK int mailbox_verify(struct account *a, uint32_t box,
+	    struct mailbox_verified *out, struct why *why);
+/* Make index and cache anew. */
+MUST_CHECK int mailbox_rebuild(struct account *a, uint32_t box,
+	    struct why *why);
+
 /* --- being told ---------------------------------------------------------------------- */
 
 /*

@@ -181,6 +181,7 @@ copy(struct mailbox *m, const struct ranges *uids, struct account *to,
 		    m->a->error;
 		goto out;
 	}
+again:
 	collect(&s, uids);
 	if ((to != m->a || !move) && account_quota_check(to, s.bytes,
 	    s.records.len, why) < 0) {
@@ -209,6 +210,15 @@ copy(struct mailbox *m, const struct ranges *uids, struct account *to,
 	}
 	/* Now that nobody can come in between. */
 	collect(&s, uids);
+	if (s.words && t.view == NULL) {
+		/* Keywords that somebody set meanwhile: once more, with a
+		 * target that knows keywords. */
+		target_unlock(&t);
+		if (locked)
+			mailbox_unlock(m);
+		locked = false;
+		goto again;
+	}
 	uid = t.p->head.state.uidnext;
 	if (copy_records(&s, &t, account_rights(to, dst), why) < 0) {
 		target_undo(&t);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mansio mailbox, quota, acl - the mailboxes of a user.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/mansio.h"
+#include "cmd/store_user.h"
+
+static int
+list(struct account *a, struct why *why)
+{
+	for (size_t i = 0; i < account_count(a); i++) {
+		struct account_box b = *account_box(a, i);
+		struct mailbox_status st;
+		char *name = mem_strdup(b.name);
+
+		if (b.box == 0) {
+			printf("%10s %10s %12s %s%s\n", "-", "-", "-", name,
+			    b.flags & BOX_SUBSCRIBED ? " (subscribed)" : "");
+		} else if (account_status(a, b.box, &st, why) < 0) {
+			mem_free(name);
+			return -1;
+		} else {
+			printf("%10u %10u %12llu %s%s", st.messages,
+			    st.unseen, (unsigned long long)st.size, name,
+			    b.flags & BOX_SUBSCRIBED ? " (subscribed)" : "");
+			for (unsigned u = 1; u <= USE_IMPORTANT; u <<= 1)
+				if (b.special & u)
+					printf(" %s", account_use_name(u));
+			printf("\n");
+		}
+		mem_free(name);
+	}
+	return 0;
+}
+
+int
+mansio_mailbox(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	struct why why = WHY_INIT;
+	struct account *a;
+	uint32_t box;
+	int want = strcmp(what, "list") == 0 ? 3 :
+	    strcmp(what, "rename") == 0 ? 5 :
+	    strcmp(what, "create") == 0 || strcmp(what, "delete") == 0 ||
+	    strcmp(what, "subscribe") == 0 ||
+	    strcmp(what, "unsubscribe") == 0 ? 4 : 0;
+	int rc;
+
+	if (want == 0 || argc != want)
+		return mansio_usage(argv[0]);
+	mansio_load();
+	a = store_user_open(argv[2]);
+	if (strcmp(what, "list") == 0)
+		rc = list(a, &why);
+	else if (strcmp(what, "create") == 0)
+		rc = account_create(a, span_of(argv[3]), 0, &box, &why);
+	else if (strcmp(what, "delete") == 0)
+		rc = account_delete(a, span_of(argv[3]), &why);
+	else if (strcmp(what, "rename") == 0)
+		rc = account_rename(a, span_of(argv[3]), span_of(argv[4]),
+		    &why);
+	else
+		rc = account_subscribe(a, span_of(argv[3]),
+		    what[0] == 's', &why);
+	return store_user_done(&a, rc, &why);
+}
+
+static void
+show_limit(const char *what, uint64_t used, uint64_t limit)
+{
+	if (limit == ACCOUNT_UNLIMITED)
+		printf("%-10s %16llu %16s\n", what, (unsigned long long)used,
+		    "unlimited");
+	else
+		printf("%-10s %16llu %16llu %5.1f %%\n", what,
+		    (unsigned long long)used, (unsigned long long)limit,
+		    limit > 0 ? 100.0 * (double)used / (double)limit : 100.0);
+}
+
+int
+mansio_quota(int argc, char **argv)
+{
+	struct account_usage u;
+	struct why why = WHY_INIT;
+	struct account *a;
+	int rc;
+
+	if (argc != 2)
+		return mansio_usage(argv[0]);
+	mansio_load();
+	a = store_user_open(argv[1]);
+	rc = account_usage(a, &u, &why);
+	if (rc == 0) {
+		show_limit("storage", u.storage, u.storage_limit);
+		show_limit("messages", u.messages, u.messages_limit);
+		show_limit("mailboxes", u.mailboxes, u.mailboxes_limit);
+	}
+	return store_user_done(&a, rc, &why);
+}
+
+static bool
+show_right(void *arg, struct span ident, unsigned rights)
+{
+	char text[ACCOUNT_RIGHTS_MAX];
+
+	account_rights_format(rights, text);
+	printf("%-16s %.*s\n", text, SPAN_ARG(ident));
+	return true;
+}
+
+int
+mansio_acl(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	struct why why = WHY_INIT;
+	struct account *a;
+	unsigned rights = 0;
+	uint32_t box;
+	int rc = 0;
+
+	if (!(strcmp(what, "get") == 0 && argc == 4) &&
+	    !(strcmp(what, "set") == 0 && argc == 6) &&
+	    !(strcmp(what, "delete") == 0 && argc == 5))
+		return mansio_usage(argv[0]);
+	mansio_load();
+	a = store_user_open(argv[2]);
+	box = store_user_box(a, argv[3]);
+	if (strcmp(what, "get") == 0) {
+		account_acl_each(a, box, show_right, NULL);
+	} else if (strcmp(what, "delete") == 0) {
+		rc = account_acl_set(a, box, span_of(argv[4]), 0, 0, &why);
+	} else {
+		struct span text = span_of(argv[5]);
+		char mod = text.len > 0 && (text.p[0] == '+' ||
+		    text.p[0] == '-') ? text.p[0] : '\0';
+
+		if (account_rights_parse(span_from(text, mod != 0),
+		    &rights) < 0)
+			rc = why_set(&why, "", "\"%s\" are no rights (letters "
+			    "of lrswipkxtea)", argv[5]);
+		else
+			rc = account_acl_set(a, box, span_of(argv[4]), mod,
+			    rights, &why);
+	}
+	return store_user_done(&a, rc, &why);
+}
