@@ -13,7 +13,7 @@
 #include "mail/charset.h"
 #include "mail/chars.h"
 
-#define KEPT		32
+#define KEPT		64
 #define REPLACEMENT	"\xef\xbf\xbd"	/* U+FFFD */
 
 static struct kept {
@@ -22,7 +22,7 @@ static struct kept {
 	uint64_t	 used;
 } kept[KEPT];
 static size_t nkept;
-static uint64_t uses;
+static uint64_t uses, misses;
 
 /* Names in mail that mean another charset, or one that has more in it. */
 static const struct { const char *name, *means; } aliases[] = {
@@ -77,7 +77,7 @@ is_cp1252_name(const char *name)
 	return is_one_of(name, names, ARRAY_LEN(names));
 }
 
-/* Upper case, what it means, without an RFC 2231 language; "" when bad. */
+/* Upper case, without an RFC 2231 language; "" when bad. */
 static void
 canonical(struct span name, char out[CHARSET_NAME_MAX + 1])
 {
@@ -100,12 +100,15 @@ canonical(struct span name, char out[CHARSET_NAME_MAX + 1])
 		out[i] = c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
 	}
 	out[name.len] = '\0';
+}
+
+static const char *
+meaning(const char *name)
+{
 	for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
-		if (strcmp(out, aliases[i].name) == 0) {
-			snprintf(out, CHARSET_NAME_MAX + 1, "%s",
-			    aliases[i].means);
-			return;
-		}
+		if (strcmp(name, aliases[i].name) == 0)
+			return aliases[i].means;
+	return name;
 }
 
 /* The descriptor for a canonical name, or NULL. */
@@ -142,6 +145,7 @@ bool
 charset_init(struct charset *c, struct span name)
 {
 	char canon[CHARSET_NAME_MAX + 1];
+	const char *means;
 
 	c->nheld = 0;
 	c->iconv = NULL;
@@ -159,8 +163,13 @@ charset_init(struct charset *c, struct span name)
 		c->kind = CHARSET_CP1252;
 		return true;
 	}
-	if ((c->iconv = find_iconv(canon)) == NULL)
+	means = meaning(canon);
+	if (is_utf8_name(means))
+		return false;			/* it says it is unknown */
+	if ((c->iconv = find_iconv(means)) == NULL) {
+		misses++;
 		return false;
+	}
 	c->kind = CHARSET_ICONV;
 	return true;
 }
@@ -370,6 +379,12 @@ charset_convert(struct span name, struct span in, struct buf *out)
 	return known;
 }
 
+void
+charset_utf8(struct span in, struct buf *out)
+{
+	(void)utf8(in, true, out);
+}
+
 bool
 charset_known(struct span name)
 {
@@ -378,15 +393,25 @@ charset_known(struct span name)
 	return charset_init(&c, name);
 }
 
+uint64_t
+charset_misses(void)
+{
+	return misses;
+}
+
 void
 charset_preload(void)
 {
-	static const char *const names[] = { "ISO-8859-2", "ISO-8859-5",
-	    "ISO-8859-7", "ISO-8859-9", "ISO-8859-15", "WINDOWS-1250",
+	static const char *const names[] = { "ISO-8859-2", "ISO-8859-3",
+	    "ISO-8859-4", "ISO-8859-5", "ISO-8859-6", "ISO-8859-7",
+	    "ISO-8859-8", "ISO-8859-9", "ISO-8859-10", "ISO-8859-13",
+	    "ISO-8859-14", "ISO-8859-15", "ISO-8859-16", "WINDOWS-1250",
 	    "WINDOWS-1251", "WINDOWS-1253", "WINDOWS-1254", "WINDOWS-1255",
-	    "WINDOWS-1256", "WINDOWS-1257", "KOI8-R", "KOI8-U", "GB18030",
-	    "BIG5", "SHIFT_JIS", "ISO-2022-JP", "EUC-JP", "EUC-KR", "UTF-7",
-	    "UTF-16" };
+	    "WINDOWS-1256", "WINDOWS-1257", "WINDOWS-1258", "WINDOWS-874",
+	    "TIS-620", "IBM437", "IBM850", "IBM866", "MACINTOSH", "KOI8-R",
+	    "KOI8-U", "GB18030", "HZ", "BIG5", "SHIFT_JIS", "ISO-2022-JP",
+	    "EUC-JP", "EUC-KR", "ISO-2022-KR", "UTF-7", "UTF-16",
+	    "UTF-16LE", "UTF-32" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		(void)charset_known(span_of(names[i]));

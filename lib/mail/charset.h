@@ -40,8 +40,15 @@ void	 charset_finish(struct charset *c, struct buf *out);
  * may be between init and finish with the same charset.
  */
 bool	 charset_convert(struct span name, struct span in, struct buf *out);
+/* The same for what ought to be UTF-8. */
+void	 charset_utf8(struct span in, struct buf *out);
 /* Whether text in it could be read (SEARCH CHARSET, [BADCHARSET]). */
 bool	 charset_known(struct span name);
+/*
+ * How often a name that may be a charset's was unknown, so far: text that was
+ * made in between could read otherwise in a process that knows it.
+ */
+uint64_t charset_misses(void);
 /* Load what mail commonly is written in. */
 void	 charset_preload(void);
 /* Free what was loaded, for tests that look for leaks. */

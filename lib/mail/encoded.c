@@ -117,7 +117,7 @@ put_plain(struct decoder *d, struct span s)
 
 		while (n < s.len && s.p[n] != '\r' && s.p[n] != '\n')
 			n++;
-		charset_convert(SPAN("UTF-8"), span_sub(s, 0, n), d->out);
+		charset_utf8(span_sub(s, 0, n), d->out);
 		if (n == s.len)
 			return;
 		while (n < s.len && (s.p[n] == '\r' || s.p[n] == '\n'))

@@ -464,6 +464,7 @@ message_put_envelope(const struct message_part *p, struct buf *out)
 	struct fields fs;
 	struct span in = p->header;
 	struct message_field f;
+	size_t from = 0, from_len = 0;
 
 	fs.len = 0;
 	while (fs.len < FIELDS_MAX && message_field_next(&in, &f)) {
@@ -484,11 +485,15 @@ message_put_envelope(const struct message_part *p, struct buf *out)
 		buf_add_char(out, ' ');
 		start = out->len;
 		put_list(&fs, i, out);
-		/* RFC 9051 7.5.2: absent or empty, they are From's. */
-		if ((i == ENVELOPE_SENDER || i == ENVELOPE_REPLY_TO) &&
+		if (i == ENVELOPE_FROM) {
+			from = start;
+			from_len = out->len - start;
+		} else if ((i == ENVELOPE_SENDER ||
+		    i == ENVELOPE_REPLY_TO) &&
 		    span_is(span_from(buf_span(out), start), "NIL")) {
+			/* RFC 9051 7.5.2: absent or empty, From's. */
 			buf_trunc(out, start);
-			put_list(&fs, ENVELOPE_FROM, out);
+			buf_add(out, out->data + from, from_len);
 		}
 	}
 	buf_add_char(out, ' ');

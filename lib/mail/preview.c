@@ -13,7 +13,8 @@
 #include "mail/message_cache.h"
 #include "mail/transfer.h"
 
-#define LOOK_MAX	(32u << 10)	/* bytes of the part as stored */
+#define LOOK_PLAIN	4096		/* bytes of the part as stored */
+#define LOOK_HTML	(32u << 10)
 
 static bool
 is_attachment(const struct message_part *p)
@@ -186,7 +187,8 @@ message_preview(const struct message *m, struct buf *out)
 	if (p == NULL)
 		return;
 	transfer_init(&t, p->encoding, false);
-	transfer_write(&t, span_sub(p->body, 0, LOOK_MAX), &raw);
+	transfer_write(&t, span_sub(p->body, 0, html ? LOOK_HTML :
+	    LOOK_PLAIN), &raw);
 	transfer_fini(&t);
 	if (p->params.p == NULL ||
 	    !lex_find_param(p->params, "charset", &text))

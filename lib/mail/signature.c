@@ -2,6 +2,7 @@
 /*
  * signature - see signature.h.
  */
+#include "mail/charset.h"
 #include "mail/message_text.h"
 #include "mail/signature.h"
 
@@ -25,17 +26,18 @@ byte_at(struct span s, size_t i)
 void
 signature_add(struct signature *sig, struct span text)
 {
+	const unsigned char *p = (const unsigned char *)text.p;
 	uint32_t t;
 
 	if (text.len < 3)
 		return;
-	t = byte_at(text, 0) << 8 | byte_at(text, 1) << 16;
-	for (size_t i = 2; i < text.len; i++) {
+	t = (uint32_t)p[0] << 8 | (uint32_t)p[1] << 16;
+	for (const unsigned char *q = p + 2; q < p + text.len; q++) {
 		unsigned bit;
 
-		t = t >> 8 | byte_at(text, i) << 16;
+		t = t >> 8 | (uint32_t)*q << 16;
 		bit = bit_of(t);
-		sig->bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+		sig->bits[bit >> 3] |= (uint8_t)(1u << (bit & 7));
 	}
 }
 
@@ -49,9 +51,14 @@ add(void *arg, struct span text)
 void
 signature_of_message(struct signature *sig, const struct message *m)
 {
+	uint64_t misses = charset_misses();
+
 	memset(sig, 0, sizeof(*sig));
 	(void)message_text_each(m, TEXT_HEADER | TEXT_MIME | TEXT_BODY, add,
 	    sig);
+	/* Who searches may know the charset: let everything through. */
+	if (charset_misses() != misses)
+		memset(sig, 0xff, sizeof(*sig));
 }
 
 void
