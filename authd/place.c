@@ -100,7 +100,7 @@ find_virtual(struct span user, struct place *out, struct why *why)
 		out->detect = v.detect;
 		out->virtual = true;
 		buf_add_span(&out->path, buf_span(&v.path));
-		if (buf_put_str(&out->base, conf.virtual_mailbox_base) < 0)
+		if (buf_put_str(&out->base, virtual_map_base()) < 0)
 			rc = why_set(why, "4.3.5",
 			    "virtual_mailbox_base is too long");
 	}

@@ -27,7 +27,7 @@ deliver(struct job *j, const struct rcpt *r, struct result *res)
 	struct buf addr = BUF_INIT(BUF_UNLIMITED);
 	struct virtual_place v = { .path = BUF_INIT(VIRTUAL_PATH_MAX) };
 	struct store_place p = { .flags = locks, .size_limit =
-	    conf.virtual_mailbox_limit, .base = conf.virtual_mailbox_base };
+	    conf.virtual_mailbox_limit, .base = virtual_map_base() };
 	struct store_message m;
 	struct why why = WHY_INIT;
 	int rc;
@@ -90,7 +90,7 @@ int
 virtual_pre_jail(struct why *why)
 {
 	head = BUF_INIT(BUF_UNLIMITED);
-	if (conf.virtual_mailbox_base[0] != '/')
+	if (virtual_map_base()[0] != '/')
 		return why_set(why, "", "virtual_mailbox_base must be an "
 		    "absolute path; it is \"%s\"", conf.virtual_mailbox_base);
 	if (lock_parse("virtual_mailbox_lock", conf.virtual_mailbox_lock,

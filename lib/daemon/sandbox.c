@@ -91,7 +91,8 @@ const struct jail sandbox_table[] = {
 	{ .name = "pickup", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite",
-	  .paths = "r:/etc",
+	  .paths = "r:/etc maps:local_login_sender_maps "
+	      "maps:authorized_submit_users",
 	  .says = "takes mail from local users" },
 	{ .name = "showq", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
@@ -118,7 +119,8 @@ const struct jail sandbox_table[] = {
 	{ .name = "virtual", .user = JAIL_ROOT,
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_THREADS |
 	      JAIL_IDS,
-	  .sockets = "private/bounce", .paths = "r:/ w:$virtual_mailbox_base",
+	  .sockets = "private/bounce", .paths = "r:/ w:$virtual_mailbox_base "
+	      "w:$store_directory",
 	  .says = "writes virtual mailboxes as their owners" },
 	{ .name = "local", .user = JAIL_ROOT, .new_privs = true,
 	  .may = JAIL_ANYTHING,

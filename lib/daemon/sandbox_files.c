@@ -80,14 +80,48 @@ landlock_allow(int ruleset, const char *path, uint64_t access,
 	return rc;
 }
 
-/* Add the rules of a list of words, "r:path" and "w:path". */
+/*
+ * "maps:name": the files of the tables that the setting names, "type:/path".
+ * It is their folder that may be read, for a new table takes the place of the
+ * old one under its name.
+ */
+static int
+landlock_maps(int ruleset, struct span name, uint64_t all, struct why *why)
+{
+	char *param = span_dup(name), *value = params_get(param);
+	struct span rest = span_of(value), word;
+	int rc = 0;
+
+	while (rc == 0 && value != NULL &&
+	    span_token(&rest, " \t\r\n,{}", &word)) {
+		const char *at = memmem(word.p, word.len, ":/", 2);
+		struct span path;
+		char *dir;
+
+		if (at == NULL)
+			continue;
+		path = span_from(word, (size_t)(at + 1 - word.p));
+		dir = span_dup(span_sub(path, 0,
+		    (size_t)MAX(span_rfind(path, '/'), 1)));
+		rc = landlock_allow(ruleset, dir, FS_READ & all, why);
+		mem_free(dir);
+	}
+	mem_free(value);
+	mem_free(param);
+	return rc;
+}
+
+/* Add the rules of a list of words, "r:path", "w:path" and "maps:name". */
 static int
 landlock_word(int ruleset, struct span word, uint64_t all, struct why *why)
 {
 	bool w = span_starts(word, SPAN("w:"));
-	char *path = span_dup(span_from(word, 2));
+	char *path;
 	int rc = 0;
 
+	if (span_starts(word, SPAN("maps:")))
+		return landlock_maps(ruleset, span_from(word, 5), all, why);
+	path = span_dup(span_from(word, 2));
 	if (path[0] != '\0')
 		rc = landlock_allow(ruleset, path,
 		    (w ? FS_WRITE : FS_READ) & all, why);

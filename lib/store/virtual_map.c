@@ -221,13 +221,21 @@ find_owner(struct virtual_map *v)
 	}
 }
 
+const char *
+virtual_map_base(void)
+{
+	return conf.virtual_mailbox_base[0] == '\0' &&
+	    strcmp(conf.store_format, "packed") == 0 ? conf.store_directory :
+	    conf.virtual_mailbox_base;
+}
+
 struct virtual_map *
 virtual_map_new(struct why *why)
 {
 	struct virtual_map *v = mem_zalloc(sizeof(*v));
 
 	v->value = BUF_INIT(TABLE_VALUE_MAX);
-	if (conf.virtual_mailbox_base[0] != '/' &&
+	if (virtual_map_base()[0] != '/' &&
 	    conf.virtual_mailbox_maps[0] != '\0') {
 		(void)why_set(why, "", "virtual_mailbox_base must be an "
 		    "absolute path; it is \"%s\"", conf.virtual_mailbox_base);

@@ -32,6 +32,8 @@ struct virtual_place {
 
 #define VIRTUAL_PATH_MAX	4096	/* bytes of place.path */
 
+/* Below which mailboxes lie: virtual_mailbox_base, or else store_directory. */
+const char *virtual_map_base(void);
 /* Open the tables that the settings name, before rights are given up.  NULL
  * with why. */
 struct virtual_map *virtual_map_new(struct why *why);
