@@ -67,7 +67,7 @@ ALL_CPPFLAGS	:= -Ilib -I. -D_GNU_SOURCE -include lib/base/banned.h $(DIRS) \
 ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
-LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt -largon2 \
+LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt -largon2 -ljansson \
 		   $(if $(wildcard /usr/include/security/pam_appl.h),-lpam) \
 		   -lunbound -lidn2 -lunistring -lz
 
