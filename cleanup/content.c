@@ -556,16 +556,26 @@ pairs_up(struct span s)
 	return depth == 0;
 }
 
-/* The facts of the client's TLS session: a comment for each line. */
+/*
+ * The facts of the client's TLS session: "how; who", a comment for each, and
+ * the first of them in two lines.
+ */
 static void
 put_tls(struct buf *b, struct span facts)
 {
 	struct span line, kex = SPAN(" key-exchange ");
 
-	while (span_line(&facts, &line)) {
-		ptrdiff_t fold = span_search(line, kex);
-		bool pairs = pairs_up(line);
+	while (facts.len > 0) {
+		ptrdiff_t end = span_search(facts, SPAN("; ")), fold;
+		bool pairs;
 
+		/* Only the first "; ": names may have others. */
+		if (end < 0 || !span_starts(facts, SPAN("using ")))
+			end = (ptrdiff_t)facts.len;
+		line = span_sub(facts, 0, (size_t)end);
+		facts = span_from(facts, (size_t)end + 2);
+		fold = span_search(line, kex);
+		pairs = pairs_up(line);
 		buf_add_str(b, "\t(");
 		for (size_t i = 0; i < line.len; i++) {
 			unsigned char c = (unsigned char)line.p[i];

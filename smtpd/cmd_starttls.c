@@ -96,13 +96,13 @@ received_text(struct tls *t)
 	buf_add_str(&b, "using ");
 	tls_describe(t, &b);
 	if (f->trust != TLS_ANONYMOUS)
-		buf_addf(&b, "\nClient CN \"%s\", Issuer \"%s\" (%s)",
+		buf_addf(&b, "; Client CN \"%s\", Issuer \"%s\" (%s)",
 		    f->peer_cn, f->issuer_cn, f->trust >= TLS_TRUSTED ?
 		    "verified OK" : "not verified");
 	else if (conf.smtpd_tls_ask_ccert || conf.smtpd_tls_req_ccert)
-		buf_add_str(&b, "\nClient did not present a certificate");
+		buf_add_str(&b, "; Client did not present a certificate");
 	else
-		buf_add_str(&b, "\nNo client certificate requested");
+		buf_add_str(&b, "; No client certificate requested");
 	return buf_take(&b);
 }
 

@@ -212,23 +212,27 @@ handshake(struct tls *t)
 		return LAYER_WAITS;
 	if (t->op.state == OP_SENT || t->ask.state == SNI_ASKED)
 		return LAYER_WAITS;
-	ERR_clear_error();
-	current = t;
-	rc = SSL_do_handshake(t->ssl);
-	current = NULL;
-	if (rc == 1)
-		return established(t);
-	switch (SSL_get_error(t->ssl, rc)) {
-	case SSL_ERROR_WANT_READ:
-		return LAYER_HUNGRY;
-	case SSL_ERROR_WANT_ASYNC:
-		keyd_client_sign(&t->op);
-		return LAYER_WAITS;
-	case SSL_ERROR_WANT_CLIENT_HELLO_CB:
-		return LAYER_WAITS;
-	default:
-		fail(t, "handshake failed");
-		return LAYER_BROKEN;
+	for (;;) {
+		ERR_clear_error();
+		current = t;
+		rc = SSL_do_handshake(t->ssl);
+		current = NULL;
+		if (rc == 1)
+			return established(t);
+		switch (SSL_get_error(t->ssl, rc)) {
+		case SSL_ERROR_WANT_READ:
+			return LAYER_HUNGRY;
+		case SSL_ERROR_WANT_ASYNC:
+			keyd_client_sign(&t->op);
+			if (t->op.state == OP_DONE)
+				break;		/* keyd is away: fail */
+			return LAYER_WAITS;
+		case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+			return LAYER_WAITS;
+		default:
+			fail(t, "handshake failed");
+			return LAYER_BROKEN;
+		}
 	}
 }
 

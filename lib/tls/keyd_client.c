@@ -244,11 +244,12 @@ keyd_client_sign(struct key_op *op)
 	struct ipc_conn *c = me.ipc != NULL ? ipc_client_conn(me.ipc) : NULL;
 
 	buf_reset(&op->sig);
-	op->state = OP_SENT;
 	if (c == NULL || op->tbs.len > KEYD_TBS_MAX) {
-		sign_done(op, false);
+		op->ok = false;
+		op->state = OP_DONE;
 		return;
 	}
+	op->state = OP_SENT;
 	op->tag = new_tag();
 	keyd_sign_encode(ipc_begin(c, KEYD_SIGN, op->tag), &m);
 	ipc_end(c);

@@ -25,7 +25,7 @@
 
 #define SNI_MAX		1024
 /* How long "no such name" is believed. */
-#define SNI_NONE_MS	60000
+#define SNI_NONE_MS	10000
 
 /* One per answer to a name; ctx NULL: there is no certificate for it. */
 struct tls_ctx {
