@@ -46,7 +46,7 @@ static const struct command commands[] = {
 	{ "CHECK", SEL, 0, cmd_noop, "Check" },			/* RFC 3501 */
 	{ "CLOSE", SEL, CMD_NOSYNC, cmd_close, "Close" },
 	{ "UNSELECT", SEL, CMD_NOSYNC, cmd_unselect, "Unselect" },
-	{ "EXPUNGE", SEL, CMD_SEQ, cmd_expunge, "Expunge" },
+	{ "EXPUNGE", SEL, 0, cmd_expunge, "Expunge" },
 	{ "UID EXPUNGE", SEL, CMD_UID, cmd_expunge, "Expunge" },
 	{ "FETCH", SEL, CMD_QUIET | CMD_SEQ, cmd_fetch, "Fetch" },
 	{ "UID FETCH", SEL, CMD_UID, cmd_fetch, "Fetch" },
@@ -256,8 +256,7 @@ command_wake(struct imap *im)
 {
 	if (!im->just_woken || (im->cmd->flags & CMD_NOSYNC))
 		return true;
-	if (im->asleep.len > 0 && (im->cmd->flags & CMD_SEQ) &&
-	    im->cmd->handler != cmd_expunge) {
+	if (im->asleep.len > 0 && (im->cmd->flags & CMD_SEQ)) {
 		imap_no(im, "EXPUNGEISSUED",
 		    "Messages were expunged meanwhile, NOOP will tell.");
 		return false;

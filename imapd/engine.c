@@ -6,8 +6,6 @@
  * in imap_pump(), which is the only place where output leaves and where a
  * connection is freed.
  */
-#include <inttypes.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -38,10 +36,9 @@ end(struct imap *im)
 {
 	struct session_conn *c = im->conn;
 	const char *how = im->how ? im->how : "Connection closed";
-	char counts[160];
+	char counts[96];
 
-	snprintf(counts, sizeof(counts), "in=%" PRIu64 " out=%" PRIu64
-	    " fetched=%u appended=%u expunged=%u", im->bytes_in, im->bytes_out,
+	snprintf(counts, sizeof(counts), "fetched=%u appended=%u expunged=%u",
 	    im->fetched, im->appended, im->expunged);
 	if (im->broken)
 		stream_free(&c->stream);
@@ -94,7 +91,6 @@ flush(struct imap *im)
 		imap_bye(im, "Cannot write", "[UNAVAILABLE] Changes could not "
 		    "be made durable, they may be lost.");
 	}
-	im->bytes_out += im->out.len;
 	stream_write_span(im->conn->stream, buf_span(&im->out));
 	if (im->out.alloc > 2 * IMAP_OUT_HIGH)
 		buf_fini(&im->out);
@@ -113,7 +109,6 @@ imap_input(const struct imap *im)
 void
 imap_consume(struct imap *im, size_t n)
 {
-	im->bytes_in += n;
 	stream_consume(im->conn->stream, n);
 	frame_reset(&im->frame);
 }

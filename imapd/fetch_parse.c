@@ -202,10 +202,11 @@ scan_item(struct imap *im, struct scan *s, struct fetch *f)
 		if (!span_caseis(word, simple[i].name))
 			continue;
 		f->sets_seen = f->sets_seen || simple[i].sets_seen;
-		/* Twice the same is said once. */
-		if (has(f, simple[i].kind))
-			return true;
 		it = add(im, f, simple[i].kind);
+		/* Twice the same is said once. */
+		f->nitems--;
+		if (!has(f, simple[i].kind))
+			f->nitems++;
 		if (it->kind == FETCH_MODSEQ)
 			sync_condstore(im);
 		if (it->kind == FETCH_PREVIEW && scan_is(s, ' ') &&

@@ -137,7 +137,6 @@ struct imap {
 	int64_t			 last_ms;	/* the client's last word */
 
 	/* For the log. */
-	uint64_t		 bytes_in, bytes_out;
 	uint32_t		 expunged, appended, fetched;
 	unsigned		 errors;	/* bad commands in a row */
 	const char		*how;		/* why it ends */
