@@ -56,6 +56,11 @@ imap_scan_set(struct imap *im, struct scan *s, bool uid, struct ranges *seqs)
 		imap_resolve(im, &im->saved, true, seqs);
 		return true;
 	}
+	if (!uid && IMAP_HAS(im, UIDONLY)) {	/* RFC 9586 3 */
+		s->code = "UIDREQUIRED";
+		return scan_bad(s, "Message numbers are not allowed once "
+		    "UIDONLY is enabled.");
+	}
 	ok = scan_set(s, &set);
 	if (ok && !imap_resolve(im, &set, uid, seqs))
 		ok = scan_bad(s, "Invalid messageset");
