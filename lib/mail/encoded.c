@@ -115,11 +115,17 @@ put_plain(struct decoder *d, struct span s)
 	for (;;) {
 		size_t n = 0;
 
-		while (n < s.len && s.p[n] != '\r' && s.p[n] != '\n')
+		while (n < s.len && s.p[n] != '\r' && s.p[n] != '\n' &&
+		    s.p[n] != '\0')
 			n++;
 		charset_utf8(span_sub(s, 0, n), d->out);
 		if (n == s.len)
 			return;
+		if (s.p[n] == '\0') {
+			buf_add_str(d->out, "\xef\xbf\xbd");
+			s = span_from(s, n + 1);
+			continue;
+		}
 		while (n < s.len && (s.p[n] == '\r' || s.p[n] == '\n'))
 			n++;
 		buf_add_char(d->out, ' ');

@@ -17,7 +17,8 @@
 /*
  * Append value, unfolded (a line end and the space or tab after it become one
  * space) and decoded.
- * Bytes above 127 that are not UTF-8 become U+FFFD.
+ * Bytes above 127 that are not UTF-8 become U+FFFD,
+ * as does NUL.
  */
 void	 encoded_decode(struct span value, struct buf *out);
 

@@ -14,6 +14,7 @@
 #include "base/crc32c.h"
 #include "base/num.h"
 #include "mail/casemap.h"
+#include "mail/charset.h"
 #include "mail/date.h"
 #include "mail/encoded.h"
 #include "mail/envelope.h"
@@ -122,12 +123,17 @@ struct first_address {
 	bool		 seen;
 };
 
+/* Encoded words are in names only (RFC 2047 5). */
 static void
-put_key(struct span s, struct buf *out)
+put_key(struct span s, bool is_name, struct buf *out)
 {
 	struct buf utf8 = BUF_INIT(BUF_UNLIMITED), key = utf8;
 
-	encoded_decode(span_sub(s, 0, MESSAGE_CACHE_KEY_MAX), &utf8);
+	s = span_sub(s, 0, MESSAGE_CACHE_KEY_MAX);
+	if (is_name)
+		encoded_decode(s, &utf8);
+	else
+		charset_utf8(s, &utf8);
 	casemap(buf_span(&utf8), &key);
 	buf_add_span(out, span_sub(buf_span(&key), 0, MESSAGE_CACHE_KEY_MAX));
 	buf_fini(&utf8);
@@ -142,18 +148,18 @@ on_address(void *arg, const struct address *a)
 	if (f->seen)
 		return;
 	f->seen = true;
-	put_key(a->mailbox, f->mailbox);
+	put_key(a->mailbox, false, f->mailbox);
 	if (f->display == NULL)
 		return;
 	/* RFC 5957 3: the display name, or else mailbox@host; of a group
 	 * its name. */
 	if (a->name.len > 0)
-		put_key(a->name, f->display);
+		put_key(a->name, true, f->display);
 	else {
-		put_key(a->mailbox, f->display);
+		put_key(a->mailbox, false, f->display);
 		if (a->host.len > 0) {
 			buf_add_char(f->display, '@');
-			put_key(a->host, f->display);
+			put_key(a->host, false, f->display);
 		}
 	}
 }

@@ -31,7 +31,7 @@ is_ascii_safe(struct span s)
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		if (c >= 0x80 || c == '\n' || c == '\r' || (c == '=' &&
+		if (c >= 0x80 || c == '\n' || c == '\r' || c == '\0' || (c == '=' &&
 		    i + 1 < s.len && s.p[i + 1] == '?'))
 			return false;
 	}

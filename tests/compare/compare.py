@@ -3,15 +3,17 @@
 #
 # compare.py - what Dovecot answers about ugly mail, beside what we answer.
 #
-#	compare.py [-v] [-k WORD] [FILE|DIRECTORY ...]
+#	compare.py [-v] [-s] [-i] [-k WORD] [FILE|DIRECTORY ...]
 #
 # Makes a scratch Maildir of the corpus (corpus.py makes most of it; Python's
 # own test data are added where they are installed), runs Dovecot's imap
 # program on it without a daemon (doveadm exec imap, its own configuration in
-# the scratch directory), and mimeshow on the same files.  Prints what differs;
-# differences that README explains are counted, not printed.  Exit 0: none.
+# the scratch directory), and mimeshow on the same files; with -i our IMAP engine
+# instead (tests/imapd/engine), which is asked for SORT and THREAD, too.  Prints
+# what differs; differences that README explains are counted, not printed.  Exit
+# 0: none.
 
-import argparse, os, re, shutil, subprocess, sys, tempfile
+import argparse, os, re, shutil, socket, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get('BUILD_DIR', os.path.join(HERE, '../../build/opt'))
@@ -107,6 +109,7 @@ class Dovecot:
                             '%d.M%06dP1.test:2,' % (1000000000 + i, i))
         with open(path, 'wb') as f:
             f.write(data)
+        os.utime(path, (1000000000 + i, 1000000000 + i))
         return path
 
     def start(self):
@@ -171,6 +174,83 @@ class Dovecot:
         self.p.wait()
 
 
+class Mansio(Dovecot):
+    """The same questions to our engine; mail comes by APPEND."""
+
+    def __init__(self, scratch):
+        self.dir = os.path.join(scratch, 'mansio')
+        os.makedirs(self.dir)
+        self.mails = []
+
+    def deliver(self, i, data):
+        self.mails.append((i, data))
+
+    def start(self):
+        with open(os.path.join(self.dir, 'main.cf'), 'w') as f:
+            f.write('queue_directory = %s\n' % self.dir)
+        self.engine = subprocess.Popen(
+            [os.path.join(BUILD, 'tests/imapd/engine'), self.dir],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        port = int(self.engine.stdout.readline())
+        s = socket.create_connection(('127.0.0.1', port))
+        f = s.makefile('rwb', buffering=0)
+        self.p = type('Pipes', (), dict(stdin=s.makefile('wb'),
+                                        stdout=s.makefile('rb')))
+        f.close()
+        s.close()
+        self.p.stdout.readline()
+        self.n = 0
+        for i, data in self.mails:
+            out, status = self.command(
+                b'APPEND INBOX "%s" ~{%d+}\r\n%s' %
+                (time.strftime('%d-%b-%Y %H:%M:%S +0000',
+                               time.gmtime(1000000000 + i)).encode(),
+                 len(data), data))
+            assert status.startswith('OK'), status
+
+    def stop(self):
+        try:
+            self.command('LOGOUT')
+        except (EOFError, BrokenPipeError):
+            pass
+        self.p.stdin.close()
+        self.p.stdout.close()
+        self.engine.stdin.close()
+        self.engine.wait()
+
+
+# {0}: messages whose subject is not explained away.
+ORDERS = ['SORT (%s) UTF-8 {0}' % k for k in (
+    'SUBJECT', 'REVERSE SUBJECT', 'FROM', 'TO', 'CC', 'DATE', 'SIZE',
+    'ARRIVAL', 'DISPLAYFROM', 'DISPLAYTO', 'FROM REVERSE SIZE',
+    'REVERSE DATE SUBJECT')] + [
+    'THREAD ORDEREDSUBJECT UTF-8 {0}', 'THREAD REFERENCES UTF-8 {0}',
+    'SEARCH SENTBEFORE 1-Jan-2024 HEADER DATE 0', 'SEARCH SENTON 1-Jan-2024',
+    'SEARCH SENTSINCE 2-Jan-2024', 'SEARCH LARGER 3000',
+    'SEARCH SMALLER 50', 'SEARCH BEFORE 1-Jan-2010', 'SEARCH NOT TEXT needle',
+    'SEARCH OR SUBJECT hello FROM example', 'SEARCH NOT (SUBJECT s 1:50)',
+    'SEARCH UID 3:* LARGER 100 NOT SUBJECT s']
+
+
+def compare_orders(dove, us, mails):
+    differ, same = [], 0
+    some = ','.join(str(i) for i, (name, _) in enumerate(mails, 1)
+                    if name not in ('s-subject-split', 'nul-from'))
+    for cmd in ORDERS:
+        cmd = cmd.format(some)
+        verb = cmd.split()[0].encode()
+        got = []
+        for server in (dove, us):
+            out, status = server.command(cmd)
+            m = re.search(rb'^\* ' + verb + rb'([^\r]*)\r\n', out, re.M)
+            got.append(m.group(1).decode().strip() if m else '')
+        if got[0] == got[1]:
+            same += 1
+        else:
+            differ.append(('all', cmd, got[0], got[1]))
+    return differ, same
+
+
 def ours(path, items):
     p = subprocess.run([MIMESHOW, path] + items, stdout=subprocess.PIPE,
                        timeout=60)
@@ -199,9 +279,10 @@ def literal(text):
     return b'{%d+}\r\n%s' % (len(data), data)
 
 
-def compare_searches(dove, mails, paths):
+def compare_searches(dove, us, mails, paths):
     """(name, key, dovecot, ours) of all answers that differ; and how many."""
-    ours_found = [our_matches(p, corpus.SEARCHES) for p in paths]
+    if us is None:
+        ours_found = [our_matches(p, corpus.SEARCHES) for p in paths]
     differ, same = [], 0
     for i, (key, text) in enumerate(corpus.SEARCHES):
         cmd = key.encode() + b' ' + literal(text)
@@ -211,9 +292,17 @@ def compare_searches(dove, mails, paths):
         if not isinstance(theirs, list):
             print('SEARCH %s %r: Dovecot: %s' % (key, text, theirs))
             continue
+        if us is not None:
+            found = us.search(cmd)
+            if not isinstance(found, list):
+                print('SEARCH %s %r: Mansio: %s' % (key, text, found))
+                continue
         for seq, (name, _) in enumerate(mails, 1):
             a = '+' if seq in theirs else '-'
-            b = ours_found[seq - 1][i]
+            if us is None:
+                b = ours_found[seq - 1][i]
+            else:
+                b = '+' if seq in found else '-'
             if a == b:
                 same += 1
             else:
@@ -259,6 +348,7 @@ def sections(structure, path=''):
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument('-v', action='store_true', help='show what is the same')
+    ap.add_argument('-i', action='store_true', help='ask our IMAP engine')
     ap.add_argument('-s', action='store_true', help='only SEARCH')
     ap.add_argument('-k', default='', help='only messages with this in the name')
     ap.add_argument('files', nargs='*')
@@ -274,10 +364,20 @@ def main():
 
 
 def run(args, scratch):
-    mails = [m for m in corpus.all_mail(args.files) if args.k in m[0]]
+    # Nothing of no bytes can be appended.
+    mails = [m for m in corpus.all_mail(args.files) if args.k in m[0] and
+             (m[1] or not args.i)]
     dove = Dovecot(scratch)
     paths = [dove.deliver(i, data) for i, (_, data) in enumerate(mails)]
     dove.start()
+    server = None
+    if args.i:
+        server = Mansio(scratch)
+        for i, (_, data) in enumerate(mails):
+            server.deliver(i, data)
+        server.start()
+        out, status = server.command('SELECT INBOX')
+        assert status.startswith('OK'), status
     differ = same = known = 0
     try:
         out, status = dove.command('SELECT INBOX')
@@ -299,22 +399,27 @@ def run(args, scratch):
                 items += ['BINARY.SIZE[%s]' % s for s in leaf[:20]]
             else:
                 print('%s: Dovecot: %s' % (name, d))
-            us = ours(path, items)
+            us = None if server else ours(path, items)
             for item in items:
                 try:
                     theirs = dove.fetch(seq, item.replace('BODY[', 'BODY.PEEK[')
                                         .replace('BINARY[', 'BINARY.PEEK['))
                 except EOFError as e:
-                    print('%s: %s' % (name, e))
+                    known += 1          # number 5
                     dove.p.wait()
                     dove.start()
                     dove.command('SELECT INBOX')
                     continue
                 key = item.upper()
                 a = theirs.get(key) if isinstance(theirs, dict) else theirs
+                if server:
+                    us = server.fetch(seq, item.replace('BODY[', 'BODY.PEEK[')
+                                      .replace('BINARY[', 'BINARY.PEEK['))
                 b = us.get(key) if isinstance(us, dict) else us
                 if isinstance(a, str) and 'UNKNOWN-CTE' in a:
                     a = 'UNKNOWN-CTE'
+                if isinstance(b, str) and 'UNKNOWN-CTE' in b:
+                    b = 'UNKNOWN-CTE'
                 if a == b:
                     same += 1
                     if args.v:
@@ -325,7 +430,14 @@ def run(args, scratch):
                     differ += 1
                     print('%s %s\n  dovecot %s\n  mansio  %s' %
                           (name, item, short(a, b), short(b, a)))
-        wrong, right = compare_searches(dove, mails, paths)
+        if server:
+            wrong, right = compare_orders(dove, server, mails)
+            same += right
+            for name, item, a, b in wrong:
+                differ += 1
+                print('%s\n  dovecot %s\n  mansio  %s' %
+                      (item[:60], a, b))
+        wrong, right = compare_searches(dove, server, mails, paths)
         same += right
         for name, item, a, b in wrong:
             if corpus.explained(name, item, a, b):
@@ -335,6 +447,8 @@ def run(args, scratch):
                 print('%s %s: dovecot %s mansio %s' % (name, item, a, b))
     finally:
         dove.stop()
+        if server:
+            server.stop()
     print('%d messages, %d answers the same, %d differ as README says, '
           '%d differ' % (len(mails), same, known, differ))
     return 1 if differ else 0

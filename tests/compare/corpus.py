@@ -428,6 +428,7 @@ EXPLAINED = [
     ('13', r'space-before-colon|no-space', r"SEARCH TEXT 'from: a@'", None),
     ('14', r'uu', r"SEARCH TEXT 'end'", None),
     ('15', r'rfc822-200', r"SEARCH", None),
+    ('19', r'nul|nul-from', "SEARCH TEXT '\ufffd'", None),
     ('16', r's-qp-soft|s-plain', r"SEARCH TEXT 'brown\\n'", None),
 ]
 
