@@ -98,6 +98,7 @@ struct message {
 	/* Decisions. */
 	bool		 discard;
 	bool		 hold;
+	bool		 changed;	/* CHANGE has come */
 	unsigned	 refused;	/* SMTP code, or 0 */
 	struct why	 why;
 	ARRAY(struct span) bcc;		/* BCC action */

@@ -450,6 +450,37 @@ on_content(struct conn *c, uint32_t tag, struct span body)
 }
 
 static int
+on_change(struct conn *c, uint32_t tag, struct span body)
+{
+	struct message *m = find(c, tag);
+	struct envelope e;
+	struct why why = WHY_INIT;
+
+	if (m == NULL)
+		return 0;
+	if (m->changed)
+		return -1;
+	m->changed = true;
+	body = span_make(arena_span_dup(&m->arena, body), body.len);
+	if (envelope_decode(&e, body, &why) < 0 ||
+	    e.rcpts.len > ENVELOPE_RCPT_MAX - m->bcc.len) {
+		log_warning("%s: bad change of an envelope from pid %d: %s",
+		    m->queue_id, (int)ipc_conn_peer(c->ipc)->pid, why.text);
+		return -1;
+	}
+	m->env.flags |= e.flags & ENV_HOLD;
+	if (e.filter.len > 0)
+		m->env.filter = e.filter;
+	if (e.redirect.len > 0)
+		m->env.redirect = e.redirect;
+	for (size_t i = 0; i < e.rcpts.len; i++)
+		*ARRAY_PUSH(&m->bcc) = e.rcpts.v[i].addr;
+	envelope_fini(&e);
+	session_hold(m, m->held + body.len);
+	return 0;
+}
+
+static int
 on_end_of_message(struct conn *c, uint32_t tag)
 {
 	struct message *m = find(c, tag);
@@ -509,6 +540,8 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 			return -1;
 		on_abort(c, f->tag);
 		return 0;
+	case CLEANUP_CHANGE:
+		return on_change(c, f->tag, f->body);
 	case CLEANUP_WANT_NUMBERS:
 		return f->body.len != 0 ? -1 : on_want_numbers(c);
 	default:

@@ -183,8 +183,8 @@ is_header(struct span s)
 }
 
 /*
- * Actions that mark the message.  They need a transaction whose envelope has
- * not gone to cleanup yet.
+ * Actions that mark the message.  They need a transaction; after the content
+ * it is too late for a header only.
  */
 static enum verdict
 mark(struct policy_run *r, struct span word, struct span text,
@@ -195,7 +195,7 @@ mark(struct policy_run *r, struct span word, struct span text,
 	const char *class = policy_class_text(f);
 
 	if (t == NULL || r->stage == STAGE_VRFY ||
-	    (r->stage == STAGE_EOD && !span_caseis(word, "DISCARD"))) {
+	    (r->stage == STAGE_EOD && span_caseis(word, "PREPEND"))) {
 		log_warning("access table %.*s: action %.*s is skipped: it "
 		    "cannot be done at this stage", SPAN_ARG(rule->arg),
 		    SPAN_ARG(word));
@@ -213,6 +213,7 @@ mark(struct policy_run *r, struct span word, struct span text,
 		t->discard = r->discard = true;
 		return V_PERMIT;
 	}
+	t->changed |= r->stage == STAGE_EOD;
 	if (span_caseis(word, "HOLD")) {
 		policy_log(r, "hold", "<%s>: %s %.*s", name, class,
 		    SPAN_ARG(text.len > 0 ? text :

@@ -139,6 +139,8 @@ struct txn {
 	bool		 discard;
 	ARRAY(struct span) prepend;
 	ARRAY(struct span) bcc;
+	size_t		 bcc_sent;	/* cleanup has so many of these */
+	bool		 changed;	/* an action after the envelope */
 	/* Content. */
 	struct scan	 scan;
 	uint64_t	 wire;		/* bytes with CR LF, without dots */

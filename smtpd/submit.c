@@ -144,10 +144,12 @@ on_down(void *arg)
 	session_room();
 }
 
+/* A message may have come, and asked, before. */
 static void
 on_up(void *arg, struct ipc_conn *c)
 {
-	ask_numbers(c);
+	if (!asked)
+		ask_numbers(c);
 }
 
 static const struct ipc_client_ops ops = {
@@ -212,12 +214,12 @@ fill_client(struct session *s)
 
 /* BCC actions are recipients that the client does not know of. */
 static void
-add_bcc(struct txn *t)
+add_bcc(struct txn *t, struct envelope *e)
 {
-	for (size_t i = 0; i < t->bcc.len; i++) {
-		struct rcpt *r = ARRAY_PUSH(&t->env.rcpts);
+	for (; t->bcc_sent < t->bcc.len; t->bcc_sent++) {
+		struct rcpt *r = ARRAY_PUSH(&e->rcpts);
 
-		r->addr = t->bcc.v[i];
+		r->addr = t->bcc.v[t->bcc_sent];
 		r->dsn_notify = DSN_NOTIFY_NEVER;
 	}
 }
@@ -236,7 +238,7 @@ submit_begin(struct session *s)
 	if (t->tag == 0)
 		return -1;
 	fill_client(s);
-	add_bcc(t);
+	add_bcc(t, &t->env);
 	if (make_id(c, id)) {
 		t->env.queue_id = span_of(arena_strdup(&t->arena, id));
 		data_log_client(s, t->env.queue_id);
@@ -269,9 +271,27 @@ submit_commit(struct session *s, size_t n)
 	frame = NULL;
 }
 
+/* What smtpd_end_of_data_restrictions have said. */
+static void
+send_change(struct txn *t)
+{
+	struct ipc_conn *c = ipc_client_conn(client);
+	struct envelope e = ENVELOPE_INIT;
+
+	e.flags = t->env.flags & ENV_HOLD;
+	e.filter = t->env.filter;
+	e.redirect = t->env.redirect;
+	add_bcc(t, &e);
+	envelope_encode(ipc_begin(c, CLEANUP_CHANGE, t->tag), &e);
+	ipc_end(c);
+	envelope_fini(&e);
+}
+
 void
 submit_end(struct session *s)
 {
+	if (s->txn->changed)
+		send_change(s->txn);
 	ipc_send(ipc_client_conn(client), CLEANUP_END, s->txn->tag,
 	    SPAN_EMPTY);
 }

@@ -33,6 +33,9 @@ enum {
 	CLEANUP_BUSY,		/* <- cleanup_busy, tag 0: flow control */
 	CLEANUP_WANT_NUMBERS,	/* -> empty, tag 0; not while two grants last */
 	CLEANUP_NUMBERS,	/* <- cleanup_numbers, tag 0 */
+	CLEANUP_CHANGE,		/* -> body: an encoded envelope, once, before END:
+				 * ENV_HOLD, filter, redirect, and recipients
+				 * to get a copy (BCC) are taken from it */
 };
 
 #define CLEANUP_RESULT_ROWS(ROW)					\

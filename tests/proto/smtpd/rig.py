@@ -181,6 +181,7 @@ class Message:
     def __init__(self, env):
         self.env, self.parts, self.n = env, [], 0
         self.ended = self.aborted = False
+        self.change = None
 
     @property
     def content(self):
@@ -226,6 +227,8 @@ class Cleanup(Server):
             m = self.open.pop((s, tag), None)
             if m:
                 m.aborted = True
+        elif typ == 9:
+            self.open[s, tag].change = envelope(body)
 
     def answer(self, s, tag, code, smtp, text):
         self.serial += 1
