@@ -157,13 +157,17 @@ saslname(struct span in, struct buf *out)
 			else if (span_is(code, "=3D"))
 				c = '=';
 			else
-				return -1;
+				goto bad;
 			i += 2;
 		}
 		if (buf_put_char(out, c) < 0)
-			return -1;
+			goto bad;
 	}
-	return in.len > 0 && sasl_name_ok(buf_span(out)) ? 0 : -1;
+	if (in.len > 0 && sasl_name_ok(buf_span(out)))
+		return 0;
+bad:
+	buf_reset(out);		/* a bad name is shown to nobody */
+	return -1;
 }
 
 /*
