@@ -142,7 +142,7 @@ answer_message(struct imap *im, struct fetch *f, struct fetch_msg *m)
 
 /* Hand over the answer as far as the client takes it.  False: not all yet. */
 static bool
-send_message(struct imap *im, struct fetch_msg *m)
+send_message(struct imap *im, struct fetch_msg *m, bool all)
 {
 	while (m->piece < m->pieces.len) {
 		struct fetch_piece *p = &m->pieces.v[m->piece];
@@ -152,7 +152,7 @@ send_message(struct imap *im, struct fetch_msg *m)
 		while (p->left > 0) {
 			size_t n = (size_t)MIN(p->left, COPIED_MAX);
 
-			if (imap_out_full(im))
+			if (!all && imap_out_full(im))
 				return false;
 			if (section_read(&p->text, n, &im->out) != n) {
 				/* The bytes changed under us: a literal that
@@ -249,7 +249,7 @@ fetch_step(struct imap *im)
 			answer_message(im, f, m);
 			f->nmessages++;
 		}
-		if (!send_message(im, m))
+		if (!send_message(im, m, false))
 			return STEP_FULL;
 		free_message(f);
 		if (im->mode == MODE_END)
@@ -259,6 +259,25 @@ fetch_step(struct imap *im)
 		if ((f->nmessages & 15) == 0 && clock_mono_us() > until)
 			return STEP_MORE;
 	}
+}
+
+void
+fetch_one(struct imap *im, struct fetch *f, uint32_t seq)
+{
+	struct arena arena = ARENA_INIT;
+	struct fetch_msg m = { .text = BUF_INIT(BUF_UNLIMITED) };
+
+	fetch_msg_init(&m, im, seq, &arena);
+	if (m.m.uid != 0) {
+		answer_message(im, f, &m);
+		(void)send_message(im, &m, true);
+	}
+	/* There is no command that could fail. */
+	f->failed = f->failed_code = NULL;
+	fetch_msg_fini(&m);
+	ARRAY_FINI(&m.pieces);
+	buf_fini(&m.text);
+	arena_fini(&arena);
 }
 
 /* --- before the first message --------------------------------------------------------------- */

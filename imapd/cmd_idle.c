@@ -16,14 +16,17 @@ cmd_idle(struct imap *im, struct scan *s)
 	im->mode = MODE_IDLE;
 	/* First the watch, then a look: nothing falls in between. */
 	imap_watch_start(im);
-	sync_report(im, true);
+	if (notify_wants_selected(im))
+		sync_report(im, true);
 	loop_timer_set(im->timer, conf.imapd_idle_notify_interval * 1000);
 }
 
 void
 idle_changed(struct imap *im)
 {
-	if (im->mode == MODE_IDLE)
+	if (im->notify)
+		notify_changed(im);
+	else if (im->mode == MODE_IDLE && !im->notify_none)
 		sync_report(im, true);
 }
 

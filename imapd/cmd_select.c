@@ -240,6 +240,7 @@ open_box(struct imap *im, struct span name, bool examine, struct qresync *q)
 		im->enabled |= ENABLED_CONDSTORE;
 	put_opened(im);
 	put_resync(im, q);
+	notify_rewatch(im);
 	imap_ok(im, im->readonly ? "READ-ONLY" : "READ-WRITE", "%s completed.",
 	    im->cmd->done);
 }

@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	{ "APPEND", ANY, 0, cmd_append, "Append" },
 	{ "IDLE", ANY, 0, cmd_idle, "Idle" },			/* RFC 2177 */
 	{ "COMPRESS", ANY, 0, cmd_compress, "Compress" },	/* RFC 4978 */
+	{ "NOTIFY", ANY, 0, cmd_notify, "NOTIFY" },		/* RFC 5465 */
 	{ "GETQUOTA", ANY, 0, cmd_getquota, "Getquota" },	/* RFC 9208 */
 	{ "GETQUOTAROOT", ANY, 0, cmd_getquotaroot, "Getquotaroot" },
 	{ "SETQUOTA", ANY, 0, cmd_setquota, "Setquota" },
@@ -108,7 +109,7 @@ tagged(struct imap *im, const char *word, const char *code, const char *fmt,
 	const struct command *c = im->cmd;
 
 	if (c != NULL && !(c->flags & CMD_NOSYNC) && !im->just_woken &&
-	    im->state == STATE_SELECTED)
+	    im->state == STATE_SELECTED && notify_wants_selected(im))
 		sync_report(im, !(c->flags & CMD_QUIET));
 	if (im->mode == MODE_END)	/* the mailbox is gone: BYE was said */
 		return;

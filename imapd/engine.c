@@ -20,6 +20,7 @@ imap_free(struct imap *im)
 	if (im->step_abort)
 		im->step_abort(im);
 	append_abort(im);
+	notify_forget(im);
 	imap_watch_stop(im);
 	mailbox_close(&im->box);
 	ranges_fini(&im->saved);
@@ -315,6 +316,11 @@ imap_pump(struct imap *im)
 	im->pumping = true;
 	do {
 		run(im);
+		if (im->watch_pending && im->step == NULL && !im->full &&
+		    im->mode != MODE_END) {
+			im->watch_pending = false;
+			idle_changed(im);
+		}
 		flush(im);
 		if (im->compress && im->mode != MODE_END)
 			compress_start(s);
@@ -426,8 +432,7 @@ on_watch(void *arg, unsigned events)
 	struct imap *im = arg;
 
 	store_watch_read(im->watch, ignore_changed, NULL);
-	if (im->step == NULL && !im->full)
-		idle_changed(im);
+	im->watch_pending = true;
 	imap_pump(im);
 }
 
@@ -436,11 +441,11 @@ imap_watch_start(struct imap *im)
 {
 	struct why why = WHY_INIT;
 
-	if (im->watch || im->box == NULL)
+	if (im->watch || (im->box == NULL && im->notify == NULL))
 		return;
 	im->watch = store_watch_new();
-	if (im->watch == NULL || store_watch_add(im->watch, im->account,
-	    mailbox_box(im->box), &why) != 0) {
+	if (im->watch == NULL || (im->box && store_watch_add(im->watch,
+	    im->account, mailbox_box(im->box), &why) != 0)) {
 		log_warning("imap: %s: changes are not seen: %s",
 		    im->conn->facts.id, why.text);
 		store_watch_free(&im->watch);

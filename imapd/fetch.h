@@ -17,7 +17,7 @@
 #include "mail/message.h"
 #include "mail/message_cache.h"
 
-#define FETCH_ITEMS_MAX	1000
+#define FETCH_ITEMS_MAX	250
 
 enum fetch_kind {
 	/* cmd_fetch.c writes these. */
@@ -88,6 +88,10 @@ struct fetch_msg {
 /* The arguments; the items live in the command's arena.  False: s says. */
 bool	 fetch_scan(struct imap *im, struct scan *s, struct fetch *f);
 
+/* The items alone, into the scan's arena. */
+bool	 fetch_scan_items(struct imap *im, struct scan *s, struct fetch *f);
+/* Answer for one message now, whether the client takes it or not (NOTIFY). */
+void	 fetch_one(struct imap *im, struct fetch *f, uint32_t seq);
 /* Also answer kind, if it is not asked for, in front; FLAGS (and MODSEQ). */
 void	 fetch_add_first(struct imap *im, struct fetch *f,
 	    enum fetch_kind kind);

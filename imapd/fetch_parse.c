@@ -6,10 +6,10 @@
 #include "mail/chars.h"
 
 static struct fetch_item *
-add(struct imap *im, struct fetch *f, enum fetch_kind kind)
+add(struct arena *a, struct fetch *f, enum fetch_kind kind)
 {
 	if (f->items == NULL)
-		f->items = arena_alloc(&im->arena,
+		f->items = arena_alloc(a,
 		    FETCH_ITEMS_MAX * sizeof(f->items[0]));
 	f->items[f->nitems] = (struct fetch_item){ .kind = kind };
 	return &f->items[f->nitems++];
@@ -29,7 +29,7 @@ fetch_add_first(struct imap *im, struct fetch *f, enum fetch_kind kind)
 {
 	if (has(f, kind))
 		return;
-	add(im, f, kind);
+	add(&im->arena, f, kind);
 	memmove(f->items + 1, f->items, (f->nitems - 1) * sizeof(f->items[0]));
 	f->items[0] = (struct fetch_item){ .kind = kind };
 }
@@ -108,7 +108,7 @@ scan_fields(struct imap *im, struct scan *s, struct section *sec)
 
 	if (!scan_sp(s) || !scan_open(s))
 		return false;
-	sec->fields = arena_alloc(&im->arena,
+	sec->fields = arena_alloc(s->arena,
 	    SECTION_FIELDS_MAX * sizeof(sec->fields[0]));
 	do {
 		if (sec->nfields == SECTION_FIELDS_MAX)
@@ -178,8 +178,8 @@ scan_bracketed(struct imap *im, struct scan *s, struct fetch *f,
 		i++;
 	if (i == ARRAY_LEN(bracketed) || !scan_char(s, '['))
 		return scan_bad(s, "Unknown FETCH item.");
-	it = add(im, f, bracketed[i].kind);
-	it->section = arena_zalloc(&im->arena, sizeof(*it->section));
+	it = add(s->arena, f, bracketed[i].kind);
+	it->section = arena_zalloc(s->arena, sizeof(*it->section));
 	f->sets_seen = f->sets_seen || bracketed[i].sets_seen;
 	return scan_section(im, s, it->kind != FETCH_SECTION, it->section) &&
 	    (it->kind == FETCH_BINARY_SIZE || scan_partial(s, it));
@@ -202,7 +202,7 @@ scan_item(struct imap *im, struct scan *s, struct fetch *f)
 		if (!span_caseis(word, simple[i].name))
 			continue;
 		f->sets_seen = f->sets_seen || simple[i].sets_seen;
-		it = add(im, f, simple[i].kind);
+		it = add(s->arena, f, simple[i].kind);
 		/* Twice the same is said once. */
 		f->nitems--;
 		if (!has(f, simple[i].kind))
@@ -231,18 +231,18 @@ scan_macro(struct imap *im, struct scan *s, struct fetch *f)
 
 	if (!all && !full && !scan_is_word(s, "FAST"))
 		return false;
-	add(im, f, FETCH_FLAGS);
-	add(im, f, FETCH_INTERNALDATE);
-	add(im, f, FETCH_SIZE);
+	add(s->arena, f, FETCH_FLAGS);
+	add(s->arena, f, FETCH_INTERNALDATE);
+	add(s->arena, f, FETCH_SIZE);
 	if (all || full)
-		add(im, f, FETCH_ENVELOPE);
+		add(s->arena, f, FETCH_ENVELOPE);
 	if (full)
-		add(im, f, FETCH_BODY);
+		add(s->arena, f, FETCH_BODY);
 	return scan_atom(s, &word);
 }
 
-static bool
-scan_items(struct imap *im, struct scan *s, struct fetch *f)
+bool
+fetch_scan_items(struct imap *im, struct scan *s, struct fetch *f)
 {
 	if (scan_macro(im, s, f))
 		return true;
@@ -286,7 +286,7 @@ scan_modifiers(struct imap *im, struct scan *s, struct fetch *f)
 				return false;
 			sync_condstore(im);
 			if (!has(f, FETCH_MODSEQ))
-				add(im, f, FETCH_MODSEQ);
+				add(s->arena, f, FETCH_MODSEQ);
 		} else if (scan_take_word(s, "VANISHED")) {
 			f->vanished = true;
 		} else if (scan_take_word(s, "PARTIAL")) {
@@ -328,7 +328,7 @@ bool
 fetch_scan(struct imap *im, struct scan *s, struct fetch *f)
 {
 	if (!scan_sp(s) || !scan_messages(im, s, f) || !scan_sp(s) ||
-	    !scan_items(im, s, f))
+	    !fetch_scan_items(im, s, f))
 		return false;
 	if (scan_is(s, ' ') && !scan_modifiers(im, s, f))
 		return false;

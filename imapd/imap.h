@@ -131,7 +131,9 @@ struct imap {
 	/* Being told of changes. */
 	struct store_watch	*watch;
 	struct loop_io		*watch_io;
-	struct notify		*notify;
+	struct notify		*notify;	/* RFC 5465 */
+	bool			 notify_none;
+	bool			 watch_pending;	/* it spoke while a step ran */
 	struct loop_timer	*timer;		/* autologout, "still here" */
 	struct loop_timer	*again;		/* the step goes on */
 	int64_t			 last_ms;	/* the client's last word */
@@ -285,6 +287,17 @@ int	 status_put(struct imap *im, const struct account_box *b,
 int	 freeze_connection(struct imap *im, struct buf *state);
 void	 thaw_connection(struct imap *im, struct span state);
 void	 freeze_say_changes(struct imap *im);
+
+/* notify.c: something that is watched may have changed. */
+void	 notify_changed(struct imap *im);
+/* Whether to tell of changes of the selected mailbox. */
+bool	 notify_wants_selected(const struct imap *im);
+/* Messages from seq on are new: what NOTIFY wants to see of them. */
+void	 notify_fetch_new(struct imap *im, uint32_t from);
+/* The selected mailbox is another one. */
+void	 notify_rewatch(struct imap *im);
+void	 notify_forget(struct imap *im);
+void	 cmd_notify(struct imap *, struct scan *);
 
 /* "* MYRIGHTS ..." of one mailbox. */
 void	 acl_put_myrights(struct imap *im, const struct account_box *b);

@@ -143,6 +143,7 @@ sync_report(struct imap *im, bool expunges)
 		if (!IMAP_HAS(im, REV2))
 			buf_addf(&im->out, "* %u RECENT\r\n",
 			    mailbox_recent(im->box));
+		notify_fetch_new(im, c.count - c.arrived + 1);
 	}
 	for (size_t i = 0; i < c.nflags; i++)
 		sync_put_fetch(im, c.flags[i],
