@@ -15,6 +15,7 @@
 #include "local/agent.h"
 #include "local/cred.h"
 #include "mail/address.h"
+#include "mail/charset.h"
 #include "store/virtual_map.h"
 
 static struct virtual_map *map;
@@ -90,6 +91,9 @@ int
 virtual_pre_jail(struct why *why)
 {
 	head = BUF_INIT(BUF_UNLIMITED);
+	/* For the text that searches look at; no modules can be loaded in the
+	 * jail. */
+	charset_preload();
 	if (virtual_map_base()[0] != '/')
 		return why_set(why, "", "virtual_mailbox_base must be an "
 		    "absolute path; it is \"%s\"", conf.virtual_mailbox_base);

@@ -68,6 +68,11 @@ target_lock(struct target *t, struct account *a, uint32_t box, bool words,
 	} else if ((t->p = account_writer(a, box, why)) == NULL) {
 		return -1;
 	}
+	if (t->p->head.state.deleted) {
+		target_unlock(t);
+		return account_say(a, ACCOUNT_NONEXISTENT, why,
+		    "the mailbox was deleted");
+	}
 	t->segment = t->p->head.state.segment;
 	t->tail = t->p->head.state.segment_tail;
 	return 0;

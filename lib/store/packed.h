@@ -108,6 +108,7 @@ struct packed_state {
 	/* What is in the mailbox at tail, for quotas; totals says whether
 	 * they are known (journals of older versions have none). */
 	bool			totals;
+	bool			deleted;	/* the mailbox is */
 	uint32_t		messages;
 	uint64_t		bytes;
 };

@@ -60,7 +60,7 @@ packed_slot_encode(const struct packed_state *st, unsigned slot,
 	num_put_le32(out + 64, st->segment);
 	num_put_le32(out + 68, st->messages);
 	num_put_le64(out + 72, st->bytes);
-	num_put_le32(out + 80, st->totals);
+	num_put_le32(out + 80, st->totals | st->deleted << 1);
 	num_put_le32(out + 4, crc32c(0, out + 8, PACKED_SLOT_LEN - 8));
 	return SLOT_AT(slot);
 }
@@ -81,7 +81,8 @@ slot_decode(struct packed_state *st, const uint8_t *p)
 	st->segment = num_get_le32(p + 64);
 	st->messages = num_get_le32(p + 68);
 	st->bytes = num_get_le64(p + 72);
-	st->totals = num_get_le32(p + 80) == 1;
+	st->totals = num_get_le32(p + 80) & 1;
+	st->deleted = num_get_le32(p + 80) & 2;
 	if (st->uidnext == 0 || st->tail < PACKED_START || st->tail % 8 != 0 ||
 	    st->tail > INT64_MAX || st->segment_tail > INT64_MAX)
 		return -1;

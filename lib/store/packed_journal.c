@@ -202,6 +202,8 @@ catch_record(void *arg, const struct packed_record *r)
 		st->messages -= MIN(n, st->messages);
 		st->bytes -= MIN(bytes, st->bytes);
 	}
+	if (r->type == PACKED_DELETED || r->type == PACKED_RESTORED)
+		st->deleted = r->type == PACKED_DELETED;
 	if (p->hook != NULL)
 		p->hook(p->hook_arg, r, false);
 	return true;
@@ -273,6 +275,7 @@ packed_rewind(struct packed *p)
 
 	st->tail = PACKED_START;
 	st->totals = true;
+	st->deleted = false;
 	st->messages = 0;
 	st->bytes = 0;
 	p->saved_tail = 0;
