@@ -59,7 +59,7 @@ open_virtual(struct account_options *o, const char *user)
 		log_fatal("%s is not in virtual_mailbox_maps", user);
 	o->format = v.format;
 	o->flags = STORE_MAKE_BASE | (v.detect ? STORE_DETECT : 0);
-	o->base = conf.virtual_mailbox_base;
+	o->base = virtual_map_base();
 	o->path = v.path.data;
 	a = open_as(o, user, v.uid, v.gid);
 	buf_fini(&v.path);

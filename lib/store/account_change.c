@@ -128,7 +128,7 @@ make_box(struct account *a, struct acct_box *b, struct why *why)
 		if (faccessat(a->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			continue;
 		p = packed_open(a->dirfd, a->path, b->box, &a->epoch,
-		    PACKED_WRITE | PACKED_CREATE, least, why);
+		    PACKED_WRITE | PACKED_CREATE | PACKED_FRESH, least, why);
 		if (p == NULL)
 			return account_io(a, why);
 		b->uidvalidity = p->head.uidvalidity;

@@ -19,7 +19,7 @@ struct packed {
 	char			*path;		/* for messages */
 	char			 jname[PACKED_NAME_MAX];
 	uint32_t		 box;
-	bool			 writable, alone;
+	bool			 writable, alone, fresh;
 	uint32_t		 least_valid;	/* UIDVALIDITY of a new one */
 	struct packed_epoch	 epoch;
 	struct packed_head	 head;		/* state: at state.tail */
@@ -51,6 +51,8 @@ struct packed {
 enum {
 	PACKED_WRITE	= 1 << 0,	/* else only read */
 	PACKED_CREATE	= 1 << 1,	/* make it when missing or damaged */
+	PACKED_FRESH	= 1 << 3,	/* a number that no mailbox had: there
+					 * is nothing of it in the segments */
 	PACKED_ALONE	= 1 << 2,	/* maildir: no segments to rebuild from,
 					 * the file is "mansio.jrn" */
 };

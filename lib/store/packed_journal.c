@@ -432,6 +432,7 @@ packed_open(int dirfd, const char *path, uint32_t box,
 	p->out = BUF_INIT(BUF_UNLIMITED);
 	p->writable = flags & (PACKED_WRITE | PACKED_CREATE);
 	p->alone = flags & PACKED_ALONE;
+	p->fresh = flags & PACKED_FRESH;
 	p->path = mem_strdup(path);
 	if (p->alone)
 		snprintf(p->jname, sizeof(p->jname), "%s", box == 0 ?

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "base/rnd.h"
 #include "io/fault.h"
 #include "io/fd.h"
+#include "mail/message_cache.h"
 #include "store/packed_file.h"
 #include "store/store_internal.h"
 
@@ -40,49 +42,73 @@ by_uid(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* What one segment holds for the mailbox. */
-static int
-rebuild_segment(int dirfd, const char *name, uint32_t no, struct rebuild *rb)
+static void
+rebuild_message(struct rebuild *rb, const struct packed_message *m,
+    uint32_t no, uint64_t at)
 {
-	uint8_t h[PACKED_MESSAGE_HEADER];
-	struct packed_message m;
-	struct stat st;
-	uint64_t at = 0, size;
-	int fd;
+	struct packed_arrival *a;
 
-	if ((fd = packed_open_checked(dirfd, name, O_RDONLY)) < 0)
-		return -1;
-	if (fstat(fd, &st) < 0) {
-		close(fd);
-		return -1;
-	}
-	size = (uint64_t)st.st_size;
-	while (at + sizeof(h) <= size) {
-		if (fd_pread_all(fd, h, sizeof(h), (off_t)at) < 0) {
-			close(fd);
-			return -1;
-		}
-		if (packed_message_decode(&m, span_make(h, sizeof(h))) < 0 ||
-		    at + sizeof(h) + m.len > size) {
+	if (m->box != rb->box)
+		return;
+	rb->uidvalidity = MAX(rb->uidvalidity, m->uidvalidity);
+	rb->uidmax = MAX(rb->uidmax, m->uid);
+	a = ARRAY_PUSH(&rb->v);
+	*a = (struct packed_arrival){
+		.uid = m->uid, .segment = no, .crc = m->crc, .offset = at,
+		.len = m->len, .date_us = m->date_us,
+	};
+	memcpy(a->guid, m->guid, sizeof(a->guid));
+}
+
+/*
+ * What one segment holds for the mailbox.  From message to message, and over
+ * the cache records behind them, by their lengths: what is inside of them was
+ * written by strangers.  Only behind damage each place is looked at.
+ */
+static void
+rebuild_scan(struct span in, uint32_t no, struct rebuild *rb)
+{
+	size_t at = 0;
+
+	while (at + PACKED_MESSAGE_HEADER <= in.len) {
+		struct packed_message m;
+
+		if (packed_message_decode(&m, span_from(in, at)) < 0 ||
+		    m.len > in.len - at - PACKED_MESSAGE_HEADER) {
 			at += 8;
 			continue;
 		}
-		if (m.box == rb->box) {
-			if (m.uidvalidity > rb->uidvalidity)
-				rb->uidvalidity = m.uidvalidity;
-			*ARRAY_PUSH(&rb->v) = (struct packed_arrival){
-				.uid = m.uid, .segment = no, .crc = m.crc,
-				.offset = at, .len = m.len,
-				.date_us = m.date_us,
-			};
-			memcpy(rb->v.v[rb->v.len - 1].guid, m.guid, 16);
-			if (m.uid > rb->uidmax)
-				rb->uidmax = m.uid;
+		rebuild_message(rb, &m, no, at);
+		at = (size_t)packed_align(at + PACKED_MESSAGE_HEADER + m.len);
+		if (at < in.len)
+			at = (size_t)packed_align(at +
+			    message_cache_len(span_from(in, at)));
+	}
+}
+
+static int
+rebuild_segment(int dirfd, const char *name, uint32_t no, struct rebuild *rb)
+{
+	struct stat st;
+	void *map;
+	int fd, rc = -1;
+
+	if ((fd = packed_open_checked(dirfd, name, O_RDONLY)) < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_size == 0) {
+		rc = 0;
+	} else if (st.st_size > 0) {
+		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE,
+		    fd, 0);
+		if (map != MAP_FAILED) {
+			rebuild_scan(span_make(map, (size_t)st.st_size), no,
+			    rb);
+			(void)munmap(map, (size_t)st.st_size);
+			rc = 0;
 		}
-		at = packed_align(at + sizeof(h) + m.len);
 	}
 	close(fd);
-	return 0;
+	return rc;
 }
 
 static int
@@ -126,7 +152,7 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 	char tmp[PACKED_NAME_MAX + 40];
 	int fd = -1, rc = -1;
 
-	if (!p->alone && p->box != 0 && collect_segments(p->dirfd, &rb) < 0) {
+	if (!p->alone && !p->fresh && p->box != 0 && collect_segments(p->dirfd, &rb) < 0) {
 		(void)store_fail(why, "cannot read", p->path);
 		goto out;
 	}
