@@ -33,8 +33,7 @@ struct search_run *search_begin(struct imap *im, const struct search *p);
 enum step_result search_step(struct search_run *r, int64_t us);
 /*
  * After DONE: the sequence numbers that match, ascending.  0, or -1 with
- * *code (may be NULL) and *text for the tagged NO: a limit of time, or
- * messages that could not be read.
+ * *code (may be NULL) and *text for the tagged NO: it took too long.
  */
 int	 search_result(struct search_run *r, const uint32_t **seqs, size_t *n,
 	    const char **code, const char **text);

@@ -6,7 +6,8 @@
  * may be done to know it.  Each message is asked level by level until the whole
  * tree knows: first what the index has, then its cache record and signature,
  * then its header, and only for what is left its text.  So a search for words
- * reads the few messages that can have them.
+ * reads the few messages that can have them.  A message that cannot be read (the
+ * store has logged why) has no text.
  *
  * Dates are those of INTERNALDATE in UTC, as FETCH shows it, and those of the
  * Date field in its own zone, as it shows itself (RFC 9051 6.4.4).
@@ -30,7 +31,8 @@ struct search_run {
 	uint64_t		 seq;		/* the next one to look at */
 	ARRAY(uint32_t)		 found;
 	int64_t			 used_us;
-	const char		*code, *text;	/* what went wrong */
+	int64_t			 until_us;	/* on the monotonic clock */
+	bool			 late;		/* it is over */
 	struct arena		 arena;		/* of the message at hand */
 	struct fetch_msg	 msg;
 	enum level		 level;
@@ -95,17 +97,16 @@ ask_thread(struct search_run *r, const struct search_key *k)
 	    is_id(k->name, 'T', id));
 }
 
-/* A message that cannot be read matches nothing that asks for its text. */
-static enum answer
-unreadable(struct search_run *r)
+/*
+ * Looking into messages takes long, and one command may ask for much of one
+ * message: the clock is looked at each time.
+ */
+static bool
+in_time(struct search_run *r)
 {
-	enum account_error e = account_error(r->im->account);
-
-	if (e != ACCOUNT_EXPUNGED && r->text == NULL) {
-		r->code = "SERVERBUG";
-		r->text = "Some messages could not be read.";
-	}
-	return NO;
+	r->read = true;
+	r->late |= clock_mono_us() >= r->until_us;
+	return !r->late;
 }
 
 static enum answer
@@ -116,9 +117,8 @@ ask_sent(struct search_run *r, const struct search_key *k)
 
 	if (r->level < LEVEL_RECORD)
 		return UNKNOWN;
-	if ((c = fetch_msg_cache(&r->msg, &why)) == NULL)
-		return unreadable(r);
-	if (!(c->flags & MESSAGE_HAS_DATE))
+	if ((c = fetch_msg_cache(&r->msg, &why)) == NULL ||
+	    !(c->flags & MESSAGE_HAS_DATE))
 		return NO;
 	return compare_days(k->kind, SEARCH_SENT_BEFORE, SEARCH_SENT_ON,
 	    day(c->sent_s + (int64_t)c->zone_min * 60), (int64_t)k->num);
@@ -132,9 +132,8 @@ ask_header(struct search_run *r, const struct search_key *k)
 
 	if (r->level < LEVEL_HEADER)
 		return UNKNOWN;
-	r->read = true;
-	if ((m = fetch_msg_header(&r->msg, &why)) == NULL)
-		return unreadable(r);
+	if (!in_time(r) || (m = fetch_msg_header(&r->msg, &why)) == NULL)
+		return NO;
 	return yes(message_has_field(m, k->name, &k->text));
 }
 
@@ -146,9 +145,8 @@ ask_text(struct search_run *r, const struct search_key *k)
 
 	if (r->level < LEVEL_TEXT)
 		return UNKNOWN;
-	r->read = true;
-	if ((m = fetch_msg_parsed(&r->msg, &why)) == NULL)
-		return unreadable(r);
+	if (!in_time(r) || (m = fetch_msg_parsed(&r->msg, &why)) == NULL)
+		return NO;
 	return yes(k->kind == SEARCH_BODY ? message_has_body(m, &k->text) :
 	    message_has_text(m, &k->text));
 }
@@ -297,6 +295,8 @@ search_step(struct search_run *r, int64_t us)
 	int64_t start = clock_mono_us(), used = 0;
 	uint32_t seq, n = 0;
 
+	r->until_us = start + conf.imapd_search_time_limit * 1000000 -
+	    r->used_us;
 	while ((seq = next_seq(r)) != 0) {
 		r->read = false;
 		if (matches(r, seq))
@@ -304,10 +304,8 @@ search_step(struct search_run *r, int64_t us)
 		if (!r->read && ++n % LOOK_EVERY != 0)
 			continue;
 		used = clock_mono_us() - start;
-		if (r->used_us + used >
-		    conf.imapd_search_time_limit * 1000000) {
-			r->code = "LIMIT";
-			r->text = "Searching took too long.";
+		if (r->late || start + used >= r->until_us) {
+			r->late = true;
 			return STEP_DONE;
 		}
 		if (used >= us) {
@@ -323,9 +321,9 @@ int
 search_result(struct search_run *r, const uint32_t **seqs, size_t *n,
     const char **code, const char **text)
 {
-	if (r->text != NULL) {
-		*code = r->code;
-		*text = r->text;
+	if (r->late) {
+		*code = "LIMIT";
+		*text = "Searching took too long.";
 		return -1;
 	}
 	*seqs = r->found.v;

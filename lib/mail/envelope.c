@@ -459,7 +459,7 @@ put_subject(struct span value, struct buf *out)
 }
 
 void
-message_put_envelope(const struct message_part *p, struct buf *out)
+envelope_put(const struct message_part *p, bool addresses, struct buf *out)
 {
 	struct fields fs;
 	struct span in = p->header;
@@ -470,7 +470,9 @@ message_put_envelope(const struct message_part *p, struct buf *out)
 	while (fs.len < FIELDS_MAX && message_field_next(&in, &f)) {
 		int which = field_of(f.name);
 
-		if (which >= 0 && which <= ENVELOPE_MESSAGE_ID) {
+		if (which >= 0 && which <= ENVELOPE_MESSAGE_ID &&
+		    (addresses || which < ENVELOPE_FROM ||
+		    which > ENVELOPE_BCC)) {
 			fs.v[fs.len].which = which;
 			fs.v[fs.len++].value = f.value;
 		}
@@ -501,4 +503,10 @@ message_put_envelope(const struct message_part *p, struct buf *out)
 	buf_add_char(out, ' ');
 	message_put_field(last(&fs, ENVELOPE_MESSAGE_ID), out);
 	buf_add_char(out, ')');
+}
+
+void
+message_put_envelope(const struct message_part *p, struct buf *out)
+{
+	envelope_put(p, true, out);
 }

@@ -29,6 +29,9 @@ struct address {			/* p NULL: NIL; good during the call */
 /* Call fn for each address of a list, groups opened and closed. */
 void	 envelope_addresses(struct span value, void (*fn)(void *arg,
 	    const struct address *a), void *arg);
+/* message_put_envelope(); without addresses all lists are NIL. */
+void	 envelope_put(const struct message_part *p, bool addresses,
+	    struct buf *out);
 /* An nstring of a field's value: folds as one space, NUL as U+FFFD. */
 void	 message_put_field(struct span value, struct buf *out);
 

@@ -11,6 +11,19 @@
 
 #define PARAMS_MAX	128		/* of one field */
 
+/*
+ * A short address makes a long answer, and a message may hold thousands of
+ * messages with thousands of addresses each.  Beyond so many bytes attached
+ * messages are shown without addresses.
+ */
+#define ADDRESSES_UNTIL	(4u << 20)
+
+struct writer {
+	struct buf	*out;
+	size_t		 start;
+	bool		 extended;
+};
+
 struct param_list {
 	struct buf	*out;
 	size_t		 n;
@@ -110,19 +123,23 @@ put_extension(const struct message_part *p, struct buf *out)
 	message_put_field(p->mime.location, out);
 }
 
+static void put_part(const struct writer *w, const struct message_part *p);
+
 static void
-put_multipart(const struct message_part *p, bool extended, struct buf *out)
+put_multipart(const struct writer *w, const struct message_part *p)
 {
+	struct buf *out = w->out;
+
 	/* The grammar wants one part at least. */
 	if (p->child == NULL)
 		buf_addf(out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") "
 		    "NIL NIL \"7bit\" 0 0%s)",
-		    extended ? " NIL NIL NIL NIL" : "");
+		    w->extended ? " NIL NIL NIL NIL" : "");
 	for (const struct message_part *c = p->child; c != NULL; c = c->next)
-		message_put_structure(c, extended, out);
+		put_part(w, c);
 	buf_add_char(out, ' ');
 	message_put_nstring(p->subtype, out);
-	if (!extended)
+	if (!w->extended)
 		return;
 	buf_add_char(out, ' ');
 	put_params(p->params, false, out);
@@ -149,8 +166,10 @@ put_encoding(const struct message_part *p, struct buf *out)
 }
 
 static void
-put_leaf(const struct message_part *p, bool extended, struct buf *out)
+put_leaf(const struct writer *w, const struct message_part *p)
 {
+	struct buf *out = w->out;
+
 	if (p->type.p == NULL && p->kind != MESSAGE_RFC822)
 		buf_add_str(out, "\"text\" \"plain\"");
 	else if (p->kind == MESSAGE_RFC822)
@@ -172,13 +191,14 @@ put_leaf(const struct message_part *p, bool extended, struct buf *out)
 	put_u64(out, p->body_crlf);
 	if (p->kind == MESSAGE_RFC822) {
 		buf_add_char(out, ' ');
-		message_put_envelope(p->child, out);
+		envelope_put(p->child, out->len - w->start < ADDRESSES_UNTIL,
+		    out);
 		buf_add_char(out, ' ');
-		message_put_structure(p->child, extended, out);
+		put_part(w, p->child);
 	}
 	if (p->kind == MESSAGE_RFC822 || p->kind == MESSAGE_TEXT)
 		put_u64(out, p->body_lines);
-	if (!extended)
+	if (!w->extended)
 		return;
 	buf_add_char(out, ' ');
 	message_put_field(p->mime.md5, out);
@@ -186,14 +206,23 @@ put_leaf(const struct message_part *p, bool extended, struct buf *out)
 	put_extension(p, out);
 }
 
+static void
+put_part(const struct writer *w, const struct message_part *p)
+{
+	buf_add_char(w->out, '(');
+	if (p->kind == MESSAGE_MULTIPART)
+		put_multipart(w, p);
+	else
+		put_leaf(w, p);
+	buf_add_char(w->out, ')');
+}
+
 void
 message_put_structure(const struct message_part *p, bool extended,
     struct buf *out)
 {
-	buf_add_char(out, '(');
-	if (p->kind == MESSAGE_MULTIPART)
-		put_multipart(p, extended, out);
-	else
-		put_leaf(p, extended, out);
-	buf_add_char(out, ')');
+	struct writer w = { .out = out, .start = out->len,
+	    .extended = extended };
+
+	put_part(&w, p);
 }

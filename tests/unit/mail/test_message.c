@@ -189,6 +189,25 @@ START_TEST(parts_end_at_their_limit)
 }
 END_TEST
 
+/* 2 bytes of a list make 31 of an answer, three times. */
+START_TEST(answers_do_not_explode)
+{
+	struct buf in = BUF_INIT(BUF_UNLIMITED);
+
+	buf_add_str(&in, "Content-Type: multipart/digest; boundary=x\n\n");
+	for (int i = 0; i < 500; i++) {
+		buf_add_str(&in, "--x\n\nFrom: ");
+		for (int j = 0; j < 2000; j++)
+			buf_add_str(&in, "a,");
+		buf_add_str(&in, "\n\n\n");
+	}
+	message_parse(&m, buf_span(&in));
+	message_put_structure(m.root, true, &out);
+	ck_assert_uint_lt(out.len, 6u << 20);
+	buf_fini(&in);
+}
+END_TEST
+
 /* --- sections ------------------------------------------------------------------ */
 
 /* RFC 9051 6.4.5.1 has a message like this one. */
@@ -346,6 +365,7 @@ suite(void)
 	    ARRAY_LEN(structures));
 	tcase_add_test(t, nesting_ends_at_its_limit);
 	tcase_add_test(t, parts_end_at_their_limit);
+	tcase_add_test(t, answers_do_not_explode);
 	tcase_add_loop_test(t, sections_are_found, 0, ARRAY_LEN(sections));
 	tcase_add_test(t, a_section_reads_the_same_from_any_place);
 	tcase_add_test(t, nul_is_masked);
