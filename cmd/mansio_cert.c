@@ -22,7 +22,7 @@
 #include "tls/show_cert.h"
 
 #define FILE_SEPARATORS	", \t\r\n"
-#define DAYS_DEFAULT	825
+#define DAYS_DEFAULT	820
 #define DAYS_MAX	36500
 #define DAY_S		86400
 /* A clock that is a little slow must not find it invalid. */

@@ -384,9 +384,14 @@ provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
 int
 tls_remote_key_init(void)
 {
-	if (OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_init) != 1 ||
-	    OSSL_PROVIDER_load(NULL, "default") == NULL ||
-	    OSSL_PROVIDER_load(NULL, PROVIDER) == NULL)
+	/* Held for the life of the process. */
+	static OSSL_PROVIDER *loaded[2];
+
+	if (OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_init) != 1)
+		return -1;
+	loaded[0] = OSSL_PROVIDER_load(NULL, "default");
+	loaded[1] = OSSL_PROVIDER_load(NULL, PROVIDER);
+	if (loaded[0] == NULL || loaded[1] == NULL)
 		return -1;
 	/* Everything that does not ask for us goes to OpenSSL's own. */
 	return EVP_set_default_properties(NULL, "?provider=default") == 1 ?
