@@ -422,24 +422,36 @@ job_free(struct job *j)
 }
 
 static void
+job_answer(struct job *j, size_t i, struct result *res, int64_t began)
+{
+	if (res->outcome == DELIVER_BOUNCED && conf.soft_bounce) {
+		res->outcome = DELIVER_DEFERRED;
+		res->why.code[0] = '4';
+	}
+	log_result(j, &j->env.rcpts.v[i], res, began);
+	send_status(j, i, res);
+}
+
+static void
 job_run(struct job *j)
 {
 	while (j->next < j->env.rcpts.len) {
-		size_t i = j->next++;
-		const struct rcpt *r = &j->env.rcpts.v[i];
+		size_t i = j->next++, last = i;
 		struct result res = { .outcome = 0, .action = "" };
 		int64_t began = clock_wall_us();
 
 		snprintf(res.relay, sizeof(res.relay), "%s", g.a->name);
-		g.a->deliver(j, r, &res);
+		if (g.a->deliver_all != NULL) {
+			last = j->env.rcpts.len - 1;
+			j->next = j->env.rcpts.len;
+			g.a->deliver_all(j, &res);
+		} else {
+			g.a->deliver(j, &j->env.rcpts.v[i], &res);
+		}
 		cred_restore();
 		filter_result(&res);
-		if (res.outcome == DELIVER_BOUNCED && conf.soft_bounce) {
-			res.outcome = DELIVER_DEFERRED;
-			res.why.code[0] = '4';
-		}
-		log_result(j, r, &res, began);
-		send_status(j, i, &res);
+		for (; i <= last; i++)
+			job_answer(j, i, &res, began);
 	}
 	/* The next one's content gets the same memory. */
 	store_content_fini(&j->content);

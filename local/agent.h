@@ -51,8 +51,11 @@ struct result {
 struct agent {
 	const char	*name;			/* "local": the relay in logs */
 	const char	*status_filter;		/* a setting: maps, or "" */
+	/* One recipient, or all that are left with the same result for
+	 * each: an agent has one of the two. */
 	void		(*deliver)(struct job *j, const struct rcpt *r,
 			    struct result *out);
+	void		(*deliver_all)(struct job *j, struct result *out);
 };
 
 /* Once, in the jail: starts the checkpoint thread. */

@@ -30,12 +30,12 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "io/fd.h"
+#include "local/command.h"
 #include "local/cred.h"
 #include "local/local.h"
 #include "mail/dsn.h"
 #include "store/store_internal.h"
 
-#define OUTPUT_MAX	4096		/* bytes of output that are kept */
 #define COMMAND_PATH	"/usr/bin:/bin:/usr/sbin:/sbin"
 
 static const struct {
@@ -194,8 +194,7 @@ child_fail(const char *what)
  * system calls.
  */
 static NORETURN void
-child(const struct user *u, const char *dir, char *const *argv,
-    char *const *env, int in, int out)
+child(const struct command_spec *c, int in, int out)
 {
 	sigset_t none;
 
@@ -213,19 +212,19 @@ child(const struct user *u, const char *dir, char *const *argv,
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(077);
 	/* main has restored the process's own ids before it called fork. */
-	if (cred_drop(u->uid, u->gid) < 0)
+	if (cred_drop(c->uid, c->gid) < 0)
 		child_fail("cannot become the user");
-	if (dir != NULL && chdir(dir) < 0)
+	if (c->dir != NULL && chdir(c->dir) < 0)
 		child_fail("cannot change to the working directory");
-	execve(argv[0], argv, env);
-	child_fail(argv[0]);
+	execve(c->argv[0], c->argv, c->env);
+	child_fail(c->argv[0]);
 }
 
 /* --- the parent ------------------------------------------------------------------- */
 
 struct feed {			/* what standard input still gets */
 	struct job	*job;
-	struct buf	 head;
+	struct span	 head;
 	uint64_t	 at, total;	/* head and content as one */
 };
 
@@ -239,7 +238,7 @@ feed_some(struct feed *f, int fd, struct why *why)
 		ssize_t n;
 
 		if (f->at < f->head.len)
-			piece = span_from(buf_span(&f->head), (size_t)f->at);
+			piece = span_from(f->head, (size_t)f->at);
 		else if (store_content_read(&f->job->content,
 		    f->at - f->head.len, &piece, why) < 0)
 			return -1;
@@ -265,7 +264,7 @@ take_output(int fd, struct buf *out)
 	while ((n = read(fd, tmp, sizeof(tmp))) != 0) {
 		if (n < 0)
 			return errno != EAGAIN && errno != EINTR;
-		buf_add(out, tmp, MIN((size_t)n, OUTPUT_MAX - out->len));
+		buf_add(out, tmp, MIN((size_t)n, COMMAND_OUTPUT_MAX - out->len));
 	}
 	return true;
 }
@@ -275,10 +274,10 @@ take_output(int fd, struct buf *out)
  * has ended, and its group was killed, in every case.
  */
 static int
-attend(pid_t pid, int in, int out, struct feed *f, struct buf *text,
-    bool *late, struct why *why)
+attend(pid_t pid, int in, int out, struct feed *f, int64_t limit_s,
+    struct buf *text, bool *late, struct why *why)
 {
-	int64_t end = clock_mono_ms() + conf.command_time_limit * 1000;
+	int64_t end = clock_mono_ms() + limit_s * 1000;
 	int status = 0, rc = 0, more = 1, step = 1;
 	pid_t got = 0;
 
@@ -354,43 +353,83 @@ read_output(struct buf *text, char code[WHY_CODE_MAX], struct span *rest)
 	}
 }
 
-static void
-judge(struct delivery *d, const char *command, int status, bool late,
-    struct buf *text)
+int
+command_judge(const char *command, int status, bool late, struct buf *text,
+    struct why *why)
 {
 	char code[WHY_CODE_MAX], said[WHY_CODE_MAX];
 	const char *means;
 	struct span out;
 
 	read_output(text, said, &out);
-	if (late) {
-		note_fail(d, "5.3.0", "Command time limit exceeded: "
+	if (late)
+		return why_set(why, "5.3.0", "Command time limit exceeded: "
 		    "\"%.200s\"%s%.*s", command, out.len > 0 ?
 		    ". Command output: " : "", SPAN_ARG(out));
-		return;
-	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		note_ok(d, false, "delivered to command: %.300s", command);
-		return;
-	}
-	if (WIFSIGNALED(status)) {
-		note_fail(d, "4.3.0", "Command died with signal %d: "
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFSIGNALED(status))
+		return why_set(why, "4.3.0", "Command died with signal %d: "
 		    "\"%.200s\"%s%.*s", WTERMSIG(status), command,
 		    out.len > 0 ? ". Command output: " : "", SPAN_ARG(out));
-		return;
-	}
 	command_status(WEXITSTATUS(status), code, &means);
 	if (said[0] == '4' || said[0] == '5')
 		memcpy(code, said, sizeof(code));
 	if (means != NULL && said[0] != '\0')
-		note_fail(d, code, "%.*s", SPAN_ARG(out));
-	else if (means != NULL)
-		note_fail(d, code, "%s%s%.*s", means, out.len > 0 ?
+		return why_set(why, code, "%.*s", SPAN_ARG(out));
+	if (means != NULL)
+		return why_set(why, code, "%s%s%.*s", means, out.len > 0 ?
 		    ". Command output: " : "", SPAN_ARG(out));
-	else
-		note_fail(d, code, "Command died with status %d: \"%.200s\""
-		    "%s%.*s", WEXITSTATUS(status), command, out.len > 0 ?
-		    ". Command output: " : "", SPAN_ARG(out));
+	return why_set(why, code, "Command died with status %d: \"%.200s\""
+	    "%s%.*s", WEXITSTATUS(status), command, out.len > 0 ?
+	    ". Command output: " : "", SPAN_ARG(out));
+}
+
+/* The wait status, or -1 with why: it did not run, or not with all of the
+ * message. */
+int
+command_run(const struct command_spec *c, struct buf *text, bool *late,
+    struct why *why)
+{
+	struct feed f = { .job = c->job, .head = c->head,
+	    .total = c->head.len };
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, status = -1;
+	pid_t pid = -1;
+
+	if (c->job != NULL)
+		f.total += c->job->content.len;
+	*late = false;
+	/* Others must not wait for somebody's program. */
+	agent_slow();
+	cred_restore();
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
+		why_errno(why, "4.3.0", "cannot make a pipe");
+		goto end;
+	}
+	for (int64_t i = 0; i < MAX(conf.fork_attempts, 1); i++) {
+		if ((pid = fork()) != -1)
+			break;
+		agent_wait(-1, 0, conf.fork_delay * 1000);
+	}
+	if (pid < 0) {
+		why_errno(why, "4.3.0", "cannot start a process");
+		goto end;
+	}
+	if (pid == 0)
+		child(c, in[0], out[1]);
+	(void)setpgid(pid, pid);	/* whoever comes first */
+	fd_close(&in[0]);
+	fd_close(&out[1]);
+	fd_set_nonblock(in[1], true);
+	fd_set_nonblock(out[0], true);
+	status = attend(pid, in[1], out[0], &f, c->limit_s, text, late, why);
+	in[1] = out[0] = -1;
+end:
+	fd_close(&in[0]);
+	fd_close(&in[1]);
+	fd_close(&out[0]);
+	fd_close(&out[1]);
+	return status;
 }
 
 void
@@ -399,13 +438,14 @@ deliver_command(struct delivery *d, const struct attr *a,
 {
 	struct strings env = { .arena = d->arena }, argv = {
 	    .arena = d->arena };
-	struct buf text = BUF_INIT(OUTPUT_MAX);
-	struct feed f = { .job = d->job, .head = BUF_INIT(BUF_UNLIMITED) };
+	struct buf text = BUF_INIT(COMMAND_OUTPUT_MAX);
+	struct buf head = BUF_INIT(BUF_UNLIMITED);
+	struct command_spec c = { .job = d->job,
+	    .limit_s = conf.command_time_limit };
 	struct why why = WHY_INIT;
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, status;
-	bool late = false;
 	char *dir = NULL;
-	pid_t pid = -1;
+	bool late;
+	int status;
 
 	/* Not root, whoever asks. */
 	if (u == NULL || u->uid == 0)
@@ -427,50 +467,26 @@ deliver_command(struct delivery *d, const struct attr *a,
 			return;
 		}
 	}
-	mbox_from_line(&f.head, a->sender, clock_wall_us());
-	job_head(&f.head, d->rcpt, a->sender, mailbox || lc.head_command ?
+	mbox_from_line(&head, a->sender, clock_wall_us());
+	job_head(&head, d->rcpt, a->sender, mailbox || lc.head_command ?
 	    d->rcpt->addr : SPAN_EMPTY);
-	f.total = f.head.len + d->job->content.len;
 	make_env(d, a, u, &env);
 	make_argv(command, &argv);
-	/* Others must not wait for somebody's program. */
-	agent_slow();
-	cred_restore();
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
-		note_fail(d, "4.3.0", "cannot make a pipe: %s",
-		    strerror(errno));
-		goto end;
-	}
-	for (int64_t i = 0; i < MAX(conf.fork_attempts, 1); i++) {
-		if ((pid = fork()) != -1)
-			break;
-		agent_wait(-1, 0, conf.fork_delay * 1000);
-	}
-	if (pid < 0) {
-		note_fail(d, "4.3.0", "cannot start a process: %s",
-		    strerror(errno));
-		goto end;
-	}
-	if (pid == 0)
-		child(u, dir, argv.v.v, env.v.v, in[0], out[1]);
-	(void)setpgid(pid, pid);	/* whoever comes first */
-	fd_close(&in[0]);
-	fd_close(&out[1]);
-	fd_set_nonblock(in[1], true);
-	fd_set_nonblock(out[0], true);
-	status = attend(pid, in[1], out[0], &f, &text, &late, &why);
-	in[1] = out[0] = -1;
+	c.uid = u->uid;
+	c.gid = u->gid;
+	c.dir = dir;
+	c.argv = argv.v.v;
+	c.env = env.v.v;
+	c.head = buf_span(&head);
+	status = command_run(&c, &text, &late, &why);
 	if (status < 0 && why.text[0] != '\0')
 		note_why(d, &why);
+	else if (command_judge(command, status, late, &text, &why) < 0)
+		note_why(d, &why);
 	else
-		judge(d, command, status, late, &text);
-end:
-	fd_close(&in[0]);
-	fd_close(&in[1]);
-	fd_close(&out[0]);
-	fd_close(&out[1]);
+		note_ok(d, false, "delivered to command: %.300s", command);
 	ARRAY_FINI(&env.v);
 	ARRAY_FINI(&argv.v);
 	buf_fini(&text);
-	buf_fini(&f.head);
+	buf_fini(&head);
 }

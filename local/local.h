@@ -124,9 +124,6 @@ void	 deliver_file(struct delivery *d, const struct attr *a,
 /* command.c */
 void	 deliver_command(struct delivery *d, const struct attr *a,
 	    const struct user *u, const char *command, bool mailbox);
-/* What an exit status means (sysexits.h); code and text. */
-void	 command_status(int status, char code[WHY_CODE_MAX],
-	    const char **text);
 
 /* resubmit.c */
 void	 add_forward(struct delivery *d, const struct attr *a,

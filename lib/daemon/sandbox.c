@@ -127,6 +127,9 @@ const struct jail sandbox_table[] = {
 	  .sockets = "private/cleanup private/rewrite private/bounce",
 	  .paths = NULL,
 	  .says = "acts as each user: mailboxes, .forward, commands" },
+	{ .name = "pipe", .user = JAIL_ROOT, .new_privs = true,
+	  .may = JAIL_ANYTHING, .sockets = "private/bounce", .paths = NULL,
+	  .says = "runs the administrator's programs, as their users" },
 	{ .name = NULL },
 };
 

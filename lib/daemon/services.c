@@ -45,6 +45,7 @@ static const struct traits {
 	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE, "public/%" },
 	{ "local",   0, STAGE_DELIVERY, "private/%" },
 	{ "virtual", 0, STAGE_DELIVERY, "private/%" },
+	{ "pipe",    0, STAGE_DELIVERY, "private/%" },
 	{ "smtp",    0, STAGE_DELIVERY, "private/%" },
 	{ "lmtp",    0, STAGE_DELIVERY, "private/%" },
 	{ "error",   0, STAGE_DELIVERY, "private/%" },
@@ -85,8 +86,6 @@ static const struct {
 	{ "anvil", LOG_LEVEL_INFO, "smtpd counts its clients itself" },
 	{ "dnsblog", LOG_LEVEL_INFO, "there is no postscreen" },
 	{ "flush", LOG_LEVEL_INFO, "qmgr knows what waits for a site" },
-	{ "pipe", LOG_LEVEL_WARNING, "no pipe daemon is installed; mail for "
-	  "this transport waits in the queue" },
 	{ "postlogd", LOG_LEVEL_INFO, "daemons write the log themselves" },
 	{ "postscreen", LOG_LEVEL_WARNING, "no postscreen is installed; "
 	  "nothing listens there" },

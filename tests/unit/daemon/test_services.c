@@ -45,7 +45,7 @@ load(const char *settings, const char *entries, struct services *out)
 {
 	static const char *const programs[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
-		"smtp", "resolver",
+		"smtp", "resolver", "pipe",
 	};
 	char template[] = "/tmp/mansio-unit-XXXXXX", *main_cf;
 
@@ -65,7 +65,7 @@ clean_up(void)
 {
 	static const char *const names[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
-		"smtp", "resolver", "main.cf", "master.cf",
+		"smtp", "resolver", "pipe", "main.cf", "master.cf",
 	};
 
 	if (dir == NULL)
@@ -113,8 +113,8 @@ START_TEST(a_stock_master_cf_works)
 
 	ck_assert_int_eq(load("inet_interfaces = 127.0.0.1\n", stock, &s), 0);
 	/* resolver is there though a stock file does not know it. */
-	ck_assert_uint_eq(s.v.len, 9);
-	ck_assert_str_eq(s.v.v[8]->command, "resolver");
+	ck_assert_uint_eq(s.v.len, 10);
+	ck_assert_str_eq(s.v.v[9]->command, "resolver");
 	for (size_t i = 0; i < s.v.len; i++) {
 		if (strcmp(s.v.v[i]->name, "cleanup") == 0)
 			cleanup = s.v.v[i];
@@ -138,7 +138,6 @@ START_TEST(a_stock_master_cf_works)
 	ck_assert_int_eq(qmgr->wakeup, 0);
 	ck_assert_str_eq(rewrite->command, "rewrite");
 	ck_assert(was_said("\"tlsmgr\" (tlsmgr) is passed over"));
-	ck_assert(was_said("\"maildrop\" (pipe) is passed over"));
 	ck_assert(was_said("\"defer\" (bounce) is passed over"));
 	services_fini(&s);
 	ck_assert_ptr_null(s.v.v);

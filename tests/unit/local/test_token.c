@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "local/local.h"
+#include "local/command.h"
 #include "local/token.h"
 #include "store/virtual_map.h"
 
