@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""POP3: a mailbox is emptied, and polled, beside Dovecot's mdbox in one run.
+
+usage: tests/bench/pop3.py [messages [bytes [rounds]]]
+
+CPU is that of all of a server's processes, ended ones included; wall clock is
+the machine's.  Needs root; Dovecot where it is installed.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "../system"))
+from instance import BUILD, free_port  # noqa: E402
+from mailusers import Users  # noqa: E402
+
+COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
+SIZE = int(sys.argv[2]) if len(sys.argv) > 2 else 4096
+ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+LOAD = f"{BUILD}/tests/bench/popload"
+HZ = os.sysconf("SC_CLK_TCK")
+
+
+def message(n):
+    head = (f"From: sender{n}@example.org\r\nTo: alice@example.test\r\n"
+            f"Subject: message {n}\r\nMessage-ID: <{n}@example.org>\r\n"
+            "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n")
+    line = "All work and no play makes a line of seventy-two characters, no.\r\n"
+    return head + line * max((SIZE - len(head)) // len(line), 1)
+
+
+def cpu_of(pids):
+    """Seconds of these and what they have waited for."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+                v = f.read().rpartition(")")[2].split()
+            total += sum(map(int, v[11:15]))
+        except OSError:
+            pass
+    return total / HZ
+
+
+def tree(root):
+    kids = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+                parent = int(f.read().rpartition(")")[2].split()[1])
+            kids.setdefault(parent, []).append(int(pid))
+        except OSError:
+            pass
+    found, todo = [], [root]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        todo += kids.get(pid, [])
+    return found
+
+
+class Mansio:
+    name = "mansio (packed)"
+    user, password = "alice@example.test", "wonderland"
+
+    def __init__(self):
+        self.m = Users(users=["alice"])
+        self.m.start()
+        self.port = self.m.pop3_port
+
+    def fill(self):
+        done = 0
+        with self.m.smtp() as s:
+            s.ehlo()
+            while done < COUNT:
+                n = min(100, COUNT - done)
+                s.send(b"".join(
+                    b"MAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\n"
+                    b"BDAT %d LAST\r\n%s" % (len(x), x)
+                    for x in (message(done + i).encode() for i in range(n))))
+                for _ in range(3 * n):
+                    code, text = s.getreply()
+                    assert code == 250, text
+                done += n
+        self.m.wait_idle(120)
+        time.sleep(2.5)     # session processes of before have gone
+
+    def root(self):
+        return self.m.master_pid()
+
+    def stop(self):
+        self.m.__exit__(None, None, None)
+
+
+DOVECOT = """\
+base_dir = {base}/run
+state_dir = {base}/run
+log_path = {base}/log
+protocols = pop3
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+default_internal_user = dovecot
+default_login_user = dovenull
+mail_location = mdbox:{base}/mail/%n
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {port}
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+passdb {{
+  driver = static
+  args = password=wonderland
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={base}/mail/%n
+}}
+"""
+
+
+class Dovecot:
+    name = "dovecot (mdbox)"
+    user, password = "alice", "wonderland"
+
+    def __init__(self):
+        self.base = tempfile.mkdtemp(prefix="mansio-bench-dovecot-")
+        os.chmod(self.base, 0o755)
+        self.port = free_port()
+        os.makedirs(f"{self.base}/mail")
+        shutil.chown(f"{self.base}/mail", "nobody", "nogroup")
+        self.conf = f"{self.base}/dovecot.conf"
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(DOVECOT.format(base=self.base, port=self.port))
+        subprocess.run(["dovecot", "-c", self.conf], check=True)
+        for _ in range(100):
+            if os.path.exists(f"{self.base}/run/master.pid"):
+                break
+            time.sleep(0.05)
+
+    def fill(self):
+        box = f"{self.base}/import"
+        for sub in ("cur", "new", "tmp"):
+            os.makedirs(f"{box}/{sub}")
+        for n in range(COUNT):
+            with open(f"{box}/new/{1000000 + n}.x", "w", newline="",
+                      encoding="ascii") as f:
+                f.write(message(n).replace("\r\n", "\n"))
+        subprocess.run(["chown", "-R", "nobody:nogroup", box], check=True)
+        subprocess.run(["doveadm", "-c", self.conf, "import", "-u", "alice",
+                        f"maildir:{box}", "", "ALL"], check=True)
+        subprocess.run(["doveadm", "-c", self.conf, "move", "-u", "alice",
+                        "INBOX", "mailbox", "INBOX", "ALL"], check=False,
+                       capture_output=True)
+        shutil.rmtree(box)
+
+    def root(self):
+        with open(f"{self.base}/run/master.pid", encoding="ascii") as f:
+            return int(f.read())
+
+    def stop(self):
+        subprocess.run(["doveadm", "-c", self.conf, "stop"], check=False)
+        time.sleep(0.5)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+def measure(server, *args):
+    before = cpu_of(tree(server.root()))
+    out = subprocess.run([LOAD, *args, "127.0.0.1", str(server.port),
+                          server.user, server.password], check=True,
+                         capture_output=True, text=True).stdout
+    time.sleep(2.6)
+    return json.loads(out), cpu_of(tree(server.root())) - before
+
+
+def main():
+    servers = [Mansio]
+    if shutil.which("dovecot"):
+        servers.append(Dovecot)
+    for _ in range(ROUNDS):
+        for kind in servers:
+            s = kind()
+            try:
+                s.fill()
+                for what, args in (("one by one", ("-k",)),
+                                   ("pipelined", ("-p", "-k")),
+                                   ("poll", ("-P", "100")),
+                                   ("pipelined, deleted", ("-p",))):
+                    got, cpu = measure(s, *args)
+                    n = got.get("polls", got["messages"])
+                    print(f"{s.name:16} {what:18} {n / got['seconds']:8.0f}/s"
+                          f" {cpu / max(n, 1) * 1e6:8.1f} us CPU  {got}",
+                          flush=True)
+            finally:
+                s.stop()
+
+
+main()
