@@ -88,7 +88,6 @@ drop_open(struct drop *d, struct session_conn *c, struct why *why)
 void
 drop_close(struct drop *d)
 {
-	uidl_forget(d);
 	mem_free(d->marks);
 	d->marks = NULL;
 	mailbox_close(&d->box);
@@ -149,7 +148,8 @@ choose(const struct drop *d, struct ranges *seen, struct ranges *gone)
 	    DROP_EXPIRE_MAX, &days) < 0)
 		expires = false;
 	for (uint32_t n = 1; n <= d->count; n++) {
-		if (d->marks[n] == 0 && !expires)
+		if ((d->marks[n] & (DROP_DELETED | DROP_READ)) == 0 &&
+		    !expires)
 			continue;
 		if (!mailbox_message(d->box, n, &m))
 			continue;

@@ -119,14 +119,30 @@ want_end(struct pop3 *p, struct span args)
 
 /* --- LIST and UIDL -------------------------------------------------------------------------------- */
 
+/* printf is what a list of many messages would cost most. */
+static void
+put_number(struct buf *out, uint64_t n)
+{
+	char text[24];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	buf_add(out, text + at, sizeof(text) - at);
+}
+
 static void
 list_one(struct pop3 *p, uint32_t n)
 {
+	put_number(&p->out, n);
+	buf_add_char(&p->out, ' ');
 	if (p->list_uidl)
-		say(p, "%u %s\r\n", n, uidl_of(&p->drop, n));
+		uidl_put(&p->drop, n, &p->out);
 	else
-		say(p, "%u %llu\r\n", n,
-		    (unsigned long long)drop_size(&p->drop, n));
+		put_number(&p->out, drop_size(&p->drop, n));
+	buf_add(&p->out, "\r\n", 2);
 }
 
 /* Go on with a list, as far as the client takes it. */

@@ -24,12 +24,11 @@ struct drop {
 	uint32_t	 deleted;	/* marked, so many ... */
 	uint64_t	 deleted_size;	/* ... and with so many octets */
 	uint8_t		*marks;		/* DROP_*, per message; from index 1 */
-	char		**ids;		/* UIDL; NULL until it is asked for */
-	bool		 unique;	/* ids were made different */
+	const char	*uidl;		/* format; NULL until it is asked for */
 };
 
 #define DROP_EXPIRE_MAX	36500	/* days */
-enum { DROP_DELETED = 1, DROP_READ = 2 };
+enum { DROP_DELETED = 1, DROP_READ = 2, DROP_TWIN = 4 };
 
 /* Open the user's maildrop.  -1 with why, and in_use when another session
  * has it locked. */
@@ -47,10 +46,9 @@ void	 drop_reset(struct drop *d);	/* no deletions any more */
  */
 MUST_CHECK int drop_update(struct drop *d, uint32_t *gone, struct why *why);
 
-/* The unique id of message n (RFC 1939 7, UIDL): 1 to 70 characters. */
+/* Append the unique id of message n (RFC 1939 7): 1 to 70 characters. */
 #define UIDL_MAX	70
-const char *uidl_of(struct drop *d, uint32_t n);
-void	 uidl_forget(struct drop *d);
+void	 uidl_put(struct drop *d, uint32_t n, struct buf *out);
 /* Whether a pop3d_uidl_format can be used; else why. */
 MUST_CHECK int uidl_check(const char *format, struct why *why);
 

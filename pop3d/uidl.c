@@ -7,7 +7,6 @@
  * in the same mailbox gets its UID behind it.  Other formats are for users
  * who come from another server and whose clients know ids of that form.
  */
-#include "base/hash.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "pop3d/pop3.h"
@@ -76,7 +75,7 @@ make(const char *format, const struct mailbox_message *m, uint32_t validity,
 			return false;
 		}
 	}
-	return out->len > 0 && out->len <= UIDL_MAX;
+	return true;
 }
 
 int
@@ -84,13 +83,15 @@ uidl_check(const char *format, struct why *why)
 {
 	struct mailbox_message m = { .uid = UINT32_MAX };
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	bool ok = make(format, &m, UINT32_MAX, &b);
+	bool ok = make(format, &m, UINT32_MAX, &b) && b.len > 0 &&
+	    b.len <= UIDL_MAX - (sizeof("-4294967295") - 1);
 
 	buf_fini(&b);
 	if (!ok)
 		return why_set(why, "", "pop3d_uidl_format: \"%s\" does not "
-		    "give 1 to %d printable characters of %%i, %%u, %%v, "
-		    "%%08Xu, %%08Xv", format, UIDL_MAX);
+		    "give 1 to %zu printable characters of %%i, %%u, %%v, "
+		    "%%08Xu, %%08Xv", format,
+		    UIDL_MAX - (sizeof("-4294967295") - 1));
 	/* Different for each message. */
 	if (strstr(format, "u") == NULL && strstr(format, "i") == NULL)
 		return why_set(why, "", "pop3d_uidl_format: \"%s\" is the "
@@ -98,57 +99,93 @@ uidl_check(const char *format, struct why *why)
 	return 0;
 }
 
+/* --- finding ids that are there twice ---------------------------------------------------- */
+
 /*
- * All ids at once, because only all of them show whether one is there twice.
- * A bad format was found at the start; the default takes its place.
+ * A set of 64-bit numbers, open addressing.  It says "perhaps there" rather
+ * than being wrong the other way: an id that gets its UID for nothing is as
+ * good as one without.  Ids are made of random bytes; what a user can choose
+ * of them costs that user time.
  */
-static void
-make_all(struct drop *d)
+struct seen {
+	uint64_t	*v;
+	size_t		 mask;
+};
+
+static bool
+seen_before(struct seen *s, uint64_t n)
 {
-	const char *format = format_now();
-	uint32_t validity = mailbox_uidvalidity(d->box);
-	struct hash seen = HASH_INIT;
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	struct why why = WHY_INIT;
-	bool by_uid;
+	size_t at = (size_t)(n * 0x9e3779b97f4a7c15u >> 20) & s->mask;
 
-	if (uidl_check(format, &why) < 0)
-		format = "%i";
-	by_uid = strchr(format, 'u') != NULL;
-	d->ids = mem_zalloc_array(d->count + 1, sizeof(d->ids[0]));
-	for (uint32_t n = 1; n <= d->count; n++) {
-		struct mailbox_message m;
-		bool made = true;
-
-		if (!mailbox_message(d->box, n, &m))
-			continue;
-		buf_reset(&b);
-		(void)make(format, &m, validity, &b);
-		if (!by_uid)
-			hash_enter(&seen, buf_span(&b), &made);
-		if (!made)
-			buf_addf(&b, "-%u", m.uid);
-		d->ids[n] = mem_strndup(b.data, MIN(b.len, (size_t)UIDL_MAX));
-	}
-	hash_fini(&seen, NULL);
-	buf_fini(&b);
+	n |= 1;		/* 0 is a free place */
+	while (s->v[at] != 0 && s->v[at] != n)
+		at = (at + 1) & s->mask;
+	if (s->v[at] == n)
+		return true;
+	s->v[at] = n;
+	return false;
 }
 
-const char *
-uidl_of(struct drop *d, uint32_t n)
+static uint64_t
+fold(const uint8_t id[16])
 {
-	if (d->ids == NULL)
-		make_all(d);
-	return d->ids[n] != NULL ? d->ids[n] : "?";
+	uint64_t a, b;
+
+	memcpy(&a, id, sizeof(a));
+	memcpy(&b, id + 8, sizeof(b));
+	return a ^ (b * 0xff51afd7ed558ccdu);
+}
+
+/*
+ * Which messages need their UID behind the id: only all of them together show
+ * whether one is there twice, so it is worked out when the first id is asked
+ * for.  A bad format was found at the start; the default takes its place.
+ */
+static void
+look(struct drop *d)
+{
+	struct seen seen = { .mask = 15 };
+	struct mailbox_message m;
+	struct why why = WHY_INIT;
+
+	d->uidl = format_now();
+	if (uidl_check(d->uidl, &why) < 0)
+		d->uidl = "%i";
+	if (strchr(d->uidl, 'u') != NULL)
+		return;
+	while (seen.mask < (size_t)d->count * 2)
+		seen.mask = seen.mask * 2 + 1;
+	seen.v = mem_zalloc_array(seen.mask + 1, sizeof(seen.v[0]));
+	for (uint32_t n = 1; n <= d->count; n++)
+		if (mailbox_message(d->box, n, &m) &&
+		    seen_before(&seen, fold(m.emailid)))
+			d->marks[n] |= DROP_TWIN;
+	mem_free(seen.v);
 }
 
 void
-uidl_forget(struct drop *d)
+uidl_put(struct drop *d, uint32_t n, struct buf *out)
 {
-	if (d->ids == NULL)
+	static const char digits[] = "0123456789abcdef";
+	struct mailbox_message m;
+	char *p;
+
+	if (d->uidl == NULL)
+		look(d);
+	if (!mailbox_message(d->box, n, &m)) {
+		buf_add_char(out, '?');
 		return;
-	for (uint32_t n = 1; n <= d->count; n++)
-		mem_free(d->ids[n]);
-	mem_free(d->ids);
-	d->ids = NULL;
+	}
+	if (strcmp(d->uidl, "%i") == 0) {	/* nearly always */
+		p = buf_reserve(out, 2 * sizeof(m.emailid));
+		for (size_t i = 0; i < sizeof(m.emailid); i++) {
+			*p++ = digits[m.emailid[i] >> 4];
+			*p++ = digits[m.emailid[i] & 15];
+		}
+		buf_commit(out, 2 * sizeof(m.emailid));
+	} else {
+		(void)make(d->uidl, &m, mailbox_uidvalidity(d->box), out);
+	}
+	if (d->marks[n] & DROP_TWIN)
+		buf_addf(out, "-%u", m.uid);
 }

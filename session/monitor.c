@@ -11,6 +11,7 @@
 #include "conf/params.h"
 #include "daemon/daemon.h"
 #include "daemon/sandbox.h"
+#include "mail/charset.h"
 
 struct monitor monitor;
 
@@ -25,6 +26,7 @@ monitor_pre_jail(struct why *why)
 {
 	was_root = geteuid() == 0;
 	monitor.engines = monitor_engines;
+	charset_preload();	/* what no jailed process could load */
 	for (size_t i = 0; monitor.engines[i] != NULL; i++)
 		if (monitor.engines[i]->warm != NULL)
 			monitor.engines[i]->warm();

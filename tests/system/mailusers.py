@@ -9,6 +9,7 @@
 """
 import os
 import socket
+import ssl
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -23,13 +24,15 @@ if "/san-" in os.environ.get("BUILD_DIR", ""):
 class Pop3:
     """A client that shows what comes, bytes and all."""
 
-    def __init__(self, port, host="127.0.0.1", rcvbuf=0):
+    def __init__(self, port, host="127.0.0.1", rcvbuf=0, ca=None):
         self.s = socket.socket()
         if rcvbuf:
             self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.s.settimeout(TIMEOUT)
         self.s.connect((host, port))
         self.buf = b""
+        if ca:
+            self.tls(ca)
         self.greeting = self.line()
 
     def send(self, data):
@@ -89,6 +92,13 @@ class Pop3:
         except (EOFError, ConnectionError):
             return True
 
+    def tls(self, ca):
+        """TLS from here on; what was buffered in the clear is an error."""
+        assert not self.buf, self.buf
+        self.s = ssl.create_default_context(cafile=ca).wrap_socket(
+            self.s, server_hostname="localhost")
+        return self
+
     def close(self):
         self.s.close()
 
@@ -100,9 +110,11 @@ class Pop3:
 
 
 class Users(Instance):
-    def __init__(self, settings=None, services="", **kw):
+    def __init__(self, settings=None, services="", tls=False, **kw):
         self.pop3_port = free_port()
         self.imap_port = free_port()
+        self.pop3s_port = free_port()
+        self.imaps_port = free_port()
         have = {"authd_failure_delay": "0s",
                 "authd_failure_ban_threshold": "100000"}
         have.update(settings or {})
@@ -111,6 +123,15 @@ class Users(Instance):
 127.0.0.1:{self.imap_port} inet n - - - - imapd
 session unix - n - - 1 session
 """
+        if tls:
+            have["smtpd_tls_chain_files"] = "{base}/etc/server.pem"
+            services += f"""\
+keyd unix - - - - 1 keyd
+127.0.0.1:{self.pop3s_port} inet n - - - - pop3d
+  -o pop3d_tls_wrappermode=yes
+127.0.0.1:{self.imaps_port} inet n - - - - imapd
+  -o imapd_tls_wrappermode=yes
+"""
         kw.setdefault("maildir", False)
         if not kw["maildir"]:
             have.setdefault("store_format", "packed")
@@ -118,6 +139,20 @@ session unix - n - - 1 session
         for name in self.users:
             self.command("mansio", "user", "add", f"{name}@example.test",
                          input=PASSWORDS.get(name, "secret") + "\n")
+
+        if tls:
+            self.make_certificate()
+
+    def make_certificate(self):
+        """A CA, self.ca, and a certificate for this machine."""
+        self.ca = f"{self.etc}/ca.pem"
+        key = f"{self.etc}/ca-key.pem"
+        self.command("mansio", "cert", "selfsign", "-A", key, "Test CA")
+        with open(self.ca, "w", encoding="ascii") as f:
+            f.write(self.command("mansio", "cert", "show", "-p", key).stdout)
+        self.command("mansio", "cert", "selfsign", "-C", key,
+                     f"{self.etc}/server.pem", "mail.example.test",
+                     "localhost", "127.0.0.1")
 
     def pop3(self, user=None, password=None, **kw):
         c = Pop3(self.pop3_port, **kw)
