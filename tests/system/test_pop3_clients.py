@@ -143,7 +143,10 @@ delete = true
 delivered_to = false
 received = false
 """)
-    run("getmail", "--getmaildir", d, "--rcfile", "rc", d=d)
+    # It refuses to deliver as root.
+    subprocess.run(["chown", "-R", str(m.vmail.pw_uid), d], check=True)
+    run("getmail", "--getmaildir", d, "--rcfile", "rc", d=d,
+        user=m.vmail.pw_uid, group=m.vmail.pw_gid, extra_groups=[])
     return files(f"{d}/box")
 
 
@@ -179,6 +182,7 @@ set pop_user="alice@example.test" pop_pass="wonderland"
 set pop_delete=yes delete=yes quit=yes confirmappend=no confirmcreate=no
 set folder={d} mbox_type=mbox record="" wait_key=no
 set pop_checkinterval=1 header_cache={d}/cache
+set pop_authenticators="SCRAM-SHA-256"
 """)
     push = ("<tag-pattern>~A<enter><tag-prefix><save-message>"
             f"<kill-line>{d}/got<enter><sync-mailbox><quit>")
