@@ -217,6 +217,7 @@ void
 imap_continue(struct imap *im, imap_step_fn *step)
 {
 	im->step = step;
+	im->progress_ms = loop_now_ms(im->loop);
 }
 
 /* --- the beginning ------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include "imapd/compress.h"
 #include "imapd/imap.h"
 
+#define PROGRESS_MS	10000		/* between signs of progress */
+
 /* --- the end ---------------------------------------------------------------------- */
 
 static void
@@ -282,6 +284,18 @@ nothing_under_way(const struct imap *im)
 	    stream_out_len(im->conn->stream) == 0;
 }
 
+/* RFC 9585: the client should not think that we are dead. */
+static void
+say_progress(struct imap *im)
+{
+	if (loop_now_ms(im->loop) - im->progress_ms < PROGRESS_MS)
+		return;
+	im->progress_ms = loop_now_ms(im->loop);
+	buf_add_str(&im->out, "* OK [INPROGRESS (");
+	put_string(&im->out, span_of(im->tag));
+	buf_add_str(&im->out, " NIL NIL)] Still working.\r\n");
+}
+
 static void
 run(struct imap *im)
 {
@@ -300,6 +314,7 @@ run(struct imap *im)
 			im->full = true;
 			break;
 		case STEP_MORE:
+			say_progress(im);
 			loop_timer_set(im->again, 0);
 			return;
 		}

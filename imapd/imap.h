@@ -122,6 +122,7 @@ struct imap {
 	void			*step_data;	/* in the arena */
 	void			(*step_abort)(struct imap *im);	/* or NULL */
 	bool			 full;		/* step waits for the client */
+	int64_t			 progress_ms;	/* its last sign, or its start */
 
 	/* Output. */
 	struct buf		 out;
