@@ -141,7 +141,9 @@ def hostile(m):
         c.start("PLAIN", f"\0u{i}@example.test\0x".encode())
     c.s.shutdown(socket.SHUT_RDWR)
     c.close()
-    assert Client(m.base).plain("bob@example.test", "builder")[0] == "ok"
+    # The address that made the flood may have to wait; others not.
+    assert Client(m.base).plain("bob@example.test", "builder",
+                                client="192.0.2.77")[0] == "ok"
 
 
 need_root()
