@@ -11,6 +11,8 @@
  *		thread, and sends the RESULT
  *	then	feed.c tells qmgr
  *
+ * quota.c counts what logins send, and puts on hold what is too much.
+ *
  * What a message wants refused, or thrown away, is noted in it (refuse(),
  * message.discard) and answered as soon as it is known; from then on its
  * frames are ignored.
@@ -145,6 +147,12 @@ void	 session_flush_all(void);
 /* Look at the free space of the queue (at most once a second). */
 bool	 session_queue_full(void);
 void	 session_note_full(void);	/* a write has failed with ENOSPC */
+/*
+ * A message of our own, from nobody to rcpt: header lines, an empty line, a
+ * body.  Takes text.  It goes its way in a later turn; nobody hears of it when
+ * it fails but the log.
+ */
+void	 session_post(const char *rcpt, struct buf *text);
 /* Refuse m; the first refusal holds.  -1, so that callers can return it. */
 int	 refuse(struct message *m, unsigned smtp, const char *code,
 	    const char *fmt, ...) PRINTF(4, 5);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cleanup/cleanup.h"
+#include "cleanup/quota.h"
 #include "cleanup/rewrite.h"
 #include "cleanup/settings.h"
 #include "conf/params.h"
@@ -273,7 +274,10 @@ envelope_end(struct message *m)
 {
 	struct expand x = { .m = m, .seen = HASH_INIT,
 	    .key = BUF_INIT(BUF_UNLIMITED) };
-	int rc = add_all(&x);
+	int rc = quota_check(m, m->env.rcpts.len);
+
+	if (rc == 0)
+		rc = add_all(&x);
 
 	hash_fini(&x.seen, NULL);
 	buf_fini(&x.key);

@@ -61,6 +61,8 @@ open_tables(struct settings *s, struct why *why)
 	    MAPS(recipient_canonical, recipient_canonical_maps) < 0 ||
 	    MAPS(virtual_alias, virtual_alias_maps) < 0 ||
 	    MAPS(sender_bcc, sender_bcc_maps) < 0 ||
+	    MAPS(sender_quota, sender_quota_maps) < 0 ||
+	    MAPS(sender_domain_quota, sender_domain_quota_maps) < 0 ||
 	    MAPS(recipient_bcc, recipient_bcc_maps) < 0)
 		return -1;
 #undef CHECKS
@@ -246,6 +248,8 @@ settings_free(struct settings **sp)
 	maps_free(&s->virtual_alias);
 	maps_free(&s->sender_bcc);
 	maps_free(&s->recipient_bcc);
+	maps_free(&s->sender_quota);
+	maps_free(&s->sender_domain_quota);
 	maps_free(&s->local_clients);
 	match_list_free(&s->masquerade_exceptions);
 	match_list_free(&s->mynetworks);

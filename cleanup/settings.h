@@ -32,6 +32,7 @@ struct settings {
 	struct maps	*nested_header_checks, *body_checks;
 	struct maps	*canonical, *sender_canonical, *recipient_canonical;
 	struct maps	*virtual_alias, *sender_bcc, *recipient_bcc;
+	struct maps	*sender_quota, *sender_domain_quota;
 	unsigned	 canonical_classes, sender_canonical_classes;
 	unsigned	 recipient_canonical_classes, masquerade_classes;
 	bool		 propagate_canonical, propagate_virtual;
