@@ -145,9 +145,17 @@ def test_names(c):
         assert c.ask(bad, A)[0] == INVALID, bad
 
 
+def has_localhost():
+    try:
+        with open("/etc/hosts", "rb") as f:
+            return b"localhost" in f.read()
+    except FileNotFoundError:
+        return False
+
+
 def test_hosts(c):
     status, _, records = c.ask("localhost", A, 1)
-    if b"localhost" not in open("/etc/hosts", "rb").read():
+    if not has_localhost():
         print("skip: no localhost in /etc/hosts")
         return
     assert status == OK and bytes([127, 0, 0, 1]) in records

@@ -171,6 +171,14 @@ def test_lmtp():
 
 
 def test_native_hosts():
+    try:
+        with open("/etc/hosts", encoding="utf-8") as f:
+            there = "localhost" in f.read()
+    except FileNotFoundError:
+        there = False
+    if not there:
+        print("skip: no localhost in /etc/hosts")
+        return
     with DNS(ZONES) as dns, Peer() as p, sender(
             dns, 1, {"relayhost": f"[localhost]:{p.port}",
                      "smtp_host_lookup": "native",

@@ -14,73 +14,12 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peerlib  # noqa: E402
-from peerlib import (DNS, Peer, need_root, sender, wait_rcpt)  # noqa: E402
+from peerlib import DNS, need_root, sender, wait_rcpt  # noqa: E402
+from tlslib import TLSPeer, make_certs  # noqa: E402
 
 TEXT = "Subject: hello\r\n\r\nhi\r\n"
 ZONES = {"plain.test": {"MX": ["10 mx.plain.test"]},
          "mx.plain.test": {"A": ["127.0.0.1"]}}
-
-
-def openssl(*args):
-    subprocess.run(["openssl", *args], check=True, capture_output=True)
-
-
-def make_certs(d):
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9",
-            "-keyout", f"{d}/ca.key", "-out", f"{d}/ca.pem", "-subj",
-            "/CN=Test CA")
-    for name in ("mx.plain.test", "other.test"):
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout",
-                f"{d}/{name}.key", "-out", f"{d}/{name}.csr", "-subj",
-                f"/CN={name}")
-        with open(f"{d}/ext", "w", encoding="ascii") as f:
-            f.write(f"subjectAltName=DNS:{name}")
-        openssl("x509", "-req", "-days", "9", "-in", f"{d}/{name}.csr", "-CA",
-                f"{d}/ca.pem", "-CAkey", f"{d}/ca.key", "-CAcreateserial",
-                "-out", f"{d}/{name}.pem", "-extfile", f"{d}/ext")
-
-
-class TLSPeer(Peer):
-    """With STARTTLS, and the certificate of name."""
-
-    def __init__(self, certs, name="mx.plain.test", wrapped=False, **kw):
-        self.ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.ctx.load_cert_chain(f"{certs}/{name}.pem", f"{certs}/{name}.key")
-        self.wrapped, self.secured = wrapped, 0
-        self.ctx.sni_callback = self.got_name
-        self.names = []
-        super().__init__(**kw)
-
-    def got_name(self, sock, name, ctx):
-        self.names.append(name)
-
-    def one(self, x):
-        try:
-            if self.wrapped:
-                self.secure(x)
-            x.run()
-        except (OSError, ValueError):
-            pass
-
-    def secure(self, x):
-        x.s = self.ctx.wrap_socket(x.s, server_side=True)
-        x.f = x.s.makefile("rb")
-        self.secured += 1
-
-    def starttls(self):
-        def ehlo(s, arg):
-            tls = isinstance(s.s, ssl.SSLSocket)
-            return ("250-peer.test\n250-PIPELINING\n"
-                    + ("" if tls else "250-STARTTLS\n")
-                    + (self.extra if hasattr(self, "extra") else "")
-                    + "250 8BITMIME")
-
-        def begin(s, arg):
-            s.s.sendall(b"220 go ahead\r\n")
-            self.secure(s)
-            return b""
-        self.on["EHLO"], self.on["STARTTLS"] = ehlo, begin
-        return self
 
 
 def send(m, to, want):
