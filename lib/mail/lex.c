@@ -202,25 +202,25 @@ lex_domain(struct lex *l, struct buf *out)
 int
 lex_token(struct lex *l, struct buf *out)
 {
-	if (take_run(l, is_token_char, out) == 0)
+	if (take_run(l, is_token_char, out) == 0 || !lex_skip(l))
 		return -1;
-	lex_skip(l);
 	return 0;
 }
 
 int
 lex_content_type(struct lex *l, struct buf *type, struct buf *subtype)
 {
+	int rc;
+
 	lex_skip(l);
-	if (lex_token(l, type) == 0) {
-		if (l->p == l->end)
-			return -1;		/* "text" */
-		if (*l->p++ == '/') {
-			lex_skip(l);
-			if (lex_token(l, subtype) == 0 &&
-			    (l->p == l->end || *l->p == ';'))
-				return 0;
-		}
+	rc = lex_token(l, type);
+	if (l->p == l->end)
+		return -1;			/* "text" */
+	if (rc == 0 && *l->p++ == '/') {
+		lex_skip(l);
+		if (lex_token(l, subtype) == 0 &&
+		    (l->p == l->end || *l->p == ';'))
+			return 0;
 	}
 	buf_reset(type);
 	buf_reset(subtype);

@@ -332,7 +332,7 @@ parse_header(struct parser *ps, struct message_part *p)
 	const char *begin = ps->p;
 	struct message_field f;
 	struct span in;
-	bool blank = false;
+	bool blank = false, is_mime = false;
 	size_t n;
 
 	while (ps->p < ps->end && !blank) {
@@ -349,10 +349,17 @@ parse_header(struct parser *ps, struct message_part *p)
 	p->header_crlf = p->header.len + ps->now.bare - start.bare;
 	p->body.p = ps->p;
 	in = p->header;
-	while (message_field_next(&in, &f))
+	while (message_field_next(&in, &f)) {
 		learn_field(p, &f);
+		is_mime |= span_caseis(f.name, "MIME-Version");
+	}
 	learn_type(ps, p);
 	learn_encoding(p);
+	/* RFC 2045 4: what does not say that it is MIME has no MIME to show;
+	 * saying Content-Type is enough. */
+	if (!is_mime && p->mime.type.p == NULL && (p->parent == NULL ||
+	    p->parent->kind == MESSAGE_RFC822))
+		memset(&p->mime, 0, sizeof(p->mime));
 }
 
 /* A limit is reached: what this part has in it is not looked at. */
@@ -410,7 +417,9 @@ cross_boundary(struct parser *ps, size_t level, struct span line)
 		pass_line(ps, line.len);
 	} else {
 		pass_line(ps, line.len);
-		begin_part(ps);
+		/* "--x" as the very last bytes begins nothing. */
+		if (line.p[line.len - 1] == '\n')
+			begin_part(ps);
 	}
 }
 

@@ -143,12 +143,15 @@ show_body(struct shower *sh, const struct message_part *p)
 	return go_on;
 }
 
-/* RFC 9051 6.4.4; delivery status and the like are text, too. */
+/*
+ * RFC 9051 6.4.4; delivery status and the like are text, too.  What is encoded
+ * in an unknown way is not (RFC 2045 6.4).
+ */
 static bool
 has_text(const struct message_part *p)
 {
-	return p->kind == MESSAGE_TEXT || (p->kind == MESSAGE_LEAF &&
-	    span_caseis(p->type, "message"));
+	return p->encoding != ENCODING_UNKNOWN && (p->kind == MESSAGE_TEXT ||
+	    (p->kind == MESSAGE_LEAF && span_caseis(p->type, "message")));
 }
 
 bool

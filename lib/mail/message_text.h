@@ -3,12 +3,13 @@
  * message_text - the text of a message as SEARCH looks at it.
  *
  * Header fields are shown one by one, unfolded, with RFC 2047 words and RFC
- * 2231 parameters decoded; bodies of text parts with transfer encoding and
- * charset undone; all in UTF-8 and casemapped (i;unicode-casemap, RFC 5051).
- * Bytes of a charset that nobody knows, or that are wrong in theirs, stay as
- * they are where they are ASCII and become U+FFFD where not.  The text of a
- * part comes in pieces that overlap by MESSAGE_TEXT_OVERLAP bytes, so that a
- * string of up to that length is whole in one of them.
+ * 2231 parameters decoded; bodies of text parts, and of message/ parts that
+ * are no message, with transfer encoding and charset undone; all in UTF-8 and
+ * casemapped (i;unicode-casemap, RFC 5051).  Bytes of a charset that nobody
+ * knows, or that are wrong in theirs, stay as they are where they are ASCII
+ * and become U+FFFD where not.  The text of a part comes in pieces that overlap
+ * by MESSAGE_TEXT_OVERLAP bytes, so that a string of up to that length is whole
+ * in one of them.
  */
 #ifndef MAIL_MESSAGE_TEXT_H
 #define MAIL_MESSAGE_TEXT_H

@@ -31,7 +31,8 @@ text_part(const struct message *m, bool *html)
 	const struct message_part *p, *found = NULL;
 
 	for (p = m->root; p != NULL; p = message_part_next(p, false)) {
-		if (p->kind != MESSAGE_TEXT || is_attachment(p))
+		if (p->kind != MESSAGE_TEXT || is_attachment(p) ||
+		    p->encoding == ENCODING_UNKNOWN)
 			continue;
 		*html = p->type.p != NULL && span_caseis(p->subtype, "html");
 		if (!*html && (p->type.p == NULL || p->subtype.len == 0 ||

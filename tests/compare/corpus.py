@@ -220,6 +220,15 @@ HAND = {
     'multi-empty-body': mime('Content-Type: multipart/mixed; boundary=x\n',
                              '--x\nContent-Type: text/html\n\n--x\n'
                              'Content-Type: text/html\n\n\n--x--\n'),
+    'multi-eof-boundary': mime('Content-Type: multipart/mixed; boundary=x\n',
+                               '--x\n\none\n--x'),
+    'type-open-comment': mime('Content-Type: message/rf(c822\n', 'b\n'),
+    'not-mime': 'Content-Disposition: attachment; filename=x\n'
+                'Content-ID: <a>\nContent-Transfer-Encoding: base64\n\n'
+                'YQ==\n',
+    'encoding-unknown': mime('Content-Type: text/plain; charset=iso-2022-jp\n'
+                             'Content-Transfer-Encoding: 7bi\n',
+                             '\x1b$B$3$s$K$A$O\x1b(B needle\n'),
     'multi-header-cut': mime('Content-Type: multipart/mixed; boundary=x\n',
                              '--x\nContent-Type: text/html\n--x\n\nb\n--x--\n'),
     'multi-prefix': mime('Content-Type: multipart/mixed; boundary=xx\n',

@@ -128,6 +128,11 @@ static const struct { const char *mail, *want; } structures[] = {
 	{ "Content-Type: a/b; n*0=\"x y\"; n*1=z; m=1\n\n",
 	    "(\"a\" \"b\" (\"m\" \"1\" \"n\" \"x yz\") NIL NIL \"7bit\" 0 NIL "
 	    "NIL NIL NIL)" },
+	/* RFC 2045 4: it does not say that it is MIME. */
+	{ "Content-ID: <i>\nContent-Transfer-Encoding: base64\n\n",
+	    TEXT("0", "0") },
+	{ "Content-Type: text/plain trailing; a=b\n\nb", "(\"\" \"\" NIL NIL "
+	    "NIL \"7bit\" 1 NIL NIL NIL NIL)" },
 	{ "Content-Type: garbage\n\nb", "(\"garbage\" \"\" NIL NIL NIL "
 	    "\"7bit\" 1 NIL NIL NIL NIL)" },
 };
