@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+# timeout: 400
+"""IMAP as real clients speak it: mbsync, offlineimap, getmail, curl, mutt."""
+import imaplib
+import os
+import pty
+import select
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from mailusers import TIMEOUT, Users  # noqa: E402
+
+passed = skipped = 0
+
+
+def case(fn, program=None):
+    global passed, skipped
+    if program and shutil.which(program) is None:
+        print(f"skip: {fn.__name__}: no {program} here")
+        skipped += 1
+        return
+    with tempfile.TemporaryDirectory(dir=m.base) as d:
+        fn(d)
+    passed += 1
+
+
+def run(*args, d, fine=(0,), **kw):
+    done = subprocess.run(args, capture_output=True, timeout=TIMEOUT * 3,
+                          cwd=d, env=dict(os.environ, HOME=d, LC_ALL="C.UTF-8",
+                                          SSL_CERT_FILE=m.ca), **kw)
+    if done.returncode not in fine:
+        raise RuntimeError(f"{args}: {done.returncode}: {done.stdout} "
+                           f"{done.stderr}\n{m.log()[-2000:]}")
+    return done.stdout.decode("utf8", "replace").replace("\r\n", "\n")
+
+
+def write(path, text, mode=0o600):
+    with open(path, "w", encoding="utf8") as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+def imap(user="bob", password="builder", tls=False):
+    if tls:
+        c = imaplib.IMAP4_SSL("127.0.0.1", m.imaps_port,
+                              ssl_context=ssl.create_default_context(
+                                  cafile=m.ca))
+    else:
+        c = imaplib.IMAP4("127.0.0.1", m.imap_port)
+    c.login(user + "@example.test", password)
+    return c
+
+
+def fill(box, n, c=None):
+    c = c or imap()
+    c.create(box)
+    for i in range(n):
+        assert c.append(box, "(\\Seen)" if i % 2 else None, None, (
+            f"From: a{i}@example.org\r\nTo: bob@example.test\r\n"
+            f"Subject: {box} {i}\r\nMessage-ID: <{box}{i}@x>\r\n"
+            f"Date: Mon, 2 Mar 2026 10:00:{i:02d} +0000\r\n\r\n"
+            f"body {i} of {box}\r\n").encode())[0] == "OK"
+    return c
+
+
+def texts(folder):
+    """What lies in a Maildir, by file name."""
+    found = {}
+    for sub in ("cur", "new"):
+        path = os.path.join(folder, sub)
+        for name in os.listdir(path) if os.path.isdir(path) else ():
+            with open(os.path.join(path, name), encoding="utf8") as f:
+                found[name] = f.read()
+    return found
+
+
+def mbsync(d):
+    c = fill("sync", 6)
+    write(f"{d}/rc", f"""\
+IMAPAccount a
+Host 127.0.0.1
+Port {m.imap_port}
+User bob@example.test
+Pass builder
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account a
+
+MaildirStore near
+Path {d}/mail/
+Inbox {d}/mail/INBOX
+SubFolders Verbatim
+
+Channel c
+Far :far:
+Near :near:
+Patterns sync
+Create Both
+Expunge Both
+SyncState *
+""")
+    os.mkdir(f"{d}/mail")
+    run("mbsync", "-c", f"{d}/rc", "-a", d=d)
+    got = texts(f"{d}/mail/sync")
+    assert len(got) == 6 and any("body 3 of sync" in t for t in got.values())
+    # Both sides change: a flag here, a message there, one away on each.
+    seen = [n for n in got if ":2," in n and n.endswith("S")]
+    assert len(seen) == 3, list(got)
+    os.remove(f"{d}/mail/sync/cur/{seen[0]}")
+    os.rename(f"{d}/mail/sync/cur/{seen[1]}",
+              f"{d}/mail/sync/cur/{seen[1][:-1]}FS")
+    write(f"{d}/mail/sync/new/1.2.3", "Subject: from here\n\nnew\n")
+    fill("sync", 1, c)
+    run("mbsync", "-c", f"{d}/rc", "-a", d=d)
+    c.select("sync")
+    ok, data = c.search(None, "ALL")
+    assert len(data[0].split()) == 7, data
+    assert c.search(None, "FLAGGED")[1][0].split(), "no flag came"
+    assert c.search(None, "SUBJECT", '"from here"')[1][0], "no message came"
+    assert len(texts(f"{d}/mail/sync")) == 7
+    assert run("mbsync", "-c", f"{d}/rc", "-a", d=d) is not None
+    c.logout()
+
+
+def offlineimap(d):
+    c = fill("offline", 5)
+    write(f"{d}/.offlineimaprc", f"""\
+[general]
+accounts = a
+ui = quiet
+[Account a]
+localrepository = near
+remoterepository = far
+[Repository near]
+type = Maildir
+localfolders = {d}/mail
+[Repository far]
+type = IMAP
+remotehost = 127.0.0.1
+remoteport = {m.imap_port}
+ssl = no
+starttls = no
+auth_mechanisms = PLAIN
+remoteuser = bob@example.test
+remotepass = builder
+folderfilter = lambda f: f == 'offline'
+""")
+    run("offlineimap", "-o", "-c", f"{d}/.offlineimaprc", d=d)
+    assert len(texts(f"{d}/mail/offline")) == 5
+    write(f"{d}/mail/offline/new/1_2.3.x,U=:2,", "Subject: up\n\nnew\n")
+    run("offlineimap", "-o", "-c", f"{d}/.offlineimaprc", d=d)
+    c.select("offline")
+    assert len(c.search(None, "ALL")[1][0].split()) == 6
+    c.logout()
+
+
+def getmail(d):
+    c = fill("get", 4)
+    os.mkdir(f"{d}/.getmail", 0o700)
+    write(f"{d}/.getmail/getmailrc", f"""\
+[retriever]
+type = SimpleIMAPRetriever
+server = 127.0.0.1
+port = {m.imap_port}
+username = bob@example.test
+password = builder
+mailboxes = ("get",)
+[destination]
+type = MDA_external
+path = /bin/sh
+arguments = ("-c", "cat >>{d}/got")
+allow_root_commands = true
+[options]
+delete = true
+""")
+    run("getmail", f"--getmaildir={d}/.getmail", d=d)
+    with open(f"{d}/got", encoding="utf8") as f:
+        got = f.read()
+    assert all(f"body {i} of get" in got for i in range(4)), got
+    assert c.status("get", "(MESSAGES)")[1] == [b"get (MESSAGES 0)"]
+    c.logout()
+
+
+def curl(d):
+    c = fill("INBOX", 3)
+    write(f"{d}/up", "Subject: up\r\n\r\nloaded\r\n")
+    for url, tls in ((f"imap://127.0.0.1:{m.imap_port}", ()),
+                     (f"imap://127.0.0.1:{m.imap_port}", ("--ssl-reqd",)),
+                     (f"imaps://127.0.0.1:{m.imaps_port}", ())):
+        for login in ((), ("--login-options", "AUTH=PLAIN"),
+                      ("--login-options", "AUTH=LOGIN")):
+            args = ["curl", "-sS", "--cacert", m.ca, *tls, *login, "-u",
+                    "bob@example.test:builder"]
+            assert ' "/" INBOX' in run(*args, url + "/", d=d)
+            assert "body 1 of INBOX" in run(*args, url + "/INBOX;UID=2", d=d)
+            assert "* SEARCH 1" in run(*args, url + "/INBOX?FROM%20a0", d=d)
+            run(*args, "-T", f"{d}/up", url + "/INBOX", d=d)
+            run(*args, url + "/INBOX", "-X", "NOOP", d=d)
+    assert c.status("INBOX", "(MESSAGES)")[1] == [b"INBOX (MESSAGES 12)"]
+    c.logout()
+
+
+def mutt(d):
+    """It opens the mailbox, saves one message, deletes one, and leaves."""
+    c = fill("mutt", 3)
+    write(f"{d}/rc", f"""\
+set folder = "imap://127.0.0.1:{m.imap_port}/"
+set imap_user = "bob@example.test"
+set imap_pass = "builder"
+set ssl_starttls = no
+set ssl_force_tls = no
+set spoolfile = "+mutt"
+set header_cache = ""
+set confirmappend = no
+set delete = yes
+set quit = yes
+set wait_key = no
+set move = no
+set sort = mailbox-order
+push "<first-entry><delete-message><next-entry><flag-message><copy-message><kill-line>=Saved<enter>y<sync-mailbox><quit>"
+""")
+    c.create("Saved")
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(HOME=d, TERM="xterm", LC_ALL="C.UTF-8")
+        os.execlp("mutt", "mutt", "-n", "-F", f"{d}/rc")
+    until = time.monotonic() + TIMEOUT * 3
+    shown = b""
+    while time.monotonic() < until:
+        if select.select([fd], [], [], 0.5)[0]:
+            try:
+                got = os.read(fd, 65536)
+            except OSError:
+                break
+            if not got:
+                break
+            shown += got
+    else:
+        os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    os.close(fd)
+    assert c.status("Saved", "(MESSAGES)")[1] == [b"Saved (MESSAGES 1)"], \
+        shown[-2000:]
+    assert c.status("mutt", "(MESSAGES)")[1] == [b"mutt (MESSAGES 2)"]
+    c.select("mutt")
+    assert c.search(None, "FLAGGED")[1][0], "no flag"
+    c.logout()
+
+
+def imaplib_over_tls(d):
+    c = imap("alice", "wonderland", tls=True)
+    big = b"Subject: big\r\n\r\n" + b"0123456789abcdef" * 65536 + b"\r\n"
+    assert c.append("INBOX", None, None, big)[0] == "OK"
+    c.select()
+    assert c.fetch("1", "(BODY.PEEK[])")[1][0][1] == big
+    c.logout()
+    c = imaplib.IMAP4("127.0.0.1", m.imap_port)
+    c.starttls(ssl.create_default_context(cafile=m.ca))
+    assert "STARTTLS" not in c.capabilities
+    c.login("alice@example.test", "wonderland")
+    c.logout()
+
+
+with Users(tls=True) as m:
+    case(imaplib_over_tls)
+    case(curl, "curl")
+    case(mbsync, "mbsync")
+    case(offlineimap, "offlineimap")
+    case(getmail, "getmail")
+    case(mutt, "mutt")
+print(f"{passed} passed, 0 failed, {skipped} skipped")
