@@ -366,10 +366,48 @@ out:
 	buf_fini(&text);
 }
 
-/* "Full Name <address>", quoted where that is needed. */
+/* A full name in front of an address, quoted where that is needed. */
+static void
+put_phrase(struct buf *b, struct span name)
+{
+	bool plain = true;
+
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.p[i];
+
+		plain &= c == ' ' || (c >= '0' && c <= '9') ||
+		    (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		    (c & 0x80);
+	}
+	if (!plain)
+		buf_add_char(b, '"');
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.p[i] == '"' || name.p[i] == '\\')
+			buf_add_char(b, '\\');
+		buf_add_char(b, name.p[i]);
+	}
+	if (!plain)
+		buf_add_char(b, '"');
+}
+
+/* A full name behind an address, as it was before RFC 822 had phrases. */
+static void
+put_comment(struct buf *b, struct span name)
+{
+	buf_add_str(b, " (");
+	for (size_t i = 0; i < name.len; i++) {
+		if (strchr("()\\", name.p[i]) != NULL && name.p[i] != '\0')
+			buf_add_char(b, '\\');
+		buf_add_char(b, name.p[i]);
+	}
+	buf_add_char(b, ')');
+}
+
+/* "Full Name <address>", or as header_from_format says. */
 static void
 add_from(struct message *m, const char *resent)
 {
+	bool old = strcmp(conf.header_from_format, "obsolete") == 0;
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct span name = SPAN_EMPTY, from = m->env.sender;
 
@@ -380,28 +418,15 @@ add_from(struct message *m, const char *resent)
 		from = rewrite_complete(&m->arena,
 		    span_of(conf.empty_address_recipient));
 	buf_addf(&b, "%sFrom: ", resent);
-	if (name.len > 0) {
-		bool plain = true;
-
-		for (size_t i = 0; i < name.len; i++) {
-			char c = name.p[i];
-
-			plain &= c == ' ' || (c >= '0' && c <= '9') ||
-			    (c >= 'A' && c <= 'Z') ||
-			    (c >= 'a' && c <= 'z') || (c & 0x80);
-		}
-		if (!plain)
-			buf_add_char(&b, '"');
-		for (size_t i = 0; i < name.len; i++) {
-			if (name.p[i] == '"' || name.p[i] == '\\')
-				buf_add_char(&b, '\\');
-			buf_add_char(&b, name.p[i]);
-		}
-		buf_add_str(&b, plain ? " <" : "\" <");
-		address_quote_822(from, &b);
+	if (name.len > 0 && !old) {
+		put_phrase(&b, name);
+		buf_add_str(&b, " <");
+	}
+	address_quote_822(from, &b);
+	if (name.len > 0 && old)
+		put_comment(&b, name);
+	else if (name.len > 0)
 		buf_add_char(&b, '>');
-	} else
-		address_quote_822(from, &b);
 	buf_add_char(&b, '\n');
 	content_put(m, buf_span(&b));
 	buf_fini(&b);

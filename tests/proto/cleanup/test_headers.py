@@ -90,6 +90,11 @@ def missing_headers_are_added_for_local_mail_only():
         r = c.message("Subject: x\n\nb\n", **REMOTE)
         h = header(content_of(i, r))
         has(h, "\nFrom: sender@example.org\nTo: undisclosed-recipients:;\n")
+        i.reload({"header_from_format": "obsolete"})
+        r = c.message("\nb\n", sender="a@b.test",
+                      attrs=[("fullname", 'J. (Q) Public')], **LOCAL)
+        has(header(content_of(i, r)),
+            "\nFrom: a@b.test (J. \\(Q\\) Public)\n")
 
 
 def some_headers_are_dropped():
