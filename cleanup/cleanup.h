@@ -169,6 +169,14 @@ void	 content_free(struct message *m);
 /* The client as logs and checks show it: "name[addr]" or "local". */
 const char *content_origin(struct message *m);
 
+/* --- made.c: fields that we make ------------------------------------------------- */
+
+void	 made_received(struct message *m);
+/* At the end of the header: Date, Message-Id, From, To where they lack. */
+void	 made_missing(struct message *m);
+/* Log a Message-Id, and note that there was one. */
+void	 made_log_id(struct message *m, struct span value, bool resent);
+
 /* --- envelope.c: sender and recipients ---------------------------------------------- */
 
 MUST_CHECK int envelope_begin(struct message *m);
