@@ -12,7 +12,7 @@
  * Ten thousand of these cost about 2 KiB each, the user's record included.
  */
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +21,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
+#include "conf/params.h"
 #include "io/fd.h"
 #include "session/monitor.h"
 
@@ -349,6 +351,38 @@ hibernate(struct conn *c, const struct control_frozen *m, int fd)
 		hibernate_end(c, "Server shutting down");
 	else if (c->changed)
 		wake(c);
+}
+
+/*
+ * Engines watch mailboxes while they are awake, and users without an id of
+ * their own share the kernel's limit of inotify instances of one user, which
+ * is 128 by default.
+ */
+void
+hibernate_raise_limits(void)
+{
+	static const char path[] = "/proc/sys/fs/inotify/max_user_instances";
+	uint32_t want = (uint32_t)conf.session_process_limit * 4, have;
+	struct buf b = BUF_INIT(64);
+	char text[16];
+	int fd, n;
+
+	if (fd_read_file(AT_FDCWD, path, &b) < 0 ||
+	    num_parse_u32(span_trim(buf_span(&b)), UINT32_MAX, &have) < 0)
+		have = want;	/* a kernel without it: nothing to raise */
+	buf_fini(&b);
+	if (have >= want)
+		return;
+	n = snprintf(text, sizeof(text), "%u\n", want);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0)
+		log_warning("cannot raise fs.inotify.max_user_instances to "
+		    "%u: %m; beyond %u mailboxes that are looked at, changes "
+		    "show late", want, have);
+	else
+		log_info("raised fs.inotify.max_user_instances from %u to %u",
+		    have, want);
+	fd_close(&fd);
 }
 
 int

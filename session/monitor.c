@@ -25,6 +25,8 @@ int
 monitor_pre_jail(struct why *why)
 {
 	was_root = geteuid() == 0;
+	if (was_root)
+		hibernate_raise_limits();
 	monitor.engines = monitor_engines;
 	charset_preload();	/* what no jailed process could load */
 	for (size_t i = 0; monitor.engines[i] != NULL; i++)

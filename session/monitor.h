@@ -117,6 +117,8 @@ void	 monitor_accept(int fd, const struct sock_addr *peer, int index);
 
 /* --- hibernate.c ---------------------------------------------------------------------- */
 
+/* As root and before the sandbox: what many sessions need of the kernel. */
+void	 hibernate_raise_limits(void);
 int	 hibernate_init(struct why *why);
 /* Something to wake c, before it is frozen; takes fd. */
 void	 hibernate_watch(struct conn *c, const struct control_watch *m,
