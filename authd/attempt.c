@@ -559,7 +559,7 @@ attempt_run(struct attempt *a)
 		fail(a, AUTH_NO_MECHANISM, "mechanism not offered");
 		return;
 	}
-	channel.plus_offered = auth_offered(&facts, true,
+	channel.plus_offered = auth_announced(&facts, true,
 	    mech == SASL_SCRAM_SHA1 ? SPAN("SCRAM-SHA-1-PLUS") :
 	    SPAN("SCRAM-SHA-256-PLUS"));
 	a->sasl = sasl_new(mech, &channel);

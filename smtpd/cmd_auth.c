@@ -83,7 +83,21 @@ filtered(struct span mechanism)
 	return rc != 1;
 }
 
-/* Append those of authd's that this service offers; "" none. */
+static bool
+plaintext_ok(const struct session *s)
+{
+	return !option(s, "noplaintext") && !option(s, "nodictionary");
+}
+
+/* Whether this service has a mechanism that authd has. */
+static bool
+ours(const struct session *s, struct span mechanism)
+{
+	return !filtered(mechanism) && (!option(s, "mutual_auth") ||
+	    span_casestarts(mechanism, SPAN("SCRAM-")));
+}
+
+/* Append those of authd's that this service announces; "" none. */
 static void
 offer(const struct session *s, struct buf *out)
 {
@@ -92,12 +106,10 @@ offer(const struct session *s, struct buf *out)
 	struct span rest, m;
 
 	facts_of(s, &facts);
-	auth_offer(&facts, !option(s, "noplaintext") &&
-	    !option(s, "nodictionary"), "", &all);
+	auth_offer(&facts, plaintext_ok(s), "", &all);
 	rest = buf_span(&all);
 	while (span_token(&rest, " ", &m)) {
-		if (filtered(m) || (option(s, "mutual_auth") &&
-		    !span_starts(m, SPAN("SCRAM-"))))
+		if (!ours(s, m))
 			continue;
 		if (out->len > 0)
 			buf_add_char(out, ' ');
@@ -125,16 +137,11 @@ auth_ehlo(const struct session *s, struct buf *out)
 static bool
 offered(const struct session *s, struct span mechanism)
 {
-	struct buf list = BUF_INIT(BUF_UNLIMITED);
-	struct span rest, m;
-	bool yes = false;
+	struct auth_facts facts;
 
-	offer(s, &list);
-	rest = buf_span(&list);
-	while (!yes && span_token(&rest, " ", &m))
-		yes = span_caseeq(m, mechanism);
-	buf_fini(&list);
-	return yes;
+	facts_of(s, &facts);
+	return auth_offered(&facts, plaintext_ok(s), mechanism) &&
+	    ours(s, mechanism);
 }
 
 /* --- the exchange --------------------------------------------------------------- */

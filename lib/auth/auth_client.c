@@ -276,9 +276,9 @@ static const enum sasl_mech order[] = {
 };
 
 static bool
-in_filter(const char *name)
+in_filter(const char *filter, const char *name)
 {
-	struct span rest = span_of(conf.authd_mechanism_filter), w;
+	struct span rest = span_of(filter), w;
 
 	while (span_token(&rest, " \t\r\n,", &w)) {
 		bool not = w.p[0] == '!';
@@ -294,7 +294,7 @@ in_filter(const char *name)
 static bool
 possible(enum sasl_mech m, const struct auth_facts *f, bool plaintext)
 {
-	if (!in_filter(sasl_mech_name(m)) ||
+	if (!in_filter(conf.authd_mechanism_filter, sasl_mech_name(m)) ||
 	    (sasl_mech_plaintext(m) && !plaintext))
 		return false;
 	switch (m) {
@@ -311,6 +311,13 @@ possible(enum sasl_mech m, const struct auth_facts *f, bool plaintext)
 	}
 }
 
+static bool
+announced(enum sasl_mech m, const struct auth_facts *f, bool plaintext)
+{
+	return possible(m, f, plaintext) &&
+	    !in_filter(conf.authd_mechanism_quiet, sasl_mech_name(m));
+}
+
 void
 auth_offer(const struct auth_facts *f, bool plaintext, const char *prefix,
     struct buf *out)
@@ -318,12 +325,22 @@ auth_offer(const struct auth_facts *f, bool plaintext, const char *prefix,
 	bool first = true;
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-		if (!possible(order[i], f, plaintext))
+		if (!announced(order[i], f, plaintext))
 			continue;
 		buf_addf(out, "%s%s%s", first ? "" : " ", prefix,
 		    sasl_mech_name(order[i]));
 		first = false;
 	}
+}
+
+bool
+auth_announced(const struct auth_facts *f, bool plaintext,
+    struct span mechanism)
+{
+	enum sasl_mech m;
+
+	return sasl_mech_find(mechanism, &m) == 0 &&
+	    announced(m, f, plaintext);
 }
 
 bool

@@ -71,7 +71,11 @@ void	 auth_attempt_free(struct auth_attempt **a);
  */
 void	 auth_offer(const struct auth_facts *f, bool plaintext,
 	    const char *prefix, struct buf *out);
-/* Whether that list has it: what is not offered must not be tried. */
+/* Whether that list has it. */
+bool	 auth_announced(const struct auth_facts *f, bool plaintext,
+	    struct span mechanism);
+/* Whether it may be tried: it is in that list, or is kept out of it only for
+ * the sake of clients that could not do it (authd_mechanism_quiet). */
 bool	 auth_offered(const struct auth_facts *f, bool plaintext,
 	    struct span mechanism);
 

@@ -168,6 +168,7 @@ def states(m, c):
 
 need_root()
 inst = Instance(settings={"authd_failure_delay": "0s",
+                          "authd_mechanism_quiet": "",
                           "authd_failure_ban_threshold": "100000"})
 accounts(inst, alice="wonderland", bob="builder")
 with inst:
