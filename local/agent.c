@@ -9,6 +9,7 @@
 #include "local/agent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -30,6 +31,7 @@
 #include "mail/address.h"
 #include "mail/header.h"
 
+#define QMGR_PID_FILE	"pid/unix.qmgr.pid"
 #define OPEN_MIN	64	/* mailboxes kept open */
 #define OPEN_MAX	1500
 
@@ -44,6 +46,9 @@ static struct {
 	struct maps		*filter;
 	/* One connection. */
 	struct ipc_sync		*ipc;
+	int			 qmgr_fd;	/* -1, or qmgr's pid file */
+	char			 qmgr_pid[16];	/* what is there as long as
+						 * ours is the one */
 	int			 epoll;
 	ARRAY(struct segment)	 segments;
 	struct arena		 arena;
@@ -63,7 +68,7 @@ static struct {
 	uint64_t		 sync_serial;
 	struct why		 sync_why;
 } g = {
-	.epoll = -1, .event = -1, .serial = 1,
+	.qmgr_fd = -1, .epoll = -1, .event = -1, .serial = 1,
 	.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER,
 };
 
@@ -644,6 +649,34 @@ gather(void)
 	return 1;
 }
 
+/*
+ * qmgr may die while we still deliver what it sent, and the next one gives the
+ * same to another process.  The next one writes its number into the pid file
+ * before it gives out anything (daemon.c); so whoever sees the old number with
+ * the mailbox's lock held is before the other process.
+ */
+static void
+know_qmgr(void)
+{
+	fd_close(&g.qmgr_fd);
+	g.qmgr_fd = open(QMGR_PID_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	(void)snprintf(g.qmgr_pid, sizeof(g.qmgr_pid), "%d\n",
+	    (int)ipc_sync_peer(g.ipc)->pid);
+}
+
+static bool
+on_stale(void *arg)
+{
+	char now[sizeof(g.qmgr_pid)];
+	ssize_t n;
+
+	if (g.qmgr_fd < 0)
+		return false;		/* no master: a test's */
+	n = pread(g.qmgr_fd, now, sizeof(now), 0);
+	return n < 0 || (size_t)n != strlen(g.qmgr_pid) ||
+	    memcmp(now, g.qmgr_pid, (size_t)n) != 0;
+}
+
 static bool
 peer_may(const struct ipc_sync *s)
 {
@@ -673,6 +706,7 @@ agent_serve(int fd)
 		return;
 	}
 	g.broken = false;
+	know_qmgr();
 	g.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (g.epoll < 0 ||
 	    epoll_ctl(g.epoll, EPOLL_CTL_ADD, g.event, &ev) < 0 ||
@@ -768,6 +802,7 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 		.lock_delay_ms = conf.deliver_lock_delay * 1000,
 		.stale_lock_s = conf.stale_lock_time,
 		.slow = on_slow, .wait = on_wait, .become = on_become,
+		.stale = on_stale,
 		/* Not where we could become root again. */
 		.parse = getuid() != 0,
 	};

@@ -231,7 +231,8 @@ maildir_deliver(struct store *s, struct handle *h,
 	    (unsigned long long)total) >= sizeof(tmp))
 		return why_set(why, "4.3.5", "host name is too long");
 	memcpy(name, tmp, sizeof(name));
-	if (m->again) {
+	/* Both would give it the same name: it is about one seen since. */
+	if (m->again || (s->opt.stale != NULL && s->opt.stale(s->opt.arg))) {
 		int rc = look_for(h, m, base, &where, name, why);
 
 		if (rc != 0)

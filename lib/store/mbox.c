@@ -599,7 +599,8 @@ append(struct mbox *b, const struct store_message *m, struct why *why)
 			goto out;
 		}
 	}
-	if (m->again && readable) {
+	if ((m->again || (s->opt.stale != NULL && s->opt.stale(s->opt.arg))) &&
+	    readable) {
 		rc = look_for(b, m, size, why);
 		if (rc != 0)
 			goto out;

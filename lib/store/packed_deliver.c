@@ -187,8 +187,9 @@ packed_deliver(struct store *s, struct handle *h,
 		if ((rc = packed_lock(p, why)) < 0)
 			return rc;
 		s->locked = h;
+		s->stale = s->opt.stale != NULL && s->opt.stale(s->opt.arg);
 	}
-	if (m->again && (rc = look_for(p, m, why)) != 0)
+	if ((m->again || s->stale) && (rc = look_for(p, m, why)) != 0)
 		return rc;
 	if (packed_reserve(p, 1, why) < 0)
 		return -1;

@@ -130,6 +130,13 @@ struct store_options {
 	void		(*slow)(void *arg);
 	/* Wait this long; NULL: sleep. */
 	void		(*wait)(void *arg, int64_t ms);
+	/*
+	 * Called with the mailbox's lock held: whether what we are to deliver
+	 * may have been given to somebody else meanwhile.  Then it is searched
+	 * for, as with message.again: either we find what they have written,
+	 * or they, who get the lock later, find ours.  NULL: never.
+	 */
+	bool		(*stale)(void *arg);
 	/* Become this user and group, this thread only; NULL when nobody may
 	 * change identity.  -1 with errno. */
 	int		(*become)(void *arg, uid_t uid, gid_t gid);

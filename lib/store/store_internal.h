@@ -23,6 +23,7 @@ struct store {
 	bool			 dirty;
 	struct packed_epoch	 epoch;
 	struct handle		*locked;	/* whose lock we still hold */
+	bool			 stale;		/* since we took that */
 	struct buf		 scratch;	/* one message's record */
 	struct buf		 whole, cache;	/* its bytes; what is kept */
 };

@@ -23,6 +23,25 @@ SEED = int(os.environ.get("CRASH_SEED", "1"))
 STORE = os.environ.get("CRASH_STORE", "maildir")
 
 
+def overtake(rng, children):
+    """qmgr is killed while an agent stands still with what it was sent, and
+    goes on when another one may have the same."""
+    agents = [p for p, name in children.items() if name == "virtual"]
+    qmgr = [p for p, name in children.items() if name == "qmgr"]
+    if not agents or not qmgr:
+        return 0
+    agent = rng.choice(agents)
+    try:
+        os.kill(agent, signal.SIGSTOP)
+        time.sleep(rng.uniform(0.05, 0.2))
+        os.kill(qmgr[0], signal.SIGKILL)
+        time.sleep(rng.uniform(0.2, 0.8))
+        os.kill(agent, signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+    return 1
+
+
 def main():
     rng = random.Random(SEED)
     promised, kills = {}, {}
@@ -41,7 +60,10 @@ def main():
         while time.monotonic() < end:
             time.sleep(rng.uniform(0.02, 0.2))
             children = m.children()
-            if children:
+            if rng.random() < 0.1:
+                n = overtake(rng, children)
+                kills["qmgr"] = kills.get("qmgr", 0) + n
+            elif children:
                 pid = rng.choice(sorted(children))
                 try:
                     os.kill(pid, signal.SIGKILL)

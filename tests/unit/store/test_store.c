@@ -50,12 +50,21 @@ teardown(void)
 	ck_assert_int_eq(system(cmd), 0);
 }
 
+static bool is_stale;
+
+static bool
+on_stale(void *arg)
+{
+	return is_stale;
+}
+
 static struct store *
 open_store(void)
 {
 	struct store_options o = {
 		.open_max = 8, .hostname = "mail.example.test",
 		.lock_attempts = 3, .lock_delay_ms = 10, .stale_lock_s = 500,
+		.stale = on_stale,
 	};
 
 	return store_new(&o);
@@ -231,6 +240,33 @@ START_TEST(again_stores_once)
 	for (int n = 0; n < 4; n++)
 		ck_assert_int_eq(count(&p, n, 4, 500), 1);
 	store_free(&s);
+}
+END_TEST
+
+/* Two processes have the same: the one that was asked by a qmgr that is dead
+ * goes on with its batch when the other one is done. */
+START_TEST(who_is_late_finds_what_is_there)
+{
+	struct store_place p = place(_i);
+	struct store *first = open_store(), *second = open_store();
+	struct why why = WHY_INIT;
+
+	is_stale = false;
+	ck_assert_int_eq(give(first, &p, 0, 500, false, &why), 0);
+	store_settle(first);
+	/* qmgr dies, and the next one gives all of it to second. */
+	is_stale = true;
+	ck_assert_int_eq(give(second, &p, 0, 500, true, &why), 1);
+	ck_assert_int_eq(give(second, &p, 1, 500, true, &why), 0);
+	store_settle(second);
+	for (int n = 1; n < 3; n++)
+		ck_assert_int_eq(give(first, &p, n, 500, false, &why), n == 1);
+	store_settle(first);
+	for (int n = 0; n < 3; n++)
+		ck_assert_int_eq(count(&p, n, 3, 500), 1);
+	is_stale = false;
+	store_free(&first);
+	store_free(&second);
 }
 END_TEST
 
@@ -814,6 +850,7 @@ suite(void)
 	tcase_add_loop_test(t, what_goes_in_comes_out, 0, (int)n);
 	tcase_add_loop_test(t, large_messages, 0, (int)n);
 	tcase_add_loop_test(t, again_stores_once, 0, (int)n);
+	tcase_add_loop_test(t, who_is_late_finds_what_is_there, 0, (int)n);
 	tcase_add_loop_test(t, a_failing_call_leaves_nothing, 0, (int)n);
 	tcase_add_loop_test(t, a_killed_writer_is_repaired, 0, (int)n);
 	tcase_add_loop_test(t, writers_at_the_same_time, 0, (int)n);
