@@ -59,6 +59,11 @@ index_check(const void *file, size_t len)
 	if (crc32c(0, (const char *)file + INDEX_HEAD, (size_t)h->len) !=
 	    h->body_crc)
 		return "is damaged";
+	r = (const void *)((const char *)file + INDEX_HEAD);
+	for (uint32_t i = 0, last = 0; i < h->nrecords; last = r[i++].uid) {
+		if (r[i].uid <= last || r[i].flags & ~RECORD_KEPT)
+			return "records make no sense";
+	}
 	return NULL;
 }
 
