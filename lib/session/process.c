@@ -34,6 +34,12 @@
  * or open several connections one after the other. */
 #define LINGER_MS	2000
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 struct session_process session_process;
 
 const struct engine *
@@ -239,7 +245,8 @@ limit_memory(void)
 {
 	struct rlimit lim;
 
-	if (conf.session_memory_limit == PARAM_UNLIMITED)
+	/* A sanitizer's shadow memory counts. */
+	if (conf.session_memory_limit == PARAM_UNLIMITED || SANITIZED)
 		return;
 	lim.rlim_cur = lim.rlim_max = (rlim_t)conf.session_memory_limit;
 	if (setrlimit(RLIMIT_DATA, &lim) < 0)
