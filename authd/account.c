@@ -229,6 +229,25 @@ accounts_reload(struct why *why)
 	return 0;
 }
 
+int
+accounts_check(struct why *why)
+{
+	for (const char *p = conf.authd_username_format; *p != '\0'; p++) {
+		if (*p != '%')
+			continue;
+		p++;
+		if (*p != 'u' && *p != 'd' && *p != '%')
+			return why_set(why, "", "authd_username_format: "
+			    "\"%s\": only %%u and %%d are known",
+			    conf.authd_username_format);
+	}
+	if (users_refresh(why) < 0) {
+		why_prefix(why, "authd_password_file");
+		return -1;
+	}
+	return accounts_reload(why);
+}
+
 /* --- one account ------------------------------------------------------------------------- */
 
 void

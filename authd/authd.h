@@ -59,6 +59,8 @@ struct account {
 
 MUST_CHECK int accounts_open(struct why *why);	/* before the jail */
 MUST_CHECK int accounts_reload(struct why *why);
+/* The settings alone. */
+MUST_CHECK int accounts_check(struct why *why);
 void	 account_init(struct account *a);
 void	 account_fini(struct account *a);		/* wipes */
 /* The name as databases have it, in *out; -1: it can be none. */

@@ -21,6 +21,15 @@
 
 bool authd_unprivileged;
 
+/* Nothing is made or kept here: only whether all of it could be opened. */
+static int
+check(struct why *why)
+{
+	if (accounts_check(why) < 0 || places_open(why) < 0)
+		return -1;
+	return guard_load(why);
+}
+
 static int
 open_all(struct why *why)
 {
@@ -62,6 +71,7 @@ reload_all(struct why *why)
 static const struct daemon authd = {
 	.name		= "authd",
 	.pre_jail	= open_all,
+	.check		= check,
 	.start		= start_all,
 	.accept		= session_start,
 	.reload		= reload_all,

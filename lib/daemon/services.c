@@ -60,7 +60,8 @@ static const struct traits {
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "keyd",    PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/%" },
-	{ "authd",   PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
+	{ "authd",   PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
+	  "private/%" },
 };
 static const struct traits other = { NULL, 0, STAGE_DELIVERY, NULL };
 
