@@ -438,6 +438,7 @@ main(int argc, char **argv)
 	if (offline_end(&offline, &why) < 0)
 		log_fatal("%s", why.text);
 	ipc_sync_free(&qmgr);
+	ARRAY_FINI(&requests);
 	if (fflush(stdout) == EOF)
 		log_fatal("write: %m");
 	return 0;
