@@ -19,12 +19,16 @@ int
 knowledge_load(struct why *why)
 {
 	struct resolver *r = resolver_new(why);
+	struct tables *tables;
 
 	if (r == NULL)
 		return -1;
+	tables = tables_new();
+	if (knowledge.tables != NULL)
+		tables_adopt(tables, knowledge.tables);
 	knowledge_free();
 	knowledge.resolver = r;
-	knowledge.tables = tables_new();
+	knowledge.tables = tables;
 	knowledge.value = BUF_INIT(TABLE_VALUE_MAX);
 	route_init(&knowledge.route);
 	return 0;

@@ -50,6 +50,8 @@ struct table;
  */
 struct tables *tables_new(void);
 void	 tables_free(struct tables **t);
+/* After a reload: take over what old has open and t could not open. */
+void	 tables_adopt(struct tables *t, struct tables *old);
 /* NULL: *known says whether the configuration names it at all; with why. */
 struct table *tables_find(struct tables *t, struct span spec, bool *known,
 	    struct why *why);

@@ -147,12 +147,15 @@ tables_scan(struct tables *t, struct span text, bool open_now)
 	scan(t, text, open_now, 0);
 }
 
+/* Settings whose tables are opened at once, while we may open what only root
+ * may read: passwords for other hosts are such files. */
 static bool
 is_access(const char *name)
 {
 	struct span s = span_of(name);
 
-	return span_starts(s, SPAN("smtpd_")) || span_starts(s, SPAN("lmtpd_"));
+	return span_starts(s, SPAN("smtpd_")) || span_starts(s, SPAN("lmtpd_"))
+	    || span_ends(s, SPAN("_sasl_password_maps"));
 }
 
 static void
@@ -216,6 +219,25 @@ scan_services(struct tables *t)
 		}
 	}
 	master_cf_fini(&m);
+}
+
+/* What cannot be opened any more, for we are not root, stays open. */
+static void
+keep_open(struct hash_entry *h, void *arg)
+{
+	struct tables *old = arg;
+	struct entry *e = h->value, *was = hash_get(&old->by_spec, h->key);
+
+	if (e->table != NULL || was == NULL || was->table == NULL)
+		return;
+	e->table = was->table;
+	was->table = NULL;
+}
+
+void
+tables_adopt(struct tables *t, struct tables *old)
+{
+	hash_each(&t->by_spec, keep_open, old);
 }
 
 struct tables *

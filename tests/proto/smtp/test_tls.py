@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peerlib  # noqa: E402
@@ -47,7 +48,6 @@ def test_levels(certs):
         with open(f"{m.etc}/policy", "w", encoding="ascii") as f:
             f.writelines(f"{k} {v}\n" for k, v in rows.items())
         m.command("mansio", "reload")
-        import time
         time.sleep(1.5)
         for d in list(rows) + ["a.sub.test", "free.test"]:
             if not d.startswith("."):
@@ -148,8 +148,11 @@ def test_auth(certs):
         with open(f"{m.etc}/secret", "w", encoding="ascii") as f:
             f.write("mx.plain.test joe:se=cret,:x\n"
                     "special@example.org jane:other\n")
+        # Nobody but root may read passwords; they stay open over a reload.
+        os.chmod(f"{m.etc}/secret", 0o600)
+        m.stop()
+        m.start()
         m.command("mansio", "reload")
-        import time
         time.sleep(1.5)
         p.starttls()
         p.extra = "250-AUTH PLAIN LOGIN\n"
