@@ -250,6 +250,7 @@ static void
 commit(struct imap *im)
 {
 	struct buf code = BUF_INIT(BUF_UNLIMITED);
+	bool alone = im->out.len == im->held;
 	struct uid_result r;
 	struct why why = WHY_INIT;
 
@@ -261,6 +262,8 @@ commit(struct imap *im)
 	put_code(&code, &r);
 	if (im->append->replaces == 0) {
 		imap_ok(im, code.data, "Append completed.");
+		if (alone)
+			im->held = im->out.len;
 	} else {			/* RFC 8508 4.3 */
 		buf_addf(&im->out, "* OK [%s] Replacement message is there.\r\n",
 		    code.data);

@@ -12,6 +12,8 @@
 #include "imapd/compress.h"
 #include "imapd/imap.h"
 
+#define HOLD_MS		30		/* for more APPENDs in one sync */
+#define HOLD_MAX	(32u << 10)	/* bytes of answers */
 #define PROGRESS_MS	10000		/* between signs of progress */
 
 /* --- the end ---------------------------------------------------------------------- */
@@ -77,14 +79,36 @@ imap_out_full(const struct imap *im)
 	    stream_out_len(im->conn->stream) >= IMAP_OUT_HIGH;
 }
 
+/*
+ * A client that is sending the next message already does not wait for what is
+ * said of the last one: then one sync is made for more of them.
+ */
+static bool
+may_hold(struct imap *im)
+{
+	int64_t now = loop_now_ms(im->loop);
+
+	if (im->mode != MODE_APPEND || im->out.len != im->held ||
+	    im->held > HOLD_MAX || !account_dirty(im->account))
+		return false;
+	if (im->held_ms == 0)
+		im->held_ms = now;
+	if (now - im->held_ms >= HOLD_MS)
+		return false;
+	loop_timer_set(im->again, HOLD_MS);
+	return true;
+}
+
 /* Nothing that says OK leaves before what it stands for is on the disk. */
 static void
 flush(struct imap *im)
 {
 	struct why why = WHY_INIT;
 
-	if (im->out.len == 0)
+	if (im->out.len == 0 || may_hold(im))
 		return;
+	im->held = 0;
+	im->held_ms = 0;
 	if (im->account && account_dirty(im->account) &&
 	    account_sync(im->account, &why) != 0) {
 		log_error("imap: %s: cannot be made durable: %s",

@@ -126,6 +126,10 @@ struct imap {
 
 	/* Output. */
 	struct buf		 out;
+	size_t			 held;		/* so much of out are answers to
+						 * APPENDs and may wait a little
+						 * for the next one's */
+	int64_t			 held_ms;	/* since then */
 	bool			 broken;	/* do not write any more */
 	bool			 compress;	/* begin after this output */
 
