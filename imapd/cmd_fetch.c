@@ -103,8 +103,13 @@ static void
 answer_message(struct imap *im, struct fetch *f, struct fetch_msg *m)
 {
 	struct buf *b = &m->text;
-	size_t first;
+	size_t start, first;
 
+	/* It is written behind what waits in out already, not copied there. */
+	buf_fini(&m->text);
+	m->text = im->out;
+	im->out = BUF_INIT(BUF_UNLIMITED);
+	start = b->len;
 	if (IMAP_HAS(im, UIDONLY))
 		buf_addf(b, "* %u UIDFETCH (", m->m.uid);
 	else
@@ -135,9 +140,13 @@ answer_message(struct imap *im, struct fetch *f, struct fetch_msg *m)
 		}
 	}
 	if (b->len == first)
-		buf_reset(b);
+		buf_trunc(b, start);
 	else
 		buf_add_str(b, ")\r\n");
+	if (m->pieces.len == 0) {
+		im->out = m->text;
+		m->text = BUF_INIT(BUF_UNLIMITED);
+	}
 }
 
 /* Hand over the answer as far as the client takes it.  False: not all yet. */
