@@ -400,6 +400,7 @@ on_drain(void *arg, struct stream *s)
 	struct imap *im = c->data;
 
 	im->full = false;
+	im->last_ms = loop_now_ms(im->loop);
 	imap_pump(im);
 }
 
@@ -449,6 +450,11 @@ on_timer(void *arg)
 		idle_tick(im);
 		loop_timer_set(im->timer,
 		    conf.imapd_idle_notify_interval * 1000);
+	} else if (im->full && idle_ms >= conf.imapd_timeout * 1000) {
+		/* It takes nothing, so it will not take a goodbye either. */
+		im->how = "Timeout, answers not taken";
+		im->broken = true;
+		im->mode = MODE_END;
 	} else if (im->step == NULL && idle_ms >= conf.imapd_timeout * 1000) {
 		imap_bye(im, "Inactivity", "Disconnected for inactivity.");
 	} else {
@@ -560,6 +566,11 @@ engine_thaw(struct session_conn *c, struct span state, bool changed)
 	struct imap *im = imap_new(c);
 
 	thaw_connection(im, state);
+	if (!changed && im->mode != MODE_IDLE) {
+		/* Input is about to come, or nothing has come for too long. */
+		im->last_ms -= conf.imapd_timeout * 1000;
+		loop_timer_set(im->timer, 1000);
+	}
 	imap_pump(im);
 }
 
