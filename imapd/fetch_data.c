@@ -109,6 +109,28 @@ put_decoded(struct fetch_msg *m, struct span b)
 	fetch_put_data(m, &t, b.len);
 }
 
+/* Headers and texts of messages: nothing is encoded in these. */
+static int
+put_binary_text(struct fetch_msg *m, const struct fetch_item *it,
+    const struct message *msg)
+{
+	struct section_text t;
+	bool found = section_find(msg, it->section, m->arena, &t) == 0;
+
+	if (it->kind == FETCH_BINARY_SIZE) {
+		put_path(m, "BINARY.SIZE", it->section);
+		buf_addf(&m->text, " %ju", found ? (uintmax_t)t.crlf_size : 0);
+		return 0;
+	}
+	put_path(m, "BINARY", it->section);
+	put_origin(m, it);
+	if (found)
+		put_section_text(m, it, &t);
+	else
+		buf_add_str(&m->text, "\"\"");
+	return 0;
+}
+
 static int
 put_binary(struct fetch_msg *m, const struct fetch_item *it, struct why *why)
 {
@@ -119,6 +141,8 @@ put_binary(struct fetch_msg *m, const struct fetch_item *it, struct why *why)
 
 	if (msg == NULL)
 		return -1;
+	if (s->what != SECTION_ALL)
+		return put_binary_text(m, it, msg);
 	if (message_binary(msg, s->path, s->npath, &b) ==
 	    BINARY_UNKNOWN_CTE) {
 		buf_fini(&b);
@@ -142,6 +166,8 @@ put_binary_size(struct fetch_msg *m, const struct fetch_item *it,
 
 	if (msg == NULL)
 		return -1;
+	if (s->what != SECTION_ALL)
+		return put_binary_text(m, it, msg);
 	if (message_binary_size(msg, s->path, s->npath, &size) ==
 	    BINARY_UNKNOWN_CTE)
 		return 1;

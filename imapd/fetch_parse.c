@@ -73,8 +73,14 @@ scan_partial(struct scan *s, struct fetch_item *it)
 	if (!scan_take(s, '<'))
 		return true;
 	it->partial = true;
-	if (!scan_number64(s, &it->off) || !scan_char(s, '.') ||
-	    !scan_number64(s, &it->len) || !scan_char(s, '>'))
+	if (!scan_number64(s, &it->off))
+		return false;
+	/* "<40>" is no grammar, but used: all the rest. */
+	it->len = UINT64_MAX;
+	if (scan_take(s, '>'))
+		return true;
+	if (!scan_char(s, '.') || !scan_number64(s, &it->len) ||
+	    !scan_char(s, '>'))
 		return false;
 	/* It could only ever be answered by nothing. */
 	return it->len > 0 || scan_bad(s, "Partial length must not be zero.");
@@ -126,9 +132,12 @@ static const struct { const char *name; enum section_what what; } texts[] = {
 	{ "HEADER.FIELDS.NOT", SECTION_FIELDS_NOT },
 };
 
-/* After "[", up to and with "]". */
+/*
+ * After "[", up to and with "]".  BINARY has part numbers only (RFC 9051 9,
+ * section-binary); Dovecot and those who test with it have the others, too.
+ */
 static bool
-scan_section(struct imap *im, struct scan *s, bool binary, struct section *sec)
+scan_section(struct imap *im, struct scan *s, struct section *sec)
 {
 	size_t start, i = 0;
 	struct span word;
@@ -144,7 +153,7 @@ scan_section(struct imap *im, struct scan *s, bool binary, struct section *sec)
 	word = span_sub(s->in, start, s->at - start);
 	while (i < ARRAY_LEN(texts) && !span_caseis(word, texts[i].name))
 		i++;
-	if (i == ARRAY_LEN(texts) || binary ||
+	if (i == ARRAY_LEN(texts) ||
 	    (texts[i].what == SECTION_MIME && sec->npath == 0))
 		return scan_bad(s, "Invalid section.");
 	sec->what = texts[i].what;
@@ -181,7 +190,7 @@ scan_bracketed(struct imap *im, struct scan *s, struct fetch *f,
 	it = add(s->arena, f, bracketed[i].kind);
 	it->section = arena_zalloc(s->arena, sizeof(*it->section));
 	f->sets_seen = f->sets_seen || bracketed[i].sets_seen;
-	return scan_section(im, s, it->kind != FETCH_SECTION, it->section) &&
+	return scan_section(im, s, it->section) &&
 	    (it->kind == FETCH_BINARY_SIZE || scan_partial(s, it));
 }
 

@@ -20,7 +20,7 @@ struct search_run;			/* a search under way */
 
 /*
  * "[CHARSET x] key key ..." to the end of the command.  NULL: s says why
- * (s->code BADCHARSET; numbers above EXISTS are "Invalid messageset").
+ * (s->code BADCHARSET).  Numbers above EXISTS find nothing.
  */
 struct search *search_parse(struct imap *im, struct scan *s);
 /* SORT and THREAD: the charset stands in front of the keys, always. */

@@ -204,12 +204,36 @@ scan_children(struct parser *p, struct search_key *k, int n)
 	return true;
 }
 
+/*
+ * A set of sequence numbers.  Where FETCH refuses numbers that are not there,
+ * in a search they find nothing, as with UIDs; "900:*" has the last message.
+ */
+static bool
+scan_numbers(struct parser *p, struct ranges *seqs)
+{
+	struct ranges set = RANGES_INIT;
+	uint32_t count = mailbox_count(p->im->box);
+	bool ok = scan_set(p->s, &set);
+
+	for (size_t i = 0; ok && count > 0 && i < set.len; i++) {
+		uint32_t lo = set.v[i].lo, hi = MIN(set.v[i].hi, count);
+
+		if (set.v[i].hi == SCAN_STAR)
+			lo = MIN(lo, count);
+		if (lo <= hi)
+			ranges_add(seqs, lo, hi);
+	}
+	ranges_fini(&set);
+	return ok;
+}
+
 /* A message set, in the arena. */
 static bool
 take_set(struct parser *p, bool uid, struct search_key *k)
 {
 	struct ranges set = RANGES_INIT;
-	bool ok = imap_scan_set(p->im, p->s, uid, &set);
+	bool ok = uid || scan_is(p->s, '$') ?
+	    imap_scan_set(p->im, p->s, uid, &set) : scan_numbers(p, &set);
 
 	k->seqs.len = k->seqs.alloc = ok ? set.len : 0;
 	if (ok && set.len > 0) {

@@ -9,8 +9,10 @@
  */
 #include "base/mem.h"
 #include "mail/casemap.h"
+#include "mail/chars.h"
 #include "mail/charset.h"
 #include "mail/encoded.h"
+#include "mail/envelope.h"
 #include "mail/lex.h"
 #include "mail/message_text.h"
 #include "mail/transfer.h"
@@ -69,6 +71,63 @@ put_parameters(struct shower *sh, const struct message_field *f)
 	}
 }
 
+/* --- addresses ---------------------------------------------------------------- */
+
+static bool
+is_address_field(struct span name)
+{
+	static const char *const names[] = { "from", "to", "cc", "bcc",
+	    "sender", "reply-to" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (span_caseis(name, names[i]))
+			return true;
+	return false;
+}
+
+/* A comment, a route, a backslash, or space around an '@': what is written is
+ * not what ENVELOPE says. */
+static bool
+is_roundabout(struct span v)
+{
+	for (size_t i = 0; i < v.len; i++)
+		if (v.p[i] == '(' || v.p[i] == '\\' || (v.p[i] == '@' &&
+		    (i == 0 || v.p[i - 1] == '<' ||
+		    char_is_space(v.p[i - 1]) ||
+		    (i + 1 < v.len && char_is_space(v.p[i + 1])))))
+			return true;
+	return false;
+}
+
+static void
+put_address(void *arg, const struct address *a)
+{
+	struct shower *sh = arg;
+
+	if (a->kind != ADDRESS_MAILBOX)
+		return;
+	buf_add_str(&sh->text, ", ");
+	if (a->name.len > 0) {
+		buf_reset(&sh->utf8);
+		encoded_decode(a->name, &sh->utf8);
+		buf_add_char(&sh->utf8, ' ');
+		casemap(buf_span(&sh->utf8), &sh->text);
+	}
+	buf_add_char(&sh->text, '<');
+	casemap(a->mailbox, &sh->text);
+	buf_add_char(&sh->text, '@');
+	casemap(a->host, &sh->text);
+	buf_add_char(&sh->text, '>');
+}
+
+/* RFC 9051 6.4.4: FROM looks into "the envelope structure's FROM field". */
+static void
+put_addresses(struct shower *sh, const struct message_field *f)
+{
+	if (is_address_field(f->name) && is_roundabout(f->value))
+		envelope_addresses(f->value, put_address, sh);
+}
+
 static bool
 show_header(struct shower *sh, const struct message_part *p)
 {
@@ -83,6 +142,7 @@ show_header(struct shower *sh, const struct message_part *p)
 		put_value(sh, f.value);
 		if (span_casestarts(f.name, SPAN("content-")))
 			put_parameters(sh, &f);
+		put_addresses(sh, &f);
 		if (!sh->fn(sh->arg, buf_span(&sh->text)))
 			return false;
 	}
@@ -251,6 +311,7 @@ message_has_field(const struct message *m, const char *name,
 		}
 		buf_reset(&sh.text);
 		put_value(&sh, f.value);
+		put_addresses(&sh, &f);
 		found = !has_not((void *)(uintptr_t)k, buf_span(&sh.text));
 	}
 	buf_fini(&sh.utf8);

@@ -9,7 +9,8 @@
  * knows, or that are wrong in theirs, stay as they are where they are ASCII
  * and become U+FFFD where not.  The text of a part comes in pieces that overlap
  * by MESSAGE_TEXT_OVERLAP bytes, so that a string of up to that length is whole
- * in one of them.
+ * in one of them.  A field of addresses that writes them in a roundabout way,
+ * with comments or routes, has them once more as ENVELOPE does.
  */
 #ifndef MAIL_MESSAGE_TEXT_H
 #define MAIL_MESSAGE_TEXT_H

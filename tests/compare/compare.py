@@ -404,7 +404,7 @@ def run(args, scratch):
                 try:
                     theirs = dove.fetch(seq, item.replace('BODY[', 'BODY.PEEK[')
                                         .replace('BINARY[', 'BINARY.PEEK['))
-                except EOFError as e:
+                except EOFError:
                     known += 1          # number 5
                     dove.p.wait()
                     dove.start()

@@ -437,6 +437,7 @@ EXPLAINED = [
     ('13', r'space-before-colon|no-space', r"SEARCH TEXT 'from: a@'", None),
     ('14', r'uu', r"SEARCH TEXT 'end'", None),
     ('15', r'rfc822-200', r"SEARCH", None),
+    ('18', r'addr-no-local', r'SEARCH HEADER', None),
     ('19', r'nul|nul-from', "SEARCH TEXT '\ufffd'", None),
     ('16', r's-qp-soft|s-plain', r"SEARCH TEXT 'brown\\n'", None),
 ]
