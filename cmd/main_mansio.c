@@ -29,6 +29,8 @@ static const struct subcommand subcommands[] = {
 	  mansio_logrotate },
 	{ "sandbox", "show [daemon]", "what each daemon may do",
 	  mansio_sandbox },
+	{ "probe", "DOMAIN|ADDRESS", "what would be done with mail for it",
+	  mansio_probe },
 	{ "who", "[--json] [USER|SESSION]", "users with a session",
 	  mansio_who },
 	{ "kick", "USER|SESSION", "end sessions", mansio_kick },

@@ -52,6 +52,7 @@ int	 mansio_check(int argc, char **argv);
 int	 mansio_flush(int argc, char **argv);
 int	 mansio_logrotate(int argc, char **argv);
 int	 mansio_sandbox(int argc, char **argv);
+int	 mansio_probe(int argc, char **argv);
 int	 mansio_who(int argc, char **argv);
 int	 mansio_kick(int argc, char **argv);
 int	 mansio_user(int argc, char **argv);

@@ -187,6 +187,30 @@ def test_native_hosts():
         assert "status=sent" in wait_rcpt(m, "a@anything.test")
 
 
+def test_probe():
+    zones = dict(ZONES)
+    zones["plain.test"] = {"MX": ["20 second.test", "10 mx.plain.test"]}
+    zones["null.test"] = {"MX": ["0 ."]}
+    zones["fail.test"] = "SERVFAIL"
+    with DNS(zones) as dns, sender(dns, 1, {
+            "transport_maps": "inline:{{moved.test=smtp:[relay.test]:26}}",
+            "smtp_tls_policy_maps": "inline:{{.test=encrypt}}"}) as m:
+        def probe(what, ok=True):
+            done = m.command("mansio", "probe", what, check=False)
+            assert (done.returncode == 0) == ok, done
+            return done.stdout
+        out = probe("plain.test")
+        assert "transport smtp, next hop plain.test (default_transport)" in out
+        assert "TLS        encrypt (smtp_tls_policy_maps)" in out
+        assert out.index("10 mx.plain.test") < out.index("20 second.test")
+        assert "127.0.0.1" in out and "no address" in out, out
+        assert "does not accept mail" in probe("null.test", False)
+        assert "mail waits" in probe("fail.test", False)
+        assert "next hop [relay.test]:26 (transport_maps" in \
+            probe("x@moved.test")
+        assert "no mail exchanger" in probe("alice@example.test")
+
+
 def main():
     need_root()
     only = sys.argv[1:]

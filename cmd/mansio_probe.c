@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mansio probe - what would be done with mail for a domain or an address, and
+ * why: the route, the hosts in their order, and how they are secured.
+ *
+ * It asks the running system's rewrite and resolver the questions that smtp
+ * would ask, and connects to nobody.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/mansio.h"
+#include "dns/dns.h"
+#include "ipc/msg_rewrite.h"
+
+#define TIMEOUT_MS	(90 * 1000)
+#define MX_MAX		64
+
+static struct ipc_sync *rewrite, *resolver;
+
+struct mx {
+	char		 name[DNS_NAME_MAX + 1];
+	uint32_t	 pref;
+};
+
+static struct ipc_sync *
+connect_to(const char *path, const struct ipc_proto *p)
+{
+	struct why why = WHY_INIT;
+	struct ipc_sync *s = ipc_sync_connect(path, p, TIMEOUT_MS, &why);
+
+	if (s == NULL)
+		log_fatal("%s: %s (is it running?)", path, why.text);
+	return s;
+}
+
+/* The answer to one question; f is good until the next one. */
+static void
+ask(struct ipc_sync *s, uint16_t type, const struct buf *body,
+    uint16_t want, struct ipc_frame *f)
+{
+	struct why why = WHY_INIT;
+
+	if (ipc_sync_send(s, type, 1, buf_span(body), &why) < 0 ||
+	    ipc_sync_recv(s, f, -1, &why) != 1 || f->type != want)
+		log_fatal("no answer: %s", why.text);
+}
+
+/* --- route -------------------------------------------------------------------------- */
+
+static int
+show_route(const char *address, char **transport, char **nexthop)
+{
+	struct rewrite_resolve q = { .address = span_of(address),
+	    .sender = SPAN(""), .want_listed = true };
+	struct rewrite_resolved r;
+	struct buf body = BUF_INIT(BUF_UNLIMITED);
+	struct ipc_frame f;
+
+	rewrite_resolve_encode(&body, &q);
+	ask(rewrite, REWRITE_RESOLVE, &body, REWRITE_RESOLVED, &f);
+	buf_fini(&body);
+	if (rewrite_resolved_decode(&r, f.body) < 0)
+		log_fatal("rewrite: bad answer");
+	if (r.status != REWRITE_OK) {
+		printf("route      none: %.*s\n", SPAN_ARG(r.text));
+		return -1;
+	}
+	*transport = span_dup(r.transport);
+	*nexthop = span_dup(r.nexthop);
+	printf("route      transport %s, next hop %s (%.*s)\n", *transport,
+	    *nexthop, SPAN_ARG(r.rule));
+	return 0;
+}
+
+/* The level of smtp_tls_policy_maps, or NULL. */
+static char *
+find_policy(const char *nexthop)
+{
+	struct span maps = span_of(conf.smtp_tls_policy_maps), map;
+	struct buf keys = BUF_INIT(BUF_UNLIMITED);
+	struct buf body = BUF_INIT(BUF_UNLIMITED);
+	struct span key = span_of(nexthop);
+	char *found = NULL;
+	uint32_t n = 0;
+
+	for (bool more = true; more && n < REWRITE_KEYS_MAX; n++) {
+		ptrdiff_t dot = key.len > 0 ? span_find(span_from(key, 1),
+		    '.') : -1;
+
+		ipc_put_blob(&keys, span_sub(key, 0, 1024), 1024, "key");
+		more = dot >= 0 && dns_name_valid(span_of(nexthop));
+		key = span_from(key, (size_t)dot + 1);
+	}
+	while (found == NULL && span_token(&maps, " \t\r\n,", &map)) {
+		struct rewrite_lookup q = { .table = map, .nwhole = n,
+		    .keys = buf_span(&keys) };
+		struct rewrite_found r;
+		struct ipc_frame f;
+
+		buf_reset(&body);
+		rewrite_lookup_encode(&body, &q);
+		ask(rewrite, REWRITE_LOOKUP, &body, REWRITE_FOUND, &f);
+		if (rewrite_found_decode(&r, f.body) < 0)
+			log_fatal("rewrite: bad answer");
+		if (r.status != REWRITE_OK)
+			printf("TLS        %.*s: %.*s: mail waits\n",
+			    SPAN_ARG(map), SPAN_ARG(r.text));
+		else if (r.found)
+			found = span_dup(r.value);
+	}
+	buf_fini(&keys);
+	buf_fini(&body);
+	return found;
+}
+
+/* --- names --------------------------------------------------------------------------- */
+
+/* records stay good until the next question. */
+static void
+ask_dns(const char *name, enum dns_type type, struct dns_answer *a)
+{
+	struct resolver_ask q = { .name = span_of(name), .type = type };
+	struct buf body = BUF_INIT(BUF_UNLIMITED);
+	struct resolver_answer m;
+	struct ipc_frame f;
+
+	resolver_ask_encode(&body, &q);
+	ask(resolver, RESOLVER_ASK, &body, RESOLVER_ANSWER, &f);
+	buf_fini(&body);
+	if (resolver_answer_decode(&m, f.body) < 0)
+		log_fatal("resolver: bad answer");
+	*a = (struct dns_answer){ .status = (enum resolver_status)m.status,
+	    .type = type, .secure = m.secure, .ttl = m.ttl, .name = m.name,
+	    .records = m.records, .text = m.text };
+}
+
+static const char *
+proven(const struct dns_answer *a)
+{
+	return a->secure ? "proven by DNSSEC" : "not proven";
+}
+
+/* How many addresses; *secure: all of them, and their absence, are proven. */
+static unsigned
+show_addresses(const char *host, enum dns_type type, bool *secure)
+{
+	struct dns_answer a;
+	struct dns_rr rr;
+	struct span rest;
+	unsigned n = 0;
+	int rc;
+
+	ask_dns(host, type, &a);
+	*secure &= a.secure;
+	rest = a.records;
+	while ((rc = dns_next(&a, &rest, &rr)) != 0) {
+		struct sock_addr ip = { .len = 0 };
+		char text[SOCK_ADDR_TEXT_MAX];
+
+		if (rc < 0)
+			continue;
+		ip.sa.sa_family = type == DNS_A ? AF_INET : AF_INET6;
+		ip.len = type == DNS_A ? sizeof(ip.in) : sizeof(ip.in6);
+		if (type == DNS_A)
+			memcpy(&ip.in.sin_addr, rr.addr, 4);
+		else
+			memcpy(&ip.in6.sin6_addr, rr.addr, 16);
+		sock_addr_text(&ip, text);
+		printf("             %s\n", text);
+		n++;
+	}
+	if (dns_temporary(a.status))
+		printf("             %s: %s: tried again later\n",
+		    dns_type_name(type), dns_status_text(a.status));
+	return n;
+}
+
+static void
+show_tlsa(const char *host, unsigned port)
+{
+	char name[DNS_NAME_MAX + 32];
+	struct dns_answer a;
+	struct dns_rr rr;
+	struct span rest;
+	unsigned n = 0;
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "_%u._tcp.%s", port, host);
+	ask_dns(name, DNS_TLSA, &a);
+	rest = a.records;
+	while (a.status == RESOLVER_OK && (rc = dns_next(&a, &rest,
+	    &rr)) != 0)
+		n += rc > 0;
+	if (dns_temporary(a.status))
+		printf("             TLSA %s: %s: the host is passed over\n",
+		    name, dns_status_text(a.status));
+	else if (n > 0)
+		printf("             TLSA %s: %u, %s\n", name, n, a.secure ?
+		    "proven: the certificate must match one" :
+		    "not proven: of no use");
+	else
+		printf("             TLSA %s: none\n", name);
+}
+
+static unsigned
+show_host(const char *host, bool dane)
+{
+	bool secure = true;
+	unsigned n;
+
+	n = show_addresses(host, DNS_AAAA, &secure);
+	n += show_addresses(host, DNS_A, &secure);
+	if (n == 0)
+		printf("             no address\n");
+	if (dane && secure && n > 0)
+		show_tlsa(host, 25);
+	else if (dane)
+		printf("             no DANE: addresses are not proven\n");
+	return n;
+}
+
+static int
+by_pref(const void *a, const void *b)
+{
+	uint32_t x = ((const struct mx *)a)->pref, y =
+	    ((const struct mx *)b)->pref;
+
+	return x < y ? -1 : x > y;
+}
+
+/* How many hosts have an address; -1: the domain says that it has no mail. */
+static int
+show_domain(const char *domain, bool dane)
+{
+	struct mx mx[MX_MAX];
+	struct dns_answer a;
+	struct dns_rr rr;
+	struct span rest;
+	bool null = false;
+	size_t n = 0;
+	int rc, good = 0;
+
+	ask_dns(domain, DNS_MX, &a);
+	rest = a.records;
+	dane &= a.secure;
+	while (a.status == RESOLVER_OK && (rc = dns_next(&a, &rest,
+	    &rr)) != 0) {
+		if (rc > 0 && rr.name[0] == '\0') {
+			null = true;
+		} else if (rc > 0 && n < MX_MAX) {
+			memcpy(mx[n].name, rr.name, sizeof(rr.name));
+			mx[n++].pref = rr.pref;
+		}
+	}
+	if (dns_temporary(a.status)) {
+		printf("MX         %s: mail waits\n",
+		    dns_status_text(a.status));
+		return 0;
+	}
+	if (n == 0 && null) {
+		printf("MX         \".\": the domain does not accept mail\n");
+		return -1;
+	}
+	if (n == 0) {
+		printf("MX         none, %s: the domain's own address\n",
+		    proven(&a));
+		return (int)show_host(domain, dane);
+	}
+	printf("MX         %zu, %s\n", n, proven(&a));
+	qsort(mx, n, sizeof(mx[0]), by_pref);
+	for (size_t i = 0; i < n; i++) {
+		printf("%10u %s\n", mx[i].pref, mx[i].name);
+		good += show_host(mx[i].name, dane) > 0;
+	}
+	return good;
+}
+
+/* --- all of it --------------------------------------------------------------------------- */
+
+static int
+show_hop(const char *nexthop, bool dane)
+{
+	struct span hop = span_of(nexthop), name = hop;
+	ptrdiff_t end = span_find(hop, ']'), colon;
+	struct sock_addr ip;
+	char *host;
+	int good;
+
+	if (hop.len > 2 && hop.p[0] == '[' && end > 1) {
+		host = span_dup(span_sub(hop, 1, (size_t)end - 1));
+		printf("host       %s\n", host);
+		good = sock_addr_parse(span_of(host), 25, &ip) == 0 ? 1 :
+		    (int)show_host(host, dane);
+	} else {
+		colon = span_find(hop, ':');
+		if (colon >= 0)
+			name = span_sub(hop, 0, (size_t)colon);
+		host = span_dup(name);
+		good = show_domain(host, dane);
+	}
+	mem_free(host);
+	return good;
+}
+
+int
+mansio_probe(int argc, char **argv)
+{
+	char *transport = NULL, *nexthop = NULL, *policy, *address;
+	struct span rest, first;
+	const char *level;
+	int good;
+
+	if (argc != 2)
+		return mansio_usage(argv[0]);
+	mansio_load();
+	if (chdir(conf.queue_directory) < 0)
+		log_fatal("%s: %m", conf.queue_directory);
+	rewrite = connect_to("private/rewrite", &REWRITE_PROTO);
+	resolver = connect_to("private/resolver", &RESOLVER_PROTO);
+	address = strchr(argv[1], '@') != NULL ? mem_strdup(argv[1]) :
+	    mem_printf("postmaster@%s", argv[1]);
+	if (show_route(address, &transport, &nexthop) < 0)
+		return MANSIO_FAILED;
+	mem_free(address);
+	if (strcmp(transport, "smtp") != 0 &&
+	    strcmp(transport, "relay") != 0) {
+		printf("           no mail exchanger is looked for\n");
+		return MANSIO_OK;
+	}
+	policy = find_policy(nexthop);
+	level = policy != NULL ? policy : conf.smtp_tls_security_level;
+	printf("TLS        %s (%s)\n", level, policy != NULL ?
+	    "smtp_tls_policy_maps" : "smtp_tls_security_level");
+	rest = span_of(level);
+	if (!span_token(&rest, " \t,", &first))
+		first = SPAN("none");
+	good = show_hop(nexthop, span_casestarts(first, SPAN("dane")));
+	mem_free(policy);
+	mem_free(transport);
+	mem_free(nexthop);
+	ipc_sync_free(&rewrite);
+	ipc_sync_free(&resolver);
+	return good > 0 ? MANSIO_OK : MANSIO_FAILED;
+}
