@@ -16,7 +16,7 @@ import time
 import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from instance import Instance, free_port  # noqa: E402
+from instance import BUILD, Instance, free_port  # noqa: E402
 
 NAME = "mail.example.test"
 SETTINGS = {
@@ -328,6 +328,8 @@ def in_memory(pid, needles):
             if not rights.startswith("r") or "[v" in line:
                 continue
             begin, end = (int(x, 16) for x in area.split("-"))
+            if end - begin > 1 << 28:
+                continue        # a sanitizer's shadow
             try:
                 mem.seek(begin)
                 data = mem.read(end - begin)
@@ -353,7 +355,8 @@ def no_key_in_memory(m):
     with open(f"/proc/{keyd}/status", encoding="ascii") as f:
         status = dict(x.split(":", 1) for x in f.read().splitlines())
     assert int(status["CapEff"], 16) == 4, status["CapEff"]
-    assert status["Seccomp"].strip() == "2"
+    if "/san-" not in BUILD:
+        assert status["Seccomp"].strip() == "2"
 
 
 def without_keyd(m):
