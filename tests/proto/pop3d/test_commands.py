@@ -170,19 +170,20 @@ def pipelined():
         assert c.at_end()
 
 
-with Users({"pop3d_hard_error_limit": "1000"}) as m:
-    case(before_the_login)
-    case(logins)
-    case(in_the_session)
-    case(empty_mailbox)
-    case(pipelined)
-    log = m.log()
-    assert "wonderland" not in log and "builder" not in log
-    assert "pop3: login: user=<alice@example.test>, method=PLAIN, " \
-        "rip=127.0.0.1" in log
-    assert "pop3: logout: user=<alice@example.test>, Logged out, in=" in log
-    warnings = [line for line in log.splitlines() if "warning: " in line
-                and "no certificate is configured" not in line
-                and "running as mail_owner" not in line]
-    assert not warnings, warnings
+for maildir in (False, True):
+    with Users({"pop3d_hard_error_limit": "1000"}, maildir=maildir) as m:
+        case(before_the_login)
+        case(logins)
+        case(in_the_session)
+        case(empty_mailbox)
+        case(pipelined)
+        log = m.log()
+        assert "wonderland" not in log and "builder" not in log
+        assert "pop3: login: user=<alice@example.test>, method=PLAIN, " \
+            "rip=127.0.0.1" in log
+        assert "pop3: logout: user=<alice@example.test>, Logged out, in=" in log
+        warnings = [line for line in log.splitlines() if "warning: " in line
+                    and "no certificate is configured" not in line
+                    and "running as mail_owner" not in line]
+        assert not warnings, warnings
 print(f"{passed} passed, 0 failed, 0 skipped")

@@ -158,6 +158,16 @@ def reloaded():
     none_left()
 
 
+def log_moved():
+    with m.pop3("alice") as a:
+        m.command("mansio", "logrotate")
+        until(lambda: len(os.listdir(f"{m.base}/log")) > 1, "the old log")
+        time.sleep(0.5)
+        a.ok("QUIT")
+    m.wait_log("pop3: logout: user=<alice@example.test>, Logged out")
+    none_left()
+
+
 def too_many_processes():
     m.command("postconf", "-e", "session_process_limit=1")
     m.command("mansio", "reload")
@@ -208,6 +218,7 @@ with Users() as m:
     case(fronts_come_and_go)
     case(kicked)
     case(reloaded)
+    case(log_moved)
     case(too_many_processes)
     case(the_monitor_dies)
     case(stopped)
