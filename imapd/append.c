@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * append - APPEND and its kin: MULTIAPPEND (RFC 3502), UIDPLUS (RFC 4315),
- * REPLACE (RFC 8508), BINARY (RFC 3516), UTF8 (RFC 6855).
+ * REPLACE (RFC 8508), BINARY (RFC 3516), UTF8 (RFC 6855), CATENATE (RFC 4469).
  *
  * A message does not wait in memory until it is complete: when the frame sees
  * the literal of an APPEND announced, append_takes() opens the destination,
@@ -13,12 +13,14 @@
  */
 #include "base/mem.h"
 #include "conf/params.h"
-#include "imapd/imap.h"
+#include "imapd/catenate.h"
 
 struct append_cmd {
 	struct append	*ap;
 	uint64_t	 left;		/* of the literal */
 	bool		 utf8;		/* a ")" closes it */
+	bool		 catenate;	/* it has parts, and this many bytes */
+	uint64_t	 total;
 	uint32_t	 n;		/* messages */
 	uint32_t	 replaces;	/* UID; 0: none */
 };
@@ -61,7 +63,7 @@ struct message_args {
 	struct flag_list flags;
 	int64_t		 wall_s;	/* INTERNALDATE; 0: now */
 	int		 zone_min;
-	bool		 utf8;
+	bool		 utf8, catenate;
 };
 
 /* SP [flags SP] [date SP] literal; the literal ends the line. */
@@ -84,8 +86,25 @@ scan_message(struct imap *im, struct scan *s, struct message_args *a)
 		if (!IMAP_HAS(im, UTF8))
 			return scan_bad(s, "UTF8=ACCEPT is not enabled.");
 	}
+	if (!a->utf8 && scan_take_word(s, "CATENATE")) {
+		a->catenate = true;
+		return scan_sp(s) && scan_open(s);
+	}
 	scan_take(s, '~');
 	return scan_is(s, '{') || scan_bad(s, "Literal expected.");
+}
+
+static bool
+check_size(struct imap *im, uint64_t size)
+{
+	if (size == 0)
+		imap_no(im, NULL, "Can't save a zero byte message.");
+	else if (size > append_limit() || size == UINT64_MAX)
+		imap_no(im, "TOOBIG", "Message is larger than %ju bytes.",
+		    (uintmax_t)append_limit());
+	else
+		return true;
+	return false;
 }
 
 /* The next message begins.  False: answered. */
@@ -99,15 +118,10 @@ begin_message(struct imap *im, const struct message_args *a, uint64_t size)
 	};
 	struct why why = WHY_INIT;
 
-	if (size == 0) {
-		imap_no(im, NULL, "Can't save a zero byte message.");
+	if (a->catenate)
+		info.size = 0;		/* that will be seen */
+	else if (!check_size(im, size))
 		return false;
-	}
-	if (size > append_limit() || size == UINT64_MAX) {
-		imap_no(im, "TOOBIG", "Message is larger than %ju bytes.",
-		    (uintmax_t)append_limit());
-		return false;
-	}
 	if (im->append->n >= (uint64_t)conf.imapd_multiappend_limit) {
 		imap_no(im, "LIMIT", "Too many messages in one command.");
 		return false;
@@ -116,8 +130,10 @@ begin_message(struct imap *im, const struct message_args *a, uint64_t size)
 		imap_fail(im, &why);
 		return false;
 	}
-	im->append->left = size;
+	im->append->left = a->catenate ? 0 : size;
 	im->append->utf8 = a->utf8;
+	im->append->catenate = a->catenate;
+	im->append->total = 0;
 	im->append->n++;
 	return true;
 }
@@ -162,28 +178,104 @@ begin_append(struct imap *im, struct span name)
 	return false;
 }
 
+enum go_on { GO_LITERAL, GO_COMMITTED, GO_FAILED };	/* both: answered */
+
+/* The parts of a CATENATE from here to the next literal or its end. */
 static bool
-begin(struct imap *im, struct scan *s, uint64_t size)
+parts(struct imap *im, struct scan *s, bool first, bool literal, uint64_t size)
+{
+	struct append_cmd *a = im->append;
+
+	switch (catenate_parts(im, s, a->ap, first, &a->total)) {
+	case CATENATE_TEXT:
+		if (!literal)
+			break;
+		a->total = size > append_limit() ? UINT64_MAX :
+		    a->total + size;
+		if (!check_size(im, a->total))
+			return false;
+		a->left = size;
+		return true;
+	case CATENATE_DONE:
+		a->catenate = false;
+		return check_size(im, a->total);
+	case CATENATE_FAILED:
+		return false;
+	}
+	scan_bad(s, "Invalid arguments.");
+	imap_refuse(im, s);
+	return false;
+}
+
+static void commit(struct imap *im);
+
+/*
+ * Go on behind a literal, or in a CATENATE whose list was just opened (first),
+ * to the literal that the line announces, or to the end of the command.
+ */
+static enum go_on
+go_on(struct imap *im, struct scan *s, bool first, bool literal, uint64_t size)
+{
+	struct append_cmd *a = im->append;
+	struct message_args args;
+
+	for (;;) {
+		if (a->catenate) {
+			if (!parts(im, s, first, literal, size))
+				return GO_FAILED;
+			if (a->catenate)
+				return GO_LITERAL;
+		} else if (a->utf8 && !scan_close(s)) {
+			break;
+		}
+		a->utf8 = false;
+		if (!literal && s->at == s->in.len) {
+			commit(im);
+			return GO_COMMITTED;
+		}
+		if ((a->replaces != 0 && !scan_end(s)) ||
+		    !scan_message(im, s, &args))
+			break;
+		if (!args.catenate && !literal) {
+			scan_bad(s, "Literal expected.");
+			break;
+		}
+		if (!begin_message(im, &args, size))
+			return GO_FAILED;
+		if (!args.catenate)
+			return GO_LITERAL;
+		first = true;
+	}
+	imap_refuse(im, s);
+	return GO_FAILED;
+}
+
+/* From the name of the mailbox on; literal: one is announced at the end. */
+static enum go_on
+begin(struct imap *im, struct scan *s, bool literal, uint64_t size)
 {
 	struct message_args a;
 	struct span name;
 	uint32_t uid = 0;
 
 	if (!command_wake(im))
-		return false;
+		return GO_FAILED;
 	if ((im->cmd->handler == cmd_replace &&
 	    !scan_replaced(im, s, &uid)) || !scan_mailbox(s, &name) ||
-	    !scan_message(im, s, &a)) {
+	    !scan_message(im, s, &a) ||
+	    (!literal && !a.catenate && !scan_bad(s, "Literal expected."))) {
 		imap_refuse(im, s);
-		return false;
+		return GO_FAILED;
 	}
 	if (!begin_append(im, name))
-		return false;
+		return GO_FAILED;
 	if (uid != 0) {
 		im->append->replaces = uid;
 		append_replaces(im->append->ap, im->box, uid);
 	}
-	return begin_message(im, &a, size);
+	if (!begin_message(im, &a, size))
+		return GO_FAILED;
+	return a.catenate ? go_on(im, s, true, literal, size) : GO_LITERAL;
 }
 
 /* Is the literal at the end of sofar the name of the mailbox? */
@@ -223,7 +315,7 @@ append_takes(struct imap *im, struct span sofar)
 		return false;
 	}
 	imap_take_tag(im, sofar);
-	if (!begin(im, &s, size)) {
+	if (begin(im, &s, true, size) != GO_LITERAL) {
 		if (!sync && size == UINT64_MAX)
 			imap_bye(im, "Literal too large",
 			    "[TOOBIG] Literal too large.");
@@ -295,7 +387,6 @@ static bool
 line_input(struct imap *im, struct span in)
 {
 	struct append_cmd *a = im->append;
-	struct message_args args;
 	struct scan s;
 	size_t len, text;
 	enum frame_result r = frame_next(&im->frame, in,
@@ -307,28 +398,22 @@ line_input(struct imap *im, struct span in)
 		stream_want(im->conn->stream, im->frame.at + 1);
 		return false;
 	}
-	scan_init(&s, span_sub(in, 0, text), &im->arena);
-	s.depth = a->utf8;
 	if (r == FRAME_TOO_LONG) {
 		imap_bad(im, "TOOBIG", "Too long line.");
 		give_up(im, 0, 0, true);
 		return true;
 	}
-	if ((a->utf8 && !scan_close(&s)) ||
-	    (r == FRAME_COMMAND && !scan_end(&s)) ||
-	    (r == FRAME_LITERAL && a->replaces != 0 && !scan_end(&s)) ||
-	    (r == FRAME_LITERAL && !scan_message(im, &s, &args))) {
-		imap_refuse(im, &s);
-		give_up(im, len, size, r == FRAME_LITERAL && !sync);
-		return true;
-	}
-	if (r == FRAME_COMMAND) {
-		commit(im);
+	scan_init(&s, span_sub(in, 0, text), &im->arena);
+	s.depth = a->utf8 || a->catenate;
+	s.utf8 = IMAP_HAS(im, UTF8) || IMAP_HAS(im, REV2);
+	switch (go_on(im, &s, false, r == FRAME_LITERAL, size)) {
+	case GO_LITERAL:
+		break;
+	case GO_COMMITTED:
 		give_up(im, len, 0, false);
 		return true;
-	}
-	if (!begin_message(im, &args, size)) {
-		give_up(im, len, size, !sync);
+	case GO_FAILED:
+		give_up(im, len, size, r == FRAME_LITERAL && !sync);
 		return true;
 	}
 	if (sync)
@@ -347,27 +432,20 @@ append_input(struct imap *im)
 	return im->append->left > 0 ? data_input(im, in) : line_input(im, in);
 }
 
-/* An APPEND comes here only when it has no message. */
+/* An APPEND comes here when no literal ends one of its lines: it has nothing
+ * but URLs, or is wrong. */
 void
 cmd_append(struct imap *im, struct scan *s)
 {
-	struct message_args a;
-	struct span name;
-
-	if (scan_sp(s) && scan_mailbox(s, &name) && scan_message(im, s, &a))
-		scan_bad(s, "Invalid arguments.");
-	imap_refuse(im, s);
+	if (!scan_sp(s))
+		imap_refuse(im, s);
+	else
+		(void)begin(im, s, false, 0);
+	append_abort(im);
 }
 
 void
 cmd_replace(struct imap *im, struct scan *s)
 {
-	struct message_args a;
-	struct span name;
-	uint32_t uid;
-
-	if (scan_sp(s) && scan_replaced(im, s, &uid) &&
-	    scan_mailbox(s, &name) && scan_message(im, s, &a))
-		scan_bad(s, "Invalid arguments.");
-	imap_refuse(im, s);
+	cmd_append(im, s);
 }

@@ -381,7 +381,8 @@ search(struct imap *im, struct scan *s, enum search_verb verb)
 
 	c->verb = verb;
 	if (!scan_search(im, s, c)) {
-		if (c->give & RETURN_SAVE)
+		/* RFC 5182 2.1: NO empties the result, BAD leaves it. */
+		if (s->no && (c->give & RETURN_SAVE))
 			ranges_reset(&im->saved);
 		imap_refuse(im, s);
 		return;
