@@ -660,6 +660,8 @@ know_qmgr(void)
 {
 	fd_close(&g.qmgr_fd);
 	g.qmgr_fd = open(QMGR_PID_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (g.qmgr_fd < 0 && errno != ENOENT)
+		log_warning("cannot see who is qmgr: %s: %m", QMGR_PID_FILE);
 	(void)snprintf(g.qmgr_pid, sizeof(g.qmgr_pid), "%d\n",
 	    (int)ipc_sync_peer(g.ipc)->pid);
 }

@@ -540,7 +540,8 @@ lock_single(void)
 	int fd;
 
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
+	/* Agents look who qmgr is (local/agent.c), whatever our umask. */
+	if (fd < 0 || fchmod(fd, 0644) < 0)
 		log_fatal("cannot open %s: %m", path);
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
