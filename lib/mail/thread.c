@@ -341,10 +341,11 @@ subject_of(const struct threader *t, uint32_t i)
 	return m != NONE ? t->msgs[m].base_subject : SPAN_EMPTY;
 }
 
+/* A dummy is neither reply nor forward, whatever its first child is. */
 static bool
 is_reply(const struct threader *t, uint32_t i)
 {
-	uint32_t m = msg_of(t, i);
+	uint32_t m = t->nodes.v[i].msg;
 
 	return m != NONE && t->msgs[m].is_reply;
 }

@@ -345,6 +345,15 @@ def sections(structure, path=''):
     return out
 
 
+def have_dovecot():
+    """The version whose answers README explains."""
+    if not shutil.which('dovecot') or \
+            not os.path.exists('/usr/lib/dovecot/imap'):
+        return False
+    out = subprocess.run(['dovecot', '--version'], stdout=subprocess.PIPE)
+    return out.stdout.startswith(b'2.3.')
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument('-v', action='store_true', help='show what is the same')
@@ -353,8 +362,8 @@ def main():
     ap.add_argument('-k', default='', help='only messages with this in the name')
     ap.add_argument('files', nargs='*')
     args = ap.parse_args()
-    if not shutil.which('doveadm') or not os.path.exists('/usr/lib/dovecot/imap'):
-        print('skip: Dovecot is not installed')
+    if not have_dovecot():
+        print('skip: Dovecot 2.3 is not installed')
         return 77
     scratch = tempfile.mkdtemp(prefix='mansio-compare-')
     try:

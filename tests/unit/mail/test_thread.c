@@ -67,6 +67,10 @@ static const struct {
 	    { "2", "1", "A", 1 }, { "3", "1", "A", 2 },
 	    { "5", "4", "A", 3 }, { "6", "4", "A", 4 } },
 	    "((1)(2)(3)(4))" },
+	/* a dummy of replies has its place before a message that is none */
+	{ THREAD_REFERENCES, {
+	    { "2", "1", "Re: A", 1 }, { "3", "1", "Re: A", 2 },
+	    { "5", "", "A", 3 } }, "((1)(2)(3))" },
 	/* threads by the date of their first message */
 	{ THREAD_REFERENCES, {
 	    { "1", "", "A", 9 }, { "2", "", "B", 3 },
