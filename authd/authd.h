@@ -101,10 +101,10 @@ typedef void verify_fn(void *arg, int right);
 
 void	 verify_start(struct loop *l);
 /*
- * Check a password against secret; source is who to be fair to.  NULL: too
+ * Check a password against secret; key is who to be fair to.  NULL: too
  * much is waiting already, from there or in all.
  */
-struct verify_job *verify_new(struct span source, struct span password,
+struct verify_job *verify_new(struct span key, struct span password,
 	    struct span secret, verify_fn *fn, void *arg);
 void	 verify_cancel(struct verify_job **j);
 size_t	 verify_waiting(void);
@@ -163,7 +163,7 @@ struct attempt_sink {
 };
 
 void	 attempts_start(struct loop *l);
-struct attempt *attempt_new(const struct auth_start *start,
+struct attempt *attempt_new(const struct auth_start *m,
 	    const struct attempt_sink *sink, void *owner, uint32_t tag);
 void	 attempt_run(struct attempt *a);	/* once, after _new */
 void	 attempt_response(struct attempt *a, struct span data);

@@ -37,7 +37,7 @@ const char *virtual_map_base(void);
 /* Open the tables that the settings name, before rights are given up.  NULL
  * with why. */
 struct virtual_map *virtual_map_new(struct why *why);
-void	 virtual_map_free(struct virtual_map **m);
+void	 virtual_map_free(struct virtual_map **v);
 /* Whether all mailboxes have the same owner. */
 bool	 virtual_map_one_owner(const struct virtual_map *m, uid_t *uid,
 	    gid_t *gid);

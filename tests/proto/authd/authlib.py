@@ -10,7 +10,10 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../../system"))
-from instance import Instance, free_port, need_root, skip  # noqa: E402,F401
+import instance  # noqa: E402
+
+Instance, free_port = instance.Instance, instance.free_port
+need_root, skip = instance.need_root, instance.skip
 
 (HELLO, START, CONTINUE, CANCEL, CHALLENGE, OK, FAIL, REDEEM, LOOKUP, USER,
  REFUSED, BAN, UNBAN, BANS, ENTRY, RESULT) = range(16)
