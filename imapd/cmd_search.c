@@ -119,6 +119,10 @@ scan_search(struct imap *im, struct scan *s, struct search_cmd *c)
 	}
 	if (c->verb == VERB_SORT && (!sort_scan(s, &c->sort) || !scan_sp(s)))
 		return false;
+	/* RFC 9755 3 */
+	if (c->verb == VERB_SEARCH && IMAP_HAS(im, UTF8) &&
+	    scan_is_word(s, "CHARSET"))
+		return scan_bad(s, "CHARSET is not allowed with UTF8=ACCEPT.");
 	c->keys = c->verb == VERB_SEARCH ? search_parse(im, s) :
 	    search_parse_charset(im, s);
 	return c->keys != NULL;
