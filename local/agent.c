@@ -807,6 +807,8 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 		.stale = on_stale,
 		/* Not where we could become root again. */
 		.parse = getuid() != 0,
+		.quota_storage = conf.quota_storage_limit,
+		.quota_messages = conf.quota_message_limit,
 	};
 	sigset_t all, old;
 	struct rlimit lim;

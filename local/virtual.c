@@ -29,8 +29,10 @@ deliver(struct job *j, const struct rcpt *r, struct result *res)
 	struct virtual_place v = { .path = BUF_INIT(VIRTUAL_PATH_MAX) };
 	struct store_place p = { .flags = locks, .size_limit =
 	    conf.virtual_mailbox_limit, .base = virtual_map_base() };
+	struct span local, domain, user, ext;
 	struct store_message m;
 	struct why why = WHY_INIT;
+	char *folder = NULL;
 	int rc;
 
 	address_fold(r->addr, true, &addr);
@@ -48,6 +50,12 @@ deliver(struct job *j, const struct rcpt *r, struct result *res)
 		result_why(res, &why);
 		goto out;
 	}
+	/* bob+lists: into the folder "lists", when bob has one. */
+	address_split(buf_span(&addr), &local, &domain);
+	if (strcmp(conf.mailbox_detail_action, "folder-if-exists") == 0 &&
+	    address_split_ext(local, conf.recipient_delimiter, &user, &ext) &&
+	    ext.len > 0)
+		p.folder = folder = span_dup(ext);
 	p.format = v.format;
 	p.path = v.path.data;
 	p.uid = p.make_uid = p.write_uid = v.uid;
@@ -78,6 +86,7 @@ deliver(struct job *j, const struct rcpt *r, struct result *res)
 	else
 		result_ok(res, "delivered to mailbox");
 out:
+	mem_free(folder);
 	buf_fini(&addr);
 	buf_fini(&v.path);
 }

@@ -189,9 +189,13 @@ packed_deliver(struct store *s, struct handle *h,
 		s->locked = h;
 		s->stale = s->opt.stale != NULL && s->opt.stale(s->opt.arg);
 	}
+	/* Its folder was deleted: find out where it goes now. */
+	if (st->deleted)
+		return PACKED_GONE;
 	if ((m->again || s->stale) && (rc = look_for(p, m, why)) != 0)
 		return rc;
-	if (packed_reserve(p, 1, why) < 0)
+	if (deliver_quota(s, h, m->head.len + m->content->len, why) < 0 ||
+	    packed_reserve(p, 1, why) < 0)
 		return -1;
 	src.cache = make_cache(s, m);
 	need = packed_need(m->head.len + m->content->len, src.cache.len);

@@ -36,37 +36,6 @@ struct store_sync {
 	int	fds[];
 };
 
-static const struct {
-	const char		*name;
-	enum store_format	 format;
-} formats[] = {
-	{ "maildir",	STORE_MAILDIR },
-	{ "mbox",	STORE_MBOX },
-	{ "packed",	STORE_PACKED },
-};
-
-int
-store_format_parse(struct span name, enum store_format *out)
-{
-	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-		if (span_is(name, formats[i].name)) {
-			*out = formats[i].format;
-			return 0;
-		}
-	}
-	return -1;
-}
-
-const char *
-store_format_name(enum store_format f)
-{
-	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-		if (formats[i].format == f)
-			return formats[i].name;
-	}
-	return "unknown";
-}
-
 /* --- contents ---------------------------------------------------------------- */
 
 void
@@ -357,7 +326,8 @@ handle_open(struct store *s, const struct store_place *p, struct span key,
 		rc = maildir_open(s, h, p, dir, why);
 	} else {
 		h->md.tmp = 0;		/* the union now holds pk */
-		h->pk = packed_open(dir, h->path, PACKED_INBOX_BOX, &s->epoch,
+		h->pk = packed_open(dir, h->path, p->folder != NULL ?
+		    deliver_folder(dir, h->path, p->folder) : PACKED_INBOX_BOX, &s->epoch,
 		    PACKED_WRITE | PACKED_CREATE, 0, why);
 		rc = h->pk == NULL ? -1 : 0;
 	}
@@ -413,6 +383,10 @@ store_deliver(struct store *s, const struct store_place *p,
 	buf_add_str(&key, p->base);
 	buf_add_char(&key, '/');
 	buf_add_str(&key, p->path);
+	if (p->folder != NULL) {
+		buf_add_char(&key, '\0');
+		buf_add_str(&key, p->folder);
+	}
 	for (int turn = 0; turn < 3; turn++) {
 		h = hash_get(&s->open, buf_span(&key));
 		if (h != NULL && !handle_current(h)) {

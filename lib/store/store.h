@@ -79,6 +79,9 @@ struct store_place {
 	uid_t			 write_uid;
 	gid_t			 write_gid;
 	int64_t			 size_limit;	/* bytes; PARAM_UNLIMITED */
+	/* packed: the mailbox of the account with this name, without case,
+	 * when there is one, else INBOX; NULL: INBOX. */
+	const char		*folder;
 };
 
 /* Where the bytes of a message come from; they are read as needed. */
@@ -148,6 +151,9 @@ struct store_options {
 	 * does it.
 	 */
 	bool		 parse;
+	/* packed: of an account, all its mailboxes; 0 or PARAM_UNLIMITED:
+	 * none. */
+	int64_t		 quota_storage, quota_messages;
 };
 
 /* The options are copied; the strings too. */

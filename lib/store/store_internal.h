@@ -38,6 +38,8 @@ struct handle {
 	ino_t			 ino;
 	int64_t			 checked_ms;	/* when that was compared last */
 	struct store_fs		*fs;
+	int64_t			 usage_ms;	/* when this was known: */
+	uint64_t		 other_bytes, other_messages;
 	union {
 		struct {
 			int		tmp, new, cur;	/* directories */
@@ -85,6 +87,12 @@ int	 mbox_deliver(struct store *s, const struct store_place *p,
 	    const struct store_message *m, struct why *why);
 int	 packed_deliver(struct store *s, struct handle *h,
 	    const struct store_message *m, struct why *why);
+
+/* The box of a folder of the packed account in dirfd, or INBOX's. */
+uint32_t deliver_folder(int dirfd, const char *path, const char *folder);
+/* Whether bytes more fit into the account: 0, or -1 with why (4.2.2). */
+int	 deliver_quota(struct store *s, struct handle *h, uint64_t bytes,
+	    struct why *why);
 
 /* maildir file name of a delivery, without what follows the recipient. */
 #define MAILDIR_NAME_MAX 255

@@ -94,11 +94,28 @@ def main():
         assert out(m, "undelete", USER, "INBOX").stdout == ""
         assert "0 segments" in out(m, "purge", USER).stdout
 
-        # Mail goes on arriving, and what it brings is seen.
-        m.send("alice", "Subject: six\n\nx\n")
+        # To a folder by its address, until that is deleted.
+        out(m, "mailbox", "create", USER, "Lists")
+        m.send("alice+lists", "Subject: to the list\n\nx\n")
+        m.wait_idle()
+        text = out(m, "mailbox", "list", USER).stdout
+        assert any(x.split()[:2] + x.split()[3:] == ["1", "1", "Lists"]
+                   for x in text.splitlines()), text
+        out(m, "mailbox", "delete", USER, "Lists")
+        m.send("alice+lists", "Subject: to the inbox\n\nx\n")
         m.wait_idle()
         assert "INBOX: 6 messages, 1 damaged" in out(
             m, "index", "verify", USER, "INBOX", check=False).stdout
+
+        # Mail goes on arriving, and what it brings is seen.
+        m.send("alice", "Subject: six\n\nx\n")
+        m.wait_idle()
+        assert "INBOX: 7 messages, 1 damaged" in out(
+            m, "index", "verify", USER, "INBOX", check=False).stdout
+        # Until it is full.
+        m.send("alice", "Subject: large\n\n" + 20000 * (50 * "x" + "\n"))
+        m.wait_log("dsn=4.2.2")
+        assert "full" in m.queue()[0]["recipients"][0]["delay_reason"]
         r = out(m, "mailbox", "list", "nobody@example.test", check=False)
         assert r.returncode != 0
 
