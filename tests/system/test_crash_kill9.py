@@ -31,14 +31,17 @@ def overtake(rng, children):
     if not agents or not qmgr:
         return 0
     agent = rng.choice(agents)
-    try:
-        os.kill(agent, signal.SIGSTOP)
-        time.sleep(rng.uniform(0.05, 0.2))
-        os.kill(qmgr[0], signal.SIGKILL)
-        time.sleep(rng.uniform(0.2, 0.8))
-        os.kill(agent, signal.SIGCONT)
-    except ProcessLookupError:
-        pass
+
+    def send(pid, what):
+        try:
+            os.kill(pid, what)
+        except ProcessLookupError:
+            pass            # it has ended by itself
+    send(agent, signal.SIGSTOP)
+    time.sleep(rng.uniform(0.05, 0.2))
+    send(qmgr[0], signal.SIGKILL)
+    time.sleep(rng.uniform(0.2, 0.8))
+    send(agent, signal.SIGCONT)
     return 1
 
 
