@@ -175,8 +175,6 @@ handshake_done(void *arg, struct stream *st, struct tls *t,
 		    f->peer_email : f->peer_cn);
 	}
 	s->cert_trusted = f->trust >= TLS_TRUSTED;
-	s->cert_prints[0] = f->cert_fingerprint;
-	s->cert_prints[1] = f->pkey_fingerprint;
 	take_binding(t, TLS_BINDING_EXPORTER, &s->tls_exporter);
 	take_binding(t, TLS_BINDING_SERVER_END_POINT, &s->tls_endpoint);
 	mem_free(s->tls_text);

@@ -79,6 +79,13 @@ eval_permit_sasl(struct policy_run *r, const struct rule *rule)
 	return r->s->login != NULL ? V_PERMIT : V_DUNNO;
 }
 
+/* Any certificate that a CA of smtpd_tls_CAfile stands for. */
+enum verdict
+eval_permit_cert(struct policy_run *r, const struct rule *rule)
+{
+	return r->s->cert_trusted ? V_PERMIT : V_DUNNO;
+}
+
 enum verdict
 eval_reject(struct policy_run *r, const struct rule *rule)
 {

@@ -200,7 +200,6 @@ struct session {
 	/* Of its TLS connection, when it has one. */
 	bool		 secured;
 	bool		 cert_trusted;	/* leads to a CA of ours */
-	const char	*cert_prints[2]; /* of certificate and key, or NULL */
 	char		*tls_text;	/* for Received, or NULL */
 	struct buf	 tls_exporter, tls_endpoint;
 	char		*cert_name;	/* of a verified certificate */

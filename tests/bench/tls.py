@@ -3,7 +3,7 @@
 """TLS: what a handshake costs the server, with the key in keyd and in the
 process, beside Postfix and Dovecot where they are installed.
 
-    tls.py [--count N] [--rounds N]
+    tls.py [--count N] [--rounds N] [--keys "ecdsa rsa"]
 
 CPU is that of all of the server's processes, in microseconds a connection:
 TCP, handshake, greeting, end.  Keys are ECDSA P-256 unless said otherwise.
@@ -123,6 +123,14 @@ protocols = imap
 listen = 127.0.0.1
 log_path = {base}/log
 ssl = required
+passdb {{
+  driver = static
+  args = password=none
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={base}
+}}
 ssl_cert = <{pem}
 ssl_key = <{pem}
 service imap-login {{
@@ -154,6 +162,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--count", type=int, default=500)
     ap.add_argument("--rounds", type=int, default=3)
+    ap.add_argument("--keys", default="ecdsa rsa")
     opt = ap.parse_args()
     rows = {}
 
@@ -162,7 +171,7 @@ def main():
             rows.setdefault(name, {}).setdefault(key, []).append(value)
 
     for _ in range(opt.rounds):
-        for kind in ("ecdsa", "rsa"):
+        for kind in opt.keys.split():
             with Mansio(kind) as m:
                 keyd, = [p for p, n in m.children().items() if n == "keyd"]
                 p = m.serve()

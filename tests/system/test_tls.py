@@ -3,6 +3,7 @@
 """TLS in the whole suite: STARTTLS and implicit TLS of smtpd, keys in keyd,
 renewal, names, tickets, and what is in the processes' memory."""
 import base64
+import contextlib
 import os
 import re
 import shutil
@@ -227,7 +228,8 @@ def tickets(m):
             session = t.session
             assert session.has_ticket
         for pid in m.pids("smtpd"):
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         with m.wrapped(c, session=session) as t:
             t.makefile("rb").readline()
             assert t.session_reused, version

@@ -366,6 +366,64 @@ START_TEST(a_fingerprint_of_certificate_or_key_is_enough)
 }
 END_TEST
 
+/* "AA:BB" as bytes. */
+static size_t
+unhex(const char *hex, char *out)
+{
+	size_t n = 0;
+	unsigned byte;
+
+	for (; sscanf(hex, "%2x", &byte) == 1; hex += hex[2] == ':' ? 3 : 2)
+		out[n++] = (char)byte;
+	return n;
+}
+
+START_TEST(tlsa_records_decide)
+{
+	static const struct {
+		uint8_t		 usage;
+		bool		 right;		/* the record is the key's */
+		enum tls_level	 level;
+		bool		 fails;
+		enum tls_trust	 trust;
+	} cases[] = {
+		{ 3, true, TLS_LEVEL_DANE, false, TLS_VERIFIED },
+		{ 3, true, TLS_LEVEL_DANE_ONLY, false, TLS_VERIFIED },
+		{ 3, false, TLS_LEVEL_DANE, true, TLS_UNTRUSTED },
+		{ 3, false, TLS_LEVEL_DANE_ONLY, true, TLS_UNTRUSTED },
+		{ 2, false, TLS_LEVEL_DANE, true, TLS_UNTRUSTED },
+		/* Usages 0 and 1 cannot be used: no more than encryption. */
+		{ 1, true, TLS_LEVEL_DANE, false, TLS_VERIFIED },
+		{ 1, true, TLS_LEVEL_DANE_ONLY, true, TLS_UNTRUSTED },
+		{ 0, false, TLS_LEVEL_DANE, false, TLS_VERIFIED },
+	};
+	struct tls_policy p = pair_policy(TLS_LEVEL_MAY);
+	struct tls_tlsa record;
+	char data[64];
+	size_t n;
+
+	pair_server(0, NULL);
+	pair_client(&p);
+	pair_handshake();
+	n = unhex(tls_facts(cli.t)->pkey_fingerprint, data);
+	ck_assert_uint_eq(n, 32);
+	if (!cases[_i].right)
+		data[0] ^= 1;
+	pair_close();
+	p = pair_policy(cases[_i].level);
+	record = (struct tls_tlsa){ cases[_i].usage, 1, 1,
+	    span_make(data, n) };
+	p.tlsa = &record;
+	p.ntlsa = 1;
+	cli.stay = true;
+	pair_server(0, NULL);
+	pair_client(&p);
+	pair_handshake();
+	ck_assert_msg(cli.failed == cases[_i].fails, "%s", cli.why.text);
+	ck_assert_int_eq(tls_facts(cli.t)->trust, cases[_i].trust);
+}
+END_TEST
+
 /* --- channel bindings, names ----------------------------------------------------- */
 
 static void
@@ -466,6 +524,7 @@ suite(void)
 	tcase_add_test(t, a_session_is_resumed_and_judged_again);
 	tcase_add_loop_test(t, levels_decide_what_makes_it_fail, 0, 13);
 	tcase_add_test(t, a_fingerprint_of_certificate_or_key_is_enough);
+	tcase_add_loop_test(t, tlsa_records_decide, 0, 8);
 	tcase_add_loop_test(t, both_ends_have_the_same_channel_bindings, 0, 2);
 	tcase_add_loop_test(t, alpn_is_agreed_on_or_refused, 0, 4);
 	tcase_add_loop_test(t, old_protocols_are_refused, 0, 3);
