@@ -45,7 +45,8 @@ session_account(struct session_conn *c, struct why *why)
 	if (account)
 		return account;
 	account_options_init(&o);
-	o.format = STORE_PACKED;
+	if (store_format_parse(span_of(conf.store_format), &o.format) != 0)
+		o.format = STORE_PACKED;
 	o.flags |= STORE_MAKE_BASE | STORE_DETECT;
 	o.base = user.base;
 	o.path = user.path;

@@ -8,7 +8,7 @@ on one account, so there is an exact model of what is in each mailbox.  Each
 client's view follows what it is told alone; whenever a command may report
 everything, the view must be the model: numbers, UIDs, flags.
 
-usage: test_model.py [seed [steps]]
+usage: test_model.py [seed [steps [format]]]
 """
 import random
 import re
@@ -20,6 +20,7 @@ from imaptalk import Client, Closed, Engine, parse
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 1
 STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 4000
+FORMAT = sys.argv[3] if len(sys.argv) > 3 else "packed"
 FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "\\Deleted", "\\Draft",
          "$Forwarded", "Junk", "work"]
 BOXES = ["INBOX", "Archive", "Work/2026", "&AOQ-/b c"]
@@ -179,8 +180,10 @@ def some(view):
 
 class Test:
     def __init__(self):
-        self.engines = [Engine()]
-        self.engines.append(Engine(directory=self.engines[0].dir))
+        self.settings = ["store_format=" + FORMAT]
+        self.engines = [Engine(settings=self.settings)]
+        self.engines.append(Engine(directory=self.engines[0].dir,
+                                   settings=self.settings))
         self.model = {b: Box() for b in BOXES}
         c = self.engines[0].client()
         for b in BOXES[1:]:
@@ -430,7 +433,7 @@ class Test:
 
     def end(self):
         """A fresh look at everything, also by a new process."""
-        e = Engine(directory=self.engines[0].dir)
+        e = Engine(directory=self.engines[0].dir, settings=self.settings)
         for box in BOXES:
             v = View(e, self.model)
             v.run("SELECT " + quote(box))
