@@ -132,7 +132,7 @@ void	 hibernate_forget(struct conn *c);
 
 /* --- admin.c ------------------------------------------------------------------------ */
 
-void	 admin_who(struct ipc_conn *c, uint32_t tag, struct span whom);
-void	 admin_kick(struct ipc_conn *c, uint32_t tag, struct span whom);
+void	 admin_who(struct ipc_conn *to, uint32_t tag, struct span whom);
+void	 admin_kick(struct ipc_conn *to, uint32_t tag, struct span whom);
 
 #endif
