@@ -76,7 +76,7 @@ def main():
         r = out(m, "index", "verify", USER, "INBOX")
         assert "5 messages, 0 damaged, 0 differences" in r.stdout, r
         assert "reading the journal instead" in r.stderr, r
-        for seg in glob.glob(f"{path}/*.seg"):
+        for seg in sorted(glob.glob(f"{path}/*.seg")):
             with open(seg, "r+b") as f:
                 data = f.read()
                 at = data.find(b"body of 2")
