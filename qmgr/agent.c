@@ -78,7 +78,7 @@ agent_room(const struct agent *a)
 	uint32_t window = now < a->t->careful_until_ms ? 1 :
 	    a->capacity > 0 ? a->capacity : a->window;
 
-	return a->n < window && now >= a->rest_until_ms &&
+	return !a->retiring && a->n < window && now >= a->rest_until_ms &&
 	    ipc_out_len(a->conn) < DELIVER_PROTO.out_max / 2;
 }
 
@@ -434,6 +434,7 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	case DELIVER_CAPACITY:
 		if (deliver_capacity_decode(&cap, f->body) < 0)
 			break;
+		a->retiring = cap.deliveries == 0;
 		a->capacity = MAX(cap.deliveries, 1);
 		if (!list_empty(&a->t->ready))
 			sched_kick(a->t);

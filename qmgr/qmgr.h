@@ -198,6 +198,7 @@ struct agent {
 	uint32_t	n;		/* deliveries under way */
 	uint32_t	window;		/* how many it gets at a time */
 	uint32_t	capacity;	/* what it asks for instead; 0 */
+	bool		retiring;	/* wants no more */
 	double		us_each;	/* moving average of one delivery */
 	int64_t		last_us, acc_us;
 	uint32_t	acc_n;

@@ -23,6 +23,7 @@ struct agent {
 	ARRAY(struct source *) segments;
 };
 
+static bool retiring;
 static struct list agents = LIST_INIT(agents);
 
 /* --- sources ---------------------------------------------------------------------- */
@@ -150,13 +151,29 @@ agent_status(struct delivery *d, const struct deliver_status *st)
 	ipc_end(d->agent->conn);
 }
 
+static void	 on_end(void *arg, struct ipc_conn *c);
+
+/* Nothing is left to do or to say for qmgr: it has, or makes, a connection to
+ * a process with fresh settings. */
+static void
+close_if_done(struct agent *a)
+{
+	if (retiring && list_empty(&a->deliveries) &&
+	    ipc_out_len(a->conn) == 0)
+		on_end(a, a->conn);
+}
+
 void
 agent_delivery_over(struct delivery *d)
 {
+	struct agent *a = d->agent;
+
 	list_remove(&d->link);
 	source_drop(&d->source);
 	delivery_free(d);
 	daemon_busy(-1);
+	if (a != NULL)
+		close_if_done(a);
 }
 
 /*
@@ -184,33 +201,43 @@ on_end(void *arg, struct ipc_conn *c)
 	daemon_busy(-1);
 }
 
-static const struct ipc_ops ops = { .on_frame = on_frame, .on_end = on_end };
+static void
+on_drain(void *arg, struct ipc_conn *c)
+{
+	close_if_done(arg);
+}
+
+static const struct ipc_ops ops = {
+	.on_frame = on_frame, .on_drain = on_drain, .on_end = on_end,
+};
+
+static void
+send_capacity(struct agent *a, uint32_t n)
+{
+	struct deliver_capacity m = { .deliveries = n };
+
+	deliver_capacity_encode(ipc_begin(a->conn, DELIVER_CAPACITY, 0), &m);
+	ipc_end(a->conn);
+}
 
 void
 agent_accept(int fd, const struct sock_addr *peer, int index)
 {
 	struct agent *a = mem_zalloc(sizeof(*a));
-	struct deliver_capacity m = {
-		.deliveries = (uint32_t)conf.smtp_session_limit
-	};
 
 	daemon_busy(1);
 	list_init(&a->deliveries);
 	list_append(&agents, &a->link);
 	a->conn = ipc_conn_new(daemon_loop(), fd, &DELIVER_PROTO, &ops, a);
-	deliver_capacity_encode(ipc_begin(a->conn, DELIVER_CAPACITY, 0), &m);
-	ipc_end(a->conn);
+	send_capacity(a, (uint32_t)conf.smtp_session_limit);
 }
 
-/* No new clients come: qmgr's connections end when they have no work. */
+/* A reload, or the end: what is under way is finished, and no more comes. */
 void
-agent_drain(void)
+agent_retire(void)
 {
+	retiring = true;
 	cache_drain();
-	LIST_FOREACH(l, &agents) {
-		struct agent *a = LIST_ENTRY(l, struct agent, link);
-
-		if (list_empty(&a->deliveries))
-			on_end(a, a->conn);
-	}
+	LIST_FOREACH(l, &agents)
+		send_capacity(LIST_ENTRY(l, struct agent, link), 0);
 }

@@ -17,6 +17,7 @@ struct place {
 };
 
 static struct hash places = HASH_INIT;
+static bool draining;
 
 static struct place *
 place_get(const char *key)
@@ -95,7 +96,7 @@ cache_put(struct session *s)
 	int64_t age = loop_now_ms(daemon_loop()) - s->born_ms;
 	bool busy = set.cache_on_demand && p->deliveries > 1;
 
-	if (daemon_draining() || s->spent || set.cache_ms <= 0 ||
+	if (draining || s->spent || set.cache_ms <= 0 ||
 	    age >= set.reuse_ms ||
 	    (set.reuse_count > 0 && s->used >= set.reuse_count) ||
 	    !(busy || listed(s->key))) {
@@ -142,6 +143,7 @@ cache_drain(void)
 {
 	struct list all = LIST_INIT(all);
 
+	draining = true;
 	hash_each(&places, collect, &all);
 	while (!list_empty(&all)) {
 		struct session *s = LIST_ENTRY(all.next, struct session, idle);

@@ -88,6 +88,13 @@ finish(void *arg)
 	else if (l->why.code[0] == '\0')
 		(void)why_set(&l->why, "4.4.4", "no address of %s can be "
 		    "used", l->hop.name);
+	if (l->peers.len > 0) {
+		/* A delivery that waits for a peer keeps no more than it
+		 * needs. */
+		l->peers.v = mem_realloc_array(l->peers.v, l->peers.len,
+		    sizeof(l->peers.v[0]));
+		l->peers.alloc = l->peers.len;
+	}
 	if (l->nmx > 0 && l->peers.len == 0 && set.defer_no_mx_address &&
 	    l->why.code[0] == '5')
 		l->why.code[0] = '4';

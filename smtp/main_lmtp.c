@@ -18,7 +18,7 @@ static const struct daemon lmtp = {
 	.pre_jail	= pre_jail,
 	.start		= smtp_start,
 	.accept		= smtp_accept,
-	.drain		= smtp_drain,
+	.retire		= smtp_retire,
 };
 
 int

@@ -21,7 +21,7 @@ static const struct daemon smtp = {
 	.pre_jail	= pre_jail,
 	.start		= smtp_start,
 	.accept		= smtp_accept,
-	.drain		= smtp_drain,
+	.retire		= smtp_retire,
 };
 
 int

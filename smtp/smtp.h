@@ -72,7 +72,7 @@ MUST_CHECK int settings_tls(bool lmtp, struct why *why);
 /* --- agent.c: qmgr ---------------------------------------------------------------- */
 
 void	 agent_accept(int fd, const struct sock_addr *peer, int index);
-void	 agent_drain(void);
+void	 agent_retire(void);
 struct agent;
 /* The delivery is over: it is freed by this. */
 struct delivery;

@@ -35,7 +35,7 @@ smtp_accept(int fd, const struct sock_addr *peer, int index)
 }
 
 void
-smtp_drain(void)
+smtp_retire(void)
 {
-	agent_drain();
+	agent_retire();
 }

@@ -11,6 +11,6 @@
 MUST_CHECK int smtp_pre_jail(bool lmtp, struct why *why);
 int	 smtp_start(struct why *why);
 void	 smtp_accept(int fd, const struct sock_addr *peer, int index);
-void	 smtp_drain(void);
+void	 smtp_retire(void);
 
 #endif

@@ -64,6 +64,10 @@ struct daemon {
 	/* No listener is open any more: say goodbye to idle clients.  Called
 	 * once; may be NULL. */
 	void	(*drain)(void);
+	/* Event-loop shape: no listener is open any more, because of a reload
+	 * or of a stop (then before drain): for clients that stay connected
+	 * and should go to the next process.  Called once; may be NULL. */
+	void	(*retire)(void);
 	void	(*wakeup)(void);		/* master's wake-up column */
 	/* The log is another file now: for those who have forked processes,
 	 * which are to be told.  May be NULL. */

@@ -123,6 +123,8 @@ retire(void)
 	loop_timer_cancel(idle_timer);
 	loop_timer_cancel(shortage_timer);
 	daemon_tell(MASTER_MSG_EXITING, (uint32_t)daemon_state.busy);
+	if (daemon_state.d->retire != NULL)
+		daemon_state.d->retire();
 	consider();
 }
 

@@ -34,7 +34,7 @@ enum {
 	DELIVER_MESSAGE,	/* qmgr -> deliver_message, maybe descriptor */
 	DELIVER_STATUS,		/* <- deliver_status */
 	DELIVER_CHECKPOINT,	/* <- deliver_checkpoint, tag 0 */
-	DELIVER_CAPACITY,	/* <- deliver_capacity, first of all */
+	DELIVER_CAPACITY,	/* <- deliver_capacity */
 };
 
 enum deliver_outcome {
@@ -82,7 +82,8 @@ IPC_MESSAGE(deliver_status, DELIVER_STATUS_ROWS)
 IPC_MESSAGE(deliver_checkpoint, DELIVER_CHECKPOINT_ROWS)
 
 /* An agent that works on many deliveries side by side says how many it takes;
- * without this it is kept to as many as it does in a moment. */
+ * without this it is kept to as many as it does in a moment.  0, later: it
+ * wants no more and closes when it has answered for what it has. */
 #define DELIVER_CAPACITY_ROWS(ROW)					\
 	ROW(U32, deliveries, 1000000)
 IPC_MESSAGE(deliver_capacity, DELIVER_CAPACITY_ROWS)

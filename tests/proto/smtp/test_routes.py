@@ -142,6 +142,31 @@ def test_others_go_on():
         p.wait(20)
 
 
+def test_reload_while_busy():
+    # New settings count for new mail, also when there is never a pause.
+    with DNS(ZONES) as dns, Peer() as p, sender(dns, p.port) as m:
+        def answer(s, arg):
+            time.sleep(0.05)
+            return "250 2.1.0 Ok"
+        p.on["MAIL"] = answer
+        with m.smtp() as s:
+            for i in range(60):
+                s.sendmail("a@example.org", [f"r{i}@plain.test"], TEXT)
+                if i == 20:
+                    with open(f"{m.etc}/main.cf", "a",
+                              encoding="ascii") as f:
+                        f.write("smtp_helo_name = new.example.test\n")
+                    m.command("mansio", "reload")
+        p.wait(60)
+        m.wait_idle()
+        assert "EHLO mail.example.test" in p.commands
+        m.send("last@plain.test", TEXT)
+        wait_rcpt(m, "last@plain.test")
+        assert "EHLO new.example.test" in p.commands
+        for i in range(60):
+            assert "status=sent" in wait_rcpt(m, f"r{i}@plain.test")
+
+
 def test_lmtp():
     zones = dict(ZONES)
     with DNS(zones) as dns, Peer(lmtp=True) as p, sender(
