@@ -62,7 +62,7 @@ target_lock(struct target *t, struct account *a, uint32_t box, bool words,
 		t->view = a->target;
 	}
 	if (t->view != NULL) {
-		if (mailbox_lock(t->view, why) < 0)
+		if (mailbox_lock_journal(t->view, why) < 0)
 			return -1;
 		t->p = t->view->p;
 	} else if ((t->p = account_writer(a, box, why)) == NULL) {

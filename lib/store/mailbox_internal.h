@@ -162,6 +162,8 @@ void	 mailbox_take_out(struct mailbox *m);
 uint32_t mailbox_take_in(struct mailbox *m);
 /* Lock for a change: the view knows all that others did.  0, -1. */
 int	 mailbox_lock(struct mailbox *m, struct why *why);
+/* The same without a look at a maildir's files: to add some. */
+int	 mailbox_lock_journal(struct mailbox *m, struct why *why);
 void	 mailbox_unlock(struct mailbox *m);
 int	 mailbox_flush(struct mailbox *m, struct why *why);
 
@@ -242,6 +244,9 @@ void	 maildir_view_close(struct mailbox *m);
 /* Look at new/ and cur/, when they have changed, and write what is new there
  * into the journal. */
 int	 maildir_view_sync(struct mailbox *m, struct why *why);
+/* The same in mailbox_lock(): what is changed are files with names that
+ * others may have changed since. */
+int	 maildir_view_sync_locked(struct mailbox *m, struct why *why);
 /* The files of these UIDs get the names that say their flags. */
 void	 maildir_view_rename(struct mailbox *m, const struct ranges *uids);
 int	 maildir_view_unlink(struct mailbox *m, const struct ranges *uids,

@@ -478,7 +478,7 @@ mailbox_refresh(struct mailbox *m, unsigned flags, struct mailbox_changes *c,
 /* --- changing --------------------------------------------------------------------------- */
 
 int
-mailbox_lock(struct mailbox *m, struct why *why)
+mailbox_lock_journal(struct mailbox *m, struct why *why)
 {
 	for (int turn = 0; turn < 3; turn++) {
 		int rc;
@@ -501,6 +501,17 @@ mailbox_lock(struct mailbox *m, struct why *why)
 	}
 	return account_say(m->a, ACCOUNT_INUSE, why, "the mailbox is being "
 	    "replaced");
+}
+
+int
+mailbox_lock(struct mailbox *m, struct why *why)
+{
+	if (mailbox_lock_journal(m, why) < 0)
+		return -1;
+	if (m->md == NULL || maildir_view_sync_locked(m, why) == 0)
+		return 0;
+	mailbox_unlock(m);
+	return -1;
 }
 
 void

@@ -479,33 +479,50 @@ take_new(struct hash_entry *e, void *arg)
 		move_to_cur(arg, f);
 }
 
-int
-maildir_view_sync(struct mailbox *m, struct why *why)
+/* Whether the directories are as they were looked at last. */
+static bool
+is_current(struct mailbox *m)
 {
 	struct maildir_view *v = m->md;
 	struct stat c, n;
+
+	if (fstat(v->cur, &c) < 0 || fstat(v->new, &n) < 0 ||
+	    c.st_nlink == 0) {
+		m->gone = true;
+		return true;
+	}
+	return same_time(&c.st_mtim, &v->cur_at) &&
+	    same_time(&n.st_mtim, &v->new_at) &&
+	    v->nnamed == record_count(m);
+}
+
+int
+maildir_view_sync_locked(struct mailbox *m, struct why *why)
+{
 	bool still;
 	int rc;
 
-	if (fstat(v->cur, &c) < 0 || fstat(v->new, &n) < 0 || c.st_nlink == 0) {
-		m->gone = true;
+	if (is_current(m))
 		return 0;
-	}
-	if (same_time(&c.st_mtim, &v->cur_at) &&
-	    same_time(&n.st_mtim, &v->new_at) &&
-	    v->nnamed == record_count(m))
+	enter_records(m);
+	if ((rc = scan(m, &still, why)) < 0 ||
+	    (rc = write_difference(m, still, why)) < 0)
+		return rc;
+	if (m->flags & MAILBOX_RECENT && !(m->flags & MAILBOX_READONLY))
+		hash_each(&m->md->files, take_new, m);
+	return 0;
+}
+
+int
+maildir_view_sync(struct mailbox *m, struct why *why)
+{
+	if (is_current(m))
 		return 0;
+	/* Taking the lock does it. */
 	if (mailbox_lock(m, why) < 0)
 		return m->gone ? 0 : -1;
-	enter_records(m);
-	if ((rc = scan(m, &still, why)) == 0) {
-		rc = write_difference(m, still, why);
-		if (m->flags & MAILBOX_RECENT && !(m->flags &
-		    MAILBOX_READONLY))
-			hash_each(&v->files, take_new, m);
-	}
 	mailbox_unlock(m);
-	return rc;
+	return 0;
 }
 
 /* --- content --------------------------------------------------------------------------- */

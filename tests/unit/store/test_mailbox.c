@@ -331,6 +331,43 @@ START_TEST(two_views)
 }
 END_TEST
 
+/* What others did counts, also before it was told. */
+START_TEST(stale_views_change)
+{
+	struct account *a = open_account(formats[_i]);
+	struct account *b = open_account(formats[_i]);
+	uint32_t uid = append(a, ACCOUNT_INBOX, 1, 4, 0, NULL);
+	struct mailbox *m = open_box(a, ACCOUNT_INBOX);
+	struct mailbox *n = open_box(b, ACCOUNT_INBOX);
+	struct mailbox_changes c;
+	struct expunge_result ex;
+
+	store_flags(m, uid, uid, FLAGS_ADD, STORE_FLAGGED, NULL);
+	store_flags(n, uid, uid, FLAGS_ADD, STORE_SEEN, NULL);
+	ck_assert_int_eq(mailbox_refresh(m, 0, &c, &why), 1);
+	ck_assert_uint_eq(message(m, 1).flags & 31,
+	    STORE_SEEN | STORE_FLAGGED);
+	store_flags(m, uid + 1, uid + 1, FLAGS_ADD, STORE_DELETED, NULL);
+	OK(mailbox_expunge(n, NULL, false, &ex, &why));
+	ck_assert_uint_eq(ex.n, 1);
+	store_flags(n, uid + 2, uid + 2, FLAGS_ADD, STORE_SEEN, NULL);
+	struct ranges r = uids(uid + 2, uid + 2);
+	OK(mailbox_expunge(m, &r, true, &ex, &why));
+	ck_assert_uint_eq(ex.n, 2);
+	ranges_fini(&r);
+	mailbox_close(&m);
+	mailbox_close(&n);
+	m = open_box(a, ACCOUNT_INBOX);
+	ck_assert_uint_eq(mailbox_count(m), 2);
+	ck_assert_uint_eq(message(m, 1).flags & 31,
+	    STORE_SEEN | STORE_FLAGGED);
+	ck_assert_uint_eq(mailbox_uidnext(m), uid + 4);
+	mailbox_close(&m);
+	account_close(&a);
+	account_close(&b);
+}
+END_TEST
+
 START_TEST(unchanged_since)
 {
 	struct account *a = open_account(formats[_i]);
@@ -829,6 +866,7 @@ suite(void)
 	tcase_add_loop_test(t, large_message, 0, n);
 	tcase_add_loop_test(t, what_is_kept_of_a_message, 0, n);
 	tcase_add_loop_test(t, two_views, 0, n);
+	tcase_add_loop_test(t, stale_views_change, 0, n);
 	tcase_add_loop_test(t, unchanged_since, 0, n);
 	tcase_add_loop_test(t, copy_and_move, 0, n);
 	tcase_add_loop_test(t, list, 0, n);
