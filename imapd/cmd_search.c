@@ -358,9 +358,9 @@ search_cmd_step(struct imap *im)
 {
 	struct search_cmd *c = im->step_data;
 	const char *code = NULL, *text = "";
-	const uint32_t *found;
+	const uint32_t *found = NULL;
 	uint32_t *seqs;
-	size_t n;
+	size_t n = 0;		/* stays so when the search failed */
 	int rc;
 
 	if (search_step(c->run, STEP_US) != STEP_DONE)
