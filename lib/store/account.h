@@ -79,7 +79,6 @@ struct account_options {
 	const char		*auto_subscribe;
 	const char		*special_use;
 	const char		*owner_rights;	/* what the owner always has */
-	bool			 compress;	/* packed: zstd */
 };
 
 /*

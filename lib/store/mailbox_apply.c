@@ -240,8 +240,6 @@ apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 		    1000000),
 		.crc = a.crc, .cache_len = a.cache_len,
 	};
-	if (a.how & PACKED_ZSTD)
-		r->flags |= RECORD_ZSTD;
 	if (a.how & PACKED_FILE) {
 		uint8_t le[2];
 

@@ -36,13 +36,12 @@ struct record {
 	uint8_t		guid[16];
 };
 
-#define RECORD_ZSTD	(1u << 16)	/* compressed */
 #define RECORD_CHANGED	(1u << 17)	/* told at the next refresh */
 #define RECORD_OFFERED	(1u << 18)	/* expunged and told */
 #define RECORD_STORED	(STORE_SEEN | STORE_ANSWERED | STORE_FLAGGED | \
 			 STORE_DELETED | STORE_DRAFT)
 /* What the index file keeps of flags. */
-#define RECORD_KEPT	(RECORD_STORED | RECORD_ZSTD)
+#define RECORD_KEPT	RECORD_STORED
 
 struct kwset {
 	uint32_t	 n;

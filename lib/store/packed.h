@@ -151,7 +151,6 @@ enum {					/* packed_arrival.how */
 	PACKED_REF	= 1 << 0,	/* the bytes are another mailbox's, or
 					 * another message's: a copy */
 	PACKED_FILE	= 1 << 1,	/* maildir: queue_id is the file's name */
-	PACKED_ZSTD	= 1 << 2,	/* len and crc are of compressed bytes */
 };
 /* segment of a message that lies in a file of its own (maildir). */
 #define PACKED_NO_SEGMENT	UINT32_MAX
