@@ -24,8 +24,6 @@
 /* The longest input of a signature: a client's transcript of TLS 1.2. */
 #define KEYD_TBS_MAX		(64 * 1024)
 #define KEYD_SIG_MAX		2048	/* RSA of 16384 bits */
-/* Requests of a client that are under way; over it keyd stops reading. */
-#define KEYD_PENDING_MAX	256
 #define KEYD_TICKET_KEYS	3	/* the newest first */
 #define KEYD_TICKET_KEY_LEN	80	/* name 16, AES-256 32, HMAC 32 */
 
