@@ -41,10 +41,20 @@ signature_add(struct signature *sig, struct span text)
 	}
 }
 
+struct adder {
+	struct signature	*sig;
+	size_t			 len;	/* bytes of text so far */
+};
+
 static bool
 add(void *arg, struct span text)
 {
-	signature_add(arg, text);
+	struct adder *a = arg;
+
+	a->len += text.len;
+	if (a->len > SIGNATURE_TEXT_MAX)
+		return false;
+	signature_add(a->sig, text);
 	return true;
 }
 
@@ -52,12 +62,15 @@ void
 signature_of_message(struct signature *sig, const struct message *m)
 {
 	uint64_t misses = charset_misses();
+	struct adder a = { .sig = sig };
+	bool whole;
 
 	memset(sig, 0, sizeof(*sig));
-	(void)message_text_each(m, TEXT_HEADER | TEXT_MIME | TEXT_BODY, add,
-	    sig);
-	/* Who searches may know the charset: let everything through. */
-	if (charset_misses() != misses)
+	whole = message_text_each(m, TEXT_HEADER | TEXT_MIME | TEXT_BODY, add,
+	    &a);
+	/* Let everything through, also where a charset is unknown: who
+	 * searches may know it. */
+	if (!whole || charset_misses() != misses)
 		memset(sig, 0xff, sizeof(*sig));
 }
 

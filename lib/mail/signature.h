@@ -17,6 +17,11 @@
 #include "mail/message.h"
 
 #define SIGNATURE_SIZE	256		/* bytes */
+/*
+ * A message with more decoded text than this lets everything through: so much
+ * text has most trigrams, and going on would cost its delivery milliseconds.
+ */
+#define SIGNATURE_TEXT_MAX	(128u << 10)	/* bytes */
 
 struct signature {
 	uint8_t	bits[SIGNATURE_SIZE];

@@ -20,7 +20,7 @@ def run(*argv, **kw):
 
 
 @contextlib.contextmanager
-def journaled_ext4(work, size="8G"):
+def journaled_ext4(work, size="32G"):
     """An ext4 with a journal on a loop device: (mount point, device name).
 
     The root file system of a virtual machine may have none, and then creating

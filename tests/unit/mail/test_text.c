@@ -289,6 +289,31 @@ START_TEST(signatures_deny_what_is_not_there)
 }
 END_TEST
 
+START_TEST(a_signature_of_much_text_denies_nothing)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct message m;
+	struct signature sig;
+	struct signature_query q;
+
+	buf_add_str(&b, "Subject: x\n\n");
+	signature_query(&q, SPAN("NEEDLE"));
+	while (b.len < SIGNATURE_TEXT_MAX / 2)
+		buf_add_str(&b, "0123456789\n");
+	message_parse(&m, buf_span(&b));
+	signature_of_message(&sig, &m);
+	ck_assert(!signature_may_contain(sig.bits, &q));
+	message_fini(&m);
+	while (b.len < SIGNATURE_TEXT_MAX + 100)
+		buf_add_str(&b, "0123456789\n");
+	message_parse(&m, buf_span(&b));
+	signature_of_message(&sig, &m);
+	ck_assert(signature_may_contain(sig.bits, &q));
+	message_fini(&m);
+	buf_fini(&b);
+}
+END_TEST
+
 START_TEST(long_bodies_are_searched_across_pieces)
 {
 	struct buf in = BUF_INIT(BUF_UNLIMITED);
@@ -350,6 +375,7 @@ suite(void)
 	    text_is_found_and_the_signature_never_denies_it, 0,
 	    ARRAY_LEN(searches));
 	tcase_add_test(t, signatures_deny_what_is_not_there);
+	tcase_add_test(t, a_signature_of_much_text_denies_nothing);
 	tcase_add_test(t, long_bodies_are_searched_across_pieces);
 	tcase_add_test(t, search_strings_have_a_limit);
 	suite_add_tcase(s, t);
