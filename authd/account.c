@@ -289,7 +289,7 @@ ask_source(struct source *s, struct account *a, struct span name,
 }
 
 int
-account_find(struct account *a, struct span name, struct why *why)
+user_find(struct account *a, struct span name, struct why *why)
 {
 	struct span line;
 	int rc = 0;

@@ -220,7 +220,7 @@ exists(struct span user)
 	bool yes;
 
 	account_init(&other);
-	yes = account_find(&other, user, &why) == 0 && other.found &&
+	yes = user_find(&other, user, &why) == 0 && other.found &&
 	    other.pam_service == NULL;
 	if (!yes) {
 		struct place p;
@@ -275,7 +275,7 @@ find_account(struct attempt *a)
 		ok = !guard_banned(&a->client, SPAN(""));
 	} else if (guard_banned(&a->client, buf_span(&name))) {
 		ok = false;
-	} else if (account_find(&a->account, buf_span(&name), &why) < 0) {
+	} else if (user_find(&a->account, buf_span(&name), &why) < 0) {
 		log_warning("user database: %s", why.text);
 		fail(a, AUTH_UNAVAILABLE, "a user database cannot be read");
 		buf_fini(&name);

@@ -67,7 +67,7 @@ void	 account_fini(struct account *a);		/* wipes */
 MUST_CHECK int account_name(struct span typed, struct buf *out);
 /* Fill a for a normalised name; found says whether.  -1 with why: a database
  * could not be asked. */
-MUST_CHECK int account_find(struct account *a, struct span name,
+MUST_CHECK int user_find(struct account *a, struct span name,
 	    struct why *why);
 /* Made-up keys for a name that has none: the same ones each time. */
 void	 account_fake_keys(struct span name, enum digest d,

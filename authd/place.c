@@ -182,7 +182,7 @@ find_account(struct span user, struct place *out, struct why *why)
 	int rc;
 
 	account_init(&a);
-	rc = account_find(&a, user, why);
+	rc = user_find(&a, user, why);
 	if (rc == 0 && a.found && a.uid != 0) {
 		out->uid = a.uid;
 		out->gid = a.gid;

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../cleanup"))
 import cleanuplib  # noqa: E402
@@ -416,3 +417,24 @@ class Rig(cleanuplib.Instance):
                 return
             time.sleep(0.05)
         raise AssertionError(f"not empty: {n}")
+
+
+def run(tests):
+    """Run the cases of a file, or those that the command line names."""
+    failed, ran, want = 0, 0, sys.argv[1:]
+    for fn, conf in tests:
+        if want and fn.__name__ not in want:
+            continue
+        ran += 1
+        try:
+            with Rig(conf) as r:
+                fn(r)
+                bad = [x for x in r.log_text().splitlines()
+                       if "panic" in x or "fatal" in x or "anitizer" in x]
+                assert not bad, bad
+        except Exception as e:  # the next one may still say something
+            traceback.print_exc()
+            print(f"FAIL {fn.__name__}: {e!r}")
+            failed += 1
+    print(f"{ran - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0

@@ -470,28 +470,5 @@ def large_messages_come_as_files(r):
     r.wait_files("large", 0)
 
 
-def main():
-    failed = 0
-    want = sys.argv[1:]
-    ran = 0
-    for fn, conf in tests:
-        if want and fn.__name__ not in want:
-            continue
-        ran += 1
-        try:
-            with Rig(conf) as r:
-                fn(r)
-                bad = [x for x in r.log_text().splitlines()
-                       if "panic" in x or "fatal" in x or "anitizer" in x]
-                assert not bad, bad
-        except Exception as e:  # the next one may still say something
-            import traceback
-            traceback.print_exc()
-            print(f"FAIL {fn.__name__}: {e!r}")
-            failed += 1
-    print(f"{ran - failed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(tests))
