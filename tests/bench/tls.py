@@ -167,6 +167,8 @@ def main():
     rows = {}
 
     def note(name, result):
+        # The table comes at the end, after minutes: show that it goes on.
+        print(name, result, file=sys.stderr, flush=True)
         for key, value in result.items():
             rows.setdefault(name, {}).setdefault(key, []).append(value)
 
