@@ -16,14 +16,16 @@ struct arena_chunk {
 	alignas(max_align_t) char data[];
 };
 
-/* The first chunk is small, for sessions that need little. */
-#define CHUNK_FIRST	1024
+/* The first chunks are small, for sessions that need little. */
+#define CHUNK_FIRST	240	/* 256 with the head and malloc's own */
+#define CHUNK_SECOND	1024
 #define CHUNK_LATER	8192
 
 static struct arena_chunk *
 add_chunk(struct arena *a, size_t n)
 {
-	size_t size = MAX(n, a->first ? CHUNK_LATER : CHUNK_FIRST);
+	size_t size = MAX(n, a->first == NULL ? (size_t)CHUNK_FIRST :
+	    a->first == a->last ? CHUNK_SECOND : CHUNK_LATER);
 	struct arena_chunk *c;
 
 	if (size > SIZE_MAX - sizeof(*c))

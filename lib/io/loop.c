@@ -9,6 +9,10 @@
  * have closed it, and an open file that another process shares (a listener, a
  * descriptor that was passed) would go on waking us for ever.  Here freeing
  * is done at once and only changes wait.
+ *
+ * Timers are a heap of our own with one timer of libevent's for the earliest:
+ * most connections have a deadline, and libevent's would cost each of them
+ * three times the memory.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -18,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,7 +33,10 @@ struct loop {
 	struct event_base	*base;
 	struct list		 changed;	/* loop_io.change */
 	struct list		 deferred;	/* loop_defer.link */
-	int64_t			 now_ms;	/* 0: not asked this turn */
+	ARRAY(struct due)	 timers;	/* a heap, the earliest first */
+	struct event		 tick;		/* for the earliest */
+	int64_t			 tick_us;	/* set for then; 0: not set */
+	int64_t			 now_us;	/* 0: not asked this turn */
 	uint64_t		 turn;
 	bool			 stop;
 	char			*shared;
@@ -40,13 +48,22 @@ struct loop_io {
 	void		*arg;
 	unsigned	 want, have;
 	struct list	 change;
-	struct event	 read, write;
+	struct event	 read;
+	struct event	*write;		/* while it is waited for; mostly
+					 * NULL: sockets have room */
+};
+
+/* A place in the heap. */
+struct due {
+	int64_t			 at_us;
+	struct loop_timer	*timer;
 };
 
 struct loop_timer {
+	struct loop	*loop;
 	loop_fn		*fn;
 	void		*arg;
-	struct event	 event;
+	size_t		 place;		/* in the heap, from 1; 0: not set */
 };
 
 struct loop_signal {
@@ -63,6 +80,10 @@ libevent_says(int severity, const char *text)
 	else
 		log_warning("libevent: %s", text);
 }
+
+static void tick(evutil_socket_t fd, short events, void *arg);
+static void apply_timers(struct loop *l);
+static void io_ready_write(evutil_socket_t fd, short events, void *arg);
 
 struct loop *
 loop_new(void)
@@ -82,6 +103,8 @@ loop_new(void)
 	event_config_free(cfg);
 	if (l->base == NULL)
 		log_fatal("libevent: no event base: %m");
+	if (event_assign(&l->tick, l->base, -1, 0, tick, l) < 0)
+		log_panic("loop_new: no timer");
 	list_init(&l->changed);
 	list_init(&l->deferred);
 	return l;
@@ -95,7 +118,9 @@ loop_free(struct loop **lp)
 	*lp = NULL;
 	if (l == NULL)
 		return;
+	(void)event_del(&l->tick);
 	event_base_free(l->base);
+	ARRAY_FINI(&l->timers);
 	mem_free(l->shared);
 	mem_free(l);
 }
@@ -109,6 +134,23 @@ switch_event(struct event *e, bool on)
 }
 
 static void
+switch_write(struct loop_io *io, bool on)
+{
+	if (on) {
+		io->write = mem_alloc(sizeof(*io->write));
+		if (event_assign(io->write, io->loop->base,
+			event_get_fd(&io->read), EV_WRITE | EV_PERSIST,
+			io_ready_write, io) < 0)
+			log_panic("loop: cannot wait for writing");
+		switch_event(io->write, true);
+	} else {
+		switch_event(io->write, false);
+		mem_free(io->write);
+		io->write = NULL;
+	}
+}
+
+static void
 apply_changes(struct loop *l)
 {
 	LIST_FOREACH(at, &l->changed) {
@@ -119,7 +161,7 @@ apply_changes(struct loop *l)
 		if (diff & io->want & LOOP_READ)
 			switch_event(&io->read, true);
 		if (diff & LOOP_WRITE)
-			switch_event(&io->write, io->want & LOOP_WRITE);
+			switch_write(io, io->want & LOOP_WRITE);
 		io->have = io->want | (io->have & LOOP_READ);
 	}
 }
@@ -149,7 +191,8 @@ loop_run(struct loop *l)
 		if (l->stop)
 			return;
 		apply_changes(l);
-		l->now_ms = 0;
+		apply_timers(l);
+		l->now_us = 0;
 		l->turn++;
 		if (event_base_loop(l->base,
 			EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
@@ -163,12 +206,18 @@ loop_stop(struct loop *l)
 	l->stop = true;
 }
 
+static int64_t
+now_us(struct loop *l)
+{
+	if (l->now_us == 0)
+		l->now_us = clock_mono_us();
+	return l->now_us;
+}
+
 int64_t
 loop_now_ms(struct loop *l)
 {
-	if (l->now_ms == 0)
-		l->now_ms = clock_mono_ms();
-	return l->now_ms;
+	return now_us(l) / 1000;
 }
 
 uint64_t
@@ -219,9 +268,7 @@ loop_io_new(struct loop *l, int fd, loop_io_fn *fn, void *arg)
 	io->fn = fn;
 	io->arg = arg;
 	if (event_assign(&io->read, l->base, fd, EV_READ | EV_PERSIST,
-		io_ready_read, io) < 0 ||
-	    event_assign(&io->write, l->base, fd, EV_WRITE | EV_PERSIST,
-		io_ready_write, io) < 0)
+		io_ready_read, io) < 0)
 		log_panic("loop_io_new: descriptor %d", fd);
 	return io;
 }
@@ -245,18 +292,38 @@ loop_io_free(struct loop_io **iop)
 		return;
 	list_remove(&io->change);
 	(void)event_del(&io->read);
-	(void)event_del(&io->write);
+	if (io->write != NULL)
+		switch_write(io, false);
 	mem_free(io);
 }
 
 /* --- timers ---------------------------------------------------------------- */
 
 static void
-timer_fired(evutil_socket_t fd, short events, void *arg)
+put_timer(struct loop *l, size_t place, struct due d)
 {
-	struct loop_timer *t = arg;
+	l->timers.v[place - 1] = d;
+	d.timer->place = place;
+}
 
-	t->fn(t->arg);
+/* Find d's place, from a hole on: up or down. */
+static void
+sift(struct loop *l, size_t hole, struct due d)
+{
+	size_t n = l->timers.len, child;
+
+	for (; hole > 1 && l->timers.v[hole / 2 - 1].at_us > d.at_us;
+	    hole /= 2)
+		put_timer(l, hole, l->timers.v[hole / 2 - 1]);
+	for (; (child = 2 * hole) <= n; hole = child) {
+		if (child < n && l->timers.v[child].at_us <
+		    l->timers.v[child - 1].at_us)
+			child++;
+		if (l->timers.v[child - 1].at_us >= d.at_us)
+			break;
+		put_timer(l, hole, l->timers.v[child - 1]);
+	}
+	put_timer(l, hole, d);
 }
 
 struct loop_timer *
@@ -264,29 +331,38 @@ loop_timer_new(struct loop *l, loop_fn *fn, void *arg)
 {
 	struct loop_timer *t = mem_zalloc(sizeof(*t));
 
+	t->loop = l;
 	t->fn = fn;
 	t->arg = arg;
-	if (event_assign(&t->event, l->base, -1, 0, timer_fired, t) < 0)
-		log_panic("loop_timer_new");
 	return t;
 }
 
 void
 loop_timer_set(struct loop_timer *t, int64_t in_ms)
 {
-	struct timeval tv;
+	struct loop *l = t->loop;
+	struct due d = { now_us(l) + MAX(in_ms, 0) * 1000, t };
 
-	in_ms = MAX(in_ms, 0);
-	tv.tv_sec = (time_t)(in_ms / 1000);
-	tv.tv_usec = (suseconds_t)(in_ms % 1000 * 1000);
-	if (event_add(&t->event, &tv) < 0)
-		log_fatal("cannot set a timer: %m");
+	if (t->place == 0) {
+		*ARRAY_PUSH(&l->timers) = d;
+		t->place = l->timers.len;
+	}
+	sift(l, t->place, d);
 }
 
 void
 loop_timer_cancel(struct loop_timer *t)
 {
-	(void)event_del(&t->event);
+	struct loop *l = t->loop;
+	size_t hole = t->place;
+	struct due last;
+
+	if (hole == 0)
+		return;
+	t->place = 0;
+	last = l->timers.v[--l->timers.len];
+	if (last.timer != t)
+		sift(l, hole, last);
 }
 
 void
@@ -297,8 +373,47 @@ loop_timer_free(struct loop_timer **tp)
 	*tp = NULL;
 	if (t == NULL)
 		return;
-	(void)event_del(&t->event);
+	loop_timer_cancel(t);
 	mem_free(t);
+}
+
+/* Call what is due, and no more than were set when we began: one who sets a
+ * timer to 0 each time does not keep us here. */
+static void
+tick(evutil_socket_t fd, short events, void *arg)
+{
+	struct loop *l = arg;
+	int64_t now = now_us(l);
+
+	l->tick_us = 0;
+	for (size_t n = l->timers.len; n > 0 && l->timers.len > 0; n--) {
+		struct due d = l->timers.v[0];
+
+		if (d.at_us > now)
+			return;
+		loop_timer_cancel(d.timer);
+		d.timer->fn(d.timer->arg);
+	}
+}
+
+/* Before we wait: have libevent call tick() when the first timer is due. */
+static void
+apply_timers(struct loop *l)
+{
+	int64_t at = l->timers.len > 0 ? l->timers.v[0].at_us : 0, left;
+	struct timeval tv;
+
+	if (at == l->tick_us)
+		return;
+	/* Later than set: tick() will see that nothing is due yet. */
+	if (at == 0 || (l->tick_us != 0 && at > l->tick_us))
+		return;
+	l->tick_us = at;
+	left = MAX(at - now_us(l), 0);
+	tv.tv_sec = (time_t)(left / 1000000);
+	tv.tv_usec = (suseconds_t)(left % 1000000);
+	if (event_add(&l->tick, &tv) < 0)
+		log_fatal("cannot set a timer: %m");
 }
 
 /* --- signals --------------------------------------------------------------- */

@@ -49,6 +49,20 @@ struct fd_out {
 	size_t	at;		/* its place among the bytes of out */
 };
 
+/* Descriptors on their way, both ways: made with the first. */
+struct passed {
+	ARRAY(int)		 in;
+	ARRAY(struct fd_out)	 out;
+};
+
+/* What lies between the buffers and the socket. */
+struct layered {
+	const struct stream_layer *ops;
+	void			*arg;
+	struct buf		 wire;		/* output, transformed */
+	size_t			 wire_at;	/* sent already */
+};
+
 enum stream_kind { KIND_SOCKET, KIND_UNIX, KIND_OTHER };
 
 struct stream {
@@ -64,19 +78,14 @@ struct stream {
 	size_t			 consumed;	/* of input, by this call */
 	char			*kept;
 	size_t			 kept_len, kept_alloc;
-	ARRAY(int)		 fds_in;
-
 	uint64_t		 total_in, total_out;
 
 	struct buf		 out;
 	size_t			 out_at;	/* sent already */
-	ARRAY(struct fd_out)	 fds_out;
 	uint64_t		 drained_turn;
 
-	const struct stream_layer *layer;
-	void			*layer_arg;
-	struct buf		 wire;		/* out, transformed */
-	size_t			 wire_at;	/* sent already */
+	struct passed		*passed;	/* NULL: none */
+	struct layered		*layer;		/* NULL: none */
 
 	struct loop_defer	 later;
 	struct loop_timer	*timer;
@@ -109,12 +118,33 @@ enter(struct stream *s)
 static void
 drop_fds(struct stream *s)
 {
-	for (size_t i = 0; i < s->fds_in.len; i++)
-		fd_close(&s->fds_in.v[i]);
-	for (size_t i = 0; i < s->fds_out.len; i++)
-		fd_close(&s->fds_out.v[i].fd);
-	ARRAY_FINI(&s->fds_in);
-	ARRAY_FINI(&s->fds_out);
+	struct passed *p = s->passed;
+
+	if (p == NULL)
+		return;
+	s->passed = NULL;
+	for (size_t i = 0; i < p->in.len; i++)
+		fd_close(&p->in.v[i]);
+	for (size_t i = 0; i < p->out.len; i++)
+		fd_close(&p->out.v[i].fd);
+	ARRAY_FINI(&p->in);
+	ARRAY_FINI(&p->out);
+	mem_free(p);
+}
+
+static struct passed *
+passed(struct stream *s)
+{
+	if (s->passed == NULL)
+		s->passed = mem_zalloc(sizeof(*s->passed));
+	return s->passed;
+}
+
+/* What the layer has made and the socket has not taken. */
+static size_t
+wire_len(const struct stream *s)
+{
+	return s->layer == NULL ? 0 : s->layer->wire.len - s->layer->wire_at;
 }
 
 /* Whether the stream is still there. */
@@ -124,7 +154,8 @@ leave(struct stream *s)
 	if (--s->depth > 0 || !s->freed)
 		return !s->freed;
 	if (s->layer != NULL)
-		s->layer->free(s->layer_arg);
+		s->layer->ops->free(s->layer->arg);
+	mem_free(s->layer);
 	mem_free(s->kept);
 	mem_free(s);
 	return false;
@@ -141,7 +172,8 @@ release(struct stream *s)
 	fd_close(&s->fd);
 	drop_fds(s);
 	buf_fini(&s->out);
-	buf_fini(&s->wire);
+	if (s->layer != NULL)
+		buf_fini(&s->layer->wire);
 }
 
 /* The peer has ended its side only. */
@@ -273,8 +305,8 @@ take_fds(struct stream *s, struct msghdr *m)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (s->fds_in.len < FDS_KEPT_MAX)
-				*ARRAY_PUSH(&s->fds_in) = fd;
+			if (passed(s)->in.len < FDS_KEPT_MAX)
+				*ARRAY_PUSH(&s->passed->in) = fd;
 			else
 				fd_close(&fd);
 		}
@@ -324,13 +356,13 @@ receive_layer(struct stream *s, char *to, size_t room)
 		ssize_t n = receive(s, raw, LAYER_READ_MAX);
 
 		if (n == 0)
-			s->layer->eof(s->layer_arg);
+			s->layer->ops->eof(s->layer->arg);
 		if (n <= 0)
 			return n;
 		in = span_make(raw, (size_t)n);
 	}
 	s->layer_more = false;
-	switch (s->layer->input(s->layer_arg, in, to, room, &put)) {
+	switch (s->layer->ops->input(s->layer->arg, in, to, room, &put)) {
 	case LAYER_HUNGRY:
 		break;
 	case LAYER_MORE:
@@ -458,16 +490,17 @@ transmit(struct stream *s)
 	} control;
 	struct iovec iov = { s->out.data + s->out_at, s->out.len - s->out_at };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	size_t nfds = 0;
+	struct passed *p = s->passed;
+	size_t nfds = 0, all = p == NULL ? 0 : p->out.len;
 	struct cmsghdr *c;
 	ssize_t n;
 
 	if (s->kind == KIND_OTHER)
 		return write(s->fd, iov.iov_base, iov.iov_len);
-	while (nfds < s->fds_out.len && s->fds_out.v[nfds].at == s->out_at)
+	while (nfds < all && p->out.v[nfds].at == s->out_at)
 		nfds++;
-	if (nfds < s->fds_out.len)
-		iov.iov_len = s->fds_out.v[nfds].at - s->out_at;
+	if (nfds < all)
+		iov.iov_len = p->out.v[nfds].at - s->out_at;
 	if (nfds > 0) {
 		memset(&control, 0, sizeof(control));
 		m.msg_control = control.bytes;
@@ -478,15 +511,15 @@ transmit(struct stream *s)
 		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 		for (size_t i = 0; i < nfds; i++)
 			memcpy(CMSG_DATA(c) + i * sizeof(int),
-			    &s->fds_out.v[i].fd, sizeof(int));
+			    &p->out.v[i].fd, sizeof(int));
 	}
 	n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0 && nfds > 0) {
 		for (size_t i = 0; i < nfds; i++)
-			fd_close(&s->fds_out.v[i].fd);
-		s->fds_out.len -= nfds;
-		memmove(s->fds_out.v, s->fds_out.v + nfds,
-		    s->fds_out.len * sizeof(s->fds_out.v[0]));
+			fd_close(&p->out.v[i].fd);
+		p->out.len -= nfds;
+		memmove(p->out.v, p->out.v + nfds,
+		    p->out.len * sizeof(p->out.v[0]));
 	}
 	return n;
 }
@@ -504,8 +537,8 @@ set_blocked(struct stream *s, bool on)
 static void
 compact(struct stream *s)
 {
-	for (size_t i = 0; i < s->fds_out.len; i++)
-		s->fds_out.v[i].at -= s->out_at;
+	for (size_t i = 0; s->passed != NULL && i < s->passed->out.len; i++)
+		s->passed->out.v[i].at -= s->out_at;
 	buf_consume(&s->out, s->out_at);
 	s->out_at = 0;
 }
@@ -514,8 +547,8 @@ compact(struct stream *s)
 static ssize_t
 transmit_wire(struct stream *s)
 {
-	const char *p = s->wire.data + s->wire_at;
-	size_t len = s->wire.len - s->wire_at;
+	const char *p = s->layer->wire.data + s->layer->wire_at;
+	size_t len = wire_len(s);
 
 	if (s->kind == KIND_OTHER)
 		return write(s->fd, p, len);
@@ -529,19 +562,19 @@ seal(struct stream *s)
 	struct span plain;
 	ssize_t n;
 
-	buf_reset(&s->wire);
-	s->wire_at = 0;
+	buf_reset(&s->layer->wire);
+	s->layer->wire_at = 0;
 	plain = span_make(s->out.data + s->out_at,
 	    MIN(stream_out_len(s), (size_t)LAYER_SEAL_MAX));
 	if (plain.len == 0)
 		return false;
-	n = s->layer->output(s->layer_arg, plain);
+	n = s->layer->ops->output(s->layer->arg, plain);
 	if (n < 0) {
 		set_broken(s, STREAM_ERROR, EPROTO);
 		return false;
 	}
 	s->out_at += (size_t)n;
-	return s->wire.len > 0;
+	return s->layer->wire.len > 0;
 }
 
 /* All is gone: give the memory back. */
@@ -552,8 +585,10 @@ flushed(struct stream *s)
 
 	compact(s);
 	buf_fini(&s->out);
-	buf_fini(&s->wire);
-	s->wire_at = 0;
+	if (s->layer != NULL) {
+		buf_fini(&s->layer->wire);
+		s->layer->wire_at = 0;
+	}
 	set_blocked(s, false);
 	if (s->end_output)
 		(void)shutdown(s->fd, SHUT_WR);
@@ -569,10 +604,10 @@ stream_flush(struct stream *s)
 {
 	ssize_t n;
 
-	if (s->freed || s->broken || (s->out.len == 0 && s->wire.len == 0))
+	if (s->freed || s->broken || (s->out.len == 0 && wire_len(s) == 0))
 		return;
 	for (;;) {
-		bool wire = s->wire_at < s->wire.len;
+		bool wire = wire_len(s) > 0;
 
 		if (!wire && s->layer != NULL)
 			wire = seal(s);
@@ -596,7 +631,7 @@ stream_flush(struct stream *s)
 			return;
 		}
 		if (wire)
-			s->wire_at += (size_t)n;
+			s->layer->wire_at += (size_t)n;
 		else
 			s->out_at += (size_t)n;
 	}
@@ -622,7 +657,7 @@ finish_step(struct stream *s)
 		return;
 	if (!s->broken && s->layer != NULL && !s->layer_closed) {
 		s->layer_closed = true;
-		s->layer->close(s->layer_arg);
+		s->layer->ops->close(s->layer->arg);
 		stream_flush(s);
 		if (!s->broken && stream_unsent(s))
 			return;
@@ -669,7 +704,7 @@ stream_later(void *arg)
 	    !s->ended && !s->layer_waits)
 		on_readable(s);
 	if (!s->freed && !s->finishing && !s->blocked &&
-	    (s->out.len > 0 || s->wire.len > 0)) {
+	    (s->out.len > 0 || wire_len(s) > 0)) {
 		/*
 		 * A producer that fills the stream from on_drain would keep
 		 * the others waiting while its peer is quick: let the loop
@@ -792,7 +827,6 @@ stream_new(struct loop *l, int fd, size_t in_max, size_t out_max,
 	s->in_max = in_max;
 	s->want = 1;
 	s->out = BUF_INIT(out_max);
-	s->wire = BUF_INIT(LAYER_WIRE_MAX);
 	s->drained_turn = UINT64_MAX;
 	s->later.fn = stream_later;
 	s->later.arg = s;
@@ -969,6 +1003,7 @@ stream_out_len(const struct stream *s)
 void
 stream_write_fd(struct stream *s, int fd)
 {
+	struct passed *p;
 	int own;
 
 	if (s->freed || s->broken)
@@ -976,28 +1011,29 @@ stream_write_fd(struct stream *s, int fd)
 	if (s->kind != KIND_UNIX || s->layer != NULL)
 		log_panic("stream_write_fd: not a plain UNIX socket");
 	/* Sixteen in a row without a byte between them: none takes so many. */
-	if (s->fds_out.len >= FDS_KEPT_MAX &&
-	    s->fds_out.v[s->fds_out.len - FDS_KEPT_MAX].at == s->out.len)
+	p = passed(s);
+	if (p->out.len >= FDS_KEPT_MAX &&
+	    p->out.v[p->out.len - FDS_KEPT_MAX].at == s->out.len)
 		log_panic("stream_write_fd: too many at one place");
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (own < 0) {
 		set_broken(s, STREAM_ERROR, errno);
 		return;
 	}
-	*ARRAY_PUSH(&s->fds_out) = (struct fd_out){ own, s->out.len };
+	*ARRAY_PUSH(&p->out) = (struct fd_out){ own, s->out.len };
 }
 
 int
 stream_take_fd(struct stream *s)
 {
+	struct passed *p = s->passed;
 	int fd;
 
-	if (s->fds_in.len == 0)
+	if (p == NULL || p->in.len == 0)
 		return -1;
-	fd = s->fds_in.v[0];
-	s->fds_in.len--;
-	memmove(s->fds_in.v, s->fds_in.v + 1,
-	    s->fds_in.len * sizeof(s->fds_in.v[0]));
+	fd = p->in.v[0];
+	p->in.len--;
+	memmove(p->in.v, p->in.v + 1, p->in.len * sizeof(p->in.v[0]));
 	return fd;
 }
 
@@ -1064,7 +1100,7 @@ void
 stream_set_layer(struct stream *s, const struct stream_layer *l, void *arg,
     struct buf *rest)
 {
-	if (s->layer != NULL || s->fds_out.len > 0)
+	if (s->layer != NULL || (s->passed != NULL && s->passed->out.len > 0))
 		log_panic("stream_set_layer: not a plain stream");
 	if (s->showing) {
 		buf_add_span(rest, s->input);
@@ -1074,17 +1110,19 @@ stream_set_layer(struct stream *s, const struct stream_layer *l, void *arg,
 		keep_rest(s, SPAN_EMPTY);
 	}
 	s->kicked = false;
-	buf_add(&s->wire, s->out.data + s->out_at, stream_out_len(s));
+	s->layer = mem_zalloc(sizeof(*s->layer));
+	s->layer->ops = l;
+	s->layer->arg = arg;
+	s->layer->wire = BUF_INIT(LAYER_WIRE_MAX);
+	buf_add(&s->layer->wire, s->out.data + s->out_at, stream_out_len(s));
 	s->out_at = 0;
 	buf_fini(&s->out);
-	s->layer = l;
-	s->layer_arg = arg;
 }
 
 void *
 stream_layer_arg(const struct stream *s, const struct stream_layer *l)
 {
-	return s->layer == l ? s->layer_arg : NULL;
+	return s->layer != NULL && s->layer->ops == l ? s->layer->arg : NULL;
 }
 
 void
@@ -1092,7 +1130,7 @@ stream_layer_send(struct stream *s, const void *p, size_t n)
 {
 	if (s->freed || s->broken)
 		return;
-	if (buf_put(&s->wire, p, n) < 0) {
+	if (buf_put(&s->layer->wire, p, n) < 0) {
 		set_broken(s, STREAM_OVERFLOW, EMSGSIZE);
 		return;
 	}

@@ -186,6 +186,54 @@ START_TEST(timers_fire_once_in_order_and_not_early)
 }
 END_TEST
 
+#define MANY	200
+static struct loop_timer *many[MANY];
+static int64_t due_ms[MANY], last_due, fired;
+
+static void
+note_due(void *arg)
+{
+	struct loop_timer **at = arg;
+	int64_t due = due_ms[at - many];
+
+	ck_assert_int_ge(due, last_due);
+	last_due = due;
+	fired++;
+	if (fired % 5 == 0)	/* a timer may set itself, and free others */
+		loop_timer_set(*at, 1000);
+	for (size_t i = 0; fired % 7 == 0 && i < MANY; i += 50)
+		loop_timer_free(&many[i]);
+}
+
+START_TEST(many_timers_keep_their_order_whatever_moves)
+{
+	unsigned seed = 1;
+	int64_t want = 0;
+
+	for (size_t i = 0; i < MANY; i++)
+		many[i] = loop_timer_new(l, note_due, &many[i]);
+	for (size_t i = 0; i < 4 * MANY; i++) {
+		size_t k = (seed = seed * 1103515245 + 12345) / 7 % MANY;
+
+		due_ms[k] = 1 + seed / 65536 % 40;
+		if (seed / 256 % 5 == 0) {
+			due_ms[k] = 0;
+			loop_timer_cancel(many[k]);
+		} else {
+			loop_timer_set(many[k], due_ms[k]);
+		}
+	}
+	for (size_t i = 0; i < MANY; i++)
+		want += i % 50 != 0 && due_ms[i] != 0;
+	last_due = fired = 0;
+	run_for(80);
+	ck_assert_int_ge(fired, want);
+	ck_assert_int_le(fired, want + MANY / 50);
+	for (size_t i = 0; i < MANY; i++)
+		loop_timer_free(&many[i]);
+}
+END_TEST
+
 START_TEST(signals_come_on_the_loop)
 {
 	struct loop_signal *s = loop_signal_new(l, SIGUSR1, note_arg, (char[]){ "s" });
@@ -308,6 +356,7 @@ suite(void)
 	    what_is_not_wanted_any_more_is_not_told_in_the_same_turn);
 	tcase_add_test(t, a_shared_file_closed_here_does_not_wake_us);
 	tcase_add_test(t, timers_fire_once_in_order_and_not_early);
+	tcase_add_test(t, many_timers_keep_their_order_whatever_moves);
 	tcase_add_test(t, signals_come_on_the_loop);
 	tcase_add_test(t, deferred_calls_run_once_at_the_end_of_the_turn);
 	tcase_add_test(t, time_stands_still_in_a_turn_and_moves_between);
