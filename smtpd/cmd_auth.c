@@ -49,20 +49,24 @@ auth_enabled(const struct session *s)
 static void
 facts_of(const struct session *s, struct auth_facts *f)
 {
+	const struct secured *sec = s->secured;
+
 	*f = (struct auth_facts){
 		.service = "smtp", .client = &s->addr, .trace = s->trace,
-		.tls = s->secured,
-		.tls_exporter = buf_span(&s->tls_exporter),
-		.tls_endpoint = buf_span(&s->tls_endpoint),
-		.cert_name = s->cert_name,
+		.tls = sec != NULL,
 	};
+	if (sec == NULL)
+		return;
+	f->tls_exporter = buf_span(&sec->exporter);
+	f->tls_endpoint = buf_span(&sec->endpoint);
+	f->cert_name = sec->cert_name;
 }
 
 /* smtpd_sasl_security_options, or its twin for TLS, has the word. */
 static bool
 option(const struct session *s, const char *word)
 {
-	struct span rest = span_of(s->secured ?
+	struct span rest = span_of(s->secured != NULL ?
 	    conf.smtpd_sasl_tls_security_options :
 	    conf.smtpd_sasl_security_options), w;
 
@@ -123,7 +127,7 @@ auth_ehlo(const struct session *s, struct buf *out)
 {
 	struct buf list = BUF_INIT(BUF_UNLIMITED);
 
-	if (!auth_enabled(s) || (conf.smtpd_tls_auth_only && !s->secured))
+	if (!auth_enabled(s) || (conf.smtpd_tls_auth_only && s->secured == NULL))
 		return;
 	offer(s, &list);
 	if (list.len > 0) {
@@ -247,7 +251,7 @@ cmd_auth(struct session *s, struct span arg)
 		reply(s, "501 5.5.4 Syntax: AUTH mechanism");
 		return;
 	}
-	if (conf.smtpd_tls_auth_only && !s->secured) {
+	if (conf.smtpd_tls_auth_only && s->secured == NULL) {
 		reply(s, "538 5.7.11 Encryption required for requested "
 		    "authentication mechanism");
 		return;

@@ -31,11 +31,15 @@ dropping(const struct txn *t)
 static void
 fail(struct txn *t, int smtp, const char *code, const char *text)
 {
+	struct why *why;
+
 	if (t->failed)
 		return;
 	t->failed = true;
 	t->why_smtp = smtp;
-	why_set(&t->why, code, "%s", text);
+	why = arena_zalloc(&t->arena, sizeof(*why));
+	why_set(why, code, "%s", text);
+	t->why = why;
 	submit_abort(t);
 }
 
@@ -148,7 +152,7 @@ refused(struct session *s)
 		return;
 	}
 	if (snprintf(line, sizeof(line), "%d %s %s", t->why_smtp,
-	    t->why.code, t->why.text) < 0)
+	    t->why->code, t->why->text) < 0)
 		log_panic("snprintf failed");
 	final_reply(s, line);
 }

@@ -111,7 +111,6 @@ txn_make(struct session *s, struct span sender, const struct mail_params *p)
 	struct envelope *e = &t->env;
 
 	t->arena = ARENA_INIT;
-	t->why = WHY_INIT;
 	*e = ENVELOPE_INIT;
 	s->txn = t;
 	s->data_bytes = 0;

@@ -7,6 +7,7 @@
  * transaction, and no byte that came in plain (the dispatcher ends a session
  * that sent some behind STARTTLS).
  */
+#include "auth/auth_client.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -68,7 +69,7 @@ starttls_implicit(void)
 bool
 starttls_required(const struct session *s)
 {
-	return !smtpd_lmtp && !s->secured && level == TLS_LEVEL_ENCRYPT;
+	return !smtpd_lmtp && s->secured == NULL && level == TLS_LEVEL_ENCRYPT;
 }
 
 static bool
@@ -81,7 +82,7 @@ enabled(void)
 bool
 starttls_offered(const struct session *s)
 {
-	return enabled() && !s->secured && tls_server_ready(server);
+	return enabled() && s->secured == NULL && tls_server_ready(server);
 }
 
 /* --- what is known of the connection ------------------------------------------------ */
@@ -154,12 +155,28 @@ begin_anew(struct session *s)
 	s->ill_pipelined = false;
 }
 
+void
+secured_free(struct secured **secp)
+{
+	struct secured *sec = *secp;
+
+	*secp = NULL;
+	if (sec == NULL)
+		return;
+	mem_free(sec->received);
+	mem_free(sec->cert_name);
+	buf_fini(&sec->exporter);
+	buf_fini(&sec->endpoint);
+	mem_free(sec);
+}
+
 static void
 handshake_done(void *arg, struct stream *st, struct tls *t,
     const struct why *fail)
 {
 	struct session *s = arg;
 	const struct tls_facts *f;
+	struct secured *sec;
 
 	if (fail != NULL) {
 		log_info("SSL_accept error from %s: %s", s->namaddr,
@@ -168,20 +185,20 @@ handshake_done(void *arg, struct stream *st, struct tls *t,
 		return;
 	}
 	f = tls_facts(t);
-	s->secured = true;
-	if (f->trust >= TLS_TRUSTED) {
-		mem_free(s->cert_name);
-		s->cert_name = mem_strdup(f->peer_email[0] != '\0' ?
+	secured_free(&s->secured);
+	s->secured = sec = mem_zalloc(sizeof(*sec));
+	sec->cert_trusted = f->trust >= TLS_TRUSTED;
+	if (sec->cert_trusted)
+		sec->cert_name = mem_strdup(f->peer_email[0] != '\0' ?
 		    f->peer_email : f->peer_cn);
-	}
-	s->cert_trusted = f->trust >= TLS_TRUSTED;
-	take_binding(t, TLS_BINDING_EXPORTER, &s->tls_exporter);
-	take_binding(t, TLS_BINDING_SERVER_END_POINT, &s->tls_endpoint);
-	mem_free(s->tls_text);
-	s->tls_text = conf.smtpd_tls_received_header ? received_text(t) : NULL;
+	sec->exporter = sec->endpoint = BUF_INIT(AUTH_CB_MAX);
+	take_binding(t, TLS_BINDING_EXPORTER, &sec->exporter);
+	take_binding(t, TLS_BINDING_SERVER_END_POINT, &sec->endpoint);
+	if (conf.smtpd_tls_received_header)
+		sec->received = received_text(t);
 	log_session(s, t);
 	session_wake(s);
-	if (starttls_required_cert() && !s->cert_trusted) {
+	if (starttls_required_cert() && !sec->cert_trusted) {
 		log_info("NOQUEUE: abort: TLS from %s: %s", s->namaddr,
 		    f->trust == TLS_ANONYMOUS ?
 		    "No client certificate presented" :
@@ -236,7 +253,7 @@ cmd_starttls(struct session *s, struct span arg)
 {
 	if (arg.len > 0) {
 		reply(s, "501 5.5.4 Syntax: STARTTLS");
-	} else if (s->secured) {
+	} else if (s->secured != NULL) {
 		reply(s, "554 5.5.1 Error: TLS already active");
 	} else if (!enabled()) {
 		reply(s, "502 5.5.1 Error: command not implemented");

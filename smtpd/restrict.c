@@ -83,7 +83,9 @@ eval_permit_sasl(struct policy_run *r, const struct rule *rule)
 enum verdict
 eval_permit_cert(struct policy_run *r, const struct rule *rule)
 {
-	return r->s->cert_trusted ? V_PERMIT : V_DUNNO;
+	const struct secured *sec = r->s->secured;
+
+	return sec != NULL && sec->cert_trusted ? V_PERMIT : V_DUNNO;
 }
 
 enum verdict
@@ -414,7 +416,7 @@ eval_plaintext(struct policy_run *r, const struct rule *rule)
 {
 	int code = (int)conf.plaintext_reject_code;
 
-	if (r->s->secured)
+	if (r->s->secured != NULL)
 		return V_DUNNO;
 	return policy_reject(r, code, code < 500 ? "4.7.1" : "5.7.1",
 	    "<%s>: %s rejected: Session encryption is required",

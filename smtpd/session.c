@@ -110,16 +110,11 @@ session_free(struct session *s)
 	xforward_free(&s->forward);
 	buf_fini(&s->held);
 	mem_free(s->name);
-	mem_free(s->addr_text);
-	mem_free(s->namaddr);
 	mem_free(s->helo);
 	auth_attempt_free(&s->auth);
 	mem_free(s->login);
 	mem_free(s->sasl_method);
-	mem_free(s->cert_name);
-	mem_free(s->tls_text);
-	buf_fini(&s->tls_exporter);
-	buf_fini(&s->tls_endpoint);
+	secured_free(&s->secured);
 	mem_free(s->deferral);
 	mem_free(s->skip_reply);
 	mem_free(s);
@@ -342,7 +337,6 @@ proxy_input(struct session *s, struct span in)
 	if (!h.local) {
 		limits_disconnect(s);
 		session_set_peer(s, &h.client, NULL);
-		s->real = s->addr;
 	}
 	start_deadline(s);
 	session_greet(s);
@@ -513,7 +507,7 @@ void
 session_set_peer(struct session *s, const struct sock_addr *a,
     const char *name)
 {
-	char text[SOCK_ADDR_TEXT_MAX];
+	char text[SOCK_ADDR_TEXT_MAX], port[8] = "", *old;
 
 	s->addr = *a;
 	if (a->sa.sa_family == AF_UNIX) {
@@ -526,15 +520,15 @@ session_set_peer(struct session *s, const struct sock_addr *a,
 	if (name == NULL)
 		name = sock_addr_is_loopback(&s->addr) ? "localhost" :
 		    "unknown";
-	name = mem_strdup(name);
-	mem_free(s->name);
-	mem_free(s->addr_text);
-	mem_free(s->namaddr);
-	s->name = (char *)name;
-	s->addr_text = mem_strdup(text);
-	s->namaddr = conf.smtpd_client_port_logging ?
-	    mem_printf("%s[%s]:%u", s->name, text, sock_addr_port(&s->addr)) :
-	    mem_printf("%s[%s]", s->name, text);
+	if (conf.smtpd_client_port_logging &&
+	    snprintf(port, sizeof(port), ":%u", sock_addr_port(&s->addr)) < 0)
+		log_panic("snprintf failed");
+	old = s->name;
+	s->name = mem_printf("%s%c%s%c%s[%s]%s", name, '\0', text, '\0',
+	    name, text, port);
+	s->addr_text = s->name + strlen(name) + 1;
+	s->namaddr = s->addr_text + strlen(text) + 1;
+	mem_free(old);		/* name may be a part of it */
 	s->trusted = policy_list_has(LIST_MYNETWORKS, s);
 	s->newline_excluded = policy_list_has(LIST_NEWLINE, s);
 }
@@ -573,7 +567,7 @@ greeted(struct session *s, bool ok, const char *text)
 	 * (RFC 5321 3.1: the client waits for the 220).
 	 */
 	early = stream_input(s->stream);
-	if (early.len == 0 && !s->secured) {
+	if (early.len == 0 && s->secured == NULL) {
 		ssize_t n = recv(stream_fd(s->stream), show, sizeof(show),
 		    MSG_PEEK | MSG_DONTWAIT);
 
@@ -624,14 +618,12 @@ session_new(int fd, const struct sock_addr *peer, int index)
 	list_append(&sessions, &s->link);
 	list_init(&s->room);
 	s->held = BUF_INIT(SMTPD_OUT_MAX);
-	s->tls_exporter = s->tls_endpoint = BUF_INIT(AUTH_CB_MAX);
 	s->cmd = CMD_UNKNOWN;
 	s->last_cmd = CMD_COUNT;
 	s->state = proxied ? ST_PROXY : ST_CONNECT;
 	trace_id_make(trace);
 	memcpy(s->trace, trace, MIN(strlen(trace), sizeof(s->trace) - 1));
 	session_set_peer(s, peer, NULL);
-	s->real = s->addr;
 	s->stream = stream_new(loop, fd, MAX((size_t)SMTPD_IN_MAX,
 	    2 * (size_t)MAX(conf.line_length_limit,
 	    conf.smtpd_sasl_response_limit)), SMTPD_OUT_MAX, &ops, s);
@@ -667,7 +659,7 @@ session_with(const struct session *s)
 
 	if (!smtpd_lmtp && !s->esmtp)
 		return "SMTP";
-	return names[smtpd_lmtp][s->secured][s->login != NULL];
+	return names[smtpd_lmtp][s->secured != NULL][s->login != NULL];
 }
 
 void

@@ -150,7 +150,7 @@ struct txn {
 	bool		 carried_cr;	/* the last chunk ended in CR */
 	bool		 too_big;
 	bool		 failed;	/* why says it; content is dropped */
-	struct why	 why;
+	const struct why *why;		/* of failed, NULL before */
 	int		 why_smtp;
 	/* With cleanup. */
 	uint32_t	 tag;		/* 0: none */
@@ -189,20 +189,15 @@ struct session {
 	bool		 waited;	/* in_flow_delay was done for MAIL */
 
 	struct sock_addr addr;		/* after PROXY and XCLIENT */
-	struct sock_addr real;		/* whom XCLIENT's right belongs to */
 	char		*name;		/* "localhost", "unknown" */
-	char		*addr_text;	/* "192.0.2.1", "2001:db8::1" */
+	char		*addr_text;	/* "192.0.2.1", "2001:db8::1"; this
+					 * and the next lie behind name */
 	char		*namaddr;	/* "name[addr]" for the log */
 	char		*helo;		/* NULL before HELO */
 	char		*login;		/* AUTH, or XCLIENT LOGIN */
 	char		*sasl_method;	/* with login; NULL for XCLIENT */
 	struct auth_attempt *auth;	/* WAIT_AUTH, ST_AUTH */
-	/* Of its TLS connection, when it has one. */
-	bool		 secured;
-	bool		 cert_trusted;	/* leads to a CA of ours */
-	char		*tls_text;	/* for Received, or NULL */
-	struct buf	 tls_exporter, tls_endpoint;
-	char		*cert_name;	/* of a verified certificate */
+	struct secured	*secured;	/* what TLS has told us, or NULL */
 	struct xforward	*forward;	/* XFORWARD's attributes, or NULL */
 	char		*deferral;	/* defer_if_permit of an earlier stage */
 	char		 trace[17];
@@ -214,6 +209,13 @@ struct session {
 	uint64_t	 skip_left;	/* ST_SKIP: bytes of a refused chunk */
 	char		*skip_reply;	/* and what follows them */
 	uint32_t	 count[CMD_COUNT], ok[CMD_COUNT];
+};
+
+struct secured {
+	bool		 cert_trusted;	/* leads to a CA of ours */
+	char		*received;	/* for Received, or NULL */
+	struct buf	 exporter, endpoint;	/* channel bindings */
+	char		*cert_name;	/* of a verified certificate, or NULL */
 };
 
 struct xforward {
@@ -306,6 +308,7 @@ bool	 starttls_implicit(void);	/* TLS comes before the greeting */
 bool	 starttls_required(const struct session *s);
 bool	 starttls_required_cert(void);	/* a client's certificate is, too */
 bool	 starttls_offered(const struct session *s);
+void	 secured_free(struct secured **sec);
 /* Begin the handshake.  keep_input: what lies there is its beginning. */
 void	 starttls_begin(struct session *s, bool keep_input);
 /* The same with the connection; false: it cannot be, so close it. */

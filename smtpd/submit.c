@@ -206,7 +206,8 @@ fill_client(struct session *s)
 	e->helo = span_of(x && x->helo ? x->helo :
 	    s->helo == NULL ? "" : s->helo);
 	e->protocol = span_of(x && x->proto ? x->proto : session_with(s));
-	e->tls = span_of(s->tls_text == NULL ? "" : s->tls_text);
+	e->tls = span_of(s->secured == NULL || s->secured->received == NULL ?
+	    "" : s->secured->received);
 	e->login = span_of(s->login == NULL ? "" : s->login);
 	e->sasl_method = span_of(s->sasl_method == NULL ? "" :
 	    s->sasl_method);
