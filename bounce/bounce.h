@@ -7,7 +7,7 @@
 #define BOUNCE_BOUNCE_H
 
 #include "base/buf.h"
-#include "bounce/template.h"
+#include "conf/template.h"
 #include "io/loop.h"
 #include "io/sock.h"
 #include "ipc/msg_cleanup.h"

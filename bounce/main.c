@@ -10,34 +10,10 @@
 #include "bounce/bounce.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "conf/params.h"
 #include "daemon/daemon.h"
-#include "io/fd.h"
 
 struct templates bounce_templates;
-
-/* -1 with why: the built-in ones are in use. */
-static int
-read_templates(struct why *why)
-{
-	struct buf text = BUF_INIT(TEMPLATE_FILE_MAX);
-	int rc = 0;
-
-	templates_fini(&bounce_templates);
-	templates_init(&bounce_templates);
-	if (conf.bounce_template_file[0] == '\0')
-		return 0;
-	if (fd_read_file(AT_FDCWD, conf.bounce_template_file, &text) < 0)
-		rc = why_errno(why, "4.3.5", "%s",
-		    conf.bounce_template_file);
-	else if (templates_parse(&bounce_templates, buf_span(&text), why) < 0) {
-		why_prefix(why, "%s", conf.bounce_template_file);
-		rc = -1;
-	}
-	buf_fini(&text);
-	return rc;
-}
 
 /* A template with an error must not stop bounces: the built-in text is used
  * until the file has been put right. */
@@ -46,7 +22,8 @@ load_templates(void)
 {
 	struct why why = WHY_INIT;
 
-	if (read_templates(&why) < 0)
+	if (templates_load(&bounce_templates, conf.bounce_template_file,
+	    &why) < 0)
 		log_warning("%s; using the built-in templates", why.text);
 }
 
@@ -58,7 +35,8 @@ check(struct why *why)
 	struct span rest = span_of(conf.notify_classes), word;
 	int rc = 0;
 
-	if (read_templates(why) < 0) {
+	if (templates_load(&bounce_templates, conf.bounce_template_file,
+	    why) < 0) {
 		log_error("%s: bounce_template_file: %s",
 		    params_origin("bounce_template_file"), why->text);
 		rc = -1;

@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/cc.h"
 #include "base/span.h"
-#include "bounce/template.h"
+#include "conf/template.h"
 #include "ipc/msg_bounce.h"
 #include "queue/envelope.h"
 

@@ -115,26 +115,14 @@ on_submitted(void *arg, bool ok, struct span queue_id, struct span text)
 
 /* --- composing ------------------------------------------------------------------------ */
 
-static const char *
-names(void *arg, struct span name)
-{
-	char **last = arg;
-
-	mem_free(*last);
-	*last = template_value(name);
-	return *last;
-}
-
 static void
 expand(enum template_kind k, struct buf *out)
 {
 	struct why why = WHY_INIT;
-	char *last = NULL;
 
-	if (template_expand(bounce_templates.t[k].text, names, &last, out,
+	if (template_expand_settings(bounce_templates.t[k].text, out,
 	    &why) < 0)
 		log_warning("%s: %s", template_name(k), why.text);
-	mem_free(last);
 }
 
 static enum template_kind

@@ -9,14 +9,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/postconf.h"
+#include "conf/main_cf.h"
 #include "conf/params.h"
-#include "conf/table.h"
 
 static NORETURN void
 usage(void)
 {
-	log_fatal("usage: postconf [-defFhHlmMnOpPvxX#] [-c config_dir] "
-	    "[-C class] [-o name=value] [name...]");
+	log_fatal("usage: postconf [-aAbdefFhHlmMnOpPtvxX#] [-c config_dir] "
+	    "[-C class,...] [-o name=value] [-T mode] [name...]");
 }
 
 static void
@@ -35,7 +35,7 @@ report_errors(void *arg, bool is_error, const char *line)
 }
 
 static unsigned
-class_of(const char *name)
+class_of(struct span name)
 {
 	static const struct {
 		const char	*name;
@@ -46,17 +46,31 @@ class_of(const char *name)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
-		if (strcmp(classes[i].name, name) == 0)
+		if (span_caseis(name, classes[i].name))
 			return classes[i].class;
-	log_fatal("bad parameter class: \"%s\": expected builtin, service, "
-	    "user or all", name);
+	log_fatal("bad parameter class: \"%.*s\": expected builtin, service, "
+	    "user or all", SPAN_ARG(name));
+}
+
+static unsigned
+classes_of(const char *list)
+{
+	struct span rest = span_of(list), word;
+	unsigned classes = 0;
+
+	while (span_token(&rest, ", \t\r\n", &word))
+		classes |= class_of(word);
+	return classes;
 }
 
 static void
-show_table_types(void)
+check_override(const char *text)
 {
-	for (const char *const *t = table_types(); *t != NULL; t++)
-		(void)puts(*t);
+	struct span name, value;
+	struct why why = WHY_INIT;
+
+	if (main_cf_split(span_of(text), &name, &value, &why) == -1)
+		log_fatal("invalid parameter override: %s", why.text);
 }
 
 static void
@@ -89,6 +103,8 @@ check_options(struct postconf *p, int argc)
 		log_fatal("-e requires at least one name=value");
 	if (p->hide_name && p->hide_value)
 		log_fatal("specify one of -h -H");
+	if (p->templates != TEMPLATES_NO && (what + how > 0 || argc > 1))
+		log_fatal("with -b -t specify at most one file");
 }
 
 static int
@@ -98,6 +114,9 @@ run(struct postconf *p, int argc, char **argv)
 	bool master = p->services || p->fields || p->overrides;
 	int flags = PARAMS_KEEP_GOING;
 
+	if (edit && master && params_load_flags(p->config_dir, NULL, 0, flags,
+	    NULL, NULL) == -1)
+		log_debug("the configuration has errors");
 	if (edit)
 		return master ? postconf_edit_master(p, argc, argv)
 		    : postconf_edit_main(p, argc, argv);
@@ -106,6 +125,8 @@ run(struct postconf *p, int argc, char **argv)
 	if (params_load_flags(p->config_dir, p->set.v, p->set.n, flags,
 	    argc > 0 && !master ? report_errors : report, NULL) == -1)
 		log_debug("the configuration has errors");
+	if (p->templates != TEMPLATES_NO)
+		return postconf_show_templates(p, argv[0]);
 	return master ? postconf_show_master(p, argc, argv)
 	    : postconf_show_main(p, argc, argv);
 }
@@ -119,13 +140,16 @@ main(int argc, char **argv)
 
 	log_set_tag("postconf");
 	p.set.v = mem_alloc_array((size_t)argc, sizeof(*p.set.v));
-	while ((c = getopt(argc, argv, "+c:C:deFfhHlmMno:OpPvxX#")) != -1) {
+	while ((c = getopt(argc, argv, "+aAbc:C:deFfhHlmMno:OpPtT:vxX#")) != -1) {
 		switch (c) {
+		case 'b':
+			p.templates = TEMPLATES_EXPANDED;
+			break;
 		case 'c':
 			dir = optarg;
 			break;
 		case 'C':
-			p.classes = class_of(optarg);
+			p.classes = classes_of(optarg);
 			break;
 		case 'd':
 			p.defaults = true;
@@ -145,11 +169,11 @@ main(int argc, char **argv)
 		case 'H':
 			p.hide_value = true;
 			break;
+		case 'a':
+		case 'A':
 		case 'l':
-			(void)puts("flock\nfcntl\ndotlock");
-			return 0;
 		case 'm':
-			show_table_types();
+			postconf_show_types(c);
 			return 0;
 		case 'M':
 			p.services = true;
@@ -158,6 +182,7 @@ main(int argc, char **argv)
 			p.only_set = true;
 			break;
 		case 'o':
+			check_override(optarg);
 			p.set.v[p.set.n++] = optarg;
 			break;
 		case 'O':
@@ -168,6 +193,12 @@ main(int argc, char **argv)
 		case 'P':
 			p.overrides = true;
 			break;
+		case 't':
+			p.templates = TEMPLATES_RAW;
+			break;
+		case 'T':
+			postconf_show_tls(optarg);
+			return 0;
 		case 'v':
 			log_set_debug(true);
 			break;
@@ -190,11 +221,12 @@ main(int argc, char **argv)
 	p.config_dir = params_choose_config_dir(dir);
 	/* As with "postconf name=value" of Postfix. */
 	if (!p.exclude && !p.comment && !p.edit && argc > 0 &&
-	    strchr(argv[0], '=') != NULL)
+	    p.templates == TEMPLATES_NO && strchr(argv[0], '=') != NULL)
 		p.edit = true;
 	rc = run(&p, argc, argv);
 	if (fflush(stdout) == EOF)
 		log_fatal("write standard output: %s", strerror(errno));
+	hash_fini(&p.defaults_of, mem_free);
 	mem_free(p.set.v);
 	mem_free(p.config_dir);
 	return rc;

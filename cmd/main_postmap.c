@@ -30,8 +30,8 @@ int
 main(int argc, char **argv)
 {
 	static const struct postmap_format format = {
-		.name = "postmap", .options = "bc:d:fFhinNopq:rsuUvw",
-		.usage = "bfFhinNoprsuUvw", .parse = parse,
+		.name = "postmap", .options = "bc:d:fFhimnNopq:rsuUvw",
+		.usage = "bfFhimnNoprsuUvw", .parse = parse,
 		.separator = "\t",
 	};
 

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/cc.h"
+#include "base/hash.h"
 #include "base/span.h"
 
 struct postconf {
@@ -24,7 +25,10 @@ struct postconf {
 	bool		 services;	/* -M */
 	bool		 fields;	/* -F */
 	bool		 overrides;	/* -P */
+	enum { TEMPLATES_NO, TEMPLATES_RAW, TEMPLATES_EXPANDED }
+			 templates;	/* -t, -b */
 	unsigned	 classes;	/* -C */
+	struct hash	 defaults_of;	/* settings of services: name to text */
 	struct {
 		const char **v;
 		size_t	 n;
@@ -41,6 +45,15 @@ int	postconf_show_main(struct postconf *p, int argc, char **argv);
 int	postconf_show_master(struct postconf *p, int argc, char **argv);
 int	postconf_edit_main(struct postconf *p, int argc, char **argv);
 int	postconf_edit_master(struct postconf *p, int argc, char **argv);
+
+/* Fill p->defaults_of from master.cf. */
+void	postconf_read_services(struct postconf *p);
+/* -t and -b: the texts of notices, from file or bounce_template_file. */
+int	postconf_show_templates(const struct postconf *p, const char *file);
+/* -T: what the TLS library is and can. */
+void	postconf_show_tls(const char *mode);
+/* -a, -A, -l, -m: one in a line. */
+void	postconf_show_types(int option);
 
 /*
  * The text of a configuration file, to be put back with what is changed: a

@@ -84,6 +84,60 @@ put_columns(const struct service_text *s, struct buf *out)
 	}
 }
 
+/* The text of an -o argument as name and value. */
+static bool
+split_override(const char *arg, struct span *name, struct span *value)
+{
+	struct span s = span_of(arg);
+
+	if (s.len >= 2 && s.p[0] == '{' && s.p[s.len - 1] == '}')
+		s = span_sub(s, 1, s.len - 2);
+	return main_cf_split(s, name, value, NULL) == 0;
+}
+
+static bool
+has_space(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (isspace((unsigned char)s.p[i]))
+			return true;
+	return false;
+}
+
+/* "name=value", in braces where there is space in it. */
+static char *
+join_override(struct span name, struct span value)
+{
+	return mem_printf(has_space(value) ? "{%.*s=%.*s}" : "%.*s=%.*s",
+	    SPAN_ARG(name), SPAN_ARG(value));
+}
+
+/* The argument behind -o, with -x expanded. */
+static void
+put_override(const struct postconf *p, const char *arg, struct buf *out)
+{
+	struct buf expanded = BUF_INIT(BUF_UNLIMITED);
+	struct why why = WHY_INIT;
+	struct span name, value;
+	char *text;
+
+	if (!split_override(arg, &name, &value)) {
+		buf_addf(out, " %s", arg);
+		return;
+	}
+	if (p->expand) {
+		text = span_dup(value);
+		if (params_expand(text, &expanded, &why) == -1)
+			log_fatal("-o %s: %s", arg, why.text);
+		mem_free(text);
+		value = buf_span(&expanded);
+	}
+	text = join_override(name, value);
+	buf_addf(out, " %s", text);
+	mem_free(text);
+	buf_fini(&expanded);
+}
+
 static void
 put_args(const struct postconf *p, const struct service_text *s,
     struct buf *out, size_t start)
@@ -106,7 +160,7 @@ put_args(const struct postconf *p, const struct service_text *s,
 		}
 		buf_add_str(out, arg);
 		if (is_o)
-			buf_addf(out, " %s", s->args.v[++i]);
+			put_override(p, s->args.v[++i], out);
 	}
 }
 
@@ -192,17 +246,6 @@ struct override {
 struct overrides {
 	ARRAY(struct override) list;
 };
-
-/* The text of an -o argument as name and value. */
-static bool
-split_override(const char *arg, struct span *name, struct span *value)
-{
-	struct span s = span_of(arg);
-
-	if (s.len >= 2 && s.p[0] == '{' && s.p[s.len - 1] == '}')
-		s = span_sub(s, 1, s.len - 2);
-	return main_cf_split(s, name, value, NULL) == 0;
-}
 
 static int
 by_override(const void *a, const void *b)
@@ -360,7 +403,6 @@ change_override(struct service_text *s, struct span name,
 	size_t options = service_text_options(s), at = options;
 	struct span n, v;
 	char *text = NULL;
-	bool space = false;
 
 	for (size_t i = 0; i + 1 < options; i++) {
 		if (strcmp(s->args.v[i], "-o") != 0)
@@ -370,10 +412,7 @@ change_override(struct service_text *s, struct span name,
 			at = i;
 	}
 	if (value != NULL) {
-		for (size_t i = 0; i < value->len; i++)
-			space |= isspace((unsigned char)value->p[i]) != 0;
-		text = mem_printf(space ? "{ %.*s = %.*s }" : "%.*s=%.*s",
-		    SPAN_ARG(name), SPAN_ARG(*value));
+		text = join_override(name, *value);
 		if (at < options) {
 			mem_free(s->args.v[at]);
 			s->args.v[at] = text;
@@ -408,11 +447,9 @@ change_field(struct service_text *s, struct span field, struct span value)
 		if (!span_is(field, master_column_names[i]))
 			continue;
 		if (i != MASTER_COMMAND) {
-			for (size_t j = 0; j < value.len; j++)
-				if (isspace((unsigned char)value.p[j]))
-					log_fatal("whitespace in the value "
-					    "of field \"%s\"",
-					    master_column_names[i]);
+			if (has_space(value))
+				log_fatal("whitespace in the value of field "
+				    "\"%s\"", master_column_names[i]);
 			if (value.len == 0)
 				log_fatal("empty value of field \"%s\"",
 				    master_column_names[i]);
@@ -444,6 +481,25 @@ change_field(struct service_text *s, struct span field, struct span value)
 	    SPAN_ARG(field));
 }
 
+static void
+report_error(void *arg, bool is_error, const char *line)
+{
+	if (is_error)
+		log_fatal("%s", line);
+}
+
+/* What an edit would leave must be right. */
+static void
+check_service(const struct service_text *s)
+{
+	char *origin = mem_printf("%s/%s", s->columns[MASTER_NAME],
+	    s->columns[MASTER_TYPE]);
+
+	if (master_cf_check(s, origin, report_error, NULL) == -1)
+		log_fatal("%s: bad service", origin);
+	mem_free(origin);
+}
+
 /* The changed line, or nothing when the service was removed.  False: this
  * service is not touched. */
 static bool
@@ -456,9 +512,8 @@ change_service(const struct postconf *p, const struct service_text *old,
 	struct why why = WHY_INIT;
 	bool changed = false, removed = false;
 
-	folded.fold = true;
 	/* A copy: parse again what is there. */
-	folded.fold = false;
+	folded.fold = folded.expand = false;
 	service_line(&folded, old, &line);
 	if (master_cf_parse_line(buf_span(&line), &s, &why) == -1)
 		log_fatal("%s", why.text);
@@ -485,6 +540,7 @@ change_service(const struct postconf *p, const struct service_text *old,
 		}
 	}
 	if (changed && !removed) {
+		check_service(&s);
 		folded.fold = true;
 		service_line(&folded, &s, out);
 		buf_add_char(out, '\n');
@@ -523,6 +579,7 @@ add_new(const struct postconf *p, const struct request *r, struct buf *out)
 	    !span_is(r->pattern.part[1], s.columns[MASTER_TYPE]))
 		log_fatal("the service in \"%s\" is %s/%s", r->arg,
 		    s.columns[MASTER_NAME], s.columns[MASTER_TYPE]);
+	check_service(&s);
 	folded.fold = true;
 	service_line(&folded, &s, out);
 	buf_add_char(out, '\n');

@@ -90,6 +90,14 @@ add_set(const char *name, const char *value, const char *origin, void *arg)
 	*ARRAY_PUSH(&n->list) = mem_strdup(name);
 }
 
+static void
+add_service(struct hash_entry *e, void *arg)
+{
+	struct names *n = arg;
+
+	*ARRAY_PUSH(&n->list) = span_dup(e->key);
+}
+
 static int
 by_name(const void *a, const void *b)
 {
@@ -98,31 +106,23 @@ by_name(const void *a, const void *b)
 
 /* config_directory is shown with what main.cf sets: it tells which one. */
 static void
-collect(const struct postconf *p, struct names *names)
+collect(struct postconf *p, struct names *names)
 {
 	size_t n;
 	const struct param_row *rows = params_rows(&n);
 
 	if (!p->defaults)
 		params_each(add_set, names);
-	if (!p->only_set)
+	if (!p->only_set) {
 		for (size_t i = 0; i < n; i++)
 			*ARRAY_PUSH(&names->list) = mem_strdup(rows[i].name);
-	else
+		hash_each(&p->defaults_of, add_service, names);
+	} else {
 		*ARRAY_PUSH(&names->list) = mem_strdup("config_directory");
+	}
 	if (names->list.len > 1)
 		qsort(names->list.v, names->list.len, sizeof(char *),
 		    by_name);
-}
-
-static const char *
-value_of(const struct postconf *p, const char *name)
-{
-	const struct param_row *row = params_row(name);
-
-	if (p->defaults)
-		return row != NULL ? params_default(row) : NULL;
-	return params_raw(name);
 }
 
 static const char *
@@ -133,8 +133,22 @@ origin_of(const struct postconf *p, const char *name)
 	return origin != NULL ? origin : "default";
 }
 
+static const char *
+value_of(const struct postconf *p, const char *name)
+{
+	const struct param_row *row = params_row(name);
+	const char *value;
+
+	if (p->only_set && strcmp(origin_of(p, name), "default") == 0 &&
+	    strcmp(name, "config_directory") != 0)
+		return NULL;
+	value = !p->defaults ? params_raw(name)
+	    : row != NULL ? params_default(row) : NULL;
+	return value != NULL ? value : hash_get(&p->defaults_of, span_of(name));
+}
+
 static void
-show_all(const struct postconf *p)
+show_all(struct postconf *p)
 {
 	struct names names = { .list = ARRAY_EMPTY };
 
@@ -156,6 +170,7 @@ show_all(const struct postconf *p)
 int
 postconf_show_main(struct postconf *p, int argc, char **argv)
 {
+	postconf_read_services(p);
 	if (argc == 0)
 		show_all(p);
 	for (int i = 0; i < argc; i++) {
@@ -164,6 +179,8 @@ postconf_show_main(struct postconf *p, int argc, char **argv)
 		if (value != NULL)
 			postconf_print(p, argv[i], value,
 			    origin_of(p, argv[i]));
+		else if (p->only_set && params_raw(argv[i]) != NULL)
+			continue;
 		else if (params_is_known(argv[i]))
 			log_warning("%s: a parameter of Postfix without "
 			    "meaning here, and not set", argv[i]);

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * postmap_run - the command line, and how tables are made and changed.
+ */
 #include "cmd/postmap_run.h"
 
 #include <ctype.h>
@@ -8,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,81 +21,14 @@
 #include "conf/table.h"
 #include "io/fd.h"
 
-#define STDIN_MAX	CF_FILE_MAX
-
-struct job {
-	const struct postmap_format *f;
-	const char	*config_dir;
-	const char	*query, *delete;
-	bool		 incremental, no_fold, file_value, keep_root;
-	bool		 new_mode, replace, sequence, quiet_dup, headers, body;
-	bool		 verbose;
-	enum { UTF8_CONF, UTF8_OFF, UTF8_ON } utf8;
-};
-
-/* --- base64, for -F ------------------------------------------------------------ */
-
-static const char base64_set[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static void
-base64_encode(struct span s, struct buf *out)
-{
-	for (size_t i = 0; i < s.len; i += 3) {
-		uint32_t v = (uint32_t)(uint8_t)s.p[i] << 16;
-
-		if (i + 1 < s.len)
-			v |= (uint32_t)(uint8_t)s.p[i + 1] << 8;
-		if (i + 2 < s.len)
-			v |= (uint8_t)s.p[i + 2];
-		buf_add_char(out, base64_set[v >> 18]);
-		buf_add_char(out, base64_set[v >> 12 & 63]);
-		buf_add_char(out, i + 1 < s.len ? base64_set[v >> 6 & 63]
-		    : '=');
-		buf_add_char(out, i + 2 < s.len ? base64_set[v & 63] : '=');
-	}
-}
-
-static int
-base64_decode(struct span s, struct buf *out)
-{
-	uint32_t v = 0;
-	unsigned bits = 0;
-
-	while (s.len > 0 && s.p[s.len - 1] == '=')
-		s.len--;
-	for (size_t i = 0; i < s.len; i++) {
-		const char *at = s.p[i] == '\0' ? NULL
-		    : strchr(base64_set, s.p[i]);
-
-		if (at == NULL)
-			return -1;
-		v = v << 6 | (uint32_t)(at - base64_set);
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			buf_add_char(out, (char)(v >> bits));
-		}
-	}
-	return 0;
-}
-
 /* --- making --------------------------------------------------------------------- */
-
-/* "hash:/file", with the default type in front where there is none. */
-static char *
-full_spec(const char *arg)
-{
-	return strchr(arg, ':') != NULL ? mem_strdup(arg)
-	    : mem_printf("%s:%s", conf.default_database_type, arg);
-}
 
 /*
  * The table belongs to the owner of its source, and a file that a user owns
  * is not opened with root's rights: it could be a link to something secret.
  */
 static void
-drop_root(const struct job *j, const char *path)
+drop_root(const struct postmap_job *j, const char *path)
 {
 	struct stat st;
 	struct passwd *pw;
@@ -118,7 +55,7 @@ become_root_again(void)
 }
 
 static void
-put(const struct job *j, struct table_writer *w, const char *table,
+put(const struct postmap_job *j, struct table_writer *w, const char *table,
     struct span key, struct span value)
 {
 	struct why why = WHY_INIT;
@@ -171,7 +108,7 @@ fold(struct buf *b)
 }
 
 static void
-add_line(const struct job *j, struct table_writer *w, const char *table,
+add_line(const struct postmap_job *j, struct table_writer *w, const char *table,
     const char *source, const struct cf_line *line)
 {
 	struct buf key = BUF_INIT(BUF_UNLIMITED);
@@ -216,7 +153,7 @@ out:
 }
 
 static void
-add_nis(const struct job *j, struct table_writer *w)
+add_nis(const struct postmap_job *j, struct table_writer *w)
 {
 	char now[32];
 	struct why why = WHY_INIT;
@@ -232,25 +169,6 @@ add_nis(const struct job *j, struct table_writer *w)
 		table_writer_abort(&w);
 		log_fatal("%s", why.text);
 	}
-}
-
-static void
-read_stdin(struct buf *b)
-{
-	ssize_t n;
-
-	do {
-		char *p = buf_reserve(b, 65536);
-
-		if (p == NULL)
-			log_fatal("standard input: more than %zu bytes",
-			    b->max);
-		n = read(STDIN_FILENO, p, 65536);
-		if (n > 0)
-			buf_commit(b, (size_t)n);
-	} while (n > 0 || (n == -1 && errno == EINTR));
-	if (n == -1)
-		log_fatal("read standard input: %s", strerror(errno));
 }
 
 static void
@@ -270,16 +188,16 @@ check_writable(const char *spec)
 }
 
 static void
-make_table(const struct job *j, const char *arg)
+make_table(const struct postmap_job *j, const char *arg)
 {
-	char *spec = full_spec(arg), *table;
+	char *spec = postmap_spec(arg), *table;
 	const char *path = strchr(spec, ':') + 1;
 	const char *source = j->incremental ? "stdin" : path;
 	struct why why = WHY_INIT;
 	struct table_writer *w;
 	struct cf_file f;
 	struct cf_line line;
-	struct buf text = BUF_INIT(STDIN_MAX);
+	struct buf text = BUF_INIT(POSTMAP_STDIN_MAX);
 	struct stat st;
 	mode_t mode = 0644, mask;
 	int rc;
@@ -288,7 +206,7 @@ make_table(const struct job *j, const char *arg)
 	table = mem_printf("%s.db", path);
 	drop_root(j, path);
 	if (j->incremental) {
-		read_stdin(&text);
+		postmap_read_stdin(&text);
 		if (span_has_nul(buf_span(&text)))
 			log_fatal("standard input is not text");
 		cf_file_from(&f, "stdin", buf_span(&text));
@@ -320,154 +238,10 @@ make_table(const struct job *j, const char *arg)
 	mem_free(spec);
 }
 
-/* --- querying ---------------------------------------------------------------------- */
-
-static struct table *
-open_table(const struct job *j, const char *arg)
-{
-	struct why why = WHY_INIT;
-	char *spec = full_spec(arg);
-	struct table *t;
-
-	t = table_open(spec, j->no_fold ? 0 : TABLE_FOLD, &why);
-	if (t == NULL)
-		log_fatal("%s", why.text);
-	mem_free(spec);
-	return t;
-}
-
-static void
-show(const struct job *j, struct span key, struct span value, bool with_key)
-{
-	struct buf content = BUF_INIT(BUF_UNLIMITED);
-
-	if (j->file_value && !j->sequence) {
-		if (base64_decode(value, &content) == -1)
-			log_fatal("the value of \"%.*s\" is not base64: was "
-			    "the table made with -F?", SPAN_ARG(key));
-		value = buf_span(&content);
-	}
-	if (with_key) {
-		(void)fwrite(key.p, 1, key.len, stdout);
-		(void)fputs(j->f->separator, stdout);
-	}
-	(void)fwrite(value.p, 1, value.len, stdout);
-	(void)putchar('\n');
-	buf_fini(&content);
-}
-
-/* The first table with an answer; true when there is one. */
-static bool
-query_one(const struct job *j, struct table **tables, size_t n,
-    struct span key, bool with_key)
-{
-	struct buf value = BUF_INIT(TABLE_VALUE_MAX);
-	struct why why = WHY_INIT;
-	int rc = 0;
-
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		rc = table_get(tables[i], key, &value, &why);
-		if (rc == -1)
-			log_fatal("table %s: query error: %s",
-			    table_spec(tables[i]), why.text);
-	}
-	if (rc == 1)
-		show(j, key, buf_span(&value), with_key);
-	buf_fini(&value);
-	return rc == 1;
-}
-
-/* -h, -b: standard input is a message; the keys are its headers and lines. */
-static bool
-query_message(const struct job *j, struct table **tables, size_t n,
-    struct span text)
-{
-	struct span line, rest;
-	struct buf header = BUF_INIT(BUF_UNLIMITED);
-	bool found = false, in_headers = true;
-
-	while (span_line(&text, &line)) {
-		if (!in_headers) {
-			if (j->body)
-				found |= query_one(j, tables, n, line, true);
-			continue;
-		}
-		if (line.len == 0) {
-			in_headers = false;
-			continue;
-		}
-		buf_reset(&header);
-		buf_add_span(&header, line);
-		while (text.len > 0 && (text.p[0] == ' ' ||
-		    text.p[0] == '\t')) {
-			if (!span_line(&text, &rest))
-				break;
-			buf_add_char(&header, '\n');
-			buf_add_span(&header, rest);
-		}
-		if (j->headers)
-			found |= query_one(j, tables, n, buf_span(&header),
-			    true);
-	}
-	buf_fini(&header);
-	return found;
-}
-
-static int
-query(const struct job *j, int argc, char **argv)
-{
-	size_t n = (size_t)argc;
-	struct table **tables = mem_zalloc_array(n, sizeof(*tables));
-	struct buf text = BUF_INIT(STDIN_MAX);
-	struct span rest, line;
-	bool found = false;
-
-	for (size_t i = 0; i < n; i++)
-		tables[i] = open_table(j, argv[i]);
-	if (strcmp(j->query, "-") != 0) {
-		found = query_one(j, tables, n, span_of(j->query), false);
-	} else {
-		read_stdin(&text);
-		rest = buf_span(&text);
-		if (j->headers || j->body)
-			found = query_message(j, tables, n, rest);
-		else
-			while (span_line(&rest, &line))
-				found |= query_one(j, tables, n, line, true);
-	}
-	for (size_t i = 0; i < n; i++)
-		table_close(&tables[i]);
-	mem_free(tables);
-	buf_fini(&text);
-	return found ? 0 : 1;
-}
-
-static bool
-show_entry(void *arg, struct span key, struct span value)
-{
-	show(arg, key, value, true);
-	return true;
-}
-
-static int
-sequence(struct job *j, int argc, char **argv)
-{
-	struct why why = WHY_INIT;
-
-	for (int i = 0; i < argc; i++) {
-		struct table *t = open_table(j, argv[i]);
-
-		if (table_each(t, show_entry, j, &why) == -1)
-			log_fatal("%s", why.text);
-		table_close(&t);
-	}
-	return 0;
-}
-
 /* --- deleting ------------------------------------------------------------------------ */
 
 static bool
-delete_keys(const struct job *j, struct table_writer *w, struct span keys)
+delete_keys(const struct postmap_job *j, struct table_writer *w, struct span keys)
 {
 	struct span line;
 	struct buf key = BUF_INIT(BUF_UNLIMITED);
@@ -493,17 +267,17 @@ delete_keys(const struct job *j, struct table_writer *w, struct span keys)
 }
 
 static int
-delete(const struct job *j, int argc, char **argv)
+delete(const struct postmap_job *j, int argc, char **argv)
 {
-	struct buf text = BUF_INIT(STDIN_MAX);
+	struct buf text = BUF_INIT(POSTMAP_STDIN_MAX);
 	bool found = false;
 
 	if (strcmp(j->delete, "-") == 0)
-		read_stdin(&text);
+		postmap_read_stdin(&text);
 	else
 		buf_add_str(&text, j->delete);
 	for (int i = 0; i < argc; i++) {
-		char *spec = full_spec(argv[i]), *table;
+		char *spec = postmap_spec(argv[i]), *table;
 		const char *path = strchr(spec, ':') + 1;
 		struct why why = WHY_INIT;
 		struct table_writer *w;
@@ -542,7 +316,7 @@ delete(const struct job *j, int argc, char **argv)
 static void
 report(void *arg, bool is_error, const char *line)
 {
-	const struct job *j = arg;
+	const struct postmap_job *j = arg;
 
 	if (is_error || j->verbose)
 		log_warning("%s", line);
@@ -558,7 +332,7 @@ usage(const struct postmap_format *f)
 int
 postmap_run(const struct postmap_format *f, int argc, char **argv)
 {
-	struct job j = { .f = f };
+	struct postmap_job j = { .f = f };
 	int c, rc = 0;
 
 	log_set_tag(f->name);
@@ -586,6 +360,9 @@ postmap_run(const struct postmap_format *f, int argc, char **argv)
 			break;
 		case 'i':
 			j.incremental = true;
+			break;
+		case 'm':
+			j.parts = true;
 			break;
 		case 'o':
 			j.keep_root = true;
@@ -630,6 +407,8 @@ postmap_run(const struct postmap_format *f, int argc, char **argv)
 	argv += optind;
 	if (argc == 0)
 		usage(f);
+	if (j.parts && !j.headers && !j.body)
+		log_fatal("specify -m only with -b or -h");
 	if ((j.headers || j.body) && (j.query == NULL ||
 	    strcmp(j.query, "-") != 0))
 		log_fatal("specify -b -h only with \"-q -\"");
@@ -638,11 +417,11 @@ postmap_run(const struct postmap_format *f, int argc, char **argv)
 	    report, &j) == -1)
 		log_debug("the configuration has errors");
 	if (j.query != NULL)
-		rc = query(&j, argc, argv);
+		rc = postmap_query(&j, argc, argv);
 	else if (j.delete != NULL)
 		rc = delete(&j, argc, argv);
 	else if (j.sequence)
-		rc = sequence(&j, argc, argv);
+		rc = postmap_sequence(&j, argc, argv);
 	else
 		for (int i = 0; i < argc; i++)
 			make_table(&j, argv[i]);

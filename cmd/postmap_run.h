@@ -10,8 +10,7 @@
 #include "base/cc.h"
 #include "base/span.h"
 #include "base/why.h"
-
-struct cf_line;
+#include "conf/cf_file.h"
 
 enum postmap_line {
 	POSTMAP_OK,
@@ -30,6 +29,28 @@ struct postmap_format {
 	/* Postfix's postalias adds entries for NIS and sendmail. */
 	bool		 nis_entries;
 };
+
+struct postmap_job {			/* the command line */
+	const struct postmap_format *f;
+	const char	*config_dir;
+	const char	*query, *delete;
+	bool		 incremental, no_fold, file_value, keep_root;
+	bool		 new_mode, replace, sequence, quiet_dup;
+	bool		 headers, body, parts;	/* -h, -b, -m */
+	bool		 verbose;
+	enum { UTF8_CONF, UTF8_OFF, UTF8_ON } utf8;
+};
+
+#define POSTMAP_STDIN_MAX	CF_FILE_MAX	/* bytes */
+
+/* "hash:/file", with the default type in front where there is none; to
+ * mem_free(). */
+char	*postmap_spec(const char *arg);
+/* All of standard input; exits when it cannot be read. */
+void	 postmap_read_stdin(struct buf *b);
+/* -q and -s; the exit status. */
+int	 postmap_query(const struct postmap_job *j, int argc, char **argv);
+int	 postmap_sequence(const struct postmap_job *j, int argc, char **argv);
 
 int	 postmap_run(const struct postmap_format *f, int argc, char **argv);
 

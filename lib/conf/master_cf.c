@@ -489,6 +489,19 @@ make_service(struct checker *c, const struct service_text *t,
 	check_args(c, t, s);
 }
 
+int
+master_cf_check(const struct service_text *text, const char *origin,
+    params_problem_fn *problem, void *arg)
+{
+	struct checker c = { .problem = problem, .arg = arg,
+	    .origin = origin };
+	struct service s;
+
+	make_service(&c, text, &s);
+	service_fini(&s);
+	return c.errors > 0 ? -1 : 0;
+}
+
 /* master_service_disable: "name/type", "type", "name.type" of old. */
 static bool
 is_disabled(const struct service *s)

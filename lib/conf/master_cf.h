@@ -85,6 +85,10 @@ MUST_CHECK int master_cf_read(const char *path, struct master_cf_text *out,
 /* One logical line; -1 with why. */
 MUST_CHECK int master_cf_parse_line(struct span line,
 	    struct service_text *out, struct why *why);
+/* Check the columns and arguments of one service, as master_cf_load() does;
+ * -1 when there was an error. */
+MUST_CHECK int master_cf_check(const struct service_text *s,
+	    const char *origin, params_problem_fn *problem, void *arg);
 void	 service_text_fini(struct service_text *s);
 void	 master_cf_text_fini(struct master_cf_text *m);
 /* How many of the args, from the first, are options ("-v", "-o", "a=b"). */

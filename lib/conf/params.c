@@ -1039,6 +1039,27 @@ params_transport_int(const char *transport, const char *suffix,
 	return fallback;
 }
 
+const char *const *
+params_transport_suffixes(void)
+{
+	return transport_suffixes;
+}
+
+char *
+params_transport_default(const char *suffix)
+{
+	char *name = strcmp(suffix, "_time_limit") == 0
+	    ? mem_strdup("command_time_limit")
+	    : mem_printf("default%s", suffix), *def = NULL;
+
+	if (params_row(name) != NULL)
+		def = mem_printf("$%s", name);
+	else if (params_row(suffix + 1) != NULL)
+		def = mem_printf("$%s", suffix + 1);
+	mem_free(name);
+	return def;
+}
+
 static int
 by_setting_name(const void *a, const void *b)
 {

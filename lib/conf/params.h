@@ -121,6 +121,11 @@ char	*params_get(const char *name);
 /* "<transport>_<suffix>" (an integer or time), or the default_<suffix>. */
 int64_t	 params_transport_int(const char *transport, const char *suffix,
 	    int64_t fallback);
+/* All such suffixes, "_destination_rate_delay"; the last is NULL.  And what
+ * one has by default, "$default_destination_rate_delay", to mem_free(), or
+ * NULL when nothing here reads it. */
+const char *const *params_transport_suffixes(void);
+char	*params_transport_default(const char *suffix);
 /* Where the value came from: "/etc/mansio/main.cf:12", "default", "-o". */
 const char *params_origin(const char *name);
 

@@ -14,8 +14,10 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "conf/cf_file.h"
 #include "conf/main_cf.h"
+#include "conf/params.h"
 
 static void
 text_close(struct table *t)
@@ -125,6 +127,13 @@ texthash_open(struct table *t, struct why *why)
 	}
 	t->impl = mem_zalloc(sizeof(struct hash));
 	while ((rc = cf_file_next(&f, &line, why)) == 1) {
+		/* What postmap leaves out of a hash: table, too. */
+		if (conf.smtputf8_enable && !utf8_valid(line.text)) {
+			log_warning("%s, line %d: non-UTF-8 input \"%.*s\" "
+			    "-- ignoring this line", t->path, line.first,
+			    SPAN_ARG(line.text));
+			continue;
+		}
 		switch (table_text_split(line.text, &key, &value)) {
 		case TABLE_LINE_BAD:
 			log_warning("%s, line %d: expected format: key "

@@ -152,3 +152,16 @@ tls_cert_public(struct span pem, struct buf *out, struct why *why)
 {
 	return each(pem, out, true, why);
 }
+
+const char *
+tls_library(bool compiled)
+{
+	return compiled ? OPENSSL_VERSION_TEXT
+	    : OpenSSL_version(OPENSSL_VERSION);
+}
+
+const char *
+tls_key_types(void)
+{
+	return "ecdsa\ned25519\nrsa";	/* chain.c refuses others */
+}

@@ -6,8 +6,8 @@
  * A file has any of failure_template, delay_template, success_template and
  * verify_template, each "name = <<EOF", headers, an empty line, text, "EOF".
  */
-#ifndef BOUNCE_TEMPLATE_H
-#define BOUNCE_TEMPLATE_H
+#ifndef CONF_TEMPLATE_H
+#define CONF_TEMPLATE_H
 
 #include "base/buf.h"
 #include "base/cc.h"
@@ -37,6 +37,10 @@ void	 templates_init(struct templates *ts);
  * then unchanged. */
 MUST_CHECK int templates_parse(struct templates *ts, struct span text,
 	    struct why *why);
+/* The built-in ones, and in their place those of the file path ("": no file).
+ * -1 with why: ts has the built-in ones. */
+MUST_CHECK int templates_load(struct templates *ts, const char *path,
+	    struct why *why);
 void	 templates_fini(struct templates *ts);
 /* The names of the kinds as in the file, "failure_template". */
 const char *template_name(enum template_kind k);
@@ -47,8 +51,9 @@ const char *template_name(enum template_kind k);
  */
 int	 template_expand(const char *text, const char *(*value)(void *arg,
 	    struct span name), void *arg, struct buf *out, struct why *why);
-/* The value of a name in notices: a setting of main.cf, or a time with a unit
- * (delay_warning_time_hours).  To mem_free(); NULL when there is none. */
-char	*template_value(struct span name);
+/* The same, where a name is a setting of main.cf, or a time with a unit
+ * (delay_warning_time_hours). */
+int	 template_expand_settings(const char *text, struct buf *out,
+	    struct why *why);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * A template file of an administrator, parsed and expanded.
  */
-#include "bounce/template.h"
+#include "conf/template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

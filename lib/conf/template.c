@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * template - see template.h.
+ * template - texts in "name = <<EOF" to the line "EOF"; a text that is broken
+ * leaves all of them as they were.
  */
-#include "bounce/template.h"
+#include "conf/template.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "conf/params.h"
+#include "io/fd.h"
 
 static const struct {
 	const char	*name;
@@ -293,6 +295,26 @@ templates_parse(struct templates *ts, struct span text, struct why *why)
 	return 0;
 }
 
+int
+templates_load(struct templates *ts, const char *path, struct why *why)
+{
+	struct buf text = BUF_INIT(TEMPLATE_FILE_MAX);
+	int rc = 0;
+
+	templates_fini(ts);
+	templates_init(ts);
+	if (path[0] == '\0')
+		return 0;
+	if (fd_read_file(AT_FDCWD, path, &text) == -1)
+		rc = why_errno(why, "4.3.5", "%s", path);
+	else if (templates_parse(ts, buf_span(&text), why) == -1) {
+		why_prefix(why, "%s", path);
+		rc = -1;
+	}
+	buf_fini(&text);
+	return rc;
+}
+
 /* --- $names ------------------------------------------------------------------------- */
 
 static bool
@@ -360,8 +382,9 @@ template_expand(const char *text, const char *(*value)(void *arg,
 	return rc;
 }
 
-char *
-template_value(struct span name)
+/* To mem_free(); NULL when there is none. */
+static char *
+value_of(struct span name)
 {
 	static const struct {
 		const char	*suffix;
@@ -390,4 +413,24 @@ template_value(struct span name)
 	if (span_copy(name, tmp, sizeof(tmp)) < 0)
 		return NULL;
 	return params_get(tmp);
+}
+
+static const char *
+setting(void *arg, struct span name)
+{
+	char **last = arg;
+
+	mem_free(*last);
+	*last = value_of(name);
+	return *last;
+}
+
+int
+template_expand_settings(const char *text, struct buf *out, struct why *why)
+{
+	char *last = NULL;
+	int rc = template_expand(text, setting, &last, out, why);
+
+	mem_free(last);
+	return rc;
 }

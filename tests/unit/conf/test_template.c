@@ -5,7 +5,7 @@
 #include <check.h>
 
 #include "base/mem.h"
-#include "bounce/template.h"
+#include "conf/template.h"
 
 static struct templates ts;
 
