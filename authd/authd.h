@@ -33,6 +33,7 @@
 #include "io/loop.h"
 #include "io/sock.h"
 #include "ipc/msg_auth.h"
+#include "store/quota.h"
 
 /* We were not started as root: a test, or one user's own system. */
 extern bool authd_unprivileged;
@@ -81,6 +82,7 @@ struct place {
 	gid_t		gid;
 	unsigned	format;
 	bool		detect, virtual;
+	struct store_quota quota;
 };
 
 MUST_CHECK int places_open(struct why *why);	/* before the jail */

@@ -21,15 +21,17 @@
 #define PW_MAX	(1 << 20)	/* bytes of a passwd entry */
 
 static struct virtual_map *map;
+static struct quota_map *quotas;
 static struct match_list *virtual_domains, *system_domains;
 
 int
 places_open(struct why *why)
 {
 	struct virtual_map *m = virtual_map_new(why);
+	struct quota_map *q = quota_map_new(why);
 	struct match_list *v = NULL, *s = NULL;
 
-	if (m != NULL)
+	if (m != NULL && q != NULL)
 		v = match_list_new("virtual_mailbox_domains",
 		    conf.virtual_mailbox_domains, 0, why);
 	if (v != NULL)
@@ -37,10 +39,13 @@ places_open(struct why *why)
 		    match_parent_flag("mydestination"), why);
 	if (s == NULL) {
 		match_list_free(&v);
+		quota_map_free(&q);
 		virtual_map_free(&m);
 		return -1;
 	}
 	virtual_map_free(&map);
+	quota_map_free(&quotas);
+	quotas = q;
 	match_list_free(&virtual_domains);
 	match_list_free(&system_domains);
 	map = m;
@@ -192,27 +197,34 @@ find_account(struct span user, struct place *out, struct why *why)
 	return rc;
 }
 
-int
-place_find(struct span user, struct place *out, struct why *why)
+static int
+find(struct span user, struct place *out, struct why *why)
 {
 	struct span local, domain;
 	char *name;
 	int rc = 0;
 
-	if (buf_put_span(&out->user, user) < 0)
-		return 0;
 	address_split(user, &local, &domain);
 	if (domain.p != NULL) {
 		if (member(virtual_domains, "virtual_mailbox_domains", domain))
 			rc = find_virtual(user, out, why);
-		if (rc == 0)
-			rc = find_account(user, out, why);
-		return rc;
+	} else {
+		name = span_dup(user);
+		rc = find_system(name, out, why);
+		mem_free(name);
 	}
-	name = span_dup(user);
-	rc = find_system(name, out, why);
-	mem_free(name);
-	if (rc == 0)
-		rc = find_account(user, out, why);
+	return rc != 0 ? rc : find_account(user, out, why);
+}
+
+int
+place_find(struct span user, struct place *out, struct why *why)
+{
+	int rc;
+
+	if (buf_put_span(&out->user, user) < 0)
+		return 0;
+	rc = find(user, out, why);
+	if (rc == 1 && quota_map_find(quotas, user, &out->quota, why) < 0)
+		rc = -1;
 	return rc;
 }

@@ -127,6 +127,12 @@ continue_attempt(struct session *s, const struct ipc_frame *f)
 
 /* --- tickets and users ------------------------------------------------------------- */
 
+static uint64_t
+limit(uint64_t n)
+{
+	return n == QUOTA_UNLIMITED ? 0 : n;
+}
+
 static void
 send_user(struct session *s, uint32_t tag, struct span user,
     struct span login)
@@ -150,6 +156,9 @@ send_user(struct session *s, uint32_t tag, struct span user,
 		.home = buf_span(&p.home), .base = buf_span(&p.base),
 		.path = buf_span(&p.path), .format = p.format,
 		.detect = p.detect, .virtual = p.virtual,
+		.quota_bytes = limit(p.quota.storage),
+		.quota_messages = limit(p.quota.messages),
+		.quota_mailboxes = limit(p.quota.mailboxes),
 	};
 	auth_user_encode(ipc_begin(s->conn, AUTH_USER, tag), &m);
 	ipc_end(s->conn);

@@ -49,7 +49,9 @@ static const struct subcommand subcommands[] = {
 	{ "mailbox", "list USER | create|delete|subscribe|unsubscribe USER "
 	  "MAILBOX | rename USER FROM TO", "a user's mailboxes",
 	  mansio_mailbox },
-	{ "quota", "USER", "what a user's mail takes up", mansio_quota },
+	{ "quota", "USER | set USER storage=SIZE messages=N mailboxes=N | "
+	  "clear USER", "what a user's mail takes up, and may",
+	  mansio_quota },
 	{ "acl", "get USER MAILBOX | set USER MAILBOX WHO [+-]RIGHTS | delete "
 	  "USER MAILBOX WHO", "rights on a mailbox", mansio_acl },
 	{ "index", "verify|rebuild USER [MAILBOX]",

@@ -83,24 +83,42 @@ show_limit(const char *what, uint64_t used, uint64_t limit)
 		    limit > 0 ? 100.0 * (double)used / (double)limit : 100.0);
 }
 
+static int
+show_usage(struct account *a, struct why *why)
+{
+	struct account_usage u;
+
+	if (account_usage(a, &u, why) < 0)
+		return -1;
+	show_limit("storage", u.storage, u.storage_limit);
+	show_limit("messages", u.messages, u.messages_limit);
+	show_limit("mailboxes", u.mailboxes, u.mailboxes_limit);
+	return 0;
+}
+
 int
 mansio_quota(int argc, char **argv)
 {
-	struct account_usage u;
+	bool get = argc == 2, set = argc > 3 && strcmp(argv[1], "set") == 0,
+	    clear = argc == 3 && strcmp(argv[1], "clear") == 0;
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	struct store_quota q;
 	struct why why = WHY_INIT;
 	struct account *a;
 	int rc;
 
-	if (argc != 2)
+	if (!get && !set && !clear)
 		return mansio_usage(argv[0]);
+	for (int i = 3; i < argc; i++)
+		buf_addf(&text, "%s ", argv[i]);
 	mansio_load();
-	a = store_user_open(argv[1]);
-	rc = account_usage(a, &u, &why);
-	if (rc == 0) {
-		show_limit("storage", u.storage, u.storage_limit);
-		show_limit("messages", u.messages, u.messages_limit);
-		show_limit("mailboxes", u.mailboxes, u.mailboxes_limit);
-	}
+	if (store_quota_parse(buf_span(&text), &q, &why) < 0)
+		log_fatal("%s", why.text);
+	buf_fini(&text);
+	a = store_user_open(argv[get ? 1 : 2]);
+	rc = get ? 0 : account_quota_set(a, &q, &why);
+	if (rc == 0)
+		rc = show_usage(a, &why);
 	return store_user_done(&a, rc, &why);
 }
 

@@ -34,8 +34,13 @@ static struct account *
 open_as(struct account_options *o, const char *user, uid_t uid, gid_t gid)
 {
 	struct why why = WHY_INIT;
+	struct quota_map *m = quota_map_new(&why);
 	struct account *a;
 
+	if (m == NULL || quota_map_find(m, span_of(user), &o->quota,
+	    &why) < 0)
+		log_fatal("%s: %s", user, why.text);
+	quota_map_free(&m);
 	become(user, uid, gid);
 	o->owner = user;
 	a = account_open(o, &why);
@@ -59,6 +64,7 @@ open_virtual(struct account_options *o, const char *user)
 		log_fatal("%s is not in virtual_mailbox_maps", user);
 	o->format = v.format;
 	o->flags = STORE_MAKE_BASE | (v.detect ? STORE_DETECT : 0);
+	o->own_quota = true;
 	o->base = virtual_map_base();
 	o->path = v.path.data;
 	a = open_as(o, user, v.uid, v.gid);

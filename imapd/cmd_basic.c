@@ -24,6 +24,9 @@ void
 imap_capability_put(const struct imap *im, struct buf *out)
 {
 	buf_add_str(out, capabilities);
+	/* RFC 9208 3.1: where SETQUOTA works. */
+	if (quota_may_set(im))
+		buf_add_str(out, " QUOTASET");
 	/* RFC 7889: without a number there is none for all mailboxes. */
 	buf_add_str(out, " APPENDLIMIT");
 	if (append_limit() <= UINT32_MAX)

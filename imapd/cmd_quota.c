@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * cmd_quota - GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208).  There is one
- * quota root, "", for all of an account; limits are the administrator's.
+ * quota root, "", for all of an account; limits are the administrator's, who
+ * sets them here as a master user.
  */
+#include <string.h>
+
+#include "base/num.h"
 #include "imapd/imap.h"
 
 static void
@@ -75,15 +79,93 @@ cmd_getquotaroot(struct imap *im, struct scan *s)
 		imap_done(im);
 }
 
+/*
+ * A master user's session in another's mail: who may that may read and delete
+ * all of it, so its limits, too.
+ */
+bool
+quota_may_set(const struct imap *im)
+{
+	const struct session_user *u = im->conn->user;
+
+	return u->is_virtual && strcmp(u->login, u->name) != 0;
+}
+
+/* One resource and its limit; false: the command was answered. */
+static bool
+scan_limit(struct imap *im, struct scan *s, struct store_quota *q)
+{
+	struct span name, number;
+	uint64_t n;
+
+	if (!scan_atom(s, &name) || !scan_sp(s) || !scan_atom(s, &number) ||
+	    num_parse_u64(number, INT64_MAX, &n) < 0) {
+		imap_refuse(im, s);
+		return false;
+	}
+	if (span_caseis(name, "STORAGE")) {
+		q->storage = n > (QUOTA_UNSET - 1) / 1024 ? QUOTA_UNLIMITED :
+		    n * 1024;
+	} else if (span_caseis(name, "MESSAGE")) {
+		q->messages = n;
+	} else if (span_caseis(name, "MAILBOX")) {
+		q->mailboxes = n;
+	} else {
+		imap_no(im, "CANNOT", "There is no such resource here.");
+		return false;
+	}
+	return true;
+}
+
+static bool
+scan_limits(struct imap *im, struct scan *s, struct store_quota *q)
+{
+	bool more = false;
+
+	/* RFC 9208 4.1.3: what is not named has no limit any more. */
+	*q = (struct store_quota){ QUOTA_UNLIMITED, QUOTA_UNLIMITED,
+	    QUOTA_UNLIMITED };
+	if (!scan_sp(s) || !scan_open(s)) {
+		imap_refuse(im, s);
+		return false;
+	}
+	while (!scan_is(s, ')')) {
+		if (more && !scan_sp(s)) {
+			imap_refuse(im, s);
+			return false;
+		}
+		if (!scan_limit(im, s, q))
+			return false;
+		more = true;
+	}
+	if (!scan_close(s) || !scan_end(s)) {
+		imap_refuse(im, s);
+		return false;
+	}
+	return true;
+}
+
 void
 cmd_setquota(struct imap *im, struct scan *s)
 {
+	struct why why = WHY_INIT;
+	struct store_quota q;
 	struct span root;
 
-	if (!scan_sp(s) || !scan_astring(s, &root) || !scan_sp(s) ||
-	    !scan_is(s, '(') || !scan_skip(s) || !scan_end(s))
+	if (!scan_sp(s) || !scan_astring(s, &root)) {
 		imap_refuse(im, s);
-	else
+		return;
+	}
+	if (!scan_limits(im, s, &q))
+		return;
+	if (!quota_may_set(im))
 		imap_no(im, "NOPERM",
 		    "Limits are set by the administrator.");
+	else if (root.len > 0)
+		imap_no(im, "NONEXISTENT", "Quota root doesn't exist.");
+	else if (account_quota_set(im->account, &q, &why) < 0 ||
+	    put_quota(im, &why) < 0)
+		imap_fail(im, &why);
+	else
+		imap_done(im);
 }

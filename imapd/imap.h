@@ -342,6 +342,8 @@ void	 cmd_compress(struct imap *, struct scan *);
 void	 cmd_getquota(struct imap *, struct scan *);
 void	 cmd_getquotaroot(struct imap *, struct scan *);
 void	 cmd_setquota(struct imap *, struct scan *);
+/* Whether SETQUOTA works in this session. */
+bool	 quota_may_set(const struct imap *im);
 void	 cmd_getacl(struct imap *, struct scan *);
 void	 cmd_setacl(struct imap *, struct scan *);
 void	 cmd_deleteacl(struct imap *, struct scan *);

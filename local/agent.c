@@ -240,6 +240,9 @@ result_why(struct result *r, const struct why *why)
 {
 	const char *code = why->code[0] != '\0' ? why->code : "4.3.0";
 
+	if (strcmp(code, "4.2.2") == 0 &&
+	    strcmp(conf.mailbox_full_action, "bounce") == 0)
+		code = "5.2.2";
 	if (code[0] == '5')
 		result_bounce(r, code, "%s", why->text);
 	else
@@ -807,8 +810,6 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 		.stale = on_stale,
 		/* Not where we could become root again. */
 		.parse = getuid() != 0,
-		.quota_storage = conf.quota_storage_limit,
-		.quota_messages = conf.quota_message_limit,
 	};
 	sigset_t all, old;
 	struct rlimit lim;

@@ -73,6 +73,7 @@ extern struct local_conf {
 	struct maps	*alias_maps, *mailbox_command_maps,
 			*mailbox_transport_maps, *fallback_transport_maps;
 	struct match_list *mydestination;
+	struct quota_map *quotas;
 	struct user	 nobody;		/* default_privs */
 	unsigned	 locks;
 	bool		 command_from[4], file_from[4];	/* by origin */

@@ -53,6 +53,24 @@ put(struct delivery *d, const struct attr *a, const struct store_place *p,
 	buf_fini(&head);
 }
 
+/* As put(), for what is u's own mailbox. */
+static void
+put_own(struct delivery *d, const struct attr *a, const struct user *u,
+    struct store_place *p, const char *ok)
+{
+	struct store_quota quota;
+	struct why why = WHY_INIT;
+
+	if (quota_map_find(lc.quotas, span_of(u->name), &quota, &why) < 0) {
+		log_warning("%s", why.text);
+		note_why(d, &why);
+		cred_restore();
+		return;
+	}
+	p->quota = &quota;
+	put(d, a, p, true, ok);
+}
+
 /*
  * /var/mail/user.  Who may make the file and its lock there is up to the
  * directory's mode: anybody (like /tmp), its group (the user with that
@@ -87,7 +105,7 @@ deliver_spool(struct delivery *d, const struct attr *a, const struct user *u)
 			    u->name, strerror(errno));
 			return;
 		}
-		put(d, a, &p, true, "delivered to maildir");
+		put_own(d, a, u, &p, "delivered to maildir");
 		return;
 	}
 	if (stat(conf.mail_spool_directory, &st) < 0) {
@@ -141,7 +159,7 @@ deliver_home(struct delivery *d, const struct attr *a, const struct user *u)
 		    strerror(errno));
 		return;
 	}
-	put(d, a, &p, true, p.format == STORE_MAILDIR ?
+	put_own(d, a, u, &p, p.format == STORE_MAILDIR ?
 	    "delivered to maildir" : "delivered to mailbox");
 }
 

@@ -587,7 +587,9 @@ local_pre_jail(struct why *why)
 	    conf.fallback_transport_maps, TABLE_FOLD, why);
 	lc.mydestination = match_list_new("mydestination", conf.mydestination,
 	    0, why);
-	if (lc.alias_maps == NULL || lc.mailbox_command_maps == NULL ||
+	lc.quotas = quota_map_new(why);
+	if (lc.quotas == NULL || lc.alias_maps == NULL ||
+	    lc.mailbox_command_maps == NULL ||
 	    lc.mailbox_transport_maps == NULL ||
 	    lc.fallback_transport_maps == NULL || lc.mydestination == NULL)
 		return -1;

@@ -19,6 +19,7 @@
 #include "store/virtual_map.h"
 
 static struct virtual_map *map;
+static struct quota_map	*quotas;
 static unsigned		 locks;
 static struct buf	 head;		/* of the delivery under way */
 
@@ -30,6 +31,7 @@ deliver(struct job *j, const struct rcpt *r, struct result *res)
 	struct store_place p = { .flags = locks, .size_limit =
 	    conf.virtual_mailbox_limit, .base = virtual_map_base() };
 	struct span local, domain, user, ext;
+	struct store_quota quota;
 	struct store_message m;
 	struct why why = WHY_INIT;
 	char *folder = NULL;
@@ -46,7 +48,8 @@ deliver(struct job *j, const struct rcpt *r, struct result *res)
 		    addr.data);
 		goto out;
 	}
-	if (rc < 0) {
+	if (rc < 0 || quota_map_find(quotas, buf_span(&addr), &quota,
+	    &why) < 0) {
 		result_why(res, &why);
 		goto out;
 	}
@@ -57,6 +60,8 @@ deliver(struct job *j, const struct rcpt *r, struct result *res)
 	    ext.len > 0)
 		p.folder = folder = span_dup(ext);
 	p.format = v.format;
+	p.quota = &quota;
+	p.own_quota = true;
 	p.path = v.path.data;
 	p.uid = p.make_uid = p.write_uid = v.uid;
 	p.gid = p.make_gid = p.write_gid = v.gid;
@@ -110,7 +115,8 @@ virtual_pre_jail(struct why *why)
 	    &locks, why) < 0)
 		return -1;
 	map = virtual_map_new(why);
-	return map == NULL ? -1 : 0;
+	quotas = quota_map_new(why);
+	return map == NULL || quotas == NULL ? -1 : 0;
 }
 
 int

@@ -50,6 +50,7 @@ user_new(const struct auth_user *a, struct span key)
 		.base = keep(&at, a->base), .path = keep(&at, a->path),
 		.is_virtual = a->virtual, .quota_bytes = a->quota_bytes,
 		.quota_messages = a->quota_messages,
+		.quota_mailboxes = a->quota_mailboxes,
 	};
 	list_init(&u->conns);
 	u->key = key;

@@ -12,6 +12,12 @@ close_account(void)
 	account_close(&session_process.account);
 }
 
+static uint64_t
+limit(uint64_t n)
+{
+	return n == 0 ? QUOTA_UNLIMITED : n;
+}
+
 struct account *
 session_account(struct session_conn *c, struct why *why)
 {
@@ -28,10 +34,12 @@ session_account(struct session_conn *c, struct why *why)
 	o.path = u->path;
 	o.owner = u->name;
 	o.user = NULL;
-	if (u->quota_bytes != 0)
-		o.quota_storage = u->quota_bytes;
-	if (u->quota_messages != 0)
-		o.quota_messages = u->quota_messages;
+	o.quota = (struct store_quota){
+		.storage = limit(u->quota_bytes),
+		.messages = limit(u->quota_messages),
+		.mailboxes = limit(u->quota_mailboxes),
+	};
+	o.own_quota = u->is_virtual;
 	p->account = account_open(&o, why);
 	p->close_account = close_account;
 	return p->account;

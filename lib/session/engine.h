@@ -66,7 +66,7 @@ struct session_user {
 	const char	*base, *path;
 	bool		 is_virtual;	/* uid is not the user's alone */
 	uint64_t	 quota_bytes;	/* 0: none */
-	uint64_t	 quota_messages;
+	uint64_t	 quota_messages, quota_mailboxes;
 };
 
 /* What is known of a connection from its login. */

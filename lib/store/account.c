@@ -82,20 +82,11 @@ account_error(const struct account *a)
 
 /* --- life --------------------------------------------------------------------- */
 
-static uint64_t
-limit_of(int64_t v)
-{
-	return v == PARAM_UNLIMITED ? ACCOUNT_UNLIMITED : (uint64_t)v;
-}
-
 void
 account_options_init(struct account_options *o)
 {
 	*o = (struct account_options){
 		.format = STORE_PACKED, .flags = STORE_DETECT,
-		.quota_storage = limit_of(conf.quota_storage_limit),
-		.quota_messages = limit_of(conf.quota_message_limit),
-		.quota_mailboxes = limit_of(conf.quota_mailbox_limit),
 		.name_limit = (uint32_t)conf.store_mailbox_name_limit,
 		.depth_limit = (uint32_t)conf.store_mailbox_depth_limit,
 		.count_limit = (uint32_t)conf.store_mailbox_count_limit,
@@ -105,7 +96,9 @@ account_options_init(struct account_options *o)
 		.special_use = conf.store_special_use,
 		.owner_rights = conf.acl_owner_rights,
 		.hostname = conf.myhostname,
+		.trash_extra = (uint64_t)conf.quota_trash_extra,
 	};
+	store_quota_defaults(&o->quota);
 }
 
 static const char *
@@ -410,7 +403,7 @@ account_writer(struct account *a, uint32_t box, struct why *why)
 	struct packed *p = NULL;
 	int rc;
 
-	for (int turn = 0; turn < 3; turn++) {
+	for (int turn = 0; turn < PACKED_TURNS; turn++) {
 		p = NULL;
 		for (size_t i = 0; i < a->writers.len && p == NULL; i++) {
 			if (a->writers.v[i]->box == box)

@@ -31,7 +31,7 @@
 #include "store/store.h"
 
 #define ACCOUNT_NAME_MAX	1024	/* bytes, whatever the limit says */
-#define ACCOUNT_UNLIMITED	UINT64_MAX
+#define ACCOUNT_UNLIMITED	QUOTA_UNLIMITED
 #define ACCOUNT_INBOX		1u	/* INBOX's box */
 #define ACCOUNT_ENTRY_MAX	255	/* bytes of a metadata entry's name */
 #define ACCOUNT_IDENT_MAX	255	/* bytes of an ACL identifier */
@@ -67,9 +67,11 @@ struct account_options {
 	const char *const	*groups;	/* of user, for ACLs */
 	size_t			 ngroups;
 	const char		*hostname;	/* in maildir names */
-	/* Limits; ACCOUNT_UNLIMITED. */
-	uint64_t		 quota_storage;	/* bytes */
-	uint64_t		 quota_messages, quota_mailboxes;
+	/* Limits, nothing unset; own_quota: a file in the account comes first
+	 * (quota.h; not where users can write such a file). */
+	struct store_quota	 quota;
+	bool			 own_quota;
+	uint64_t		 trash_extra;	/* bytes more for \\Trash */
 	uint32_t		 name_limit;	/* bytes of a name */
 	uint32_t		 depth_limit;	/* levels */
 	uint32_t		 count_limit;	/* mailboxes */
@@ -320,8 +322,21 @@ struct account_usage {
 /* Of all mailboxes together: one quota root, "". */
 MUST_CHECK int account_usage(struct account *a, struct account_usage *out,
 	    struct why *why);
-/* Whether that much more fits: 0, or -1 with ACCOUNT_OVERQUOTA. */
-MUST_CHECK int account_quota_check(struct account *a, uint64_t bytes,
-	    uint64_t messages, struct why *why);
+/*
+ * Whether that much more fits, into box: 0, or -1 with ACCOUNT_OVERQUOTA.
+ * Deleting must be possible when it does not: \\Trash may have more.
+ */
+MUST_CHECK int account_quota_check(struct account *a, uint32_t box,
+	    uint64_t bytes, uint64_t messages, struct why *why);
+/* The limits that hold now. */
+MUST_CHECK int account_limits(struct account *a, struct store_quota *out,
+	    struct why *why);
+/*
+ * Set the account's own limits, for administrators; what is unset comes from
+ * the tables again.  Durable at once.  ACCOUNT_NOPERM where an account has
+ * none of its own (a system user's).
+ */
+MUST_CHECK int account_quota_set(struct account *a,
+	    const struct store_quota *q, struct why *why);
 
 #endif

@@ -151,6 +151,7 @@ create(struct account *a, struct span name, unsigned special, uint32_t *box,
     struct why *why)
 {
 	struct acct_box b = { 0 };
+	struct store_quota q;
 	int rc = -1;
 
 	if (account_box_by_name(a, name) != NULL)
@@ -161,10 +162,12 @@ create(struct account *a, struct span name, unsigned special, uint32_t *box,
 	if (count_boxes(a) >= a->opt.count_limit)
 		return account_say(a, ACCOUNT_LIMIT, why, "there are %u "
 		    "mailboxes already", (unsigned)a->opt.count_limit);
-	if (count_boxes(a) >= a->opt.quota_mailboxes)
+	if (account_limits(a, &q, why) < 0)
+		return -1;
+	if (count_boxes(a) >= q.mailboxes)
 		return account_say(a, ACCOUNT_OVERQUOTA, why, "the quota "
 		    "allows %llu mailboxes",
-		    (unsigned long long)a->opt.quota_mailboxes);
+		    (unsigned long long)q.mailboxes);
 	b.name = span_dup(name);
 	if (make_box(a, &b, why) == 0) {
 		b.special = special != 0 ? special : special_by_name(a, name);

@@ -62,6 +62,8 @@ struct account {
 	size_t			 views;		/* open mailboxes */
 	int64_t			 before_us;	/* tests: what is over */
 	struct mailbox		*target;	/* put into last, or NULL */
+	int64_t			 used_ms;	/* 0: not counted lately */
+	uint64_t		 used_bytes, used_messages;
 };
 
 /* Note what went wrong, for account_error(); returns -1. */

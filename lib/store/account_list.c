@@ -369,7 +369,7 @@ account_refresh(struct account *a, struct why *why)
 int
 account_lock(struct account *a, struct why *why)
 {
-	for (int turn = 0; turn < 3; turn++) {
+	for (int turn = 0; turn < PACKED_TURNS; turn++) {
 		int rc = packed_lock(a->list, why);
 
 		if (rc == 0)

@@ -8,9 +8,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "store/mailbox_internal.h"
+
+#define USED_MS	1000	/* how long a count is good enough */
 
 static void
 count_view(const struct mailbox *m, struct mailbox_status *out)
@@ -90,14 +93,46 @@ count_box(struct account *a, uint32_t box, struct account_usage *u,
 	return 0;
 }
 
+static const char *
+own_quota_file(const struct account *a)
+{
+	return a->format == STORE_MAILDIR ? QUOTA_FILE_MAILDIR : QUOTA_FILE;
+}
+
+int
+account_limits(struct account *a, struct store_quota *out, struct why *why)
+{
+	store_quota_unset(out);
+	if (a->opt.own_quota && store_quota_read(a->dirfd, own_quota_file(a),
+	    out, why) < 0)
+		return account_fail(a, ACCOUNT_UNAVAILABLE);
+	store_quota_merge(out, &a->opt.quota);
+	return 0;
+}
+
+int
+account_quota_set(struct account *a, const struct store_quota *q,
+    struct why *why)
+{
+	if (!a->opt.own_quota)
+		return account_say(a, ACCOUNT_NOPERM, why, "this account's "
+		    "limits are in quota_maps only");
+	if (store_quota_write(a->dirfd, own_quota_file(a), q, why) < 0)
+		return account_io(a, why);
+	return 0;
+}
+
 int
 account_usage(struct account *a, struct account_usage *out, struct why *why)
 {
-	*out = (struct account_usage){
-		.storage_limit = a->opt.quota_storage,
-		.messages_limit = a->opt.quota_messages,
-		.mailboxes_limit = a->opt.quota_mailboxes,
-	};
+	struct store_quota q;
+
+	*out = (struct account_usage){ 0 };
+	if (account_limits(a, &q, why) < 0)
+		return -1;
+	out->storage_limit = q.storage;
+	out->messages_limit = q.messages;
+	out->mailboxes_limit = q.mailboxes;
 	for (size_t i = 0; i < a->boxes.len; i++) {
 		if (a->boxes.v[i].gone)
 			continue;
@@ -109,22 +144,43 @@ account_usage(struct account *a, struct account_usage *out, struct why *why)
 }
 
 int
-account_quota_check(struct account *a, uint64_t bytes, uint64_t messages,
-    struct why *why)
+account_quota_check(struct account *a, uint32_t box, uint64_t bytes,
+    uint64_t messages, struct why *why)
 {
+	const struct acct_box *b = account_box_by_id(a, box);
+	bool trash = b != NULL && b->special & USE_TRASH;
+	int64_t now = clock_mono_ms();
 	struct account_usage u;
+	struct store_quota q;
 
-	if (a->opt.quota_storage == ACCOUNT_UNLIMITED &&
-	    a->opt.quota_messages == ACCOUNT_UNLIMITED)
+	if (account_limits(a, &q, why) < 0)
+		return -1;
+	if (!store_quota_limited(&q))
+		return 0;
+	/*
+	 * What was counted just now, and all that was let through since, is
+	 * good enough to say yes; a no comes from counting again.
+	 */
+	a->used_bytes = num_add_sat(a->used_bytes, bytes);
+	a->used_messages = num_add_sat(a->used_messages, messages);
+	if (a->used_ms != 0 && now - a->used_ms < USED_MS &&
+	    a->used_bytes <= q.storage && a->used_messages <= q.messages)
 		return 0;
 	if (account_usage(a, &u, why) < 0)
 		return -1;
+	a->used_ms = MAX(now, 1);
+	a->used_bytes = num_add_sat(u.storage, bytes);
+	a->used_messages = num_add_sat(u.messages, messages);
+	if (trash)
+		u.storage_limit = num_add_sat(u.storage_limit,
+		    a->opt.trash_extra);
 	if (num_add_sat(u.storage, bytes) > u.storage_limit)
 		return account_say(a, ACCOUNT_OVERQUOTA, why, "the mailbox is "
 		    "full: %llu of %llu bytes are used",
 		    (unsigned long long)u.storage,
 		    (unsigned long long)u.storage_limit);
-	if (num_add_sat(u.messages, messages) > u.messages_limit)
+	/* A move out of INBOX must not fail for want of one message more. */
+	if (!trash && num_add_sat(u.messages, messages) > u.messages_limit)
 		return account_say(a, ACCOUNT_OVERQUOTA, why, "the mailbox is "
 		    "full: %llu of %llu messages",
 		    (unsigned long long)u.messages,

@@ -6,7 +6,10 @@
  * Nothing is asked, and nothing made, while nobody has opened the account yet:
  * then there is INBOX only.
  */
+#include <dirent.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,24 +17,26 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "conf/params.h"
+#include "io/fd.h"
 #include "store/account.h"
 #include "store/store_internal.h"
 
 #define USAGE_MS	10000	/* how old what is known of other mailboxes is */
 
 static struct account *
-open_account(int dirfd, const char *path)
+open_account(int dirfd, const char *path, enum store_format format)
 {
 	struct account_options o = {
-		.format = STORE_PACKED, .base = path, .path = "",
-		.quota_storage = ACCOUNT_UNLIMITED,
-		.quota_messages = ACCOUNT_UNLIMITED,
-		.quota_mailboxes = ACCOUNT_UNLIMITED,
+		.format = format, .base = path, .path = "",
+		.quota.storage = ACCOUNT_UNLIMITED,
+		.quota.messages = ACCOUNT_UNLIMITED,
+		.quota.mailboxes = ACCOUNT_UNLIMITED,
 	};
 	struct why why = WHY_INIT;
 	struct account *a;
 
-	if (faccessat(dirfd, PACKED_ACCOUNT, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (faccessat(dirfd, format == STORE_MAILDIR ? PACKED_ALONE_ACCOUNT :
+	    PACKED_ACCOUNT, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return NULL;
 	a = account_open(&o, &why);
 	if (a == NULL)
@@ -42,7 +47,7 @@ open_account(int dirfd, const char *path)
 uint32_t
 deliver_folder(int dirfd, const char *path, const char *folder)
 {
-	struct account *a = open_account(dirfd, path);
+	struct account *a = open_account(dirfd, path, STORE_PACKED);
 	struct span want = span_of(folder);
 	uint32_t box = PACKED_INBOX_BOX;
 	bool exact = false;
@@ -64,47 +69,210 @@ deliver_folder(int dirfd, const char *path, const char *folder)
 	return box;
 }
 
-static bool
-limited(int64_t limit)
+/* --- quotas ---------------------------------------------------------------------- */
+
+/*
+ * A Maildir that nobody has opened with us yet: the messages of its INBOX, by
+ * the lengths that their names say.
+ */
+static void
+count_files(int dirfd, struct account_usage *u)
 {
-	return limit > 0 && limit != PARAM_UNLIMITED;
+	struct dirent *e;
+	DIR *d;
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || (d = fdopendir(fd)) == NULL) {
+		fd_close(&fd);
+		return;
+	}
+	while ((e = readdir(d)) != NULL) {
+		const char *size = strstr(e->d_name, ",S=");
+		struct stat st;
+		uint64_t n;
+		struct span digits;
+
+		if (e->d_name[0] == '.')
+			continue;
+		u->messages++;
+		digits = span_of(size != NULL ? size + 3 : "");
+		digits.len = strspn(digits.p, "0123456789");
+		if (num_parse_u64(digits, UINT64_MAX / 2, &n) == 0)
+			u->storage += n;
+		else if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			u->storage += (uint64_t)st.st_size;
+	}
+	closedir(d);
 }
 
-/* What the other mailboxes take up; this one's journal is read anyway. */
+static void
+count_account(struct handle *h, int dirfd, struct account_usage *u)
+{
+	struct account *a = open_account(dirfd, h->path, h->format);
+
+	*u = (struct account_usage){ 0 };
+	if (a != NULL) {
+		if (account_usage(a, u, NULL) < 0)
+			*u = (struct account_usage){ 0 };
+		account_close(&a);
+	} else if (h->format == STORE_MAILDIR) {
+		count_files(h->md.new, u);
+		count_files(h->md.cur, u);
+	}
+}
+
+/* What the account takes up; a packed one without this mailbox, whose journal
+ * is read anyway. */
 static void
 learn_usage(struct handle *h)
 {
-	const struct packed_state *st = &h->pk->head.state;
-	struct account_usage u = { 0 };
-	struct account *a;
+	bool files = h->format == STORE_MAILDIR;
+	struct account_usage u;
+	int dirfd;
 
-	h->usage_ms = clock_mono_ms();
-	h->other_bytes = h->other_messages = 0;
-	if ((a = open_account(h->pk->dirfd, h->path)) == NULL)
+	dirfd = files ? openat(h->md.cur, "..", O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC) : h->pk->dirfd;
+	if (dirfd < 0)
 		return;
-	if (account_usage(a, &u, NULL) == 0) {
-		h->other_bytes = u.storage - MIN(u.storage, st->bytes);
-		h->other_messages = u.messages - MIN(u.messages, st->messages);
+	count_account(h, dirfd, &u);
+	h->usage_ms = clock_mono_ms();
+	h->other_bytes = u.storage;
+	h->other_messages = u.messages;
+	if (files) {
+		close(dirfd);
+		return;
 	}
-	account_close(&a);
+	h->other_bytes -= MIN(u.storage, h->pk->head.state.bytes);
+	h->other_messages -= MIN(u.messages, h->pk->head.state.messages);
+}
+
+/* The account's own limits; they are looked at as often as usage is. */
+static int
+learn_own(struct handle *h, struct why *why)
+{
+	int rc;
+
+	store_quota_unset(&h->own);
+	if (!h->own_quota)
+		return 0;
+	if (h->format == STORE_PACKED) {
+		rc = store_quota_read(h->pk->dirfd, QUOTA_FILE, &h->own, why);
+	} else {
+		rc = store_quota_read(h->md.cur, "../" QUOTA_FILE_MAILDIR,
+		    &h->own, why);
+	}
+	return MIN(rc, 0);
+}
+
+static void
+usage(const struct handle *h, uint64_t *bytes, uint64_t *messages)
+{
+	*bytes = h->other_bytes;
+	*messages = h->other_messages;
+	if (h->format == STORE_PACKED) {
+		*bytes += h->pk->head.state.bytes;
+		*messages += h->pk->head.state.messages;
+	}
+}
+
+static void
+limits_of(const struct handle *h, struct store_quota *q)
+{
+	*q = h->own;
+	store_quota_merge(q, h->limits);
 }
 
 int
 deliver_quota(struct store *s, struct handle *h, uint64_t bytes,
     struct why *why)
 {
-	const struct packed_state *st = &h->pk->head.state;
+	bool due = h->usage_ms == 0 ||
+	    clock_mono_ms() - h->usage_ms > USAGE_MS;
+	uint64_t used, messages;
+	struct store_quota q;
 
-	if (!limited(s->opt.quota_storage) && !limited(s->opt.quota_messages))
+	h->warn = 0;
+	if (h->limits == NULL)
 		return 0;
-	if (h->usage_ms == 0 || clock_mono_ms() - h->usage_ms > USAGE_MS)
+	if (due && learn_own(h, why) < 0)
+		return -1;
+	limits_of(h, &q);
+	if (!store_quota_limited(&q)) {
+		if (due)
+			h->usage_ms = clock_mono_ms();
+		return 0;
+	}
+	if (due)
 		learn_usage(h);
-	if (limited(s->opt.quota_storage) && num_add_sat(h->other_bytes +
-	    st->bytes, bytes) > (uint64_t)s->opt.quota_storage)
+	usage(h, &used, &messages);
+	if (q.storage < QUOTA_UNSET && bytes > store_quota_grace(q.storage))
+		return why_set(why, "5.2.2", "the message is larger than the "
+		    "mailbox may be");
+	if (q.storage < QUOTA_UNSET && num_add_sat(used, bytes) >
+	    store_quota_grace(q.storage))
 		return why_set(why, "4.2.2", "the mailbox is full");
-	if (limited(s->opt.quota_messages) && h->other_messages +
-	    st->messages + 1 > (uint64_t)s->opt.quota_messages)
+	if (q.messages < QUOTA_UNSET && messages + 1 >
+	    store_quota_grace(q.messages))
 		return why_set(why, "4.2.2", "the mailbox has too many "
 		    "messages");
 	return 0;
+}
+
+void
+deliver_counted(struct handle *h, uint64_t bytes)
+{
+	uint64_t used, messages;
+	struct store_quota q;
+	unsigned a, b;
+
+	if (h->limits == NULL)
+		return;
+	limits_of(h, &q);
+	if (!store_quota_limited(&q))
+		return;
+	if (h->format == STORE_MAILDIR) {
+		h->other_bytes += bytes;
+		h->other_messages++;
+	}
+	usage(h, &used, &messages);
+	a = store_quota_passed(used - MIN(bytes, used), used, q.storage);
+	b = store_quota_passed(messages - 1, messages, q.messages);
+	h->warn = MAX(a, b);
+}
+
+void
+deliver_warn(struct store *s, struct handle *h, const struct store_place *p,
+    const struct store_message *m)
+{
+	struct store_content content = { .fd = -1, .cached = true };
+	struct store_quota used = { 0 }, q;
+	struct store_place to = *p;
+	struct store_message warning = {
+		.queue_id = m->queue_id, .rcpt = SPAN("quota"),
+		.sender = SPAN(""), .arrival_us = clock_wall_us(),
+		.content = &content,
+	};
+	struct why why = WHY_INIT;
+	unsigned level = h->warn;
+
+	h->warn = 0;
+	limits_of(h, &q);
+	usage(h, &used.storage, &used.messages);
+	log_info("%.*s: quota: to=<%.*s>, %u%%, storage=%llu/%lld, "
+	    "messages=%llu/%lld", SPAN_ARG(m->queue_id), SPAN_ARG(m->rcpt),
+	    level, (unsigned long long)used.storage,
+	    q.storage < QUOTA_UNSET ? (long long)q.storage : -1,
+	    (unsigned long long)used.messages,
+	    q.messages < QUOTA_UNSET ? (long long)q.messages : -1);
+	if (!span_caseis(span_of(conf.quota_warning_recipient), "user"))
+		return;
+	content.cache = BUF_INIT(BUF_UNLIMITED);
+	store_quota_message(&content.cache, m->rcpt, level, &used, &q);
+	content.len = content.cache.len;
+	to.folder = NULL;
+	to.quota = NULL;
+	if (store_deliver(s, &to, &warning, &why) < 0)
+		log_warning("%.*s: quota: cannot warn <%.*s>: %s",
+		    SPAN_ARG(m->queue_id), SPAN_ARG(m->rcpt), why.text);
+	store_content_fini(&content);
 }

@@ -222,7 +222,7 @@ append_begin(struct account *a, uint32_t box, struct why *why)
 		return NULL;
 	}
 	if (account_need(a, box, RIGHT_INSERT, why) < 0 ||
-	    account_quota_check(a, 1, 1, why) < 0)
+	    account_quota_check(a, box, 1, 1, why) < 0)
 		return NULL;
 	ap = mem_zalloc(sizeof(*ap));
 	ap->a = a;
@@ -239,7 +239,8 @@ append_next(struct append *ap, const struct append_info *i, struct why *why)
 
 	for (size_t k = 0; k < ap->messages.len; k++)
 		total = num_add_sat(total, ap->messages.v[k].len);
-	if (account_quota_check(ap->a, total, ap->messages.len + 1, why) < 0)
+	if (account_quota_check(ap->a, ap->box, total, ap->messages.len + 1,
+	    why) < 0)
 		return -1;
 	p = ARRAY_PUSH(&ap->messages);
 	p->flags = target_flags(ap->rights, i->flags);
@@ -381,7 +382,8 @@ append_commit(struct append *ap, struct uid_result *out, struct why *why)
 		words |= ap->messages.v[i].keywords.len > 0;
 		total = num_add_sat(total, ap->messages.v[i].len);
 	}
-	if (account_quota_check(ap->a, total, ap->messages.len, why) < 0)
+	if (account_quota_check(ap->a, ap->box, total, ap->messages.len,
+	    why) < 0)
 		return -1;
 	if (target_lock(&t, ap->a, ap->box, words, NULL, why) < 0)
 		return -1;

@@ -183,8 +183,8 @@ copy(struct mailbox *m, const struct ranges *uids, struct account *to,
 	}
 again:
 	collect(&s, uids);
-	if ((to != m->a || !move) && account_quota_check(to, s.bytes,
-	    s.records.len, why) < 0) {
+	if ((to != m->a || !move) && account_quota_check(to, dst,
+	    s.bytes, s.records.len, why) < 0) {
 		m->a->error = to->error;
 		goto out;
 	}

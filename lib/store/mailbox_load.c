@@ -49,7 +49,7 @@ load_once(struct mailbox *m, struct why *why)
 int
 mailbox_load(struct mailbox *m, struct why *why)
 {
-	for (int turn = 0; turn < 3; turn++) {
+	for (int turn = 0; turn < PACKED_TURNS; turn++) {
 		int rc = load_once(m, why);
 
 		if (rc >= 0)
@@ -480,7 +480,7 @@ mailbox_refresh(struct mailbox *m, unsigned flags, struct mailbox_changes *c,
 int
 mailbox_lock_journal(struct mailbox *m, struct why *why)
 {
-	for (int turn = 0; turn < 3; turn++) {
+	for (int turn = 0; turn < PACKED_TURNS; turn++) {
 		int rc;
 
 		if (m->gone)

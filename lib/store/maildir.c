@@ -238,6 +238,8 @@ maildir_deliver(struct store *s, struct handle *h,
 		if (rc != 0)
 			return rc;
 	}
+	if (deliver_quota(s, h, total, why) < 0)
+		return -1;
 	fd = fault_openat(h->md.tmp, tmp, O_WRONLY | O_CREAT | O_EXCL |
 	    O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == EEXIST) {
@@ -291,6 +293,7 @@ maildir_deliver(struct store *s, struct handle *h,
 		(void)store_fail(why, "cannot rename into", h->path);
 		goto undo;
 	}
+	deliver_counted(h, total);
 	return 0;
 undo:
 	fd_close(&fd);

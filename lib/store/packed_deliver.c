@@ -221,8 +221,10 @@ packed_deliver(struct store *s, struct handle *h,
 	buf_reset(b);
 	packed_arrival_encode(b, &a);
 	packed_put(p, PACKED_ARRIVAL, buf_span(b));
-	if (packed_flush(p, why) == 0)
+	if (packed_flush(p, why) == 0) {
+		deliver_counted(h, size);
 		return 0;
+	}
 undo_segment:
 	packed_segment_undo(p);
 	return -1;

@@ -45,6 +45,8 @@ struct packed {
 /* Results beside 0 and -1. */
 #define PACKED_GONE	(-2)	/* the file was removed or replaced: open it
 				 * again */
+/* How often in a row, at most: several processes may be compacting. */
+#define PACKED_TURNS	100
 
 /* --- packed_journal.c ------------------------------------------------------- */
 

@@ -407,12 +407,16 @@ store_deliver(struct store *s, const struct store_place *p,
 		 */
 		if (s->locked != h)
 			store_settle(s);
+		h->limits = p->quota;
+		h->own_quota = p->own_quota;
 		rc = h->format == STORE_MAILDIR ?
 		    maildir_deliver(s, h, m, why) :
 		    packed_deliver(s, h, m, why);
 		if (rc >= 0) {
 			/* Also what was there already may not be durable. */
 			store_touch_fs(s, h->fs);
+			if (rc == 0 && h->warn > 0)
+				deliver_warn(s, h, p, m);
 			break;
 		}
 		/*

@@ -37,6 +37,7 @@
 #include "base/cc.h"
 #include "base/span.h"
 #include "base/why.h"
+#include "store/quota.h"
 
 enum store_format { STORE_MAILDIR = 1, STORE_MBOX, STORE_PACKED };
 
@@ -82,6 +83,13 @@ struct store_place {
 	/* packed: the mailbox of the account with this name, without case,
 	 * when there is one, else INBOX; NULL: INBOX. */
 	const char		*folder;
+	/*
+	 * maildir, packed: how much the account may hold (quota.h), NULL: any
+	 * amount; own_quota: what a file in the account says comes first (not
+	 * where users can write such a file).
+	 */
+	const struct store_quota *quota;
+	bool			 own_quota;
 };
 
 /* Where the bytes of a message come from; they are read as needed. */
@@ -151,9 +159,6 @@ struct store_options {
 	 * does it.
 	 */
 	bool		 parse;
-	/* packed: of an account, all its mailboxes; 0 or PARAM_UNLIMITED:
-	 * none. */
-	int64_t		 quota_storage, quota_messages;
 };
 
 /* The options are copied; the strings too. */

@@ -38,8 +38,14 @@ struct handle {
 	ino_t			 ino;
 	int64_t			 checked_ms;	/* when that was compared last */
 	struct store_fs		*fs;
-	int64_t			 usage_ms;	/* when this was known: */
+	/* deliver_account.c: what limits the delivery under way, and what the
+	 * account held when it was counted last. */
+	const struct store_quota *limits;	/* the place's, or NULL */
+	bool			 own_quota;
+	struct store_quota	 own;		/* what its file says */
+	int64_t			 usage_ms;	/* 0: not counted */
 	uint64_t		 other_bytes, other_messages;
+	unsigned		 warn;		/* a level was reached, percent */
 	union {
 		struct {
 			int		tmp, new, cur;	/* directories */
@@ -90,9 +96,15 @@ int	 packed_deliver(struct store *s, struct handle *h,
 
 /* The box of a folder of the packed account in dirfd, or INBOX's. */
 uint32_t deliver_folder(int dirfd, const char *path, const char *folder);
-/* Whether bytes more fit into the account: 0, or -1 with why (4.2.2). */
+/* Whether a message of so many bytes fits into the account: 0, or -1 with why
+ * (4.2.2; 5.2.2: it never will). */
 int	 deliver_quota(struct store *s, struct handle *h, uint64_t bytes,
 	    struct why *why);
+/* It was stored: h->warn says whether a level was reached. */
+void	 deliver_counted(struct handle *h, uint64_t bytes);
+/* Warn of h->warn: in the log, and by a message in the account's INBOX. */
+void	 deliver_warn(struct store *s, struct handle *h,
+	    const struct store_place *p, const struct store_message *m);
 
 /* maildir file name of a delivery, without what follows the recipient. */
 #define MAILDIR_NAME_MAX 255

@@ -25,9 +25,8 @@ struct virtual_map {
 	struct buf		 value;		/* scratch */
 };
 
-/* As table_get() on a list, in Postfix's order for addresses. */
-static int
-find(struct maps *m, struct span addr, struct buf *out, struct why *why)
+int
+virtual_maps_get(struct maps *m, struct span addr, struct buf *out, struct why *why)
 {
 	struct span local, domain, user, ext;
 	struct buf key = BUF_INIT(BUF_UNLIMITED);
@@ -115,7 +114,7 @@ find_id(struct virtual_map *v, struct maps *m, const char *title,
 		return 0;
 	}
 	buf_reset(&v->value);
-	if ((rc = find(m, addr, &v->value, why)) < 0)
+	if ((rc = virtual_maps_get(m, addr, &v->value, why)) < 0)
 		return -1;
 	if (rc == 0) {
 		log_warning("%.*s is not in %s", SPAN_ARG(addr), title);
@@ -145,7 +144,7 @@ virtual_map_find(struct virtual_map *v, struct span addr,
 	address_fold(addr, true, &low);
 	addr = buf_span(&low);
 	buf_reset(&v->value);
-	rc = find(v->mailbox, addr, &v->value, why);
+	rc = virtual_maps_get(v->mailbox, addr, &v->value, why);
 	if (rc == 0)
 		goto out;
 	if (rc < 0) {

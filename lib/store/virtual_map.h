@@ -32,6 +32,14 @@ struct virtual_place {
 
 #define VIRTUAL_PATH_MAX	4096	/* bytes of place.path */
 
+struct maps;
+
+/*
+ * maps_get() for an address, in Postfix's order: all of it, without its
+ * extension, @domain.
+ */
+MUST_CHECK int virtual_maps_get(struct maps *m, struct span addr,
+	    struct buf *out, struct why *why);
 /* Below which mailboxes lie: virtual_mailbox_base, or else store_directory. */
 const char *virtual_map_base(void);
 /* Open the tables that the settings name, before rights are given up.  NULL

@@ -245,9 +245,9 @@ main(int argc, char **argv)
 		.format = STORE_PACKED, .path = "account",
 		.owner = "user@example.test", .name_limit = 255,
 		.depth_limit = 16, .count_limit = 1000,
-		.quota_storage = ACCOUNT_UNLIMITED,
-		.quota_messages = ACCOUNT_UNLIMITED,
-		.quota_mailboxes = ACCOUNT_UNLIMITED,
+		.quota.storage = ACCOUNT_UNLIMITED,
+		.quota.messages = ACCOUNT_UNLIMITED,
+		.quota.mailboxes = ACCOUNT_UNLIMITED,
 		.expunge_delay_s = 86400, .flags = STORE_MAKE_BASE,
 		.hostname = "mail",
 	};

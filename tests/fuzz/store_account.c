@@ -182,9 +182,9 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct account_options o = {
 		.format = STORE_PACKED, .base = dir, .path = "user",
 		.owner = "user", .name_limit = 255, .depth_limit = 16,
-		.count_limit = 100, .quota_storage = ACCOUNT_UNLIMITED,
-		.quota_messages = ACCOUNT_UNLIMITED,
-		.quota_mailboxes = ACCOUNT_UNLIMITED,
+		.count_limit = 100, .quota.storage = ACCOUNT_UNLIMITED,
+		.quota.messages = ACCOUNT_UNLIMITED,
+		.quota.mailboxes = ACCOUNT_UNLIMITED,
 	};
 	struct buf file = BUF_INIT(BUF_UNLIMITED);
 	struct span in = span_from(span_make(p, n), 1);

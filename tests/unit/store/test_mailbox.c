@@ -51,9 +51,9 @@ options(enum store_format f)
 		.format = f, .base = dir, .path = "user",
 		.owner = "user@example.test", .name_limit = 255,
 		.depth_limit = 16, .count_limit = 1000,
-		.quota_storage = ACCOUNT_UNLIMITED,
-		.quota_messages = ACCOUNT_UNLIMITED,
-		.quota_mailboxes = ACCOUNT_UNLIMITED,
+		.quota.storage = ACCOUNT_UNLIMITED,
+		.quota.messages = ACCOUNT_UNLIMITED,
+		.quota.mailboxes = ACCOUNT_UNLIMITED,
 		.expunge_delay_s = 86400, .special_use = "Drafts Sent",
 		.auto_create = "INBOX, Drafts, Sent", .hostname = "mail",
 		.auto_subscribe = "INBOX, Drafts",
@@ -658,8 +658,8 @@ START_TEST(quota)
 	struct append *ap;
 	struct append_info info = { .size = 100000 };
 
-	o.quota_messages = 3;
-	o.quota_storage = 99999;
+	o.quota.messages = 3;
+	o.quota.storage = 99999;
 	a = account_open(&o, &why);
 	(void)append(a, ACCOUNT_INBOX, 1, 3, STORE_DELETED, NULL);
 	OK(account_usage(a, &u, &why));

@@ -57,9 +57,9 @@ open_account(enum store_format f)
 		.format = f, .base = dir, .path = "user",
 		.owner = "user@example.test", .name_limit = 255,
 		.depth_limit = 16, .count_limit = 1000,
-		.quota_storage = ACCOUNT_UNLIMITED,
-		.quota_messages = ACCOUNT_UNLIMITED,
-		.quota_mailboxes = ACCOUNT_UNLIMITED,
+		.quota.storage = ACCOUNT_UNLIMITED,
+		.quota.messages = ACCOUNT_UNLIMITED,
+		.quota.mailboxes = ACCOUNT_UNLIMITED,
 		.expunge_delay_s = 86400, .hostname = "mail",
 	};
 
