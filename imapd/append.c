@@ -114,7 +114,8 @@ begin_message(struct imap *im, const struct message_args *a, uint64_t size)
 	struct append_info info = {
 		.flags = a->flags.flags, .keywords = a->flags.keywords,
 		.nkeywords = a->flags.nkeywords,
-		.date_us = a->wall_s * 1000000, .size = size,
+		.date_us = a->wall_s * 1000000, .zone_min = a->zone_min,
+		.size = size,
 	};
 	struct why why = WHY_INIT;
 
@@ -144,18 +145,24 @@ begin_message(struct imap *im, const struct message_args *a, uint64_t size)
 static bool
 scan_replaced(struct imap *im, struct scan *s, uint32_t *uid)
 {
+	bool uids = (im->cmd->flags & CMD_UID) != 0;
 	uint32_t n;
 
 	if (im->state != STATE_SELECTED)
 		return scan_bad(s, "No mailbox selected.");
-	if (!scan_nz_number(s, &n) || !scan_sp(s))
+	if (scan_take(s, '*'))		/* RFC 9051 9 seq-number */
+		n = uids ? mailbox_uid(im->box, mailbox_count(im->box)) :
+		    mailbox_count(im->box);
+	else if (!scan_nz_number(s, &n))
 		return false;
-	if (im->cmd->flags & CMD_UID)
+	if (!scan_sp(s))
+		return false;
+	if (uids)
 		*uid = mailbox_seq(im->box, n) > 0 ? n : 0;
 	else
 		*uid = mailbox_uid(im->box, n);
 	if (*uid == 0)
-		return im->cmd->flags & CMD_UID ? scan_no(s, "NONEXISTENT",
+		return uids ? scan_no(s, "NONEXISTENT",
 		    "There is no such message") :
 		    scan_bad(s, "Invalid messageset");
 	return true;
@@ -286,7 +293,8 @@ is_name(const struct imap *im, const struct scan *s)
 	struct span drop;
 	uint32_t n;
 
-	if (im->cmd->handler == cmd_replace && scan_number(&peek, &n))
+	if (im->cmd->handler == cmd_replace && (scan_take(&peek, '*') ||
+	    scan_number(&peek, &n)))
 		scan_take(&peek, ' ');
 	return !scan_astring(&peek, &drop);
 }

@@ -134,7 +134,7 @@ void
 cmd_enable(struct imap *im, struct scan *s)
 {
 	struct buf said = BUF_INIT(BUF_UNLIMITED);
-	unsigned now = im->enabled;
+	unsigned now = im->enabled, named = 0;
 	struct span word;
 
 	do {
@@ -145,8 +145,11 @@ cmd_enable(struct imap *im, struct scan *s)
 		}
 		for (size_t i = 0; i < ARRAY_LEN(enables); i++) {
 			if (!span_caseis(word, enables[i].word) ||
-			    (now & enables[i].bits) == enables[i].bits)
+			    (named & 1u << i))
 				continue;
+			/* Also what was on before, as Dovecot does: clients
+			 * look for the word they asked for. */
+			named |= 1u << i;
 			now |= enables[i].bits;
 			buf_addf(&said, " %s", enables[i].word);
 		}

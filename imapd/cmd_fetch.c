@@ -47,7 +47,7 @@ put_item(struct fetch_msg *m, const struct fetch_item *it, struct why *why)
 		return 0;
 	case FETCH_INTERNALDATE:
 		buf_add_str(b, "INTERNALDATE ");
-		put_date_time(b, m->m.date_us / 1000000);
+		put_date_time(b, m->m.date_us / 1000000, m->m.zone_min);
 		return 0;
 	case FETCH_SIZE:
 		buf_addf(b, "RFC822.SIZE %ju", (uintmax_t)m->m.size);
@@ -62,7 +62,8 @@ put_item(struct fetch_msg *m, const struct fetch_item *it, struct why *why)
 	case FETCH_SAVEDATE:
 		buf_add_str(b, "SAVEDATE ");
 		if (m->m.save_s > 0)
-			put_date_time(b, m->m.save_s);
+			put_date_time(b, m->m.save_s,
+			    clock_zone_min(m->m.save_s));
 		else
 			buf_add_str(b, "NIL");
 		return 0;

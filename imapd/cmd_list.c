@@ -81,31 +81,22 @@ put_list(struct imap *im, const struct list_cmd *l, const struct account_box *bo
 }
 
 void
-list_one(struct imap *im, uint32_t box)
+list_one(struct imap *im, const struct account_box *b, const char *old,
+    bool subscribed)
 {
-	static const struct list_cmd plain = { .extended = true };
-	const struct account_box *b = account_by_id(im->account, box);
+	const struct list_cmd l = { .extended = true,
+	    .give = subscribed ? GIVE_SUBSCRIBED : 0 };
 
-	if (b)
-		put_list(im, &plain, b);
-}
-
-/* RFC 9051 6.3.6: the new name with OLDNAME. */
-void
-list_renamed(struct imap *im, struct span from, struct span to)
-{
-	static const struct list_cmd plain = { .extended = true };
-	const struct account_box *b = account_find(im->account, to);
-
-	if (b == NULL)
-		return;
 	buf_add_str(&im->out, "* LIST (");
-	put_attributes(im, &plain, b);
+	put_attributes(im, &l, b);
 	buf_add_str(&im->out, ") \"/\" ");
-	put_mailbox(im, &im->out, to);
-	buf_add_str(&im->out, " (\"OLDNAME\" (");
-	put_mailbox(im, &im->out, from);
-	buf_add_str(&im->out, "))\r\n");
+	put_mailbox(im, &im->out, span_of(b->name));
+	if (old) {
+		buf_add_str(&im->out, " (\"OLDNAME\" (");
+		put_mailbox(im, &im->out, span_of(old));
+		buf_add_str(&im->out, "))");
+	}
+	buf_add_str(&im->out, "\r\n");
 }
 
 /* --- which mailboxes ----------------------------------------------------------------- */

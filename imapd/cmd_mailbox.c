@@ -99,6 +99,7 @@ cmd_delete(struct imap *im, struct scan *s)
 void
 cmd_rename(struct imap *im, struct scan *s)
 {
+	const struct account_box *b;
 	struct why why = WHY_INIT;
 	struct span from, to;
 
@@ -112,8 +113,10 @@ cmd_rename(struct imap *im, struct scan *s)
 		imap_fail(im, &why);
 		return;
 	}
-	if (IMAP_HAS(im, REV2))
-		list_renamed(im, from, to);
+	/* RFC 9051 6.3.6: the new name with OLDNAME. */
+	b = account_find(im->account, to);
+	if (IMAP_HAS(im, REV2) && b != NULL)
+		list_one(im, b, arena_span_dup(&im->arena, from), false);
 	imap_done(im);
 }
 

@@ -121,6 +121,7 @@ static void
 put_opened(struct imap *im)
 {
 	struct mailbox *m = im->box;
+	const struct account_box *b;
 	uint32_t unseen = mailbox_first_unseen(m);
 
 	sync_flags_line(im);
@@ -141,8 +142,9 @@ put_opened(struct imap *im)
 	put_id(&im->out, mailbox_id(m), 'F');
 	buf_add_str(&im->out, ")] Ok\r\n");
 	/* RFC 9051 6.3.2: LIST with the name's attributes. */
-	if (IMAP_HAS(im, REV2))
-		list_one(im, mailbox_box(m));
+	if (IMAP_HAS(im, REV2) &&
+	    (b = account_by_id(im->account, mailbox_box(m))) != NULL)
+		list_one(im, b, NULL, false);
 }
 
 /*

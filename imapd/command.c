@@ -246,6 +246,11 @@ unknown(struct imap *im, struct span name)
 	char shown[64];
 	size_t n = MIN(name.len, sizeof(shown) - 1);
 
+	if (span_caseis(name, "LOGIN") || span_caseis(name, "AUTHENTICATE") ||
+	    span_caseis(name, "STARTTLS")) {
+		imap_bad(im, NULL, "Logged in already.");
+		return;
+	}
 	for (size_t i = 0; i < n; i++)
 		shown[i] = (char)(name.p[i] >= 'a' && name.p[i] <= 'z' ?
 		    name.p[i] - 32 : name.p[i]);

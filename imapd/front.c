@@ -11,14 +11,14 @@
 #include "conf/params.h"
 #include "imapd/frame.h"
 #include "imapd/front.h"
-#include "imapd/scan.h"
+#include "imapd/imap.h"
 
 struct client {
 	struct frame	 frame;
 	struct arena	 arena;		/* of the command under way */
 };
 
-struct command {
+struct front_command {
 	const char	*name;
 	void		(*handler)(struct front *f, struct scan *s,
 			    struct span tag);
@@ -119,7 +119,7 @@ free_client(void *data)
 /* --- the commands --------------------------------------------------------------------- */
 
 static void
-cmd_capability(struct front *f, struct scan *s, struct span tag)
+do_capability(struct front *f, struct scan *s, struct span tag)
 {
 	if (!scan_end(s)) {
 		refuse(f, tag, s);
@@ -132,7 +132,7 @@ cmd_capability(struct front *f, struct scan *s, struct span tag)
 }
 
 static void
-cmd_noop(struct front *f, struct scan *s, struct span tag)
+do_noop(struct front *f, struct scan *s, struct span tag)
 {
 	if (!scan_end(s))
 		refuse(f, tag, s);
@@ -141,7 +141,7 @@ cmd_noop(struct front *f, struct scan *s, struct span tag)
 }
 
 static void
-cmd_logout(struct front *f, struct scan *s, struct span tag)
+do_logout(struct front *f, struct scan *s, struct span tag)
 {
 	if (!scan_end(s)) {
 		refuse(f, tag, s);
@@ -153,7 +153,7 @@ cmd_logout(struct front *f, struct scan *s, struct span tag)
 }
 
 static void
-cmd_id(struct front *f, struct scan *s, struct span tag)
+do_id(struct front *f, struct scan *s, struct span tag)
 {
 	if (!scan_sp(s) || !scan_skip(s) || !scan_end(s)) {
 		refuse(f, tag, s);
@@ -164,7 +164,7 @@ cmd_id(struct front *f, struct scan *s, struct span tag)
 }
 
 static void
-cmd_starttls(struct front *f, struct scan *s, struct span tag)
+do_starttls(struct front *f, struct scan *s, struct span tag)
 {
 	struct client *c = front_data(f);
 
@@ -195,7 +195,7 @@ plain_allowed(struct front *f, struct span tag)
 }
 
 static void
-cmd_login(struct front *f, struct scan *s, struct span tag)
+do_login(struct front *f, struct scan *s, struct span tag)
 {
 	struct span user, password;
 
@@ -222,7 +222,7 @@ offered(struct front *f, struct span mechanism)
 }
 
 static void
-cmd_authenticate(struct front *f, struct scan *s, struct span tag)
+do_authenticate(struct front *f, struct scan *s, struct span tag)
 {
 	struct span mechanism, initial = SPAN_EMPTY;
 
@@ -245,14 +245,14 @@ cmd_authenticate(struct front *f, struct scan *s, struct span tag)
 	front_auth(f, tag, mechanism, initial);
 }
 
-static const struct command commands[] = {	/* RFC 9051 6.1, 6.2 */
-	{ "CAPABILITY", cmd_capability },
-	{ "NOOP", cmd_noop },
-	{ "LOGOUT", cmd_logout },
-	{ "ID", cmd_id },				/* RFC 2971 */
-	{ "STARTTLS", cmd_starttls },
-	{ "LOGIN", cmd_login },
-	{ "AUTHENTICATE", cmd_authenticate },		/* RFC 4959 */
+static const struct front_command commands[] = {	/* RFC 9051 6.1, 6.2 */
+	{ "CAPABILITY", do_capability },
+	{ "NOOP", do_noop },
+	{ "LOGOUT", do_logout },
+	{ "ID", do_id },				/* RFC 2971 */
+	{ "STARTTLS", do_starttls },
+	{ "LOGIN", do_login },
+	{ "AUTHENTICATE", do_authenticate },		/* RFC 4959 */
 };
 
 static void
@@ -262,9 +262,10 @@ run_command(struct front *f, struct client *c, struct span text)
 	struct span tag, name;
 
 	scan_init(&s, text, &c->arena);
-	if (!scan_tag(&s, &tag) || !scan_sp(&s) || !scan_atom(&s, &name) ||
-	    tag.len > 256) {
-		bad(f, SPAN("*"), "Error in IMAP command received by server.");
+	if (!scan_tag(&s, &tag) || tag.len > 256)
+		tag = SPAN("*");
+	if (s.err || !scan_sp(&s) || !scan_command_name(&s, &name)) {
+		bad(f, tag, "Error in IMAP command received by server.");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
@@ -272,7 +273,11 @@ run_command(struct front *f, struct client *c, struct span text)
 			commands[i].handler(f, &s, tag);
 			return;
 		}
-	bad(f, tag, "Error in IMAP command received by server.");
+	/* Not nonsense, only too early (RFC 9051 3). */
+	if (command_find(name) != NULL)
+		front_printf(f, "%.*s BAD Log in first.\r\n", SPAN_ARG(tag));
+	else
+		bad(f, tag, "Error in IMAP command received by server.");
 }
 
 /* --- input ------------------------------------------------------------------------------ */

@@ -219,8 +219,8 @@ void	 put_mailbox(const struct imap *im, struct buf *b, struct span name);
 void	 put_flags(const struct mailbox *m, struct buf *b,
 	    const struct mailbox_message *msg, bool recent);
 void	 put_id(struct buf *b, const uint8_t id[16], char prefix);
-/* "dd-Mon-yyyy hh:mm:ss +0000", quoted. */
-void	 put_date_time(struct buf *b, int64_t wall_s);
+/* "dd-Mon-yyyy hh:mm:ss +0100", quoted; zone_min: minutes east of UTC. */
+void	 put_date_time(struct buf *b, int64_t wall_s, int zone_min);
 
 /* --- sets.c: message sets ------------------------------------------------------------ */
 
@@ -269,9 +269,12 @@ const struct account_box *imap_find_box(struct imap *im, struct span name,
 /* RFC 7162: what of known (NULL: all) vanished since, but for UIDs to upto. */
 void	 put_vanished(struct imap *im, uint64_t modseq,
 	    const struct ranges *known, uint32_t upto);
-/* "* LIST ..." of one mailbox. */
-void	 list_one(struct imap *im, uint32_t box);
-void	 list_renamed(struct imap *im, struct span from, struct span to);
+/*
+ * "* LIST ..." of one entry; old: with OLDNAME, or NULL; subscribed: also
+ * whether it is.
+ */
+void	 list_one(struct imap *im, const struct account_box *b,
+	    const char *old, bool subscribed);
 
 /* imapd_append_limit; UINT64_MAX: none. */
 uint64_t append_limit(void);
@@ -299,6 +302,8 @@ void	 notify_changed(struct imap *im);
 bool	 notify_wants_selected(const struct imap *im);
 /* Messages from seq on are new: what NOTIFY wants to see of them. */
 void	 notify_fetch_new(struct imap *im, uint32_t from);
+/* Whether flags that others change there are to be told. */
+bool	 notify_wants_flags(const struct imap *im);
 /* The selected mailbox is another one. */
 void	 notify_rewatch(struct imap *im);
 void	 notify_forget(struct imap *im);

@@ -63,16 +63,24 @@ changed(unsigned events, const struct mailbox_status *was,
 	return (events & EVENT_FLAGS) && was->modseq != is->modseq;
 }
 
+enum look {
+	LOOK_FIRST,		/* note what is there */
+	LOOK_FIRST_STATUS,	/* and say STATUS of it */
+	LOOK_CHANGES,		/* say what is new */
+};
+
 static void
 look_at_box(struct imap *im, const struct account_box *b,
-    struct notify_box *nb, unsigned events, bool say)
+    struct notify_box *nb, unsigned events, enum look how)
 {
 	struct mailbox_status st;
+	bool say;
 
 	if (account_status(im->account, b->box, &st, NULL) != 0)
 		return;
-	if ((say || changed(events, &nb->st, &st)) &&
-	    !is_selected(im, b->box))
+	say = how == LOOK_FIRST_STATUS ||
+	    (how == LOOK_CHANGES && changed(events, &nb->st, &st));
+	if (say && !is_selected(im, b->box))
 		put_status(im, b, events, &st);
 	nb->st = st;
 }
@@ -87,34 +95,51 @@ put_gone(struct imap *im, const struct notify_box *nb)
 	buf_add_str(&im->out, "\r\n");
 }
 
-static void
-put_name(struct imap *im, const struct account_box *b, const char *old)
+struct renamed {			/* the last one in this look */
+	char		*old, *name;
+};
+
+/* RFC 5465 5.4: children that went with their parent are not told of. */
+static bool
+went_along(const struct renamed *r, const char *old, const char *name)
 {
-	buf_add_str(&im->out, "* LIST (");
-	if (b->flags & BOX_NONEXISTENT)
-		buf_add_str(&im->out, "\\NonExistent");
-	if (b->flags & BOX_SUBSCRIBED)
-		buf_addf(&im->out, "%s\\Subscribed",
-		    b->flags & BOX_NONEXISTENT ? " " : "");
-	buf_add_str(&im->out, ") \"/\" ");
-	put_mailbox(im, &im->out, span_of(b->name));
-	if (old) {
-		buf_add_str(&im->out, " (\"OLDNAME\" (");
-		put_mailbox(im, &im->out, span_of(old));
-		buf_add_str(&im->out, "))");
-	}
-	buf_add_str(&im->out, "\r\n");
+	size_t n, m;
+
+	if (r->old == NULL)
+		return false;
+	n = strlen(r->old);
+	m = strlen(r->name);
+	return strncmp(old, r->old, n) == 0 && old[n] == '/' &&
+	    strncmp(name, r->name, m) == 0 && strcmp(old + n, name + m) == 0;
 }
 
-/* One entry of the list, new or known.  say: of changes; status: of all. */
 static void
-look_at_entry(struct imap *im, const struct account_box *b, bool say,
-    bool status)
+look_at_name(struct imap *im, const struct account_box *b,
+    struct notify_box *nb, struct renamed *r, bool say)
+{
+	bool along = went_along(r, nb->name, b->name);
+
+	if (say && !along)
+		list_one(im, b, nb->name, true);
+	if (!along) {
+		mem_free(r->old);
+		mem_free(r->name);
+		r->old = mem_strdup(nb->name);
+		r->name = mem_strdup(b->name);
+	}
+	mem_free(nb->name);
+	nb->name = mem_strdup(b->name);
+}
+
+/* One entry of the list, new or known. */
+static void
+look_at_entry(struct imap *im, const struct account_box *b, enum look how,
+    struct renamed *r)
 {
 	struct notify *n = im->notify;
 	struct notify_box *nb = find_box(n, b->box, b->name);
-	unsigned events = notify_events(n, b);
-	bool fresh = nb == NULL;
+	unsigned events = notify_events(n, b), other;
+	bool fresh = nb == NULL, say = how == LOOK_CHANGES;
 
 	if (fresh) {
 		if (b->flags & BOX_NONEXISTENT &&
@@ -125,16 +150,18 @@ look_at_entry(struct imap *im, const struct account_box *b, bool say,
 		nb->box = b->box;
 		nb->flags = b->flags;
 		if (say && (events & EVENT_NAME) && b->box != 0)
-			put_name(im, b, NULL);
+			list_one(im, b, NULL, true);
 	} else if (strcmp(nb->name, b->name) != 0) {
-		if (say && (events & EVENT_NAME))
-			put_name(im, b, nb->name);
-		mem_free(nb->name);
-		nb->name = mem_strdup(b->name);
+		look_at_name(im, b, nb, r, say && (events & EVENT_NAME));
+	} else {
+		/* That it got its first child or lost the last one is told
+		 * with the child (RFC 5465 5.4). */
+		other = nb->flags ^ b->flags;
+		if (say && (((other & BOX_SUBSCRIBED) &&
+		    (events & EVENT_SUBSCRIPTION)) ||
+		    ((other & BOX_CHILDREN) && (events & EVENT_NAME))))
+			list_one(im, b, NULL, true);
 	}
-	if (say && !fresh && ((nb->flags ^ b->flags) & BOX_SUBSCRIBED) &&
-	    (events & EVENT_SUBSCRIPTION))
-		put_name(im, b, NULL);
 	nb->flags = b->flags;
 	nb->there = true;
 	if (!(events & EVENT_MESSAGES) || b->box == 0 ||
@@ -143,7 +170,7 @@ look_at_entry(struct imap *im, const struct account_box *b, bool say,
 	if (!nb->watched && im->watch)
 		nb->watched = store_watch_add(im->watch, im->account, b->box,
 		    NULL) == 0;
-	look_at_box(im, b, nb, events, status || (fresh && say));
+	look_at_box(im, b, nb, events, how);
 }
 
 /* A name is judged by what it was: its entry is not there any more. */
@@ -156,10 +183,37 @@ events_of_gone(const struct notify *n, const struct notify_box *nb)
 	return notify_events(n, &b);
 }
 
+/* RFC 5465 5.6, 5.7: the names of entries that have changed. */
 static void
-look(struct imap *im, bool say, bool status)
+put_metadata(void *arg, uint32_t box, const char *entry)
+{
+	struct imap *im = arg;
+	const struct account_box *b = NULL;
+
+	if (box == 0) {
+		bool wanted = false;
+
+		for (size_t i = 0; i < im->notify->ngroups; i++)
+			wanted |= (im->notify->groups[i].events &
+			    EVENT_SERVER_METADATA) != 0;
+		if (!wanted)
+			return;
+	} else if ((b = account_by_id(im->account, box)) == NULL ||
+	    !(notify_events(im->notify, b) & EVENT_METADATA)) {
+		return;
+	}
+	buf_add_str(&im->out, "* METADATA ");
+	put_mailbox(im, &im->out, b ? span_of(b->name) : SPAN_EMPTY);
+	buf_add_char(&im->out, ' ');
+	put_astring(&im->out, span_of(entry));
+	buf_add_str(&im->out, "\r\n");
+}
+
+static void
+look(struct imap *im, enum look how)
 {
 	struct notify *n = im->notify;
+	struct renamed r = { NULL, NULL };
 	struct why why = WHY_INIT;
 
 	if (account_refresh(im->account, &why) < 0)
@@ -167,18 +221,24 @@ look(struct imap *im, bool say, bool status)
 	for (size_t i = 0; i < n->boxes.len; i++)
 		n->boxes.v[i].there = false;
 	for (size_t i = 0; i < account_count(im->account); i++)
-		look_at_entry(im, account_box(im->account, i), say, status);
+		look_at_entry(im, account_box(im->account, i), how, &r);
+	mem_free(r.old);
+	mem_free(r.name);
 	for (size_t i = n->boxes.len; i > 0; i--) {
 		struct notify_box *nb = &n->boxes.v[i - 1];
 
 		if (nb->there)
 			continue;
-		if (say && nb->box != 0 &&
+		if (how == LOOK_CHANGES && nb->box != 0 &&
 		    (events_of_gone(n, nb) & EVENT_NAME))
 			put_gone(im, nb);
 		mem_free(nb->name);
 		ARRAY_DROP(&n->boxes, i - 1);
 	}
+	if (how == LOOK_CHANGES)
+		account_metadata_since(im->account, n->metadata,
+		    put_metadata, im);
+	n->metadata = account_metadata_changes(im->account);
 }
 
 /* --- the selected mailbox ------------------------------------------------------------ */
@@ -211,7 +271,16 @@ notify_changed(struct imap *im)
 {
 	look_at_selected(im);
 	if (im->mode != MODE_END)
-		look(im, true, false);
+		look(im, LOOK_CHANGES);
+}
+
+bool
+notify_wants_flags(const struct imap *im)
+{
+	bool delayed;
+
+	return im->notify == NULL ||
+	    (notify_selected(im->notify, &delayed) & EVENT_FLAGS) != 0;
 }
 
 bool
@@ -247,7 +316,7 @@ notify_rewatch(struct imap *im)
 	if (im->notify == NULL)
 		return;
 	watch(im);
-	look(im, true, false);
+	look(im, LOOK_CHANGES);
 }
 
 /* --- the command ---------------------------------------------------------------------- */
@@ -262,9 +331,15 @@ start(struct imap *im, struct notify *n)
 		imap_no(im, "NOTIFICATIONOVERFLOW", "Too many mailboxes.");
 		return;
 	}
+	/* RFC 5465 3.1: what has gathered is said first. */
+	sync_report(im, true);
+	if (im->mode == MODE_END) {
+		notify_free(&n);
+		return;
+	}
 	im->notify = n;
 	watch(im);
-	look(im, false, n->status);
+	look(im, n->status ? LOOK_FIRST_STATUS : LOOK_FIRST);
 	imap_done(im);
 }
 

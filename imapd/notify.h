@@ -20,6 +20,7 @@
 enum {					/* notify_group.events */
 	EVENT_NEW = 1 << 0, EVENT_EXPUNGE = 1 << 1, EVENT_FLAGS = 1 << 2,
 	EVENT_NAME = 1 << 3, EVENT_SUBSCRIPTION = 1 << 4,
+	EVENT_METADATA = 1 << 5, EVENT_SERVER_METADATA = 1 << 6,
 	EVENT_MESSAGES = EVENT_NEW | EVENT_EXPUNGE | EVENT_FLAGS,
 };
 
@@ -39,7 +40,7 @@ struct notify_group {
 struct notify_box {
 	char		*name;
 	uint32_t	 box;
-	unsigned	 flags;		/* BOX_SUBSCRIBED */
+	unsigned	 flags;		/* BOX_SUBSCRIBED, BOX_CHILDREN */
 	bool		 there;		/* seen in this look */
 	bool		 watched;
 	struct mailbox_status st;
@@ -53,6 +54,7 @@ struct notify {
 	struct fetch	*fetch;		/* of new messages in the selected
 					 * mailbox, or NULL */
 	ARRAY(struct notify_box) boxes;
+	uint64_t	 metadata;	/* changes that were told */
 };
 
 /* The arguments after SET.  NULL: s says. */

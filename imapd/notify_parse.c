@@ -6,7 +6,8 @@
 #include "imapd/notify.h"
 
 #define EVENTS_WE_KNOW	"BADEVENT (MessageNew MessageExpunge FlagChange " \
-			"MailboxName SubscriptionChange)"
+			"MailboxName SubscriptionChange " \
+			"MailboxMetadataChange ServerMetadataChange)"
 
 void
 notify_free(struct notify **np)
@@ -36,6 +37,8 @@ static const struct { const char *name; unsigned bit; } events[] = {
 	{ "MessageNew", EVENT_NEW }, { "MessageExpunge", EVENT_EXPUNGE },
 	{ "FlagChange", EVENT_FLAGS }, { "MailboxName", EVENT_NAME },
 	{ "SubscriptionChange", EVENT_SUBSCRIPTION },
+	{ "MailboxMetadataChange", EVENT_METADATA },
+	{ "ServerMetadataChange", EVENT_SERVER_METADATA },
 };
 
 static bool
@@ -163,6 +166,11 @@ scan_group(struct imap *im, struct scan *s, struct notify *n)
 	if (i == ARRAY_LEN(filters))
 		return scan_bad(s, "Unknown mailbox specifier.");
 	g->filter = filters[i].filter;
+	for (size_t k = 0; g->filter <= FILTER_SELECTED_DELAYED &&
+	    k + 1 < n->ngroups; k++)
+		if (n->groups[k].filter <= FILTER_SELECTED_DELAYED)
+			return scan_bad(s, "The selected mailbox is named "
+			    "twice.");	/* RFC 5465 6.1 */
 	if (g->filter >= FILTER_SUBTREE && !scan_names(s, n, g))
 		return false;
 	if (!scan_sp(s))

@@ -148,18 +148,20 @@ put_id(struct buf *b, const uint8_t id[16], char prefix)
 }
 
 void
-put_date_time(struct buf *b, int64_t wall_s)
+put_date_time(struct buf *b, int64_t wall_s, int zone_min)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	int64_t days = wall_s / 86400, rest = wall_s % 86400, year;
-	int month, day;
+	int64_t local = wall_s + (int64_t)zone_min * 60;
+	int64_t days = local / 86400, rest = local % 86400, year;
+	int month, day, zone = abs(zone_min);
 
 	if (rest < 0) {
 		rest += 86400;
 		days--;
 	}
 	date_civil(days, &year, &month, &day);
-	buf_addf(b, "\"%02d-%.3s-%04d %02d:%02d:%02d +0000\"", day,
-	    months + 3 * (month - 1), (int)year, (int)(rest / 3600),
-	    (int)(rest / 60 % 60), (int)(rest % 60));
+	buf_addf(b, "\"%02d-%.3s-%04d %02d:%02d:%02d %c%02d%02d\"",
+	    day, months + 3 * (month - 1), (int)year, (int)(rest / 3600),
+	    (int)(rest / 60 % 60), (int)(rest % 60), zone_min < 0 ? '-' : '+',
+	    zone / 60, zone % 60);
 }

@@ -346,7 +346,11 @@ seq_number(struct scan *s, uint32_t *out)
 		*out = SCAN_STAR;
 		return true;
 	}
-	return scan_nz_number(s, out) || scan_bad(s, "Invalid messageset");
+	if (!scan_nz_number(s, out))
+		return scan_bad(s, "Invalid messageset");
+	/* No message has the largest number there is: it is "*" to us. */
+	*out = MIN(*out, SCAN_STAR - 1);
+	return true;
 }
 
 bool

@@ -9,8 +9,9 @@
  * reads the few messages that can have them.  A message that cannot be read (the
  * store has logged why) has no text.
  *
- * Dates are those of INTERNALDATE in UTC, as FETCH shows it, and those of the
- * Date field in its own zone, as it shows itself (RFC 9051 6.4.4).
+ * Dates are those of INTERNALDATE in the zone it was given in, as FETCH shows
+ * it, and those of the Date field in its own (RFC 9051 6.4.4: "disregarding
+ * time and timezone").
  */
 #include "base/clock.h"
 #include "conf/params.h"
@@ -47,9 +48,11 @@ yes(bool b)
 	return b ? YES : NO;
 }
 
+/* The day it was there, where clocks show zone_min more than UTC. */
 static int64_t
-day(int64_t s)
+local_day(int64_t s, int zone_min)
 {
+	s += (int64_t)zone_min * 60;
 	return s >= 0 ? s / DAY_S : (s - DAY_S + 1) / DAY_S;
 }
 
@@ -121,7 +124,7 @@ ask_sent(struct search_run *r, const struct search_key *k)
 	    !(c->flags & MESSAGE_HAS_DATE))
 		return NO;
 	return compare_days(k->kind, SEARCH_SENT_BEFORE, SEARCH_SENT_ON,
-	    day(c->sent_s + (int64_t)c->zone_min * 60), (int64_t)k->num);
+	    local_day(c->sent_s, c->zone_min), (int64_t)k->num);
 }
 
 static enum answer
@@ -203,12 +206,14 @@ ask(struct search_run *r, const struct search_key *k)
 	case SEARCH_ON:
 	case SEARCH_SINCE:
 		return compare_days(k->kind, SEARCH_BEFORE, SEARCH_ON,
-		    day(m->date_us / 1000000), (int64_t)k->num);
+		    local_day(m->date_us / 1000000, m->zone_min),
+		    (int64_t)k->num);
 	case SEARCH_SAVED_BEFORE:
 	case SEARCH_SAVED_ON:
 	case SEARCH_SAVED_SINCE:
 		return compare_days(k->kind, SEARCH_SAVED_BEFORE,
-		    SEARCH_SAVED_ON, day(m->save_s), (int64_t)k->num);
+		    SEARCH_SAVED_ON, local_day(m->save_s,
+		    clock_zone_min(m->save_s)), (int64_t)k->num);
 	case SEARCH_OLDER:
 		return yes(m->date_us / 1000000 <= (int64_t)k->num);
 	case SEARCH_YOUNGER:

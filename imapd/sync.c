@@ -45,7 +45,9 @@ sync_put_fetch(struct imap *im, uint32_t seq, bool uid)
 		buf_addf(&im->out, "* %u UIDFETCH (", msg.uid);
 	else
 		buf_addf(&im->out, "* %u FETCH (", seq);
-	if (!IMAP_HAS(im, UIDONLY) && (uid || IMAP_HAS(im, QRESYNC)))
+	/* RFC 7162 3.2.4, RFC 5465 5.1 */
+	if (!IMAP_HAS(im, UIDONLY) && (uid || IMAP_HAS(im, QRESYNC) ||
+	    im->notify != NULL))
 		buf_addf(&im->out, "UID %u ", msg.uid);
 	if (IMAP_HAS(im, CONDSTORE))
 		buf_addf(&im->out, "MODSEQ (%ju) ", (uintmax_t)msg.modseq);
@@ -145,7 +147,7 @@ sync_report(struct imap *im, bool expunges)
 			    mailbox_recent(im->box));
 		notify_fetch_new(im, c.count - c.arrived + 1);
 	}
-	for (size_t i = 0; i < c.nflags; i++)
+	for (size_t i = 0; i < c.nflags && notify_wants_flags(im); i++)
 		sync_put_fetch(im, c.flags[i],
 		    im->cmd != NULL && (im->cmd->flags & CMD_UID));
 }

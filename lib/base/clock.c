@@ -73,6 +73,15 @@ clock_rfc5322(int64_t wall_s, char out[CLOCK_RFC5322_MAX])
 	    *zone ? " (" : "", zone, *zone ? ")" : "");
 }
 
+int
+clock_zone_min(int64_t wall_s)
+{
+	time_t t = (time_t)wall_s;
+	struct tm tm = { 0 };
+
+	return localtime_r(&t, &tm) == NULL ? 0 : (int)(tm.tm_gmtoff / 60);
+}
+
 void
 clock_syslog(int64_t wall_s, char out[CLOCK_SYSLOG_MAX])
 {

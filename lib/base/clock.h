@@ -25,4 +25,7 @@ void	 clock_rfc5322(int64_t wall_s, char out[CLOCK_RFC5322_MAX]);
 #define CLOCK_SYSLOG_MAX 32
 void	 clock_syslog(int64_t wall_s, char out[CLOCK_SYSLOG_MAX]);
 
+/* The local zone at that time: minutes east of UTC. */
+int	 clock_zone_min(int64_t wall_s);
+
 #endif

@@ -273,6 +273,15 @@ MUST_CHECK int account_metadata_set(struct account *a, uint32_t box,
 void	 account_metadata_each(struct account *a, uint32_t box,
 	    bool (*fn)(void *arg, struct span entry, struct span value),
 	    void *arg);
+/*
+ * For NOTIFY (RFC 5465 5.6, 5.7): a number that grows with every change, and
+ * fn for each change after since; no more than the last
+ * ACCOUNT_METADATA_TOLD are known.
+ */
+#define ACCOUNT_METADATA_TOLD	64
+uint64_t account_metadata_changes(const struct account *a);
+void	 account_metadata_since(const struct account *a, uint64_t since,
+	    void (*fn)(void *arg, uint32_t box, const char *entry), void *arg);
 
 /* --- rights (RFC 4314) ---------------------------------------------------------- */
 

@@ -49,6 +49,10 @@ struct account {
 	ARRAY(struct acct_box)	 boxes;		/* by number */
 	struct hash		 subscribed;	/* name -> itself */
 	struct hash		 metadata;	/* key -> struct buf's bytes */
+	/* Keys that changed last, the oldest first; since: how many before. */
+	char			*meta_keys[ACCOUNT_METADATA_TOLD];
+	uint32_t		 meta_boxes[ACCOUNT_METADATA_TOLD];
+	uint64_t		 meta_changes;	/* counted from the open */
 	ARRAY(struct acct_right) rights;
 	ARRAY(struct account_box) shown;	/* made from these when wanted */
 	ARRAY(char *)		 made;		/* names that only shown has */

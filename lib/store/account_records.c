@@ -129,6 +129,16 @@ free_buf(void *arg)
 }
 
 static void
+note_metadata(struct account *a, uint32_t box, struct span entry)
+{
+	size_t i = a->meta_changes++ % ACCOUNT_METADATA_TOLD;
+
+	mem_free(a->meta_keys[i]);
+	a->meta_keys[i] = span_dup(entry);
+	a->meta_boxes[i] = box;
+}
+
+static void
 apply_metadata(struct account *a, struct span in)
 {
 	const uint8_t *p = (const uint8_t *)in.p;
@@ -146,6 +156,7 @@ apply_metadata(struct account *a, struct span in)
 	} else {
 		free_buf(hash_del(&a->metadata, buf_span(&key)));
 	}
+	note_metadata(a, num_get_le32(p), span_from(buf_span(&key), 4));
 	buf_fini(&key);
 }
 
@@ -220,6 +231,10 @@ account_records_fini(struct account *a)
 	ARRAY_FINI(&a->rights);
 	hash_fini(&a->subscribed, NULL);
 	hash_fini(&a->metadata, free_buf);
+	for (size_t i = 0; i < ACCOUNT_METADATA_TOLD; i++) {
+		mem_free(a->meta_keys[i]);
+		a->meta_keys[i] = NULL;
+	}
 	a->stale = true;
 }
 

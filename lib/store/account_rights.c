@@ -291,3 +291,25 @@ account_metadata_each(struct account *a, uint32_t box,
 	}
 	ARRAY_FINI(&l.v);
 }
+
+uint64_t
+account_metadata_changes(const struct account *a)
+{
+	return a->meta_changes;
+}
+
+void
+account_metadata_since(const struct account *a, uint64_t since,
+    void (*fn)(void *arg, uint32_t box, const char *entry), void *arg)
+{
+	uint64_t first = a->meta_changes > ACCOUNT_METADATA_TOLD ?
+	    a->meta_changes - ACCOUNT_METADATA_TOLD : 0;
+
+	for (uint64_t n = MAX(since, first); n < a->meta_changes; n++) {
+		size_t i = n % ACCOUNT_METADATA_TOLD;
+
+		/* The records were read anew, after damage. */
+		if (a->meta_keys[i] != NULL)
+			fn(arg, a->meta_boxes[i], a->meta_keys[i]);
+	}
+}

@@ -74,6 +74,7 @@ struct mailbox_message {
 	uint64_t	modseq;
 	uint64_t	size;		/* RFC822.SIZE, bytes */
 	int64_t		date_us;	/* INTERNALDATE */
+	int		zone_min;	/* its zone: minutes east of UTC */
 	int64_t		save_s;		/* SAVEDATE (RFC 8514), wall clock */
 	uint8_t		emailid[16];	/* RFC 8474: hex of it */
 };
@@ -260,6 +261,7 @@ struct append_info {
 	const struct span *keywords;
 	size_t		 nkeywords;
 	int64_t		 date_us;	/* INTERNALDATE; 0: now */
+	int		 zone_min;	/* of date_us */
 	uint64_t	 size;		/* of what will come, when it is known;
 					 * else 0: only for the quota */
 };

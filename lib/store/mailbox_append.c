@@ -24,6 +24,7 @@
 struct pending {
 	uint32_t	 flags;
 	int64_t		 date_us;
+	int		 zone_min;
 	ARRAY(char *)	 keywords;
 	struct buf	 bytes;
 	int		 fd;		/* when it is large; else -1 */
@@ -245,6 +246,11 @@ append_next(struct append *ap, const struct append_info *i, struct why *why)
 	p = ARRAY_PUSH(&ap->messages);
 	p->flags = target_flags(ap->rights, i->flags);
 	p->date_us = i->date_us;
+	p->zone_min = i->zone_min;
+	if (p->date_us == 0) {
+		p->date_us = clock_wall_us();
+		p->zone_min = clock_zone_min(p->date_us / 1000000);
+	}
 	p->fd = -1;
 	p->bytes = BUF_INIT(BUF_UNLIMITED);
 	for (size_t k = 0; k < i->nkeywords && ap->rights & RIGHT_WRITE; k++)
@@ -313,7 +319,7 @@ write_one(struct target *t, struct pending *p, uint32_t uid, struct why *why)
 	struct packed_source src = { .head = SPAN_EMPTY };
 	struct packed_arrival arrival = {
 		.uid = uid, .flags = p->flags,
-		.date_us = p->date_us != 0 ? p->date_us : clock_wall_us(),
+		.date_us = p->date_us, .zone_min = p->zone_min,
 		.save_us = clock_wall_us(),
 	};
 	bool failed;

@@ -239,6 +239,7 @@ apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 		.save_s = (uint32_t)((a.save_us != 0 ? a.save_us : a.date_us) /
 		    1000000),
 		.crc = a.crc, .cache_len = a.cache_len,
+		.zone_min = (int16_t)a.zone_min,
 	};
 	if (a.how & PACKED_FILE) {
 		uint8_t le[2];

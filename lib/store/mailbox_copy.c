@@ -135,7 +135,8 @@ copy_records(struct source *s, struct target *t, unsigned rights,
 		struct packed_arrival a = {
 			.uid = uid + (uint32_t)i,
 			.flags = target_flags(rights, r->flags),
-			.date_us = r->date_us, .save_us = clock_wall_us(),
+			.date_us = r->date_us, .zone_min = r->zone_min,
+			.save_us = clock_wall_us(),
 		};
 
 		memcpy(a.guid, r->guid, sizeof(a.guid));

@@ -32,7 +32,8 @@ struct record {
 	uint64_t	cache_at;	/* offset in the cache file; 0: behind
 					 * the message, or nowhere */
 	uint32_t	cache_len;	/* bytes; 0: none */
-	uint32_t	spare;
+	int16_t		zone_min;	/* of date_us: minutes east of UTC */
+	uint16_t	spare;
 	uint8_t		guid[16];
 };
 

@@ -611,7 +611,8 @@ mailbox_message(const struct mailbox *m, uint32_t seq,
 		    MESSAGE_RECENT | MESSAGE_EXPUNGED),
 		.kwset = r->kwset, .modseq = MAX(r->modseq, 1),
 		.size = r->size != 0 ? r->size : r->len,
-		.date_us = r->date_us, .save_s = r->save_s,
+		.date_us = r->date_us, .zone_min = r->zone_min,
+		.save_s = r->save_s,
 	};
 	memcpy(out->emailid, r->guid, sizeof(out->emailid));
 	return true;

@@ -408,6 +408,7 @@ put_arrival(struct mailbox *m, struct mdfile *f, uint32_t uid)
 		a.len = (uint64_t)st.st_size;
 		a.date_us = (int64_t)st.st_mtim.tv_sec * 1000000 +
 		    st.st_mtim.tv_nsec / 1000;
+		a.zone_min = clock_zone_min((int64_t)st.st_mtim.tv_sec);
 		h = hold_file(fd, (size_t)st.st_size, &bytes);
 		if (h != NULL)
 			a.size = message_crlf_size(bytes, NULL);

@@ -145,6 +145,7 @@ struct packed_arrival {
 	uint64_t	size;		/* bytes in CRLF form */
 	uint32_t	cache_len;	/* bytes of cache record behind the
 					 * message in the segment */
+	int32_t		zone_min;	/* of date_us: minutes east of UTC */
 };
 
 enum {					/* packed_arrival.how */

@@ -19,6 +19,7 @@
 #define HEAD_LEN	48
 #define ARRIVAL_FIXED	60
 #define ARRIVAL_MORE	32	/* behind queue id and recipient */
+#define DAY_MIN		(24 * 60)
 #define GENERATION_AT	48
 
 void
@@ -194,7 +195,7 @@ packed_arrival_encode(struct buf *b, const struct packed_arrival *a)
 	num_put_le64(more + 8, (uint64_t)a->save_us);
 	num_put_le64(more + 16, a->size);
 	num_put_le32(more + 24, a->cache_len);
-	num_put_le32(more + 28, 0);
+	num_put_le32(more + 28, (uint32_t)a->zone_min);
 	buf_add(b, more, sizeof(more));
 }
 
@@ -224,6 +225,7 @@ packed_arrival_decode(struct packed_arrival *a, struct span in)
 	a->how = a->kwset = a->cache_len = 0;
 	a->save_us = 0;
 	a->size = 0;
+	a->zone_min = 0;
 	if (in.len >= ARRIVAL_FIXED + nq + nr + ARRIVAL_MORE) {
 		p += ARRIVAL_FIXED + nq + nr;
 		a->how = num_get_le32(p);
@@ -231,6 +233,9 @@ packed_arrival_decode(struct packed_arrival *a, struct span in)
 		a->save_us = (int64_t)num_get_le64(p + 8);
 		a->size = num_get_le64(p + 16);
 		a->cache_len = num_get_le32(p + 24);
+		a->zone_min = (int32_t)num_get_le32(p + 28);
+		if (a->zone_min <= -DAY_MIN || a->zone_min >= DAY_MIN)
+			a->zone_min = 0;
 	}
 	/* So that sums of the two cannot overflow. */
 	if (a->size > INT64_MAX / 4 || a->uid == 0 || a->segment == 0 || a->offset > INT64_MAX / 4 ||

@@ -568,6 +568,19 @@ packed_drop(struct packed *p)
 	buf_reset(&p->out);
 }
 
+/*
+ * The modseq of what is written next.  Who saw a message first is no change
+ * of it: \\Recent has no modseq (RFC 7162 3.1).
+ */
+static uint64_t
+next_modseq(const struct packed *p, struct span one)
+{
+	uint64_t now = p->head.state.modseq;
+
+	return num_get_le16((const uint8_t *)one.p) == PACKED_RECENT && now > 0 ?
+	    now : now + 1;
+}
+
 /* The length of the record at in's start. */
 static size_t
 sub_len(struct span in)
@@ -593,7 +606,7 @@ packed_flush(struct packed *p, struct why *why)
 		if (n == sub_len(in))
 			packed_record_encode(&w,
 			    num_get_le16((const uint8_t *)in.p),
-			    st->modseq + 1, span_sub(in, PACKED_SUB_HEADER,
+			    next_modseq(p, in), span_sub(in, PACKED_SUB_HEADER,
 			    num_get_le32((const uint8_t *)in.p + 4)));
 		else
 			packed_record_encode(&w, PACKED_GROUP, st->modseq + 1,

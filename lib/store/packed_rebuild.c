@@ -56,6 +56,7 @@ rebuild_message(struct rebuild *rb, const struct packed_message *m,
 	*a = (struct packed_arrival){
 		.uid = m->uid, .segment = no, .crc = m->crc, .offset = at,
 		.len = m->len, .date_us = m->date_us,
+		.zone_min = clock_zone_min(m->date_us / 1000000),
 	};
 	memcpy(a->guid, m->guid, sizeof(a->guid));
 }

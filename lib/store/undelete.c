@@ -61,7 +61,8 @@ put_back(struct mailbox *w, struct target *t, const struct record *r,
 	struct packed_arrival a = {
 		.uid = uid, .flags = r->flags & RECORD_STORED &
 		    ~(uint32_t)STORE_DELETED,
-		.date_us = r->date_us, .save_us = clock_wall_us(),
+		.date_us = r->date_us, .zone_min = r->zone_min,
+		.save_us = clock_wall_us(),
 	};
 	bool failed;
 

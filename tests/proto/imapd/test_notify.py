@@ -39,6 +39,9 @@ def arguments(c, d):
              ("BAD", "")),
             ("NOTIFY SET (selected (MessageNew (FOO) MessageExpunge))",
              ("BAD", "")),
+            # Only one of them (6.1).
+            ("NOTIFY SET (selected NONE) (selected-delayed (MessageNew "
+             "MessageExpunge))", ("BAD", "")),
             ("NOTIFY SET (selected NONE)", ("OK", "")),
             ("NOTIFY SET (mailboxes (INBOX Sent) NONE)", ("OK", "")),
             ("NOTIFY SET (subtree a (MailboxName)) (selected-delayed "
@@ -59,7 +62,7 @@ def selected(c, d):
            rb"\r\nSubject: news\r\n\r\n\)$")
     d.ok("SELECT s")
     d.ok("STORE 1 +FLAGS (\\Deleted)")
-    expect(c, rb"\* 1 FETCH \(FLAGS \(\\Deleted \\Recent\)\)$")
+    expect(c, rb"\* 1 FETCH \(UID 1 FLAGS \(\\Deleted \\Recent\)\)$")
     d.ok("EXPUNGE")
     expect(c, rb"\* 1 EXPUNGE$")
     # Not selected: not of interest any more.
@@ -76,12 +79,22 @@ def delayed(c, d):
          "FlagChange))")
     d.ok("SELECT t")
     d.ok("STORE 1 +FLAGS (\\Deleted)")
-    expect(c, rb"\* 1 FETCH \(FLAGS")
+    expect(c, rb"\* 1 FETCH \(UID 1 FLAGS")
     d.ok("EXPUNGE")
     d.append("t", MSG)
     # It waits for a command that may have it.
     expect(c, rb"\* 2 EXISTS$", rb"\* \d RECENT$")
     assert c.ok("NOOP")[0] == b"* 1 EXPUNGE"
+    # Without FlagChange flags are of no interest; what gathered comes first.
+    c.ok("NOTIFY SET (mailboxes INBOX (MailboxName))")
+    d.ok("STORE 1 +FLAGS (\\Flagged)")
+    assert len(c.ok("NOOP")) == 1
+    lines = c.ok("NOTIFY SET (selected-delayed (MessageNew MessageExpunge))")
+    assert lines[0].startswith(b"* 1 FETCH ("), lines
+    d.ok("STORE 1 -FLAGS (\\Flagged)")
+    d.append("t", MSG)
+    expect(c, rb"\* 2 EXISTS$", rb"\* \d RECENT$")
+    assert len(c.ok("NOOP")) == 1
 
 
 def others(c, d):
@@ -97,12 +110,14 @@ def others(c, d):
     expect(c, rb"\* STATUS u \(MESSAGES 1 UIDNEXT 2 UIDVALIDITY \d+ UNSEEN 1 ")
     d.append("v/w", MSG)
     expect(c, rb"\* STATUS v/w \(MESSAGES 1 UIDNEXT 2 UIDVALIDITY \d+\)$")
-    d.ok("SELECT u")            # takes \\Recent: HIGHESTMODSEQ grows
-    expect(c, rb"\* STATUS u \(MESSAGES 1 .* UNSEEN 1 ")
+    d.ok("SELECT u")            # takes \\Recent: that is no change
     d.ok("STORE 1 +FLAGS (\\Seen \\Deleted)")
     expect(c, rb"\* STATUS u \(MESSAGES 1 UIDNEXT 2 UIDVALIDITY \d+ UNSEEN 0 ")
     d.ok("EXPUNGE")
     expect(c, rb"\* STATUS u \(MESSAGES 0 ")
+    # Without STATUS nothing is said of what is there.
+    assert len(c.ok("NOTIFY SET (mailboxes u (MessageNew MessageExpunge "
+                    "FlagChange))")) == 1
     # Of the selected mailbox nothing was asked for.
     d.append("INBOX", MSG)
     c.ok("SELECT INBOX")
@@ -113,13 +128,28 @@ def others(c, d):
 def the_list(c, d):
     c.ok("NOTIFY SET (personal (MailboxName SubscriptionChange))")
     d.ok("CREATE new")
-    expect(c, rb'\* LIST \(\) "/" new$')
+    expect(c, rb'\* LIST \(\\HasNoChildren\) "/" new$')
     d.ok("RENAME new newer")
-    expect(c, rb'\* LIST \(\) "/" newer \("OLDNAME" \(new\)\)$')
+    expect(c, rb'\* LIST \(\\HasNoChildren\) "/" newer '
+              rb'\("OLDNAME" \(new\)\)$')
     d.ok("SUBSCRIBE newer")
-    expect(c, rb'\* LIST \(\\Subscribed\) "/" newer$')
+    expect(c, rb'\* LIST \(\\HasNoChildren \\Subscribed\) "/" newer$')
+    # One line for a mailbox whose subscription stays behind; its children
+    # go with it.
+    d.ok("CREATE newer/x")
+    expect(c, rb'\* LIST \(\\HasChildren \\Subscribed\) "/" newer$',
+           rb'\* LIST \(\\HasNoChildren\) "/" newer/x$')
+    d.ok("RENAME newer newest")
+    expect(c, rb'\* LIST \(\\HasChildren\) "/" newest '
+           rb'\("OLDNAME" \(newer\)\)$')
+    d.ok("RENAME newest newer")
+    expect(c, rb'\* LIST \(\\HasChildren \\Subscribed\) "/" newer '
+              rb'\("OLDNAME" \(newest\)\)$')
     d.ok("UNSUBSCRIBE newer")
-    expect(c, rb'\* LIST \(\) "/" newer$')
+    expect(c, rb'\* LIST \(\\HasChildren\) "/" newer$')
+    d.ok("DELETE newer/x")
+    expect(c, rb'\* LIST \(\\HasNoChildren\) "/" newer$',
+           rb'\* LIST \(\\NonExistent\) "/" newer/x$')
     d.ok("DELETE newer")
     expect(c, rb'\* LIST \(\\NonExistent\) "/" newer$')
     c.ok("NOTIFY NONE")
@@ -127,8 +157,26 @@ def the_list(c, d):
     assert len(c.ok("NOOP")) == 1
 
 
+def metadata(c, d):
+    """5.6, 5.7: the entries' names, of those asked for."""
+    c.ok("CREATE m")
+    c.ok("NOTIFY SET (mailboxes m (MailboxMetadataChange)) "
+         "(inboxes (ServerMetadataChange))")
+    d.ok('SETMETADATA m (/private/comment "x" /shared/Comment "y")')
+    expect(c, rb'\* METADATA m /private/comment$',
+           rb'\* METADATA m /shared/comment$')
+    d.ok('SETMETADATA INBOX (/private/comment "x")')
+    d.ok('SETMETADATA "" (/private/comment "x")')
+    expect(c, rb'\* METADATA "" /private/comment$')
+    d.ok('SETMETADATA m (/private/comment NIL)')
+    expect(c, rb'\* METADATA m /private/comment$')
+    c.ok("NOTIFY SET (personal (MailboxName))")
+    d.ok('SETMETADATA m (/private/comment "x")')
+    assert len(c.ok("NOOP")) == 1
+
+
 e = Engine()
-for fn in (arguments, selected, delayed, others, the_list):
+for fn in (arguments, selected, delayed, others, the_list, metadata):
     case(fn)
 e.stop()
 shutil.rmtree(e.dir)

@@ -216,6 +216,47 @@ def items_from_the_record():
     assert len(preview) == 200, preview
 
 
+def dates_are_those_of_their_zone():
+    """RFC 9051 6.4.4: INTERNALDATE, disregarding time and timezone."""
+    c.ok("CREATE zones")
+    for date in ("01-Feb-2024 00:30:00 +0200", "31-Jan-2024 23:30:00 -0800",
+                 " 1-Feb-2024 12:00:00 +0000"):
+        c.append("zones", b"Subject: x\r\n\r\nx\r\n", '"%s"' % date)
+    c.ok("SELECT zones")
+    assert fetch(1, "INTERNALDATE")[1] == b"01-Feb-2024 00:30:00 +0200"
+    assert fetch(2, "INTERNALDATE")[1] == b"31-Jan-2024 23:30:00 -0800"
+    assert search(b"ON 1-Feb-2024") == [1, 3]
+    assert search(b"BEFORE 1-Feb-2024") == [2]
+    assert search(b"SINCE 31-Jan-2024") == [1, 2, 3]
+    # In UTC the second is younger than the first.
+    assert c.ok("SORT (ARRIVAL) UTF-8 ALL")[0] == b"* SORT 1 2 3"
+    c.ok("COPY 1:2 INBOX")
+    c.ok("SELECT INBOX")
+    assert fetch(6, "INTERNALDATE")[1] == b"31-Jan-2024 23:30:00 -0800"
+    c.ok("STORE 5:6 +FLAGS (\\Deleted)")
+    c.ok("UID EXPUNGE 5:*")
+    c.ok("DELETE zones")
+
+
+def the_largest_number_is_no_star():
+    assert c.status("FETCH 4294967295 FLAGS")[0] == "BAD"
+    assert len(c.ok("UID FETCH 4294967295 FLAGS")) == 1
+    assert search(b"4294967295") == []
+    assert search(b"UID 4294967295") == []
+    assert search(b"UID 4294967295:*") == [4]
+    # REPLACE takes a seq-number, which may be "*" (RFC 8508 4).
+    c.ok("CREATE stars")
+    for i in range(2):
+        c.append("stars", b"Subject: %d\r\n\r\nx\r\n" % i)
+    c.ok("SELECT stars")
+    lines = c.ok(b"REPLACE * stars {4+}\r\nA: b")
+    assert b"* 2 EXPUNGE" in lines, lines
+    lines = c.ok(b"UID REPLACE * stars {4+}\r\nA: c")
+    assert b"* 2 EXPUNGE" in lines, lines
+    c.ok("SELECT INBOX")
+    c.ok("DELETE stars")
+
+
 def a_search_that_takes_too_long_is_given_up():
     global c
     e2 = Engine(settings=("imapd_search_time_limit=1",))
@@ -249,6 +290,8 @@ c.ok("SELECT INBOX")
 case(sorting)
 case(sections_of_messages)
 case(items_from_the_record)
+case(dates_are_those_of_their_zone)
+case(the_largest_number_is_no_star)
 case(a_search_that_takes_too_long_is_given_up)
 c.ok("LOGOUT")
 c.close()
