@@ -8,6 +8,7 @@
 #include "conf/params.h"
 #include "mail/address.h"
 #include "route/addr_find.h"
+#include "route/addr_map.h"
 #include "route/resolve.h"
 
 #define CANONICAL_MAX	1000	/* steps of one address through one table */
@@ -45,50 +46,15 @@ rewrite_complete(struct arena *a, struct span addr)
 
 struct results {
 	struct arena	*arena;
-	struct span	 key;		/* the address that was looked up */
-	struct span	 ext;		/* to be propagated, or empty */
 	struct span_list *out;
-	bool		 too_long;
 };
 
 static void
-on_result(void *arg, const struct address_item *item)
+on_result(void *arg, struct span addr)
 {
 	struct results *r = arg;
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	struct span local, domain, addr = item->addr;
 
-	if (addr.len == 0)
-		return;
-	if (addr.len > ADDRESS_MAX ||
-	    addr.len > (size_t)conf.virtual_alias_address_length_limit) {
-		r->too_long = true;
-		return;
-	}
-	if (addr.p[0] == '@') {		/* "@domain": the same user there */
-		address_split(r->key, &local, &domain);
-		buf_add_span(&b, local);
-		buf_add_span(&b, addr);
-	} else if (r->ext.len > 0) {
-		address_split(addr, &local, &domain);
-		buf_add_span(&b, local);
-		if (conf.recipient_delimiter[0] != '\0') {
-			ptrdiff_t at = span_search(r->key, r->ext);
-
-			/* The delimiter that was there. */
-			buf_add_char(&b, at > 0 ? r->key.p[at - 1] :
-			    conf.recipient_delimiter[0]);
-		}
-		buf_add_span(&b, r->ext);
-		if (domain.p != NULL) {
-			buf_add_char(&b, '@');
-			buf_add_span(&b, domain);
-		}
-	} else
-		buf_add_span(&b, addr);
-	*ARRAY_PUSH(r->out) = rewrite_complete(r->arena,
-	    dup_span(r->arena, buf_span(&b)));
-	buf_fini(&b);
+	*ARRAY_PUSH(r->out) = dup_span(r->arena, addr);
 }
 
 /* Look addr up: 1 and its results appended, 0 none, -1. */
@@ -96,29 +62,9 @@ static int
 map_address(struct maps *maps, bool propagate, struct arena *a,
     struct span addr, struct span_list *out, struct why *why)
 {
-	struct buf value = BUF_INIT(TABLE_VALUE_MAX);
-	struct results r = { .arena = a, .key = addr, .out = out };
-	struct span ext = SPAN_EMPTY;
-	size_t before = out->len;
-	int rc;
+	struct results r = { .arena = a, .out = out };
 
-	rc = addr_find(maps, addr, FIND_DEFAULT, &value, &ext, why);
-	if (rc < 0)
-		why_prefix(why, "look-up of %.*s", SPAN_ARG(addr));
-	if (rc <= 0)
-		goto out;
-	if (propagate)
-		r.ext = ext;
-	if (address_list_each(buf_span(&value),
-	    (size_t)conf.header_address_token_limit, on_result, &r) < 0 ||
-	    r.too_long)
-		rc = why_set(why, "4.6.0", "Alias expansion error");
-	else if (out->len == before)
-		rc = why_set(why, "4.3.5", "table %s has no address for %.*s",
-		    maps_last_table(maps), SPAN_ARG(addr));
-out:
-	buf_fini(&value);
-	return rc;
+	return addr_map(maps, propagate, addr, on_result, &r, why);
 }
 
 /* --- canonical and masquerade --------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "cleanup/settings.h"
 #include "conf/params.h"
 #include "io/sock.h"
+#include "route/addr_map.h"
 #include "route/our.h"
 
 static const struct {
@@ -208,11 +209,8 @@ settings_new(struct why *why)
 		goto bad;
 	if (our_open(why) < 0)
 		goto bad;
-	rest = span_of(conf.propagate_unmatched_extensions);
-	while (span_token(&rest, ", \t\r\n", &word)) {
-		s->propagate_canonical |= span_caseis(word, "canonical");
-		s->propagate_virtual |= span_caseis(word, "virtual");
-	}
+	s->propagate_canonical = addr_map_propagates("canonical");
+	s->propagate_virtual = addr_map_propagates("virtual");
 	parse_masquerade(s);
 	rest = span_of(conf.message_drop_headers);
 	while (span_token(&rest, ", \t\r\n", &word))

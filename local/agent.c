@@ -30,6 +30,7 @@
 #include "local/cred.h"
 #include "mail/address.h"
 #include "mail/header.h"
+#include "route/status_filter.h"
 
 #define QMGR_PID_FILE	"pid/unix.qmgr.pid"
 #define OPEN_MIN	64	/* mailboxes kept open */
@@ -44,6 +45,7 @@ static struct {
 	const struct agent	*a;
 	struct store		*store;
 	struct maps		*filter;
+	const char		*filter_name;
 	/* One connection. */
 	struct ipc_sync		*ipc;
 	int			 qmgr_fd;	/* -1, or qmgr's pid file */
@@ -328,38 +330,6 @@ flush(void)
 	}
 }
 
-/* Change code and text as the administrator's table says. */
-static void
-filter_result(struct result *r)
-{
-	struct buf key = BUF_INIT(BUF_UNLIMITED), out = BUF_INIT(4096);
-	struct why why = WHY_INIT;
-	struct span rest, code;
-	int rc;
-
-	if (g.filter == NULL || maps_empty(g.filter))
-		return;
-	buf_addf(&key, "%s %s", r->why.code, r->why.text);
-	rc = maps_get(g.filter, buf_span(&key), false, &out, &why);
-	if (rc < 0)
-		log_warning("%s: %s", g.a->status_filter, why.text);
-	rest = span_trim(buf_span(&out));
-	if (rc == 1 && span_token(&rest, " \t", &code) &&
-	    code.len < sizeof(r->why.code) && code.len >= 5 &&
-	    (code.p[0] == '2') == (r->outcome == DELIVER_DELIVERED)) {
-		snprintf(r->why.code, sizeof(r->why.code), "%.*s",
-		    SPAN_ARG(code));
-		snprintf(r->why.text, sizeof(r->why.text), "%.*s",
-		    SPAN_ARG(span_trim(rest)));
-		if (code.p[0] == '4')
-			r->outcome = DELIVER_DEFERRED;
-		else if (code.p[0] == '5')
-			r->outcome = DELIVER_BOUNCED;
-	}
-	buf_fini(&key);
-	buf_fini(&out);
-}
-
 /* --- one message ------------------------------------------------------------------ */
 
 bool
@@ -457,7 +427,7 @@ job_run(struct job *j)
 			g.a->deliver(j, &j->env.rcpts.v[i], &res);
 		}
 		cred_restore();
-		filter_result(&res);
+		status_filter(g.filter, g.filter_name, &res.outcome, &res.why);
 		for (; i <= last; i++)
 			job_answer(j, i, &res, began);
 	}
@@ -823,6 +793,7 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 	g.a = a;
 	g.body = BUF_INIT(BUF_UNLIMITED);
 	g.store = store_new(&o);
+	g.filter_name = filter;
 	g.filter = maps_new(filter, a->status_filter, 0, why);
 	if (g.filter == NULL)
 		return -1;

@@ -6,6 +6,7 @@
 #include "conf/params.h"
 #include "conf/table.h"
 #include "rewrite/rewrite.h"
+#include "route/addr_map.h"
 
 #define TRANSPORT_MAX	64		/* the rows of msg_rewrite.h */
 #define NEXTHOP_MAX	1024
@@ -149,5 +150,38 @@ answer_lookup(const struct rewrite_lookup *q, struct buf *out)
 		while (a.value.len > 0 && a.value.p[a.value.len - 1] == '\0')
 			a.value.len--;
 	}
+	rewrite_found_encode(out, &a);
+}
+
+/* The first address only: an address cannot become two on its way out. */
+static void
+on_mapped(void *arg, struct span addr)
+{
+	if (knowledge.value.len == 0)
+		buf_add_span(&knowledge.value, addr);
+}
+
+void
+answer_map(const struct rewrite_map *q, struct buf *out)
+{
+	struct rewrite_found a = { .status = REWRITE_OK };
+	struct why why = WHY_INIT;
+	bool known;
+	struct maps *m = tables_maps(knowledge.tables, q->maps, &known, &why);
+	int rc = -1;
+
+	buf_reset(&knowledge.value);
+	if (m != NULL)
+		rc = addr_map(m, q->propagate, q->address, on_mapped, NULL,
+		    &why);
+	if (rc < 0) {
+		a.status = known ? REWRITE_TEMPFAIL : REWRITE_INVALID;
+		log_warning("cannot look up in %.*s: %s", SPAN_ARG(q->maps),
+		    why.text);
+		a.text = cut(span_of(why.text), TEXT_MAX);
+	}
+	a.found = rc > 0;
+	if (rc > 0)
+		a.value = buf_span(&knowledge.value);
 	rewrite_found_encode(out, &a);
 }

@@ -33,6 +33,7 @@ void	 knowledge_free(void);
 /* Encode the answer to a request into out. */
 void	 answer_resolve(const struct rewrite_resolve *q, struct buf *out);
 void	 answer_lookup(const struct rewrite_lookup *q, struct buf *out);
+void	 answer_map(const struct rewrite_map *q, struct buf *out);
 
 /* --- check.c: "-C" -------------------------------------------------------------- */
 
@@ -42,6 +43,7 @@ int	 rewrite_check(struct why *why);
 
 struct tables;
 struct table;
+struct maps;
 
 /*
  * Every "type:name" that a setting of main.cf, a member of
@@ -54,6 +56,12 @@ void	 tables_free(struct tables **t);
 void	 tables_adopt(struct tables *t, struct tables *old);
 /* NULL: *known says whether the configuration names it at all; with why. */
 struct table *tables_find(struct tables *t, struct span spec, bool *known,
+	    struct why *why);
+/*
+ * The list of tables that text is, kept for the next time.  NULL with why;
+ * *known says whether the configuration names all of them.
+ */
+struct maps *tables_maps(struct tables *t, struct span text, bool *known,
 	    struct why *why);
 /* Add what text names; for tables_new() and its test. */
 void	 tables_scan(struct tables *t, struct span text, bool open_now);

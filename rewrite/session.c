@@ -36,6 +36,7 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	struct session *s = arg;
 	struct rewrite_resolve resolve;
 	struct rewrite_lookup lookup;
+	struct rewrite_map map;
 
 	switch (f->type) {
 	case REWRITE_RESOLVE:
@@ -49,6 +50,12 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		if (rewrite_lookup_decode(&lookup, f->body) < 0)
 			return -1;
 		answer_lookup(&lookup, ipc_begin(c, REWRITE_FOUND, f->tag));
+		ipc_end(c);
+		break;
+	case REWRITE_MAP:
+		if (rewrite_map_decode(&map, f->body) < 0)
+			return -1;
+		answer_map(&map, ipc_begin(c, REWRITE_FOUND, f->tag));
 		ipc_end(c);
 		break;
 	default:

@@ -14,6 +14,7 @@
 #include "rewrite/rewrite.h"
 
 #define RETRY_MS	1000		/* between attempts to open one */
+#define LISTS_MAX	100		/* lists of tables kept open */
 #define SCAN_DEPTH_MAX	20		/* { { ... } } in a setting */
 
 struct entry {
@@ -25,6 +26,7 @@ struct entry {
 
 struct tables {
 	struct hash	by_spec;
+	struct hash	lists;		/* text -> struct maps */
 };
 
 static int
@@ -248,6 +250,7 @@ tables_new(void)
 	size_t n;
 
 	t->by_spec = HASH_INIT;
+	t->lists = HASH_INIT;
 	rows = params_rows(&n);
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].type == PARAM_STR)
@@ -255,6 +258,14 @@ tables_new(void)
 	scan_classes(t);
 	scan_services(t);
 	return t;
+}
+
+static void
+list_free(void *arg)
+{
+	struct maps *m = arg;
+
+	maps_free(&m);
 }
 
 void
@@ -266,6 +277,7 @@ tables_free(struct tables **tp)
 	if (t == NULL)
 		return;
 	hash_fini(&t->by_spec, entry_free);
+	hash_fini(&t->lists, list_free);
 	mem_free(t);
 }
 
@@ -290,4 +302,48 @@ tables_find(struct tables *t, struct span spec, bool *known, struct why *why)
 		return NULL;
 	}
 	return e->table;
+}
+
+static bool
+names_all(struct tables *t, struct span text)
+{
+	while (text.len > 0) {
+		struct span w;
+
+		if (is_separator(text.p[0])) {
+			text = span_from(text, 1);
+			continue;
+		}
+		w = take_word(&text);
+		if (hash_find(&t->by_spec, w) == NULL)
+			return false;
+	}
+	return true;
+}
+
+struct maps *
+tables_maps(struct tables *t, struct span text, bool *known, struct why *why)
+{
+	struct maps *m = hash_get(&t->lists, text);
+	char *value;
+
+	*known = true;
+	if (m != NULL)
+		return m;
+	*known = names_all(t, text);
+	if (!*known) {
+		(void)why_set(why, "5.7.1", "no setting names this table");
+		return NULL;
+	}
+	/* As many as there are settings: a client can only permute them. */
+	if (t->lists.count >= LISTS_MAX) {
+		hash_fini(&t->lists, list_free);
+		t->lists = HASH_INIT;
+	}
+	value = span_dup(text);
+	m = maps_new("table", value, TABLE_FOLD, why);
+	mem_free(value);
+	if (m != NULL)
+		(void)hash_put(&t->lists, text, m);
+	return m;
 }

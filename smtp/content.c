@@ -17,6 +17,8 @@ struct content {
 	uint64_t	 at, end;
 	size_t		 line_limit;
 	size_t		 column;	/* bytes of the line so far */
+	struct alter	*alter;
+	struct buf	 altered;	/* from alter, LF lines */
 	struct downgrade *downgrade;
 	struct buf	 lines;		/* from downgrade, LF lines */
 	bool		 finished;
@@ -112,6 +114,8 @@ content_new(int fd, uint64_t offset, uint64_t len, size_t line_limit,
 	c->line_limit = line_limit;
 	c->column = 0;
 	c->finished = false;
+	c->alter = NULL;
+	c->altered = BUF_INIT(BUF_UNLIMITED);
 	c->lines = BUF_INIT(BUF_UNLIMITED);
 	c->downgrade = downgrade ? downgrade_new(&c->lines) : NULL;
 	return c;
@@ -125,9 +129,18 @@ content_free(struct content **cp)
 	*cp = NULL;
 	if (c == NULL)
 		return;
+	alter_free(&c->alter);
+	buf_fini(&c->altered);
 	downgrade_free(&c->downgrade);
 	buf_fini(&c->lines);
 	mem_free(c);
+}
+
+void
+content_alter(struct content *c, const struct alter_checks *checks,
+    const struct generic *g, struct span queue_id)
+{
+	c->alter = alter_new(checks, g, queue_id, &c->altered);
 }
 
 /* A piece of a line, without its end, cut where the line gets too long. */
@@ -178,6 +191,15 @@ content_next(struct content *c, struct buf *out, struct why *why)
 	if (n > 0 && fd_pread_all(c->fd, c->piece, n, (off_t)c->at) < 0)
 		return why_errno(why, "4.3.0", "cannot read the message");
 	c->at += n;
+	if (c->alter != NULL) {
+		buf_reset(&c->altered);
+		alter_write(c->alter, s);
+		if (n == 0)
+			alter_finish(c->alter);
+		if (alter_check(c->alter, why) < 0)
+			return -1;
+		s = buf_span(&c->altered);
+	}
 	if (c->downgrade != NULL) {
 		buf_reset(&c->lines);
 		downgrade_write(c->downgrade, s);
@@ -188,7 +210,7 @@ content_next(struct content *c, struct buf *out, struct why *why)
 	put_lines(c, s, out);
 	if (n > 0 && c->at < c->end)
 		return 1;
-	if (n > 0 && c->downgrade != NULL)
+	if (n > 0 && (c->alter != NULL || c->downgrade != NULL))
 		return 1;		/* it has to be finished */
 	c->finished = true;
 	if (c->column > 0)

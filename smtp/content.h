@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cc.h"
 #include "base/why.h"
+#include "smtp/alter.h"
 
 /* What a message needs, found by looking at all of it once. */
 struct content_facts {
@@ -28,6 +29,9 @@ struct content;
 struct content *content_new(int fd, uint64_t offset, uint64_t len,
 	    size_t line_limit, bool downgrade);
 void	 content_free(struct content **c);
+/* Before the first piece: what goes out is altered (alter.h) first. */
+void	 content_alter(struct content *c, const struct alter_checks *checks,
+	    const struct generic *g, struct span queue_id);
 /*
  * Append the next piece, some tens of KiB, to out.  1: there may be more; 0:
  * that was all, with a line end but without the final dot; -1 with why: the

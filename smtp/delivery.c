@@ -15,6 +15,7 @@
 #include "conf/params.h"
 #include "daemon/daemon.h"
 #include "mail/address.h"
+#include "route/status_filter.h"
 #include "smtp/smtp.h"
 
 /* --- log ------------------------------------------------------------------------ */
@@ -74,23 +75,28 @@ delivery_rcpt_done(struct delivery *d, size_t i, enum deliver_outcome o,
     const char *dsn, const char *text, const char *action)
 {
 	const struct rcpt *r = &d->env.rcpts.v[i];
-	struct deliver_status st = {
-		.rcpt = (uint32_t)i, .outcome = o, .dsn = span_of(dsn),
-		.text = span_sub(span_of(text), 0, 1000),
-		.relay = span_of(d->relay[0] ? d->relay : "none"),
-		.remote_dsn = d->session != NULL ? span_of(dsn) : SPAN_EMPTY,
-		.action = span_of(action),
-		.site_down = o == DELIVER_DEFERRED && d->no_host,
-	};
+	bool deferred = o == DELIVER_DEFERRED;
+	struct deliver_status st;
+	struct why w = WHY_INIT;
 
 	if (d->targets[i].state == T_DONE)
 		log_panic("%.*s: recipient %zu answered for twice",
 		    SPAN_ARG(d->env.queue_id), i);
 	d->targets[i].state = T_DONE;
 	d->ntodo--;
+	(void)why_set(&w, dsn, "%s", text);
+	status_filter(set.status_filter, "delivery_status_filter", &o, &w);
 	if (o == DELIVER_BOUNCED && conf.soft_bounce)
-		st.outcome = o = DELIVER_DEFERRED;
-	log_rcpt(d, r, o, dsn, text);
+		o = DELIVER_DEFERRED;
+	log_rcpt(d, r, o, w.code, w.text);
+	st = (struct deliver_status){
+		.rcpt = (uint32_t)i, .outcome = o, .dsn = span_of(w.code),
+		.text = span_sub(span_of(w.text), 0, 1000),
+		.relay = span_of(d->relay[0] ? d->relay : "none"),
+		.remote_dsn = d->session != NULL ? span_of(dsn) : SPAN_EMPTY,
+		.action = span_of(action),
+		.site_down = deferred && d->no_host,
+	};
 	agent_status(d, &st);
 }
 
@@ -330,6 +336,36 @@ add_hops(struct delivery *d, const char *list)
 		*ARRAY_PUSH(&d->hops) = arena_span_dup(&d->arena, word);
 }
 
+static void
+on_generic(void *arg, const struct why *why)
+{
+	struct delivery *d = arg;
+
+	if (why->code[0] == '\0') {
+		next_hop(d);
+		return;
+	}
+	log_warning("%.*s: %s", SPAN_ARG(d->env.queue_id), why->text);
+	delivery_all_done(d, why);
+	delivery_next(d);
+}
+
+/* How the world should see the addresses; then the first hop. */
+static void
+map_addresses(struct delivery *d)
+{
+	struct why why = WHY_INIT;
+
+	if (set.generic_maps[0] == '\0') {
+		next_hop(d);
+		return;
+	}
+	d->generic = generic_start(set.generic_maps, set.generic_propagate,
+	    &d->env, d->source->fd, d->offset, d->len, on_generic, d, &why);
+	if (d->generic == NULL)
+		on_generic(d, &why);
+}
+
 void
 delivery_start(struct delivery *d)
 {
@@ -351,7 +387,7 @@ delivery_start(struct delivery *d)
 		delivery_next(d);
 		return;
 	}
-	next_hop(d);
+	map_addresses(d);
 }
 
 void
@@ -364,6 +400,7 @@ delivery_free(struct delivery *d)
 	tables_cancel(&d->table);
 	policy_fini(&d->policy);
 	lookup_cancel(&d->lookup);
+	generic_free(&d->generic);
 	loop_defer_cancel(&d->step);
 	peers_fini(&d->peers);
 	if (d->key != NULL)

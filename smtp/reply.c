@@ -10,13 +10,15 @@
 void
 reply_init(struct reply *r)
 {
-	*r = (struct reply){ .text = BUF_INIT(REPLY_TEXT_MAX) };
+	*r = (struct reply){ .text = BUF_INIT(REPLY_TEXT_MAX),
+	    .filtered = BUF_INIT(REPLY_LINE_MAX) };
 }
 
 void
 reply_fini(struct reply *r)
 {
 	buf_fini(&r->text);
+	buf_fini(&r->filtered);
 }
 
 void
@@ -81,6 +83,23 @@ keep(struct reply *r, struct span line)
 	}
 }
 
+/* Bounded, and what the administrator has made of it. */
+static int
+take_line(struct reply *r, struct span *line)
+{
+	int rc;
+
+	if (line->len > REPLY_LINE_MAX || r->bytes > REPLY_BYTES_MAX)
+		return -1;
+	if (r->filter == NULL)
+		return 0;
+	buf_reset(&r->filtered);
+	rc = r->filter(r->arg, *line, &r->filtered);
+	if (rc > 0)
+		*line = buf_span(&r->filtered);
+	return rc < 0 ? -1 : 0;
+}
+
 enum reply_result
 reply_feed(struct reply *r, struct span in, size_t *used)
 {
@@ -99,7 +118,7 @@ reply_feed(struct reply *r, struct span in, size_t *used)
 		r->bytes += (size_t)lf + 1;
 		if (line.len > 0 && line.p[line.len - 1] == '\r')
 			line.len--;
-		if (line.len > REPLY_LINE_MAX || r->bytes > REPLY_BYTES_MAX ||
+		if (take_line(r, &line) < 0 ||
 		    parse_line(line, &code, &last, &text) < 0)
 			return REPLY_BAD;
 		r->code = code;

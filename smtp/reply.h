@@ -27,6 +27,10 @@ struct reply {
 	unsigned	 lines;
 	/* Each line, without its code; NULL: nobody looks. */
 	void		(*on_line)(void *arg, unsigned n, struct span line);
+	/* Each line as it came: 1 replaced by out, 0 not, -1 the reply is not
+	 * to be used; NULL: no filter. */
+	int		(*filter)(void *arg, struct span line, struct buf *out);
+	struct buf	 filtered;
 	void		*arg;
 };
 

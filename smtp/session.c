@@ -490,6 +490,22 @@ name_session(struct session *s, const struct peer *p)
 	    sock_addr_port(&p->addr));
 }
 
+/* smtp_reply_filter */
+static int
+filter_line(void *arg, struct span line, struct buf *out)
+{
+	struct session *s = arg;
+	struct why why = WHY_INIT;
+	int rc = maps_get(set.reply_filter, line, false, out, &why);
+
+	if (rc > 0)
+		log_info("%s: replacing server reply \"%.*s\" with \"%s\"",
+		    s->where, SPAN_ARG(line), out->data);
+	else if (rc < 0)
+		log_warning("%s: %s", s->where, why.text);
+	return rc;
+}
+
 static void
 attach(struct session *s, struct delivery *d)
 {
@@ -512,6 +528,8 @@ session_start(struct delivery *d, int fd, const struct peer *p, size_t index)
 	reply_init(&s->reply);
 	s->reply.on_line = on_line;
 	s->reply.arg = s;
+	if (!maps_empty(set.reply_filter))
+		s->reply.filter = filter_line;
 	s->stream = stream_new(daemon_loop(), fd, IN_MAX, OUT_MAX, &ops, s);
 	s->peer = *p;
 	s->peer_index = index;

@@ -3,8 +3,11 @@
  * settings - smtp_... for smtp, lmtp_... for lmtp: one program text under two
  * names.
  */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "conf/params.h"
+#include "route/addr_map.h"
 #include "smtp/smtp.h"
 
 #define SESSIONS_MAX	5000	/* TLS sessions kept for resumption */
@@ -158,6 +161,39 @@ settings_load(bool lmtp, struct why *why)
 		    "%s_tls_security_level = encrypt or higher", set.proto,
 		    set.proto);
 	return parse_host_lookup(PICK(host_lookup), &set.lookup_flags, why);
+}
+
+static int
+open_table(bool lmtp, const char *name, const char *value, struct maps **out,
+    struct why *why)
+{
+	char title[64];
+
+	(void)snprintf(title, sizeof(title), "%s_%s", lmtp ? "lmtp" : "smtp",
+	    name);
+	*out = maps_new(title, value, TABLE_FIXED, why);
+	return *out == NULL ? -1 : 0;
+}
+
+int
+settings_tables(bool lmtp, struct why *why)
+{
+	struct alter_checks *c = &set.checks;
+
+#define OPEN(name, out)	open_table(lmtp, #name, PICK(name), out, why)
+	if (OPEN(header_checks, &c->header) < 0 ||
+	    OPEN(mime_header_checks, &c->mime) < 0 ||
+	    OPEN(nested_header_checks, &c->nested) < 0 ||
+	    OPEN(body_checks, &c->body) < 0 ||
+	    OPEN(reply_filter, &set.reply_filter) < 0 ||
+	    OPEN(delivery_status_filter, &set.status_filter) < 0)
+		return -1;
+#undef OPEN
+	set.alters = !maps_empty(c->header) || !maps_empty(c->mime) ||
+	    !maps_empty(c->nested) || !maps_empty(c->body);
+	set.generic_maps = PICK(generic_maps);
+	set.generic_propagate = addr_map_propagates("generic");
+	return 0;
 }
 
 int

@@ -24,7 +24,9 @@
 #include "io/stream.h"
 #include "ipc/msg_deliver.h"
 #include "queue/envelope.h"
+#include "smtp/alter.h"
 #include "smtp/content.h"
+#include "smtp/generic.h"
 #include "smtp/nexthop.h"
 #include "smtp/peers.h"
 #include "smtp/policy.h"
@@ -49,6 +51,12 @@ struct settings {
 	bool		 v4, v6;	/* inet_protocols */
 	struct sock_addr bind4, bind6;	/* len 0: any */
 	uint16_t	 port;
+	/* What becomes of messages and answers: opened before the jail. */
+	struct alter_checks checks;
+	bool		 alters;	/* there are checks */
+	const char	*generic_maps;
+	bool		 generic_propagate;
+	struct maps	*reply_filter, *status_filter;
 	const char	*helo_name, *fallback_relay, *cache_destinations;
 	unsigned	 discard;	/* FEATURE_... overlooked */
 	unsigned	 lookup_flags;	/* RESOLVER_USE_HOSTS ... for hosts */
@@ -66,6 +74,8 @@ struct settings {
 };
 extern struct settings set;
 MUST_CHECK int settings_load(bool lmtp, struct why *why);
+/* Tables that are looked up in the jail. */
+MUST_CHECK int settings_tables(bool lmtp, struct why *why);
 /* set.tls: reads the files of CAs, before the jail. */
 MUST_CHECK int settings_tls(bool lmtp, struct why *why);
 
@@ -119,6 +129,7 @@ struct delivery {
 	char		*key;		/* of sessions that fit */
 	struct table_query *table;	/* of the policy */
 	struct policy	 policy;	/* of the next hop */
+	struct generic	*generic;	/* NULL: no generic maps */
 	struct lookup	*lookup;
 	struct peers	 peers;
 	size_t		 next_peer;

@@ -16,6 +16,8 @@ smtp_pre_jail(bool lmtp, struct why *why)
 		return -1;
 	if (settings_load(lmtp, why) < 0)
 		return -1;
+	if (settings_tables(lmtp, why) < 0)
+		return -1;
 	return settings_tls(lmtp, why);
 }
 

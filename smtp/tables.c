@@ -18,8 +18,9 @@ struct table_query {
 	uint32_t	 tag;
 	char		*maps;		/* what is left of them */
 	struct span	 rest;
-	struct buf	 keys;
+	struct buf	 keys;		/* or the address */
 	size_t		 nwhole;
+	bool		 map, propagate;	/* REWRITE_MAP */
 	tables_fn	*fn;
 	void		*arg;
 	int64_t		 asked_ms;
@@ -84,6 +85,16 @@ next_map(struct span *rest)
 }
 
 static void
+put_map(struct ipc_conn *c, const struct table_query *q)
+{
+	struct rewrite_map m = { .maps = span_sub(span_of(q->maps), 0, 4096),
+	    .address = buf_span(&q->keys), .propagate = q->propagate };
+
+	rewrite_map_encode(ipc_begin(c, REWRITE_MAP, q->tag), &m);
+	ipc_end(c);
+}
+
+static void
 put(struct table_query *q)
 {
 	struct ipc_conn *c = ipc_client_conn(g.ipc);
@@ -94,6 +105,10 @@ put(struct table_query *q)
 	if (c == NULL)
 		return;
 	q->put = true;
+	if (q->map) {
+		put_map(c, q);
+		return;
+	}
 	m.table = span_sub(m.table, 0, 1024);
 	rewrite_lookup_encode(ipc_begin(c, REWRITE_LOOKUP, q->tag), &m);
 	ipc_end(c);
@@ -116,6 +131,8 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		answer(q, -1, SPAN_EMPTY, text);
 	} else if (m.found) {
 		answer(q, 1, m.value, "");
+	} else if (q->map) {
+		answer(q, 0, SPAN_EMPTY, "");
 	} else {
 		struct span ahead;
 
@@ -195,19 +212,14 @@ tables_start(struct loop *l, const char *path)
 	g.ipc = ipc_client_new(l, path, &REWRITE_PROTO, &ops, NULL);
 }
 
-struct table_query *
-tables_ask(const char *maps, const struct span *keys, size_t n, size_t nwhole,
-    tables_fn *fn, void *arg)
+static struct table_query *
+query_new(const char *maps, tables_fn *fn, void *arg)
 {
 	struct table_query *q = mem_zalloc(sizeof(*q));
 
 	q->maps = mem_strdup(maps);
 	q->rest = span_of(q->maps);
 	q->keys = BUF_INIT(BUF_UNLIMITED);
-	for (size_t i = 0; i < MIN(n, REWRITE_KEYS_MAX); i++)
-		ipc_put_blob(&q->keys, span_sub(keys[i], 0, 1024), 1024,
-		    "key");
-	q->nwhole = MIN(nwhole, REWRITE_KEYS_MAX);
 	q->fn = fn;
 	q->arg = arg;
 	q->asked_ms = loop_now_ms(g.loop);
@@ -218,6 +230,32 @@ tables_ask(const char *maps, const struct span *keys, size_t n, size_t nwhole,
 	if (list_empty(&g.all))
 		loop_timer_set(g.timer, CHECK_MS);
 	list_append(&g.all, &q->link);
+	return q;
+}
+
+struct table_query *
+tables_ask(const char *maps, const struct span *keys, size_t n, size_t nwhole,
+    tables_fn *fn, void *arg)
+{
+	struct table_query *q = query_new(maps, fn, arg);
+
+	for (size_t i = 0; i < MIN(n, REWRITE_KEYS_MAX); i++)
+		ipc_put_blob(&q->keys, span_sub(keys[i], 0, 1024), 1024,
+		    "key");
+	q->nwhole = MIN(nwhole, REWRITE_KEYS_MAX);
+	put(q);
+	return q;
+}
+
+struct table_query *
+tables_map(const char *maps, struct span address, bool propagate,
+    tables_fn *fn, void *arg)
+{
+	struct table_query *q = query_new(maps, fn, arg);
+
+	buf_add_span(&q->keys, span_sub(address, 0, 1024));
+	q->map = true;
+	q->propagate = propagate;
 	put(q);
 	return q;
 }

@@ -23,6 +23,12 @@ void	 tables_start(struct loop *l, const char *path);
  */
 struct table_query *tables_ask(const char *maps, const struct span *keys,
 	    size_t n, size_t nwhole, tables_fn *fn, void *arg);
+/*
+ * An address through tables of addresses, as generic(5): the value that is
+ * found is the address in their place.  The answer never comes from within.
+ */
+struct table_query *tables_map(const char *maps, struct span address,
+	    bool propagate, tables_fn *fn, void *arg);
 void	 tables_cancel(struct table_query **q);
 
 #endif

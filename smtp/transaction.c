@@ -117,11 +117,13 @@ needs_utf8(const struct delivery *d)
 {
 	if (!(d->env.flags & ENV_SMTPUTF8))
 		return false;
-	if (!is_ascii(d->env.sender) || d->facts.eight_bit_header)
+	if (!is_ascii(generic_find(d->generic, d->env.sender)) ||
+	    d->facts.eight_bit_header)
 		return true;
 	for (size_t i = 0; i < d->env.rcpts.len; i++)
 		if (d->targets[i].state == T_TODO &&
-		    !is_ascii(d->env.rcpts.v[i].addr))
+		    !is_ascii(generic_find(d->generic,
+		    d->env.rcpts.v[i].addr)))
 			return true;
 	return false;
 }
@@ -145,7 +147,7 @@ send_mail(struct session *s)
 
 	buf_reset(b);
 	buf_add_str(b, "MAIL FROM:<");
-	address_quote_821(e->sender, b);
+	address_quote_821(generic_find(d->generic, e->sender), b);
 	buf_add_char(b, '>');
 	if (s->features & FEATURE_SIZE)
 		buf_addf(b, " SIZE=%llu", (unsigned long long)d->facts.size);
@@ -223,7 +225,7 @@ send_rcpt(struct session *s, size_t i)
 
 	buf_reset(b);
 	buf_add_str(b, "RCPT TO:<");
-	address_quote_821(r->addr, b);
+	address_quote_821(generic_find(s->d->generic, r->addr), b);
 	buf_add_char(b, '>');
 	s->d->targets[i].notify_passed = (s->features & FEATURE_DSN) != 0;
 	if (s->features & FEATURE_DSN) {
@@ -390,6 +392,9 @@ begin_body(struct session *s)
 	}
 	s->content = content_new(d->source->fd, d->offset, d->len,
 	    (size_t)set.line_limit, downgrade);
+	if (set.alters || d->generic != NULL)
+		content_alter(s->content, &set.checks, d->generic,
+		    d->env.queue_id);
 	transaction_pump(s);
 }
 

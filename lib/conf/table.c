@@ -295,7 +295,8 @@ notice_change(struct table *t)
 	struct table_stamp now;
 	int64_t ms = clock_mono_ms();
 
-	if (t->path == NULL || ms - t->checked_ms < CHECK_MS)
+	if (t->path == NULL || (t->flags & TABLE_FIXED) ||
+	    ms - t->checked_ms < CHECK_MS)
 		return;
 	t->checked_ms = ms;
 	if (stamp_of(t->path, &now) == -1) {

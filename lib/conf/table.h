@@ -33,6 +33,9 @@ enum {
 	 * warning.  For tables whose values run commands: the key comes from
 	 * a stranger and must not become part of one. */
 	TABLE_NO_SUBST = 2,
+	/* As it was when it was opened, for processes that enter a jail
+	 * afterwards: the file is not looked at again. */
+	TABLE_FIXED = 4,
 };
 
 /*

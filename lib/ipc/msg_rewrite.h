@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * rewrite - routing and look-ups for those who open no files
- * (private/rewrite; clients smtpd, qmgr, bounce).
+ * (private/rewrite; clients smtpd, qmgr, bounce, smtp).
  *
  * Many requests may be under way; answers carry the request's tag and may
  * come in any order.  Clients may cache: positive answers for REWRITE_TTL_MS,
@@ -20,6 +20,7 @@ enum {
 	REWRITE_RESOLVED,	/* <- rewrite_resolved */
 	REWRITE_LOOKUP,		/* -> rewrite_lookup */
 	REWRITE_FOUND,		/* <- rewrite_found */
+	REWRITE_MAP,		/* -> rewrite_map; answered by REWRITE_FOUND */
 };
 
 enum rewrite_class {		/* ADDRESS_CLASS_README of Postfix */
@@ -77,6 +78,17 @@ IPC_MESSAGE(rewrite_lookup, REWRITE_LOOKUP_ROWS)
 	ROW(STR, value, 64 * 1024)					\
 	ROW(STR, text, 512)		/* on failure */
 IPC_MESSAGE(rewrite_found, REWRITE_FOUND_ROWS)
+
+/*
+ * An address through tables of addresses (generic(5)), in the order of
+ * addr_find.h; the value that is found is the first address of the result,
+ * complete.  Each table must be one that the configuration names.
+ */
+#define REWRITE_MAP_ROWS(ROW)						\
+	ROW(STR, maps, 4096)		/* "hash:/a, regexp:/b" */	\
+	ROW(STR, address, 1024)		/* unquoted form */		\
+	ROW(BOOL, propagate, )		/* unmatched extensions */
+IPC_MESSAGE(rewrite_map, REWRITE_MAP_ROWS)
 
 static const struct ipc_proto REWRITE_PROTO UNUSED = {
 	.name = "rewrite", .version = 1,
