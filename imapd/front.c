@@ -261,6 +261,8 @@ run_command(struct front *f, struct client *c, struct span text)
 	struct scan s;
 	struct span tag, name;
 
+	if (front_http(f, text))
+		return;
 	scan_init(&s, text, &c->arena);
 	if (!scan_tag(&s, &tag) || tag.len > 256)
 		tag = SPAN("*");

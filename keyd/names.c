@@ -127,23 +127,19 @@ check_entry(void *arg, struct span key, struct span value)
 int
 names_check(void)
 {
-	struct span rest = span_of(conf.tls_server_sni_maps), word;
+	struct span value = span_of(conf.tls_server_sni_maps);
+	struct why why = WHY_INIT;
 	bool bad = false;
+	struct maps *m;
 
-	while (span_token(&rest, ", \t\r\n", &word)) {
-		char *spec = span_dup(word);
-		struct why why = WHY_INIT;
-		struct table *t = table_open(spec, TABLE_FOLD, &why);
-
-		if (t == NULL) {
-			log_error("tls_server_sni_maps: %s", why.text);
-			bad = true;
-		} else if (table_each(t, check_entry, &bad, &why) < 0) {
-			log_debug("tls_server_sni_maps: %s: %s", spec,
-			    why.text);
-		}
-		table_close(&t);
-		mem_free(spec);
+	if (value.len == 0)
+		return 0;
+	m = hash_get(&tables, value);
+	if (m == NULL)
+		m = open_maps(value, &why);
+	if (m == NULL || maps_each(m, check_entry, &bad, &why) < 0) {
+		log_error("%s", why.text);
+		return -1;
 	}
 	return bad ? -1 : 0;
 }

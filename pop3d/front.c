@@ -243,6 +243,8 @@ input(struct front *f)
 		enum pop3_parsed got;
 
 		got = pop3_parse_line(in, &line, &used, &whole);
+		if (used > 0 && front_http(f, span_sub(in, 0, used)))
+			return;
 		if (got == POP3_TOO_LONG || (l->skipping && used > 0)) {
 			too_long(f, l, used, whole);
 		} else if (got == POP3_LINE) {

@@ -19,16 +19,19 @@
 static struct tls_server *server;
 static enum tls_level level;
 
+static enum tls_service
+service(void)
+{
+	return smtpd_lmtp ? TLS_LMTPD : TLS_SMTPD;
+}
+
 int
 starttls_open(struct why *why)
 {
-	if (smtpd_lmtp)
-		return 0;
-	level = tls_service_level(TLS_SMTPD);
-	if (conf.smtpd_tls_wrappermode)
-		level = TLS_LEVEL_ENCRYPT;
-	return tls_server_new(TLS_SMTPD, conf.smtpd_tls_wrappermode, &server,
-	    why);
+	bool implicit = starttls_implicit();
+
+	level = implicit ? TLS_LEVEL_ENCRYPT : tls_service_level(service());
+	return tls_server_new(service(), implicit, &server, why);
 }
 
 int
@@ -42,7 +45,7 @@ starttls_check(struct why *why)
 		return -1;
 	if (server == NULL)
 		return 0;
-	tls_settings_get(TLS_SMTPD, &t);
+	tls_settings_get(service(), &t);
 	/* The only time that a program other than keyd looks at a key: it
 	 * talks to nobody and ends at once. */
 	set = tls_set_load(span_of(t.files), TLS_SET_DATES, why);
@@ -69,14 +72,13 @@ starttls_implicit(void)
 bool
 starttls_required(const struct session *s)
 {
-	return !smtpd_lmtp && s->secured == NULL && level == TLS_LEVEL_ENCRYPT;
+	return s->secured == NULL && level == TLS_LEVEL_ENCRYPT;
 }
 
 static bool
 enabled(void)
 {
-	return !smtpd_lmtp && level != TLS_LEVEL_NONE &&
-	    !(ehlo_discard & EHLO_STARTTLS);
+	return level != TLS_LEVEL_NONE && !(ehlo_discard & EHLO_STARTTLS);
 }
 
 bool
@@ -234,8 +236,9 @@ starttls_begin(struct session *s, bool keep_input)
 	if (conf.smtpd_tls_loglevel >= 2)
 		log_info("setting up TLS connection from %s", s->namaddr);
 	session_wait(s, WAIT_TLS);
-	dropped = tls_start(s->stream, server, flags, "smtp",
-	    conf.smtpd_starttls_timeout * 1000, handshake_done, s);
+	dropped = tls_start(s->stream, server, flags,
+	    smtpd_lmtp ? NULL : "smtp", conf.smtpd_starttls_timeout * 1000,
+	    handshake_done, s);
 	if (dropped > 0)
 		log_warning("%s: %zu bytes in plain behind STARTTLS are "
 		    "thrown away", s->namaddr, dropped);

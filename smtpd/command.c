@@ -53,7 +53,7 @@ static const struct command {
 	[CMD_XFORWARD]	= { "XFORWARD", "xforward", ANYWHERE,
 			    0, cmd_xforward },
 	[CMD_STARTTLS]	= { "STARTTLS", "starttls", IDLE,	/* RFC 3207 */
-			    F_LAST | F_CLEAR | F_SMTP, cmd_starttls },
+			    F_LAST | F_CLEAR, cmd_starttls },
 	[CMD_AUTH]	= { "AUTH", "auth", ANYWHERE,		/* RFC 4954 */
 			    F_LAST | F_SMTP, cmd_auth },
 	[CMD_MAIL]	= { "MAIL", "mail", ANYWHERE, 0, cmd_mail },

@@ -190,6 +190,22 @@ maps_get(struct maps *m, struct span key, bool partial, struct buf *out,
 	return 0;
 }
 
+int
+maps_each(struct maps *m, table_each_fn *fn, void *arg, struct why *why)
+{
+	for (size_t i = 0; i < m->list.len; i++) {
+		struct table *t = late_table_get(m->list.v[i], why);
+		struct why cannot = WHY_INIT;
+
+		if (t == NULL)
+			return -1;
+		if (table_each(t, fn, arg, &cannot) < 0)
+			log_debug("%s: %s: %s", m->title, m->list.v[i]->spec,
+			    cannot.text);
+	}
+	return 0;
+}
+
 const char *
 maps_last_table(const struct maps *m)
 {

@@ -85,6 +85,12 @@ bool	 maps_empty(const struct maps *m);
  * are skipped. */
 MUST_CHECK int maps_get(struct maps *m, struct span key, bool partial,
 	    struct buf *out, struct why *why);
+/*
+ * Call fn for each entry of all tables that can list theirs, until it returns
+ * false.  -1 with why: a table cannot be opened.
+ */
+MUST_CHECK int maps_each(struct maps *m, table_each_fn *fn, void *arg,
+	    struct why *why);
 /* The spec of the table that gave the last answer ("hash:/a"). */
 const char *maps_last_table(const struct maps *m);
 

@@ -191,6 +191,28 @@ front_error(struct front *f)
 		front_goodbye(f, FRONT_BYE_ERRORS);
 }
 
+bool
+front_http(struct front *f, struct span line)
+{
+	static const char *const methods[] = { "GET", "HEAD", "POST", "PUT",
+	    "DELETE", "OPTIONS", "TRACE", "PATCH" };
+	struct span method, target;
+	bool found = false;
+
+	/* Neither protocol has a command that begins with a slash.  The
+	 * rest of the line may be too long to be seen. */
+	if (!span_token(&line, " ", &method) ||
+	    !span_token(&line, " ", &target) || target.p[0] != '/')
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		found = found || span_is(method, methods[i]);
+	if (found) {
+		log_info("a browser's request: %.*s", SPAN_ARG(method));
+		front_quit(f);
+	}
+	return found;
+}
+
 /* --- the client's stream before the login -------------------------------------------------------- */
 
 static void

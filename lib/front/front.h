@@ -108,6 +108,12 @@ bool	 front_busy(const struct front *f);
 /* A bad command was answered; beyond the limit the client is sent away, and
  * front_busy() is true. */
 void	 front_error(struct front *f);
+/*
+ * Whether the line is a browser's request.  Then the connection ends without
+ * a word: a page on a foreign site could have sent it, with commands to follow
+ * and an answer to be read as our site's (cross-protocol attacks, ALPACA).
+ */
+bool	 front_http(struct front *f, struct span line);
 /* The client leaves (LOGOUT, QUIT), after what was written. */
 void	 front_quit(struct front *f);
 

@@ -220,24 +220,29 @@ name_callback(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/* RFC 7301 3.2: none of the client's protocols is ours. */
+/*
+ * Our protocol is agreed on where the client offers it.  Where it offers only
+ * others, RFC 7301 3.2 would have us refuse it.  We go on without, as Postfix
+ * and Dovecot do: no client is to fail for a name that it got wrong, and some
+ * offer http/1.1 or "smtp", which is none, whatever they speak.  What the
+ * refusal is against, a browser brought to a mail server by an attacker, ends
+ * at its request (front_http(), smtpd_forbidden_commands).
+ */
 static int
 alpn_callback(SSL *ssl, const unsigned char **out, unsigned char *outlen,
     const unsigned char *in, unsigned int inlen, void *arg)
 {
 	struct tls *t = tls_from_ssl(ssl);
-	size_t len;
+	size_t len = t->alpn != NULL ? strlen(t->alpn) : 0;
 
-	if (t->alpn == NULL)
-		return SSL_TLSEXT_ERR_NOACK;
-	len = strlen(t->alpn);
 	for (unsigned i = 0; i < inlen && in[i] < inlen - i; i += in[i] + 1u)
-		if (in[i] == len && memcmp(in + i + 1, t->alpn, len) == 0) {
+		if (len > 0 && in[i] == len &&
+		    memcmp(in + i + 1, t->alpn, len) == 0) {
 			*out = in + i + 1;
 			*outlen = in[i];
 			return SSL_TLSEXT_ERR_OK;
 		}
-	return SSL_TLSEXT_ERR_ALERT_FATAL;
+	return SSL_TLSEXT_ERR_NOACK;
 }
 
 /* --- contexts ---------------------------------------------------------------------------------- */

@@ -143,6 +143,10 @@ tls_settings_get(enum tls_service which, struct tls_settings *s)
 		break;
 	default:
 		smtpd_settings(s);
+		if (which == TLS_LMTPD) {
+			s->name = "lmtpd";
+			s->level = conf.lmtpd_tls_security_level;
+		}
 		break;
 	}
 	s->sni_maps = conf.tls_server_sni_maps;

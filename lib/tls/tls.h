@@ -78,7 +78,9 @@ typedef void tls_done_fn(void *arg, struct stream *s, struct tls *t,
 
 /* Whose settings: smtpd_tls_*, imapd_tls_* and so on; what is not set there
  * comes from mua_tls_* and then from smtpd_tls_* (params.def). */
-enum tls_service { TLS_SMTPD, TLS_IMAPD, TLS_POP3D, TLS_SERVICE_COUNT };
+enum tls_service {
+	TLS_SMTPD, TLS_LMTPD, TLS_IMAPD, TLS_POP3D, TLS_SERVICE_COUNT
+};
 
 /*
  * Read the settings and make the context; *out is NULL, with success, when
@@ -115,8 +117,8 @@ enum {
 /*
  * Begin the handshake as server.  Output written before (the reply to
  * STARTTLS) goes out in the clear first.  alpn, or NULL: the protocol we are
- * ("imap", "pop3", "smtp"); a client that offers others only is refused (RFC
- * 7301 3.2).  Returns how many bytes of plain input were dropped: more than
+ * ("imap", "pop3"), agreed on with a client that offers it (RFC 7301); others
+ * go on without.  Returns how many bytes of plain input were dropped: more than
  * 0 should end the session.
  */
 size_t	 tls_start(struct stream *s, struct tls_server *srv, unsigned flags,
