@@ -215,14 +215,20 @@ accounts_open(struct why *why)
 	return 0;
 }
 
+void
+accounts_close(void)
+{
+	for (size_t i = 0; i < sources.len; i++)
+		source_fini(&sources.v[i]);
+	ARRAY_FINI(&sources);
+}
+
 int
 accounts_reload(struct why *why)
 {
 	struct span rest = span_of(conf.authd_password_maps), word;
 
-	for (size_t i = 0; i < sources.len; i++)
-		source_fini(&sources.v[i]);
-	ARRAY_FINI(&sources);
+	accounts_close();
 	while (span_token(&rest, " \t\r\n,", &word))
 		if (add_source(word, why) < 0)
 			return -1;

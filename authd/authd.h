@@ -62,6 +62,7 @@ MUST_CHECK int accounts_open(struct why *why);	/* before the jail */
 MUST_CHECK int accounts_reload(struct why *why);
 /* The settings alone. */
 MUST_CHECK int accounts_check(struct why *why);
+void	 accounts_close(void);
 void	 account_init(struct account *a);
 void	 account_fini(struct account *a);		/* wipes */
 /* The name as databases have it, in *out; -1: it can be none. */
@@ -86,6 +87,7 @@ struct place {
 };
 
 MUST_CHECK int places_open(struct why *why);	/* before the jail */
+void	 places_close(void);
 void	 place_init(struct place *p);
 void	 place_fini(struct place *p);
 /* 1 found, 0 no mail for such a user, -1 with why. */

@@ -27,6 +27,8 @@ check(struct why *why)
 {
 	if (accounts_check(why) < 0 || places_open(why) < 0)
 		return -1;
+	accounts_close();
+	places_close();
 	return guard_load(why);
 }
 

@@ -24,6 +24,15 @@ static struct virtual_map *map;
 static struct quota_map *quotas;
 static struct match_list *virtual_domains, *system_domains;
 
+void
+places_close(void)
+{
+	virtual_map_free(&map);
+	quota_map_free(&quotas);
+	match_list_free(&virtual_domains);
+	match_list_free(&system_domains);
+}
+
 int
 places_open(struct why *why)
 {
@@ -43,11 +52,8 @@ places_open(struct why *why)
 		virtual_map_free(&m);
 		return -1;
 	}
-	virtual_map_free(&map);
-	quota_map_free(&quotas);
+	places_close();
 	quotas = q;
-	match_list_free(&virtual_domains);
-	match_list_free(&system_domains);
 	map = m;
 	virtual_domains = v;
 	system_domains = s;
