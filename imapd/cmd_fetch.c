@@ -345,8 +345,10 @@ set_seen(struct imap *im, struct fetch *f)
 	/* Where it may not be set, reading is still allowed. */
 	if (uids.len > 0 &&
 	    mailbox_store_flags(im->box, &q, &r, &why) == 0 &&
-	    r.changed->len > 0)
+	    r.changed->len > 0) {
 		fetch_add_flags(im, f);
+		context_touch_all(im, r.changed);
+	}
 	ranges_fini(&uids);
 }
 

@@ -8,24 +8,6 @@
 
 #define STEP_US		20000		/* then others are served */
 
-enum search_verb { VERB_SEARCH, VERB_SORT, VERB_THREAD };
-
-enum {					/* search_cmd.give */
-	RETURN_MIN = 1 << 0, RETURN_MAX = 1 << 1, RETURN_ALL = 1 << 2,
-	RETURN_COUNT = 1 << 3, RETURN_SAVE = 1 << 4, RETURN_PARTIAL = 1 << 5,
-};
-
-struct search_cmd {
-	enum search_verb verb;
-	bool		 extended;	/* RETURN was there */
-	unsigned	 give;
-	int64_t		 from, to;	/* PARTIAL */
-	struct sort_spec sort;
-	enum thread_algorithm algorithm;
-	struct search	*keys;
-	struct search_run *run;
-};
-
 /* --- arguments ------------------------------------------------------------------------ */
 
 static bool
@@ -48,11 +30,22 @@ scan_window(struct scan *s, struct search_cmd *c)
 static const struct { const char *name; unsigned bit; } options[] = {
 	{ "MIN", RETURN_MIN }, { "MAX", RETURN_MAX }, { "ALL", RETURN_ALL },
 	{ "COUNT", RETURN_COUNT }, { "SAVE", RETURN_SAVE },
-	{ "PARTIAL", RETURN_PARTIAL },
+	{ "PARTIAL", RETURN_PARTIAL }, { "UPDATE", RETURN_UPDATE },
+	{ "CONTEXT", RETURN_CONTEXT },	/* RFC 5267 4.2: only a hint */
 };
 
 static bool
-scan_option(struct scan *s, struct search_cmd *c)
+scan_update(struct imap *im, struct scan *s, struct search_cmd *c)
+{
+	if (c->verb == VERB_SORT)	/* that were CONTEXT=SORT */
+		return scan_bad(s, "UPDATE is not for SORT.");
+	if (c->context == NULL && (c->context = context_new(im)) == NULL)
+		return scan_bad(s, "The tag is in use.");
+	return context_scan_fetch(im, s, c->context);
+}
+
+static bool
+scan_option(struct imap *im, struct scan *s, struct search_cmd *c)
 {
 	struct span word;
 
@@ -62,14 +55,15 @@ scan_option(struct scan *s, struct search_cmd *c)
 		if (!span_caseis(word, options[i].name))
 			continue;
 		c->give |= options[i].bit;
+		if (options[i].bit == RETURN_UPDATE)
+			return scan_update(im, s, c);
 		return options[i].bit != RETURN_PARTIAL || scan_window(s, c);
 	}
 	return scan_bad(s, "Unknown search return option.");
 }
 
-/* "RETURN (MIN ALL) ", if it is there. */
-static bool
-scan_return(struct scan *s, struct search_cmd *c)
+bool
+search_scan_return(struct imap *im, struct scan *s, struct search_cmd *c)
 {
 	if (!scan_take_word(s, "RETURN"))
 		return true;
@@ -77,13 +71,14 @@ scan_return(struct scan *s, struct search_cmd *c)
 	if (!scan_sp(s) || !scan_open(s))
 		return false;
 	while (!scan_is(s, ')')) {
-		if (!scan_option(s, c))
+		if (!scan_option(im, s, c))
 			return false;
 		if (!scan_is(s, ')') && !scan_sp(s))
 			return false;
 	}
-	if (c->give == 0)		/* RFC 4731 3.1 */
-		c->give = RETURN_ALL;
+	/* RFC 4731 3.1, RFC 5267 4.3: "no interaction". */
+	if (!(c->give & (RETURN_DATA | RETURN_SAVE | RETURN_UPDATE)))
+		c->give |= RETURN_ALL;
 	/* RFC 9394 3.1: they exclude each other. */
 	if ((c->give & RETURN_ALL) && (c->give & RETURN_PARTIAL))
 		return scan_bad(s, "ALL and PARTIAL together.");
@@ -114,7 +109,7 @@ scan_search(struct imap *im, struct scan *s, struct search_cmd *c)
 	if (c->verb == VERB_THREAD) {
 		if (!scan_algorithm(s, c))
 			return false;
-	} else if (!scan_return(s, c)) {
+	} else if (!search_scan_return(im, s, c)) {
 		return false;
 	}
 	if (c->verb == VERB_SORT && (!sort_scan(s, &c->sort) || !scan_sp(s)))
@@ -123,8 +118,11 @@ scan_search(struct imap *im, struct scan *s, struct search_cmd *c)
 	if (c->verb == VERB_SEARCH && IMAP_HAS(im, UTF8) &&
 	    scan_is_word(s, "CHARSET"))
 		return scan_bad(s, "CHARSET is not allowed with UTF8=ACCEPT.");
+	if (c->context)			/* they stay when the command is over */
+		s->arena = context_arena(c->context);
 	c->keys = c->verb == VERB_SEARCH ? search_parse(im, s) :
 	    search_parse_charset(im, s);
+	s->arena = &im->arena;
 	return c->keys != NULL;
 }
 
@@ -250,13 +248,32 @@ extended_modseq(struct imap *im, const struct search_cmd *c,
 	return high;
 }
 
-static void
-put_extended(struct imap *im, const struct search_cmd *c,
+void
+search_put_correlator(struct imap *im, const char *tag,
+    const struct mailbox *box)
+{
+	const struct account_box *b;
+
+	buf_add_str(&im->out, "(TAG ");
+	put_string(&im->out, span_of(tag));
+	b = box ? account_by_id(im->account, mailbox_box(box)) : NULL;
+	if (b) {
+		buf_add_str(&im->out, " MAILBOX ");
+		put_mailbox(im, &im->out, span_of(b->name));
+		buf_addf(&im->out, " UIDVALIDITY %u",
+		    mailbox_uidvalidity(box));
+	}
+	buf_add_char(&im->out, ')');
+}
+
+void
+search_put_extended(struct imap *im, const struct search_cmd *c,
     const uint32_t *seqs, size_t n)
 {
-	buf_add_str(&im->out, "* ESEARCH (TAG ");
-	put_string(&im->out, span_of(im->tag));
-	buf_addf(&im->out, ")%s", by_uid(im) ? " UID" : "");
+	buf_add_str(&im->out, "* ESEARCH ");
+	search_put_correlator(im, im->tag,
+	    c->verb == VERB_MULTI ? im->box : NULL);
+	buf_add_str(&im->out, by_uid(im) ? " UID" : "");
 	/* RFC 5267 3.1: with SORT, the first and the last of the order. */
 	if (n > 0 && (c->give & RETURN_MIN))
 		buf_addf(&im->out, " MIN %u", shown(im, seqs[0]));
@@ -277,8 +294,8 @@ put_extended(struct imap *im, const struct search_cmd *c,
 }
 
 /* RFC 5182 2.1: what is saved depends on what else is asked for. */
-static void
-save(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
+void
+search_save(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
     size_t n)
 {
 	bool ends = (c->give & (RETURN_MIN | RETURN_MAX)) &&
@@ -302,6 +319,7 @@ search_abort(struct imap *im)
 	struct search_cmd *c = im->step_data;
 
 	search_end(&c->run);
+	context_free(&c->context);
 }
 
 static void
@@ -311,6 +329,7 @@ failed(struct imap *im, struct search_cmd *c, const char *code,
 	/* RFC 5182 2.1: a SAVE that fails empties the result. */
 	if (c->give & RETURN_SAVE)
 		ranges_reset(&im->saved);
+	context_free(&c->context);
 	imap_no(im, code, "%s", text);
 }
 
@@ -341,15 +360,19 @@ answer(struct imap *im, struct search_cmd *c, uint32_t *seqs, size_t n)
 		return;
 	}
 	if (c->give & RETURN_SAVE)
-		save(im, c, seqs, n);
+		search_save(im, c, seqs, n);
 	if (c->extended || (IMAP_HAS(im, REV2) && c->verb == VERB_SEARCH)) {
 		if (c->give == 0)
 			c->give = RETURN_ALL;
-		if (c->give != RETURN_SAVE)	/* RFC 5182 2.1 */
-			put_extended(im, c, seqs, n);
+		/* RFC 5182 2.1; with UPDATE alone the empty answer says that
+		 * the search was done. */
+		if (c->give & (RETURN_DATA | RETURN_UPDATE))
+			search_put_extended(im, c, seqs, n);
 	} else {
 		put_plain(im, c, seqs, n);
 	}
+	if (c->context)
+		context_start(im, &c->context, c->keys, false, seqs, n);
 	imap_done(im);
 }
 
@@ -388,12 +411,13 @@ search(struct imap *im, struct scan *s, enum search_verb verb)
 		/* RFC 5182 2.1: NO empties the result, BAD leaves it. */
 		if (s->no && (c->give & RETURN_SAVE))
 			ranges_reset(&im->saved);
+		context_free(&c->context);
 		imap_refuse(im, s);
 		return;
 	}
 	if (search_has_modseq(c->keys))
 		sync_condstore(im);
-	c->run = search_begin(im, c->keys);
+	c->run = search_begin(im, c->keys, NULL);
 	im->step_data = c;
 	im->step_abort = search_abort;
 	imap_continue(im, search_cmd_step);

@@ -79,6 +79,7 @@ select_close(struct imap *im, bool say)
 	imap_watch_stop(im);
 	mailbox_close(&im->box);
 	ranges_reset(&im->saved);
+	context_forget(im);		/* RFC 5267 4.3 */
 	ARRAY_FINI(&im->asleep);
 	im->just_woken = false;
 	im->state = STATE_AUTH;

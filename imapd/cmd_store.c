@@ -127,6 +127,7 @@ store(struct imap *im, const struct store_args *a)
 		if (r.keywords)
 			sync_flags_line(im);
 		put_stored(im, a, &r);
+		context_touch_all(im, r.changed);
 		if (r.modified->len > 0) {
 			put_modified(im, &r, &code);
 			imap_ok(im, code.data, "Conditional store failed.");

@@ -57,6 +57,9 @@ static const struct command commands[] = {
 	{ "UID SORT", SEL, CMD_UID, cmd_sort, "Sort" },
 	{ "THREAD", SEL, CMD_QUIET | CMD_SEQ, cmd_thread, "Thread" },
 	{ "UID THREAD", SEL, CMD_UID, cmd_thread, "Thread" },
+	{ "ESEARCH", ANY, CMD_UID, cmd_esearch, "Esearch" },	/* RFC 7377 */
+	{ "CANCELUPDATE", SEL, 0, cmd_cancelupdate, "Cancelupdate" },
+	{ "UIDBATCHES", SEL, 0, cmd_uidbatches, "Uidbatches" },
 	{ "STORE", SEL, CMD_QUIET | CMD_SEQ, cmd_store, "Store" },
 	{ "UID STORE", SEL, CMD_UID, cmd_store, "Store" },
 	{ "COPY", SEL, CMD_SEQ, cmd_copy, "Copy" },
@@ -111,6 +114,7 @@ tagged(struct imap *im, const char *word, const char *code, const char *fmt,
 	if (c != NULL && !(c->flags & CMD_NOSYNC) && !im->just_woken &&
 	    im->state == STATE_SELECTED && notify_wants_selected(im))
 		sync_report(im, !(c->flags & CMD_QUIET));
+	context_tell(im);
 	if (im->mode == MODE_END)	/* the mailbox is gone: BYE was said */
 		return;
 	buf_addf(&im->out, "%s %s ", im->tag, word);

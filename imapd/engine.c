@@ -28,6 +28,7 @@ imap_free(struct imap *im)
 	imap_watch_stop(im);
 	mailbox_close(&im->box);
 	ranges_fini(&im->saved);
+	context_forget(im);
 	ARRAY_FINI(&im->asleep);
 	loop_timer_free(&im->timer);
 	loop_timer_free(&im->again);

@@ -90,6 +90,9 @@ bool	 fetch_scan(struct imap *im, struct scan *s, struct fetch *f);
 
 /* The items alone, into the scan's arena. */
 bool	 fetch_scan_items(struct imap *im, struct scan *s, struct fetch *f);
+/* A list of them that outlives the command, into a.  NULL: s says. */
+struct fetch *fetch_scan_kept(struct imap *im, struct scan *s,
+	    struct arena *a);
 /* Answer for one message now, whether the client takes it or not (NOTIFY). */
 void	 fetch_one(struct imap *im, struct fetch *f, uint32_t seq);
 /* Also answer kind, if it is not asked for, in front; FLAGS (and MODSEQ). */

@@ -343,3 +343,45 @@ fetch_scan(struct imap *im, struct scan *s, struct fetch *f)
 		return false;
 	return scan_end(s);
 }
+
+/* A list, whatever is in it: sections have lists in them, too. */
+static bool
+skip_list(struct scan *s)
+{
+	int depth = 0;
+
+	do {
+		int c = scan_peek(s);
+		struct span drop;
+
+		if (c < 0)
+			return scan_bad(s, "')' expected.");
+		if (c == '"') {
+			if (!scan_string(s, &drop))
+				return false;
+			continue;
+		}
+		depth += c == '(' ? 1 : c == ')' ? -1 : 0;
+		s->at++;
+	} while (depth > 0);
+	return true;
+}
+
+struct fetch *
+fetch_scan_kept(struct imap *im, struct scan *s, struct arena *a)
+{
+	size_t from = s->at;
+	struct scan again;
+	struct span text;
+	struct fetch *f;
+
+	if (!skip_list(s))
+		return NULL;
+	text = span_sub(s->in, from, s->at - from);
+	scan_init(&again, span_make(arena_span_dup(a, text), text.len), a);
+	f = arena_zalloc(a, sizeof(*f));
+	if (fetch_scan_items(im, &again, f) && scan_end(&again))
+		return f;
+	scan_bad(s, again.err ? again.err : "Invalid fetch items.");
+	return NULL;
+}

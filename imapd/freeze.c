@@ -85,7 +85,7 @@ freeze_connection(struct imap *im, struct buf *state)
 {
 	if ((im->mode != MODE_COMMAND && im->mode != MODE_IDLE) ||
 	    im->step != NULL || im->out.len > 0 || im->saved.len > 0 ||
-	    im->notify != NULL || im->notify_none || im->asleep.len > 0 ||
+	    im->contexts != NULL || im->notify != NULL || im->notify_none || im->asleep.len > 0 ||
 	    compress_active(im->conn->stream))
 		return -1;
 	if (im->box) {

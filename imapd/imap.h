@@ -59,6 +59,7 @@ enum step_result { STEP_DONE, STEP_MORE, STEP_FULL };
 struct imap;
 struct append_cmd;
 struct notify;
+struct search_context;
 typedef enum step_result imap_step_fn(struct imap *im);
 
 struct command {
@@ -107,6 +108,11 @@ struct imap {
 
 	/* RFC 5182: UIDs. */
 	struct ranges		 saved;
+	/* RFC 5267 (context.c); UIDs that may have joined or left a result,
+	 * and the first of them that is new. */
+	struct search_context	*contexts;
+	struct ranges		 touched;
+	uint32_t		 touched_new;
 
 	/* Input. */
 	struct frame		 frame;
@@ -296,6 +302,15 @@ int	 freeze_connection(struct imap *im, struct buf *state);
 void	 thaw_connection(struct imap *im, struct span state);
 void	 freeze_say_changes(struct imap *im);
 
+/* context.c: a message came, or its flags changed; tell what that means for
+ * results; messages are about to be told expunged; there are none any more. */
+void	 context_touch(struct imap *im, uint32_t uid, bool is_new);
+void	 context_touch_all(struct imap *im, const struct ranges *uids);
+void	 context_tell(struct imap *im);
+void	 context_expunged(struct imap *im, const struct mailbox_expunge *v,
+	    size_t n);
+void	 context_forget(struct imap *im);
+
 /* notify.c: something that is watched may have changed. */
 void	 notify_changed(struct imap *im);
 /* Whether to tell of changes of the selected mailbox. */
@@ -359,5 +374,8 @@ void	 cmd_setmetadata(struct imap *, struct scan *);
 void	 cmd_search(struct imap *, struct scan *);
 void	 cmd_sort(struct imap *, struct scan *);
 void	 cmd_thread(struct imap *, struct scan *);
+void	 cmd_esearch(struct imap *, struct scan *);
+void	 cmd_cancelupdate(struct imap *, struct scan *);
+void	 cmd_uidbatches(struct imap *, struct scan *);
 
 #endif

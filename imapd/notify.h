@@ -26,7 +26,10 @@ enum {					/* notify_group.events */
 
 enum notify_filter {
 	FILTER_SELECTED, FILTER_SELECTED_DELAYED, FILTER_INBOXES,
-	FILTER_PERSONAL, FILTER_SUBSCRIBED, FILTER_SUBTREE, FILTER_MAILBOXES,
+	FILTER_PERSONAL, FILTER_SUBSCRIBED,
+	/* with names */
+	FILTER_SUBTREE, FILTER_MAILBOXES,
+	FILTER_SUBTREE_ONE,	/* RFC 7377: not for NOTIFY */
 };
 
 struct notify_group {
@@ -57,6 +60,14 @@ struct notify {
 	uint64_t	 metadata;	/* changes that were told */
 };
 
+/*
+ * "subtree (a b)": a filter, with its names in a; and whether a mailbox that
+ * is not selected passes it.
+ */
+bool	 notify_scan_filter(struct scan *s, struct arena *a,
+	    struct notify_group *g);
+bool	 notify_filter_has(const struct notify_group *g,
+	    const struct account_box *b);
 /* The arguments after SET.  NULL: s says. */
 struct notify *notify_scan(struct imap *im, struct scan *s);
 void	 notify_free(struct notify **n);

@@ -31,6 +31,7 @@ filters[] = {
 	{ "inboxes", FILTER_INBOXES }, { "personal", FILTER_PERSONAL },
 	{ "subscribed", FILTER_SUBSCRIBED }, { "subtree", FILTER_SUBTREE },
 	{ "mailboxes", FILTER_MAILBOXES },
+	{ "subtree-one", FILTER_SUBTREE_ONE },
 };
 
 static const struct { const char *name; unsigned bit; } events[] = {
@@ -42,7 +43,7 @@ static const struct { const char *name; unsigned bit; } events[] = {
 };
 
 static bool
-scan_names(struct scan *s, struct notify *n, struct notify_group *g)
+scan_names(struct scan *s, struct arena *a, struct notify_group *g)
 {
 	bool list;
 	struct span name;
@@ -52,7 +53,7 @@ scan_names(struct scan *s, struct notify *n, struct notify_group *g)
 	list = scan_is(s, '(');
 	if (list && !scan_open(s))
 		return false;
-	g->names = arena_alloc(&n->arena,
+	g->names = arena_alloc(a,
 	    NOTIFY_NAMES_MAX * sizeof(g->names[0]));
 	do {
 		if (g->nnames == NOTIFY_NAMES_MAX)
@@ -60,54 +61,26 @@ scan_names(struct scan *s, struct notify *n, struct notify_group *g)
 			    "Too many mailboxes");
 		if (!scan_mailbox(s, &name))
 			return false;
-		g->names[g->nnames++] = span_make(arena_span_dup(&n->arena,
-		    name), name.len);
+		g->names[g->nnames++] = span_make(arena_span_dup(a, name),
+		    name.len);
 	} while (list && scan_take(s, ' '));
 	return !list || scan_close(s);
 }
 
-/* A list, whatever is in it: sections have lists in them, too. */
-static bool
-skip_list(struct scan *s)
+bool
+notify_scan_filter(struct scan *s, struct arena *a, struct notify_group *g)
 {
-	int depth = 0;
+	struct span word;
+	size_t i = 0;
 
-	do {
-		int c = scan_peek(s);
-		struct span drop;
-
-		if (c < 0)
-			return scan_bad(s, "')' expected.");
-		if (c == '"') {
-			if (!scan_string(s, &drop))
-				return false;
-			continue;
-		}
-		depth += c == '(' ? 1 : c == ')' ? -1 : 0;
-		s->at++;
-	} while (depth > 0);
-	return true;
-}
-
-/* What to fetch of new messages: items of a FETCH without its set. */
-static bool
-scan_fetch_items(struct imap *im, struct scan *s, struct notify *n)
-{
-	size_t from = s->at;
-	struct scan again;
-	struct span text;
-
-	/* It outlives the command: parse a copy into the arena that stays. */
-	if (!skip_list(s))
+	if (!scan_atom(s, &word))
 		return false;
-	text = span_sub(s->in, from, s->at - from);
-	scan_init(&again, span_make(arena_span_dup(&n->arena, text), text.len),
-	    &n->arena);
-	n->fetch = arena_zalloc(&n->arena, sizeof(*n->fetch));
-	if (fetch_scan_items(im, &again, n->fetch) &&
-	    scan_end(&again))
-		return true;
-	return scan_bad(s, again.err ? again.err : "Invalid fetch items.");
+	while (i < ARRAY_LEN(filters) && !span_caseis(word, filters[i].name))
+		i++;
+	if (i == ARRAY_LEN(filters))
+		return scan_bad(s, "Unknown mailbox specifier.");
+	g->filter = filters[i].filter;
+	return g->filter < FILTER_SUBTREE || scan_names(s, a, g);
 }
 
 static bool
@@ -129,7 +102,8 @@ scan_event(struct imap *im, struct scan *s, struct notify *n,
 			return scan_bad(s, "Only the selected mailbox has "
 			    "fetch items.");
 		scan_sp(s);
-		return scan_fetch_items(im, s, n);
+		n->fetch = fetch_scan_kept(im, s, &n->arena);
+		return n->fetch != NULL;
 	}
 	return scan_no(s, EVENTS_WE_KNOW, "Unsupported event.");
 }
@@ -154,25 +128,18 @@ static bool
 scan_group(struct imap *im, struct scan *s, struct notify *n)
 {
 	struct notify_group *g = &n->groups[n->ngroups];
-	struct span word;
-	size_t i = 0;
 
 	if (n->ngroups++ == NOTIFY_GROUPS_MAX)
 		return scan_no(s, "NOTIFICATIONOVERFLOW", "Too many groups");
-	if (!scan_open(s) || !scan_atom(s, &word))
+	if (!scan_open(s) || !notify_scan_filter(s, &n->arena, g))
 		return false;
-	while (i < ARRAY_LEN(filters) && !span_caseis(word, filters[i].name))
-		i++;
-	if (i == ARRAY_LEN(filters))
+	if (g->filter == FILTER_SUBTREE_ONE)
 		return scan_bad(s, "Unknown mailbox specifier.");
-	g->filter = filters[i].filter;
 	for (size_t k = 0; g->filter <= FILTER_SELECTED_DELAYED &&
 	    k + 1 < n->ngroups; k++)
 		if (n->groups[k].filter <= FILTER_SELECTED_DELAYED)
 			return scan_bad(s, "The selected mailbox is named "
 			    "twice.");	/* RFC 5465 6.1 */
-	if (g->filter >= FILTER_SUBTREE && !scan_names(s, n, g))
-		return false;
 	if (!scan_sp(s))
 		return false;
 	if (scan_take_word(s, "NONE"))
@@ -218,8 +185,18 @@ notify_selected(const struct notify *n, bool *delayed)
 	return 0;
 }
 
+/* Whether name is top, or below it; children: only one level. */
 static bool
-group_has(const struct notify_group *g, const struct account_box *b)
+is_below(struct span name, struct span top, bool children)
+{
+	if (span_eq(name, top))
+		return true;
+	return span_starts(name, top) && name.p[top.len] == '/' &&
+	    (!children || span_find(span_from(name, top.len + 1), '/') < 0);
+}
+
+bool
+notify_filter_has(const struct notify_group *g, const struct account_box *b)
 {
 	struct span name = span_of(b->name);
 
@@ -234,10 +211,10 @@ group_has(const struct notify_group *g, const struct account_box *b)
 	case FILTER_SUBSCRIBED:
 		return (b->flags & BOX_SUBSCRIBED) != 0;
 	case FILTER_SUBTREE:
+	case FILTER_SUBTREE_ONE:
 		for (size_t i = 0; i < g->nnames; i++)
-			if (span_eq(name, g->names[i]) ||
-			    (span_starts(name, g->names[i]) &&
-			    name.p[g->names[i].len] == '/'))
+			if (is_below(name, g->names[i],
+			    g->filter == FILTER_SUBTREE_ONE))
 				return true;
 		return false;
 	case FILTER_MAILBOXES:
@@ -256,7 +233,7 @@ notify_events(const struct notify *n, const struct account_box *b)
 
 	/* RFC 5465 6: what several groups ask for is added up. */
 	for (size_t i = 0; i < n->ngroups; i++)
-		if (group_has(&n->groups[i], b))
+		if (notify_filter_has(&n->groups[i], b))
 			all |= n->groups[i].events;
 	return all;
 }

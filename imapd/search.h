@@ -6,6 +6,8 @@
  *	search_parse.c	search keys to a struct search
  *	search_run.c	which messages match, a slice of time after the other
  *	sort.c		ordering them; thread_run.c: threads of them
+ *	context.c	results that are kept up to date (RFC 5267 UPDATE)
+ *	multisearch.c	ESEARCH, in several mailboxes (RFC 7377)
  *
  * Everything lives in the command's arena unless it says otherwise.
  */
@@ -27,8 +29,23 @@ struct search *search_parse(struct imap *im, struct scan *s);
 struct search *search_parse_charset(struct imap *im, struct scan *s);
 /* A MODSEQ key is in it: the answer has MODSEQ (RFC 7162 3.1.5). */
 bool	 search_has_modseq(const struct search *p);
+/* Sequence numbers are in it. */
+bool	 search_has_numbers(const struct search *p);
+/*
+ * Sets that hold while numbers change: sequence numbers go on to mean the
+ * messages that they mean now (RFC 5267 4.3).  search_refresh() before each
+ * search then; search_unpin() frees what is not in the arena.
+ */
+void	 search_pin(struct imap *im, struct search *p);
+void	 search_refresh(struct imap *im, struct search *p);
+void	 search_unpin(struct search *p);
 
-struct search_run *search_begin(struct imap *im, const struct search *p);
+/* among: sequence numbers of the only messages to look at, or NULL. */
+struct search_run *search_begin(struct imap *im, const struct search *p,
+	    const struct ranges *among);
+/* The time it has taken until now; and to count such time of others. */
+int64_t	 search_used_us(const struct search_run *r);
+void	 search_charge(struct search_run *r, int64_t us);
 /* Look at messages for at most us: STEP_MORE, or STEP_DONE. */
 enum step_result search_step(struct search_run *r, int64_t us);
 /*
@@ -40,11 +57,73 @@ int	 search_result(struct search_run *r, const uint32_t **seqs, size_t *n,
 /* Frees what is not in the arena; also a search that is not DONE. */
 void	 search_end(struct search_run **r);
 
+/* --- cmd_search.c, for multisearch.c and context.c --------------------------------- */
+
+enum search_verb { VERB_SEARCH, VERB_SORT, VERB_THREAD, VERB_MULTI };
+
+enum {					/* search_cmd.give */
+	RETURN_MIN = 1 << 0, RETURN_MAX = 1 << 1, RETURN_ALL = 1 << 2,
+	RETURN_COUNT = 1 << 3, RETURN_SAVE = 1 << 4, RETURN_PARTIAL = 1 << 5,
+	RETURN_UPDATE = 1 << 6, RETURN_CONTEXT = 1 << 7,
+	/* What the answer is made of. */
+	RETURN_DATA = RETURN_MIN | RETURN_MAX | RETURN_ALL | RETURN_COUNT |
+	    RETURN_PARTIAL,
+};
+
 #define SORT_KEYS_MAX	16
 struct sort_spec {
 	struct { uint8_t key; bool reverse; } v[SORT_KEYS_MAX];
 	size_t		 n;
 };
+
+struct search_context;
+
+struct search_cmd {
+	enum search_verb verb;
+	bool		 extended;	/* RETURN was there */
+	unsigned	 give;
+	int64_t		 from, to;	/* PARTIAL */
+	struct sort_spec sort;
+	enum thread_algorithm algorithm;
+	struct search	*keys;
+	struct search_run *run;
+	struct search_context *context;	/* UPDATE; not yet im's */
+};
+
+/* " RETURN (MIN ALL)" from the word on, if it is there, and the space behind
+ * it. */
+bool	 search_scan_return(struct imap *im, struct scan *s,
+	    struct search_cmd *c);
+/* "* ESEARCH (TAG "x") ..." of im->box. */
+void	 search_put_extended(struct imap *im, const struct search_cmd *c,
+	    const uint32_t *seqs, size_t n);
+/* "(TAG "x")"; with MAILBOX and UIDVALIDITY if box is not NULL. */
+void	 search_put_correlator(struct imap *im, const char *tag,
+	    const struct mailbox *box);
+/* "$" from now on. */
+void	 search_save(struct imap *im, const struct search_cmd *c,
+	    const uint32_t *seqs, size_t n);
+
+/* --- context.c ------------------------------------------------------------------------ */
+
+#define CONTEXTS_MAX	16		/* of one client */
+
+/* For the command whose tag is im->tag; NULL: the tag is in use. */
+struct search_context *context_new(struct imap *im);
+void	 context_free(struct search_context **c);
+/* Where its search keys are to be allocated. */
+struct arena *context_arena(struct search_context *c);
+/* " (UID FLAGS)" behind UPDATE (RFC 5465 7), if it is there. */
+bool	 context_scan_fetch(struct imap *im, struct scan *s,
+	    struct search_context *c);
+/*
+ * Keep telling from now on; takes *c.  correlate: with MAILBOX and
+ * UIDVALIDITY.  Says NOUPDATE when there are too many.
+ */
+void	 context_start(struct imap *im, struct search_context **c,
+	    struct search *keys, bool correlate, const uint32_t *seqs,
+	    size_t n);
+
 /* "(REVERSE DATE SUBJECT)" (RFC 5256 3, RFC 5957). */
 bool	 sort_scan(struct scan *s, struct sort_spec *out);
 /* Order seqs.  0, or -1 with code and text. */

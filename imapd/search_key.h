@@ -38,6 +38,10 @@ struct search_key {
 	uint64_t		 num;		/* days, seconds, bytes, modseq */
 	uint32_t		 mask, want;	/* FLAGS */
 	struct ranges		 seqs;		/* SET: sequence numbers */
+	/* SET, pinned (search_pin()): UIDs, "*" as it was written; seqs is
+	 * live then. */
+	struct ranges		 uids, live;
+	struct search_key	*next_set;
 	const char		*name;		/* HEADER: field; KEYWORD, ids */
 	struct message_key	 text;		/* HEADER, BODY, TEXT */
 	struct signature_query	 query;		/* of text */
@@ -45,7 +49,8 @@ struct search_key {
 
 struct search {
 	struct search_key	*top;		/* an AND */
-	bool			 has_modseq;
+	struct search_key	*sets;		/* all SETs */
+	bool			 has_modseq, has_numbers;
 };
 
 #endif

@@ -212,7 +212,7 @@ static bool
 scan_numbers(struct parser *p, struct ranges *seqs)
 {
 	struct ranges set = RANGES_INIT;
-	uint32_t count = mailbox_count(p->im->box);
+	uint32_t count = p->im->box ? mailbox_count(p->im->box) : 0;
 	bool ok = scan_set(p->s, &set);
 
 	for (size_t i = 0; ok && count > 0 && i < set.len; i++) {
@@ -227,21 +227,38 @@ scan_numbers(struct parser *p, struct ranges *seqs)
 	return ok;
 }
 
-/* A message set, in the arena. */
+/* A copy in the arena. */
+static void
+keep(struct parser *p, const struct ranges *set, struct ranges *out)
+{
+	out->len = out->alloc = set->len;
+	if (set->len > 0) {
+		out->v = arena_alloc(p->s->arena, set->len * sizeof(*set->v));
+		memcpy(out->v, set->v, set->len * sizeof(*set->v));
+	}
+}
+
 static bool
 take_set(struct parser *p, bool uid, struct search_key *k)
 {
-	struct ranges set = RANGES_INIT;
-	bool ok = uid || scan_is(p->s, '$') ?
-	    imap_scan_set(p->im, p->s, uid, &set) : scan_numbers(p, &set);
+	struct ranges set = RANGES_INIT, seqs = RANGES_INIT;
+	bool ok, saved = scan_is(p->s, '$');
 
-	k->seqs.len = k->seqs.alloc = ok ? set.len : 0;
-	if (ok && set.len > 0) {
-		k->seqs.v = arena_alloc(p->s->arena,
-		    set.len * sizeof(*set.v));
-		memcpy(k->seqs.v, set.v, set.len * sizeof(*set.v));
+	if (saved) {
+		ok = imap_scan_set(p->im, p->s, uid, &seqs);
+	} else if (!uid) {
+		p->search->has_numbers = true;
+		ok = scan_numbers(p, &seqs);
+	} else if ((ok = scan_set(p->s, &set))) {
+		keep(p, &set, &k->uids);
+		(void)imap_resolve(p->im, &set, true, &seqs);
 	}
+	if (ok)
+		keep(p, &seqs, &k->seqs);
+	k->next_set = p->search->sets;
+	p->search->sets = k;
 	ranges_fini(&set);
+	ranges_fini(&seqs);
 	return ok;
 }
 
@@ -427,4 +444,44 @@ bool
 search_has_modseq(const struct search *p)
 {
 	return p->has_modseq;
+}
+
+bool
+search_has_numbers(const struct search *p)
+{
+	return p->has_numbers;
+}
+
+void
+search_pin(struct imap *im, struct search *p)
+{
+	for (struct search_key *k = p->sets; k != NULL; k = k->next_set) {
+		struct ranges uids = RANGES_INIT;
+
+		if (k->uids.len > 0)
+			ranges_copy(&uids, &k->uids);
+		else
+			imap_uids(im, &k->seqs, &uids);
+		k->uids = uids;
+		k->live = RANGES_INIT;
+	}
+}
+
+void
+search_refresh(struct imap *im, struct search *p)
+{
+	for (struct search_key *k = p->sets; k != NULL; k = k->next_set) {
+		(void)imap_resolve(im, &k->uids, true, &k->live);
+		k->seqs = k->live;
+	}
+}
+
+void
+search_unpin(struct search *p)
+{
+	for (struct search_key *k = p->sets; k != NULL; k = k->next_set) {
+		ranges_fini(&k->uids);
+		ranges_fini(&k->live);
+		k->seqs = RANGES_INIT;
+	}
 }

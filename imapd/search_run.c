@@ -263,7 +263,8 @@ matches(struct search_run *r, uint32_t seq)
 /* --- the run -------------------------------------------------------------------------- */
 
 struct search_run *
-search_begin(struct imap *im, const struct search *p)
+search_begin(struct imap *im, const struct search *p,
+    const struct ranges *among)
 {
 	struct search_run *r = mem_zalloc(sizeof(*r));
 	uint32_t count = mailbox_count(im->box);
@@ -273,6 +274,8 @@ search_begin(struct imap *im, const struct search *p)
 	r->arena = ARENA_INIT;
 	if (count > 0)
 		ranges_add(&r->todo, 1, count);
+	if (among != NULL)
+		ranges_intersect(&r->todo, among);
 	/* Sets at the top leave the other messages alone. */
 	for (const struct search_key *k = p->top->child; k != NULL;
 	    k = k->next)
@@ -311,6 +314,7 @@ search_step(struct search_run *r, int64_t us)
 		used = clock_mono_us() - start;
 		if (r->late || start + used >= r->until_us) {
 			r->late = true;
+			r->used_us += used;
 			return STEP_DONE;
 		}
 		if (used >= us) {
@@ -320,6 +324,18 @@ search_step(struct search_run *r, int64_t us)
 	}
 	r->used_us += used;
 	return STEP_DONE;
+}
+
+int64_t
+search_used_us(const struct search_run *r)
+{
+	return r->used_us;
+}
+
+void
+search_charge(struct search_run *r, int64_t us)
+{
+	r->used_us += us;
 }
 
 int

@@ -20,19 +20,22 @@ bool
 imap_resolve(struct imap *im, const struct ranges *set, bool uid,
     struct ranges *seqs)
 {
-	uint32_t count = mailbox_count(im->box);
+	/* None is open where only the syntax matters. */
+	uint32_t count = im->box ? mailbox_count(im->box) : 0;
 
 	ranges_reset(seqs);
 	for (size_t i = 0; i < set->len; i++) {
 		uint32_t lo = set->v[i].lo, hi = set->v[i].hi;
 
-		if (uid) {
+		if (uid && im->box != NULL) {
 			add_uids(im->box, lo, hi, seqs);
 			/* "900:*" has the last message, whatever its UID. */
 			if (hi == SCAN_STAR && count > 0)
 				ranges_add(seqs, count, count);
 			continue;
 		}
+		if (uid)
+			continue;
 		/* "*" is the largest number in use; none in an empty mailbox,
 		 * and then no number is right (RFC 9051 9). */
 		if (lo == SCAN_STAR)

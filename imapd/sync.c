@@ -18,6 +18,8 @@ sync_expunged(struct imap *im, const struct mailbox_expunge *v, size_t n)
 	struct ranges uids = RANGES_INIT;
 
 	im->expunged += (uint32_t)n;
+	if (n > 0)
+		context_expunged(im, v, n);
 	for (size_t i = 0; i < n; i++) {
 		ranges_add(&uids, v[i].uid, v[i].uid);
 		if (!says_vanished(im))
@@ -146,8 +148,15 @@ sync_report(struct imap *im, bool expunges)
 			buf_addf(&im->out, "* %u RECENT\r\n",
 			    mailbox_recent(im->box));
 		notify_fetch_new(im, c.count - c.arrived + 1);
+		for (uint32_t q = c.count - c.arrived + 1; q <= c.count &&
+		    im->contexts; q++)
+			context_touch(im, mailbox_uid(im->box, q), true);
 	}
-	for (size_t i = 0; i < c.nflags && notify_wants_flags(im); i++)
-		sync_put_fetch(im, c.flags[i],
-		    im->cmd != NULL && (im->cmd->flags & CMD_UID));
+	for (size_t i = 0; i < c.nflags; i++) {
+		if (notify_wants_flags(im))
+			sync_put_fetch(im, c.flags[i],
+			    im->cmd != NULL && (im->cmd->flags & CMD_UID));
+		context_touch(im, mailbox_uid(im->box, c.flags[i]), false);
+	}
+	context_tell(im);
 }

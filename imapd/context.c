@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * context - search results that are kept up to date: RETURN (UPDATE) and
+ * CANCELUPDATE (RFC 5267 4.3, RFC 5465 7).
+ *
+ * A context holds its search keys and the UIDs of what was found.  Messages
+ * that came, or whose flags changed, are gathered in im->touched by whoever
+ * tells the client of that; context_tell() searches among them and says what
+ * joined and what left.  Context positions are 0: mailbox order.
+ *
+ * A search that takes longer than it may at such a moment ends the updates
+ * with NOUPDATE.
+ */
+#include "base/mem.h"
+#include "imapd/fetch.h"
+#include "imapd/search.h"
+
+#define TELL_US		200000		/* for one context, in one go */
+
+struct search_context {
+	struct search_context *next;
+	struct arena	 arena;		/* of keys and fetch */
+	char		 tag[IMAP_TAG_MAX + 1];
+	bool		 uid;		/* say UIDs */
+	bool		 correlate;
+	struct search	*keys;		/* pinned; NULL before the start */
+	struct fetch	*fetch;		/* of new messages, or NULL */
+	struct ranges	 found;		/* UIDs */
+};
+
+static struct search_context *
+find(const struct imap *im, const char *tag)
+{
+	struct search_context *c = im->contexts;
+
+	while (c != NULL && strcmp(c->tag, tag) != 0)
+		c = c->next;
+	return c;
+}
+
+struct search_context *
+context_new(struct imap *im)
+{
+	struct search_context *c;
+
+	if (find(im, im->tag) != NULL)
+		return NULL;
+	c = mem_zalloc(sizeof(*c));
+	c->arena = ARENA_INIT;
+	snprintf(c->tag, sizeof(c->tag), "%s", im->tag);
+	c->uid = (im->cmd->flags & CMD_UID) != 0;
+	return c;
+}
+
+void
+context_free(struct search_context **cp)
+{
+	struct search_context *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	if (c->keys)
+		search_unpin(c->keys);
+	ranges_fini(&c->found);
+	arena_fini(&c->arena);
+	mem_free(c);
+}
+
+struct arena *
+context_arena(struct search_context *c)
+{
+	return &c->arena;
+}
+
+bool
+context_scan_fetch(struct imap *im, struct scan *s, struct search_context *c)
+{
+	if (!scan_is(s, ' ') || s->at + 1 >= s->in.len ||
+	    s->in.p[s->at + 1] != '(')
+		return true;
+	scan_sp(s);
+	c->fetch = fetch_scan_kept(im, s, &c->arena);
+	return c->fetch != NULL;
+}
+
+void
+context_start(struct imap *im, struct search_context **cp,
+    struct search *keys, bool correlate, const uint32_t *seqs, size_t n)
+{
+	struct search_context *c = *cp, **last = &im->contexts;
+	size_t count = 0;
+
+	for (; *last != NULL; last = &(*last)->next)
+		count++;
+	if (count >= CONTEXTS_MAX) {
+		buf_add_str(&im->out, "* NO [NOUPDATE ");
+		put_string(&im->out, span_of(c->tag));
+		buf_add_str(&im->out, "] Too many contexts.\r\n");
+		context_free(cp);
+		return;
+	}
+	*cp = NULL;
+	*last = c;
+	c->keys = keys;
+	c->correlate = correlate;
+	search_pin(im, keys);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t uid = mailbox_uid(im->box, seqs[i]);
+
+		ranges_add(&c->found, uid, uid);
+	}
+}
+
+void
+context_forget(struct imap *im)
+{
+	while (im->contexts != NULL) {
+		struct search_context *c = im->contexts;
+
+		im->contexts = c->next;
+		context_free(&c);
+	}
+	ranges_fini(&im->touched);
+}
+
+/* --- telling ------------------------------------------------------------------------- */
+
+/* "* ESEARCH (TAG "x") UID" */
+static void
+put_start(struct imap *im, const struct search_context *c)
+{
+	buf_add_str(&im->out, "* ESEARCH ");
+	search_put_correlator(im, c->tag, c->correlate ? im->box : NULL);
+	if (c->uid)
+		buf_add_str(&im->out, " UID");
+}
+
+static void
+put_update(struct imap *im, const struct search_context *c, const char *what,
+    const struct ranges *uids)
+{
+	struct ranges seqs = RANGES_INIT;
+
+	if (uids->len == 0)
+		return;
+	buf_addf(&im->out, " %s (0 ", what);
+	if (c->uid) {
+		ranges_print(uids, &im->out);
+	} else {
+		(void)imap_resolve(im, uids, true, &seqs);
+		ranges_print(&seqs, &im->out);
+		ranges_fini(&seqs);
+	}
+	buf_add_char(&im->out, ')');
+}
+
+/*
+ * RFC 5267 4.3.4: before EXPUNGE, with the numbers that hold until then.  The
+ * view has forgotten them, but each entry says its number after those before
+ * it were gone.
+ */
+static void
+tell_expunged(struct imap *im, struct search_context *c,
+    const struct mailbox_expunge *v, size_t n)
+{
+	struct ranges gone = RANGES_INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t number = c->uid ? v[i].uid : v[i].seq + (uint32_t)i;
+
+		if (!ranges_has(&c->found, v[i].uid))
+			continue;
+		ranges_add(&gone, number, number);
+		ranges_remove(&c->found, v[i].uid, v[i].uid);
+	}
+	if (gone.len > 0) {
+		put_start(im, c);
+		buf_add_str(&im->out, " REMOVEFROM (0 ");
+		ranges_print(&gone, &im->out);
+		buf_add_str(&im->out, ")\r\n");
+	}
+	ranges_fini(&gone);
+}
+
+void
+context_expunged(struct imap *im, const struct mailbox_expunge *v, size_t n)
+{
+	for (struct search_context *c = im->contexts; c != NULL; c = c->next)
+		tell_expunged(im, c, v, n);
+	for (size_t i = 0; i < n && im->touched.len > 0; i++)
+		ranges_remove(&im->touched, v[i].uid, v[i].uid);
+}
+
+/* Which of the messages seqs are found now.  -1: it takes too long. */
+static int
+search_again(struct imap *im, struct search_context *c,
+    const struct ranges *seqs, struct ranges *uids)
+{
+	struct search_run *r;
+	const uint32_t *v = NULL;
+	const char *code, *text;
+	size_t n = 0;
+	int rc = -1;
+
+	search_refresh(im, c->keys);
+	r = search_begin(im, c->keys, seqs);
+	if (search_step(r, TELL_US) == STEP_DONE)
+		rc = search_result(r, &v, &n, &code, &text);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		uint32_t uid = mailbox_uid(im->box, v[i]);
+
+		ranges_add(uids, uid, uid);
+	}
+	search_end(&r);
+	return rc;
+}
+
+static void
+without(struct ranges *a, const struct ranges *b)
+{
+	for (size_t i = 0; i < b->len && a->len > 0; i++)
+		ranges_remove(a, b->v[i].lo, b->v[i].hi);
+}
+
+/* RFC 5465 7: data of messages that came and are in the result. */
+static void
+fetch_new(struct imap *im, struct search_context *c,
+    const struct ranges *joined)
+{
+	for (size_t i = 0; i < joined->len; i++)
+		for (uint32_t u = joined->v[i].lo; u <= joined->v[i].hi; u++)
+			if (u >= im->touched_new && mailbox_seq(im->box, u) > 0)
+				fetch_one(im, c->fetch,
+				    mailbox_seq(im->box, u));
+}
+
+static int
+tell(struct imap *im, struct search_context *c, const struct ranges *seqs)
+{
+	struct ranges is = RANGES_INIT, joined = RANGES_INIT;
+	struct ranges left = RANGES_INIT;
+	int rc = search_again(im, c, seqs, &is);
+
+	if (rc != 0) {
+		ranges_fini(&is);
+		return -1;
+	}
+	ranges_copy(&joined, &is);
+	without(&joined, &c->found);
+	ranges_copy(&left, &c->found);
+	ranges_intersect(&left, &im->touched);
+	without(&left, &is);
+	if (joined.len > 0 && c->fetch != NULL)
+		fetch_new(im, c, &joined);
+	if (joined.len > 0 || left.len > 0) {
+		put_start(im, c);
+		put_update(im, c, "REMOVEFROM", &left);
+		put_update(im, c, "ADDTO", &joined);
+		buf_add_str(&im->out, "\r\n");
+		without(&c->found, &left);
+		ranges_merge(&c->found, &joined);
+	}
+	ranges_fini(&is);
+	ranges_fini(&joined);
+	ranges_fini(&left);
+	return 0;
+}
+
+void
+context_tell(struct imap *im)
+{
+	struct search_context **cp = &im->contexts;
+	struct ranges seqs = RANGES_INIT;
+
+	if (im->contexts == NULL || im->touched.len == 0 || im->box == NULL)
+		return;
+	(void)imap_resolve(im, &im->touched, true, &seqs);
+	while (*cp != NULL) {
+		struct search_context *c = *cp;
+
+		if (tell(im, c, &seqs) == 0) {
+			cp = &c->next;
+			continue;
+		}
+		buf_add_str(&im->out, "* NO [NOUPDATE ");
+		put_string(&im->out, span_of(c->tag));
+		buf_add_str(&im->out, "] Searching takes too long.\r\n");
+		*cp = c->next;
+		context_free(&c);
+	}
+	ranges_fini(&seqs);
+	ranges_reset(&im->touched);
+	im->touched_new = UINT32_MAX;
+}
+
+void
+context_touch(struct imap *im, uint32_t uid, bool is_new)
+{
+	if (im->contexts == NULL)
+		return;
+	if (im->touched.len == 0)
+		im->touched_new = UINT32_MAX;
+	if (is_new)
+		im->touched_new = MIN(im->touched_new, uid);
+	ranges_add(&im->touched, uid, uid);
+}
+
+void
+context_touch_all(struct imap *im, const struct ranges *uids)
+{
+	if (im->contexts == NULL)
+		return;
+	if (im->touched.len == 0)
+		im->touched_new = UINT32_MAX;
+	ranges_merge(&im->touched, uids);
+}
+
+/* --- CANCELUPDATE (RFC 5267 4.3.5) ---------------------------------------------------- */
+
+static void
+cancel(struct imap *im, struct span tag)
+{
+	for (struct search_context **cp = &im->contexts; *cp != NULL;
+	    cp = &(*cp)->next) {
+		struct search_context *c = *cp;
+
+		if (!span_is(tag, c->tag))
+			continue;
+		*cp = c->next;
+		context_free(&c);
+		return;
+	}
+}
+
+void
+cmd_cancelupdate(struct imap *im, struct scan *s)
+{
+	struct scan first = *s;
+	struct span tag;
+
+	/* All of them or none. */
+	do {
+		if (!scan_sp(s) || !scan_string(s, &tag)) {
+			imap_refuse(im, s);
+			return;
+		}
+	} while (scan_is(s, ' '));
+	if (!scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	while (scan_sp(&first) && scan_string(&first, &tag))
+		cancel(im, tag);
+	imap_ok(im, NULL, "No further updates.");
+}
