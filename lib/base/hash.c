@@ -43,17 +43,16 @@ sip_round(uint64_t v[4])
 }
 
 uint64_t
-hash_bytes(struct span s)
+hash_bytes_with(const uint64_t k[2], struct span s)
 {
 	const char *p = s.p;
 	uint64_t v[4], m = 0;
 	size_t n = s.len;
 
-	pthread_once(&key_once, key_init);
-	v[0] = key[0] ^ 0x736f6d6570736575;
-	v[1] = key[1] ^ 0x646f72616e646f6d;
-	v[2] = key[0] ^ 0x6c7967656e657261;
-	v[3] = key[1] ^ 0x7465646279746573;
+	v[0] = k[0] ^ 0x736f6d6570736575;
+	v[1] = k[1] ^ 0x646f72616e646f6d;
+	v[2] = k[0] ^ 0x6c7967656e657261;
+	v[3] = k[1] ^ 0x7465646279746573;
 	for (; n >= 8; p += 8, n -= 8) {
 		m = num_get_le64(p);
 		v[3] ^= m;
@@ -70,6 +69,13 @@ hash_bytes(struct span s)
 	for (int i = 0; i < 3; i++)
 		sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t
+hash_bytes(struct span s)
+{
+	pthread_once(&key_once, key_init);
+	return hash_bytes_with(key, s);
 }
 
 /* The link that points at key's entry, or at the NULL where it belongs. */

@@ -29,6 +29,9 @@ struct hash {
 
 /* SipHash-1-3 of the bytes under the process's random key. */
 uint64_t hash_bytes(struct span s);
+/* The same under a key of the caller's: what is to be equal everywhere and
+ * always. */
+uint64_t hash_bytes_with(const uint64_t k[2], struct span s);
 /* The entry, or NULL.  Good until the key is deleted. */
 struct hash_entry *hash_find(const struct hash *h, struct span key);
 /* The value, or NULL. */

@@ -86,3 +86,18 @@ num_add_sat(uint64_t a, uint64_t b)
 
 	return __builtin_add_overflow(a, b, &v) ? UINT64_MAX : v;
 }
+
+char *
+num_put_decimal(char *to, uint64_t v)
+{
+	char text[NUM_DECIMAL_MAX];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	for (; at < sizeof(text); at++)
+		*to++ = text[at];
+	return to;
+}

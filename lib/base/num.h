@@ -18,6 +18,10 @@ MUST_CHECK int num_parse_i64(struct span s, int64_t min, int64_t max,
 	    int64_t *out);
 /* Hexadecimal, either case, in [0, UINT64_MAX]. */
 MUST_CHECK int num_parse_hex(struct span s, uint64_t *out);
+/* Write v in decimal, without a NUL: at most NUM_DECIMAL_MAX bytes.  Returns
+ * the end.  For answers of many numbers; elsewhere printf does. */
+#define NUM_DECIMAL_MAX	20
+char	*num_put_decimal(char *to, uint64_t v);
 /* A + b, or UINT64_MAX where that overflows. */
 uint64_t num_add_sat(uint64_t a, uint64_t b);
 

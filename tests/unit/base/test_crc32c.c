@@ -43,6 +43,21 @@ START_TEST(pieces_and_the_portable_way_give_the_same)
 }
 END_TEST
 
+/* Long enough for stretches side by side, and one byte around their ends. */
+START_TEST(long_input_is_the_same)
+{
+	static char b[20000];
+
+	rnd_bytes(b, sizeof(b));
+	for (size_t n = 3000; n < 3200; n++)
+		ck_assert_uint_eq(crc32c(0, b + n % 8, n),
+		    crc32c_portable(0, b + n % 8, n));
+	for (size_t n = 6000; n < sizeof(b) - 8; n += 1021)
+		ck_assert_uint_eq(crc32c(0x12345678, b + n % 8, n),
+		    crc32c_portable(0x12345678, b + n % 8, n));
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -51,6 +66,7 @@ suite(void)
 
 	tcase_add_test(t, rfc3720_examples);
 	tcase_add_test(t, pieces_and_the_portable_way_give_the_same);
+	tcase_add_test(t, long_input_is_the_same);
 	suite_add_tcase(s, t);
 	return s;
 }
