@@ -65,7 +65,6 @@ find_box(struct account *a, uint32_t *box, struct why *why)
 int
 drop_open(struct drop *d, struct session_conn *c, struct why *why)
 {
-	struct mailbox_message m;
 	uint32_t box = 0;
 
 	*d = (struct drop){ .lock = -1 };
@@ -80,8 +79,7 @@ drop_open(struct drop *d, struct session_conn *c, struct why *why)
 	d->count = mailbox_count(d->box);
 	d->marks = mem_zalloc_array(d->count + 1, 1);
 	for (uint32_t n = 1; n <= d->count; n++)
-		if (mailbox_message(d->box, n, &m))
-			d->size += m.size;
+		d->size += drop_size(d, n);
 	return 0;
 }
 
@@ -99,9 +97,7 @@ drop_close(struct drop *d)
 uint64_t
 drop_size(const struct drop *d, uint32_t n)
 {
-	struct mailbox_message m;
-
-	return mailbox_message(d->box, n, &m) ? m.size : 0;
+	return mailbox_lines_size(d->box, n);
 }
 
 void

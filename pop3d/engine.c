@@ -119,30 +119,22 @@ want_end(struct pop3 *p, struct span args)
 
 /* --- LIST and UIDL -------------------------------------------------------------------------------- */
 
-/* printf is what a list of many messages would cost most. */
-static void
-put_number(struct buf *out, uint64_t n)
-{
-	char text[24];
-	size_t at = sizeof(text);
+/* A number, a space, an id or a size, CRLF. */
+#define LIST_LINE_MAX	(NUM_DECIMAL_MAX + 1 + UIDL_MAX + 2)
 
-	do {
-		text[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
-	buf_add(out, text + at, sizeof(text) - at);
-}
-
+/* In place: a mailbox of 100,000 messages is listed at every poll. */
 static void
 list_one(struct pop3 *p, uint32_t n)
 {
-	put_number(&p->out, n);
-	buf_add_char(&p->out, ' ');
-	if (p->list_uidl)
-		uidl_put(&p->drop, n, &p->out);
-	else
-		put_number(&p->out, drop_size(&p->drop, n));
-	buf_add(&p->out, "\r\n", 2);
+	char *begin = buf_reserve(&p->out, LIST_LINE_MAX), *to;
+
+	to = num_put_decimal(begin, n);
+	*to++ = ' ';
+	to = p->list_uidl ? uidl_put(&p->drop, n, to) :
+	    num_put_decimal(to, drop_size(&p->drop, n));
+	*to++ = '\r';
+	*to++ = '\n';
+	buf_commit(&p->out, (size_t)(to - begin));
 }
 
 /* Go on with a list, as far as the client takes it. */

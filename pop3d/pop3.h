@@ -25,10 +25,12 @@ struct drop {
 	uint64_t	 deleted_size;	/* ... and with so many octets */
 	uint8_t		*marks;		/* DROP_*, per message; from index 1 */
 	const char	*uidl;		/* format; NULL until it is asked for */
+	bool		 uidl_plain;	/* it is "%i" and nothing else */
+	bool		 uidl_ids;	/* it has no UID in it */
 };
 
 #define DROP_EXPIRE_MAX	36500	/* days */
-enum { DROP_DELETED = 1, DROP_READ = 2, DROP_TWIN = 4 };
+enum { DROP_DELETED = 1, DROP_READ = 2 };
 
 /* Open the user's maildrop.  -1 with why, and in_use when another session
  * has it locked. */
@@ -46,9 +48,10 @@ void	 drop_reset(struct drop *d);	/* no deletions any more */
  */
 MUST_CHECK int drop_update(struct drop *d, uint32_t *gone, struct why *why);
 
-/* Append the unique id of message n (RFC 1939 7): 1 to 70 characters. */
+/* Write the unique id of message n (RFC 1939 7), which is there: 1 to 70
+ * characters.  Returns the end. */
 #define UIDL_MAX	70
-void	 uidl_put(struct drop *d, uint32_t n, struct buf *out);
+char	*uidl_put(struct drop *d, uint32_t n, char *to);
 /* Whether a pop3d_uidl_format can be used; else why. */
 MUST_CHECK int uidl_check(const char *format, struct why *why);
 

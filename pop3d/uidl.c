@@ -3,13 +3,17 @@
  * uidl - unique ids of messages (RFC 1939 7).
  *
  * The default is the message's own id, which is made when it arrives and
- * never changes; copies of a message have it in common, so that a second one
- * in the same mailbox gets its UID behind it.  Other formats are for users
- * who come from another server and whose clients know ids of that form.
+ * never changes.  A copy has the id of what it was made from, which may lie in
+ * the same mailbox or be put back into it: copies get their UID behind it, so
+ * that an id means one message for ever, whatever else comes and goes.  Other
+ * formats are for users who come from another server and whose clients know
+ * ids of that form.
  */
-#include "base/mem.h"
+#include "base/num.h"
 #include "conf/params.h"
 #include "pop3d/pop3.h"
+
+#define DEFAULT		"%i"
 
 static const struct {
 	const char	*compat, *format;
@@ -26,6 +30,22 @@ format_now(void)
 		if (strcmp(conf.pop3d_uidl_compat, formats[i].compat) == 0)
 			return formats[i].format;
 	return conf.pop3d_uidl_format;
+}
+
+/* Whether a "%..." of that letter is in it. */
+static bool
+has(const char *format, char letter)
+{
+	while ((format = strchr(format, '%')) != NULL && *++format != '\0') {
+		if (strncmp(format, "08X", 3) == 0 ||
+		    strncmp(format, "08x", 3) == 0)
+			format += 3;
+		if (*format == letter)
+			return true;
+		if (*format != '\0')
+			format++;
+	}
+	return false;
 }
 
 /* One "%..." at *at, behind the '%'; false: not known. */
@@ -93,99 +113,69 @@ uidl_check(const char *format, struct why *why)
 		    "%%08Xu, %%08Xv", format,
 		    UIDL_MAX - (sizeof("-4294967295") - 1));
 	/* Different for each message. */
-	if (strstr(format, "u") == NULL && strstr(format, "i") == NULL)
+	if (!has(format, 'u') && !has(format, 'i'))
 		return why_set(why, "", "pop3d_uidl_format: \"%s\" is the "
 		    "same for all messages", format);
 	return 0;
 }
 
-/* --- finding ids that are there twice ---------------------------------------------------- */
+/* --- what is sent ------------------------------------------------------------------------ */
 
-/*
- * A set of 64-bit numbers, open addressing.  It says "perhaps there" rather
- * than being wrong the other way: an id that gets its UID for nothing is as
- * good as one without.  Ids are made of random bytes; what a user can choose
- * of them costs that user time.
- */
-struct seen {
-	uint64_t	*v;
-	size_t		 mask;
-};
-
-static bool
-seen_before(struct seen *s, uint64_t n)
-{
-	size_t at = (size_t)(n * 0x9e3779b97f4a7c15u >> 20) & s->mask;
-
-	n |= 1;		/* 0 is a free place */
-	while (s->v[at] != 0 && s->v[at] != n)
-		at = (at + 1) & s->mask;
-	if (s->v[at] == n)
-		return true;
-	s->v[at] = n;
-	return false;
-}
-
-static uint64_t
-fold(const uint8_t id[16])
-{
-	uint64_t a, b;
-
-	memcpy(&a, id, sizeof(a));
-	memcpy(&b, id + 8, sizeof(b));
-	return a ^ (b * 0xff51afd7ed558ccdu);
-}
-
-/*
- * Which messages need their UID behind the id: only all of them together show
- * whether one is there twice, so it is worked out when the first id is asked
- * for.  A bad format was found at the start; the default takes its place.
- */
+/* A bad format was found at the start; the default takes its place. */
 static void
-look(struct drop *d)
+choose(struct drop *d)
 {
-	struct seen seen = { .mask = 15 };
-	struct mailbox_message m;
 	struct why why = WHY_INIT;
 
 	d->uidl = format_now();
 	if (uidl_check(d->uidl, &why) < 0)
-		d->uidl = "%i";
-	if (strchr(d->uidl, 'u') != NULL)
-		return;
-	while (seen.mask < (size_t)d->count * 2)
-		seen.mask = seen.mask * 2 + 1;
-	seen.v = mem_zalloc_array(seen.mask + 1, sizeof(seen.v[0]));
-	for (uint32_t n = 1; n <= d->count; n++)
-		if (mailbox_message(d->box, n, &m) &&
-		    seen_before(&seen, fold(m.emailid)))
-			d->marks[n] |= DROP_TWIN;
-	mem_free(seen.v);
+		d->uidl = DEFAULT;
+	d->uidl_plain = strcmp(d->uidl, DEFAULT) == 0;
+	d->uidl_ids = !has(d->uidl, 'u');
 }
 
-void
-uidl_put(struct drop *d, uint32_t n, struct buf *out)
+/* What nearly all clients get for nearly all messages. */
+static char *
+put_id(const uint8_t id[16], char *to)
 {
 	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < 16; i++) {
+		*to++ = digits[id[i] >> 4];
+		*to++ = digits[id[i] & 15];
+	}
+	return to;
+}
+
+static char *
+put_made(const struct drop *d, uint32_t n, char *to)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct mailbox_message m;
-	char *p;
+
+	if (mailbox_message(d->box, n, &m))
+		(void)make(d->uidl, &m, mailbox_uidvalidity(d->box), &b);
+	memcpy(to, b.data, b.len);	/* uidl_check() knows how long it gets */
+	to += b.len;
+	buf_fini(&b);
+	return to;
+}
+
+char *
+uidl_put(struct drop *d, uint32_t n, char *to)
+{
+	const uint8_t *id;
+	bool copied;
 
 	if (d->uidl == NULL)
-		look(d);
-	if (!mailbox_message(d->box, n, &m)) {
-		buf_add_char(out, '?');
-		return;
+		choose(d);
+	id = mailbox_emailid(d->box, n, &copied);
+	if (id == NULL)
+		return to;
+	to = d->uidl_plain ? put_id(id, to) : put_made(d, n, to);
+	if (copied && d->uidl_ids) {
+		*to++ = '-';
+		to = num_put_decimal(to, mailbox_uid(d->box, n));
 	}
-	if (strcmp(d->uidl, "%i") == 0) {	/* nearly always */
-		p = buf_reserve(out, 2 * sizeof(m.emailid));
-		for (size_t i = 0; i < sizeof(m.emailid); i++) {
-			*p++ = digits[m.emailid[i] >> 4];
-			*p++ = digits[m.emailid[i] & 15];
-		}
-		buf_commit(out, 2 * sizeof(m.emailid));
-	} else {
-		(void)make(d->uidl, &m, mailbox_uidvalidity(d->box), out);
-	}
-	if (d->marks[n] & DROP_TWIN)
-		buf_addf(out, "-%u", m.uid);
+	return to;
 }

@@ -20,6 +20,7 @@
 #include "io/fd.h"
 
 #define SAVE_MIN	(128u << 10)	/* bytes of journal worth an index */
+#define WORK_MIN	1024		/* changed records that are */
 #define WRITE_STEP	(256u << 10)
 
 _Static_assert(sizeof(struct record) == 96, "the layout is a file's");
@@ -335,8 +336,10 @@ index_save(struct mailbox *m, bool force)
 	uint64_t tail = m->p->head.state.tail;
 	int fd;
 
-	if (m->gone || tail <= m->index_tail || (!force && tail -
-	    m->index_tail < MAX(SAVE_MIN, m->map_len / 8)))
+	if (m->gone || tail < m->index_tail ||
+	    (tail == m->index_tail && m->work == 0) || (!force &&
+	    tail - m->index_tail < MAX(SAVE_MIN, m->map_len / 8) &&
+	    m->work < WORK_MIN + record_count(m) / 8))
 		return;
 	index_name(m, name);
 	snprintf(tmp, sizeof(tmp), "%s.%ld.tmp", name, (long)getpid());
@@ -354,6 +357,7 @@ index_save(struct mailbox *m, bool force)
 		(void)unlinkat(m->p->dirfd, tmp, 0);
 	} else {
 		m->index_tail = tail;
+		m->work = 0;
 	}
 	close(fd);
 }

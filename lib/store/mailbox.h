@@ -84,6 +84,10 @@ bool	 mailbox_message(const struct mailbox *m, uint32_t seq,
 	    struct mailbox_message *out);
 /* Cheaper, for loops; 0 where there is none. */
 uint32_t mailbox_uid(const struct mailbox *m, uint32_t seq);
+/* The 16 bytes of its EMAILID; *copied: it came here as a copy, and another
+ * message may have the same.  NULL: there is none. */
+const uint8_t *mailbox_emailid(const struct mailbox *m, uint32_t seq,
+	    bool *copied);
 /* The sequence number of uid, 0 when it is not in the view. */
 uint32_t mailbox_seq(const struct mailbox *m, uint32_t uid);
 /* The first sequence number whose UID is at least uid; count + 1: none. */
@@ -123,6 +127,12 @@ struct mailbox_content {
 MUST_CHECK int mailbox_content(struct mailbox *m, uint32_t uid,
 	    struct mailbox_content *out, struct why *why);
 void	 mailbox_content_done(struct mailbox_content *c);
+/*
+ * The octets of message seq when it is sent as lines, each with its CRLF: its
+ * size, and 2 more when the last line has no end (RFC 1939 3).  Mostly known
+ * from when it was stored; otherwise found out here, and kept.
+ */
+uint64_t mailbox_lines_size(struct mailbox *m, uint32_t seq);
 /*
  * The cache record of a message (mail/message_cache.h knows what is in it),
  * from where it was stored; made, and kept, when there was none.  Good until

@@ -178,6 +178,7 @@ target_write(struct target *t, struct packed_source *src,
 		.uid = arrival->uid, .date_us = arrival->date_us,
 	};
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct line_count lines;
 	uint64_t len = src->head.len + (src->content != NULL ?
 	    src->content->len : 0), need;
 	int rc = -1;
@@ -189,12 +190,14 @@ target_write(struct target *t, struct packed_source *src,
 		return account_io(t->a, why);
 	memcpy(pm.guid, arrival->guid, sizeof(pm.guid));
 	if (packed_segment_write(p, src, &pm, st->segment_tail,
-	    &arrival->size, why) < 0) {
+	    &lines, why) < 0) {
 		rc = account_io(t->a, why);
 	} else {
 		arrival->segment = st->segment;
 		arrival->offset = st->segment_tail;
 		arrival->len = pm.len;
+		arrival->size = pm.len + lines.bare;
+		arrival->how |= line_count_how(&lines);
 		arrival->crc = pm.crc;
 		arrival->cache_len = (uint32_t)src->cache.len;
 		st->segment_tail += need;

@@ -217,6 +217,18 @@ apply_kwset(struct mailbox *m, struct span in)
 
 /* --- messages ------------------------------------------------------------------- */
 
+static uint32_t
+record_flags(const struct packed_arrival *a)
+{
+	uint32_t f = a->flags & RECORD_STORED;
+
+	if (a->how & PACKED_ENDED)
+		f |= RECORD_ENDED;
+	else if (a->how & PACKED_OPEN)
+		f |= RECORD_OPEN;
+	return a->how & PACKED_COPIED ? f | RECORD_COPIED : f;
+}
+
 static void
 apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 {
@@ -232,7 +244,7 @@ apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 		return;
 	r = ARRAY_PUSH(&m->extra);
 	*r = (struct record){
-		.uid = a.uid, .flags = a.flags & RECORD_STORED,
+		.uid = a.uid, .flags = record_flags(&a),
 		.modseq = pr->modseq, .kwset = a.kwset, .segment = a.segment,
 		.offset = a.how & PACKED_FILE ? m->names.len : a.offset,
 		.len = a.len, .size = a.size, .date_us = a.date_us,
@@ -262,6 +274,7 @@ set_flags(struct mailbox *m, uint32_t i, uint32_t flags, uint32_t kwset,
 	r->flags = (r->flags & ~RECORD_STORED) | (flags & RECORD_STORED);
 	r->kwset = kwset;
 	r->modseq = modseq;
+	m->work++;
 	if (!own && !m->loading && i < m->shown) {
 		r->flags |= RECORD_CHANGED;
 		m->changed = true;
@@ -277,6 +290,7 @@ set_expunged(struct mailbox *m, uint32_t i, uint64_t modseq)
 		return;
 	r->flags |= MESSAGE_EXPUNGED;
 	r->modseq = modseq;
+	m->work++;
 	m->nexpunged++;
 }
 

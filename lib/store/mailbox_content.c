@@ -118,6 +118,48 @@ mailbox_content_done(struct mailbox_content *c)
 	*c = (struct mailbox_content){ .hold = NULL };
 }
 
+/* How the bytes of r end, and, where that is not known, their CRLF form. */
+static void
+learn_lines(struct mailbox *m, struct record *r)
+{
+	struct line_count lines = LINE_COUNT_INIT;
+	struct mailbox_content c;
+	struct why why = WHY_INIT;
+	const char *last = NULL;
+
+	if (r->size != 0 && m->md == NULL)
+		last = account_map(m->a, r->segment, r->offset +
+		    PACKED_MESSAGE_HEADER + r->len - 1, 1, &why);
+	if (last != NULL) {
+		lines.last = *last;
+	} else if (mailbox_content(m, r->uid, &c, &why) == 0) {
+		line_count_add(&lines, c.bytes);
+		r->size = c.bytes.len + lines.bare;
+		mailbox_content_done(&c);
+	} else {
+		mailbox_content_done(&c);
+		return;
+	}
+	r->flags |= line_count_how(&lines) == PACKED_OPEN ? RECORD_OPEN :
+	    RECORD_ENDED;
+	m->work++;
+}
+
+uint64_t
+mailbox_lines_size(struct mailbox *m, uint32_t seq)
+{
+	struct record *r;
+	uint64_t size;
+
+	if (seq == 0 || seq > m->count)
+		return 0;
+	r = record_at(m, record_of_seq(m, seq));
+	if (r->len > 0 && (r->size == 0 || record_how(r) == 0))
+		learn_lines(m, r);
+	size = r->size != 0 ? r->size : r->len;
+	return r->flags & RECORD_OPEN ? size + 2 : size;
+}
+
 /* --- the cache file --------------------------------------------------------------- */
 
 static void

@@ -92,7 +92,7 @@ target_put_reference(struct target *t, const struct record *r,
 	a->size = r->size;
 	/* Only what lies behind the message moves with it. */
 	a->cache_len = r->cache_at == 0 ? r->cache_len : 0;
-	a->how = PACKED_REF;
+	a->how = PACKED_REF | PACKED_COPIED | record_how(r);
 	packed_arrival_encode(&b, a);
 	packed_put(t->p, PACKED_ARRIVAL, buf_span(&b));
 	buf_fini(&b);
@@ -137,6 +137,7 @@ copy_records(struct source *s, struct target *t, unsigned rights,
 			.flags = target_flags(rights, r->flags),
 			.date_us = r->date_us, .zone_min = r->zone_min,
 			.save_us = clock_wall_us(),
+			.how = PACKED_COPIED,
 		};
 
 		memcpy(a.guid, r->guid, sizeof(a.guid));

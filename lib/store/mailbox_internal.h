@@ -39,10 +39,22 @@ struct record {
 
 #define RECORD_CHANGED	(1u << 17)	/* told at the next refresh */
 #define RECORD_OFFERED	(1u << 18)	/* expunged and told */
+/* As PACKED_ENDED and PACKED_OPEN. */
+#define RECORD_ENDED	(1u << 19)
+#define RECORD_OPEN	(1u << 20)
+#define RECORD_COPIED	(1u << 21)	/* as PACKED_COPIED */
 #define RECORD_STORED	(STORE_SEEN | STORE_ANSWERED | STORE_FLAGGED | \
 			 STORE_DELETED | STORE_DRAFT)
 /* What the index file keeps of flags. */
-#define RECORD_KEPT	RECORD_STORED
+#define RECORD_KEPT	(RECORD_STORED | RECORD_ENDED | RECORD_OPEN | \
+			 RECORD_COPIED)
+
+static inline uint32_t
+record_how(const struct record *r)
+{
+	return r->flags & RECORD_ENDED ? PACKED_ENDED :
+	    r->flags & RECORD_OPEN ? PACKED_OPEN : 0;
+}
 
 struct kwset {
 	uint32_t	 n;
@@ -109,6 +121,8 @@ struct mailbox {
 	uint64_t	 cache_tail;		/* of the cache file, read */
 	struct buf	 names;			/* maildir: u16 length, name */
 	bool		 foreign;		/* flushing what others did */
+	uint64_t	 work;			/* records changed, or learned
+						 * about, since the index */
 	struct maildir_view *md;
 };
 

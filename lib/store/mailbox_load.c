@@ -25,8 +25,10 @@ load_once(struct mailbox *m, struct why *why)
 	unsigned how = m->flags & MAILBOX_READONLY ? 0 : PACKED_WRITE;
 	int rc;
 
-	/* Also who only looks notes what it learned, where it may. */
-	m->p = account_journal(m->a, m->box, how | PACKED_WRITE, why);
+	/* Also who only looks notes what it learned, where it may.  INBOX is
+	 * always there: a journal that was lost is made from the segments. */
+	m->p = account_journal(m->a, m->box, how | PACKED_WRITE |
+	    (m->box == ACCOUNT_INBOX ? PACKED_CREATE : 0), why);
 	if (m->p == NULL && how == 0 && m->a->error != ACCOUNT_NONEXISTENT)
 		m->p = account_journal(m->a, m->box, 0, why);
 	if (m->p == NULL)
@@ -104,6 +106,7 @@ reload(struct mailbox *m, struct why *why)
 	m->cachefd = -1;
 	m->nexpunged = 0;
 	m->index_tail = 0;
+	m->work = 0;
 	if (mailbox_load(m, why) < 0) {
 		bool none = m->a->error == ACCOUNT_NONEXISTENT;
 
@@ -623,6 +626,18 @@ mailbox_uid(const struct mailbox *m, uint32_t seq)
 {
 	return seq == 0 || seq > m->count ? 0 :
 	    record_at(m, record_of_seq(m, seq))->uid;
+}
+
+const uint8_t *
+mailbox_emailid(const struct mailbox *m, uint32_t seq, bool *copied)
+{
+	const struct record *r;
+
+	if (seq == 0 || seq > m->count)
+		return NULL;
+	r = record_at(m, record_of_seq(m, seq));
+	*copied = r->flags & RECORD_COPIED;
+	return r->guid;
 }
 
 uint32_t

@@ -28,7 +28,6 @@
 #include "base/num.h"
 #include "io/fault.h"
 #include "io/fd.h"
-#include "mail/message.h"
 #include "store/mailbox_internal.h"
 
 #define SCANS_MAX	5	/* until the directories hold still */
@@ -387,6 +386,22 @@ hold_file(int fd, size_t len, struct span *bytes)
 	return h;
 }
 
+/*
+ * A message's id is made from its file's name without the flags, which is
+ * its own for ever: it survives the loss of the journal, and with it the ids
+ * that POP3 clients have noted.
+ */
+static void
+name_guid(struct span base, uint8_t out[16])
+{
+	static const uint64_t keys[2][2] = {
+		{ 0x4d4e534f4d444952, 1 }, { 0x4d4e534f4d444952, 2 },
+	};
+
+	num_put_le64(out, hash_bytes_with(keys[0], base));
+	num_put_le64(out + 8, hash_bytes_with(keys[1], base));
+}
+
 /* A new file gets a UID. */
 static void
 put_arrival(struct mailbox *m, struct mdfile *f, uint32_t uid)
@@ -400,18 +415,22 @@ put_arrival(struct mailbox *m, struct mdfile *f, uint32_t uid)
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct content_hold *h = NULL;
 	struct span bytes = SPAN_EMPTY;
+	struct line_count lines = LINE_COUNT_INIT;
 	struct stat st;
 	int fd = read_file(v, f, &st);
 
-	packed_new_guid(a.guid);
+	name_guid(base_of(f->name), a.guid);
 	if (fd >= 0) {
 		a.len = (uint64_t)st.st_size;
 		a.date_us = (int64_t)st.st_mtim.tv_sec * 1000000 +
 		    st.st_mtim.tv_nsec / 1000;
 		a.zone_min = clock_zone_min((int64_t)st.st_mtim.tv_sec);
 		h = hold_file(fd, (size_t)st.st_size, &bytes);
-		if (h != NULL)
-			a.size = message_crlf_size(bytes, NULL);
+		if (h != NULL) {
+			line_count_add(&lines, bytes);
+			a.size = a.len + lines.bare;
+			a.how |= line_count_how(&lines);
+		}
 		content_hold_free(h);
 		close(fd);
 	}
@@ -673,17 +692,16 @@ new_name(struct mailbox *m, uint64_t len, uint64_t size)
 	return s;
 }
 
-/* Write the bytes to fd; *len and *size as they become. */
+/* Write the bytes to fd; a's len, size and how as they become. */
 static int
-write_source(int fd, struct packed_source *src, uint64_t *len,
-    uint64_t *size, struct why *why)
+write_source(int fd, struct packed_source *src, struct packed_arrival *a,
+    struct why *why)
 {
 	uint64_t done = 0, clen = src->content ? src->content->len : 0;
+	struct line_count lines = LINE_COUNT_INIT;
 	struct span piece;
-	char before = '\0';
 
-	*size = message_crlf_size(src->head, NULL);
-	*len = src->head.len + clen;
+	line_count_add(&lines, src->head);
 	if (fd_pwrite_all(fd, src->head.p, src->head.len, 0) < 0)
 		return -1;
 	while (done < clen) {
@@ -692,13 +710,12 @@ write_source(int fd, struct packed_source *src, uint64_t *len,
 		if (fd_pwrite_all(fd, piece.p, piece.len,
 		    (off_t)(src->head.len + done)) < 0)
 			return -1;
-		*size += message_crlf_size(piece, NULL);
-		/* A CRLF that the pieces cut in two was counted as three. */
-		if (before == '\r' && piece.p[0] == '\n')
-			(*size)--;
-		before = piece.p[piece.len - 1];
+		line_count_add(&lines, piece);
 		done += piece.len;
 	}
+	a->len = src->head.len + clen;
+	a->size = a->len + lines.bare;
+	a->how |= PACKED_FILE | line_count_how(&lines);
 	return 0;
 }
 
@@ -717,7 +734,7 @@ maildir_view_add(struct mailbox *m, struct packed_source *src,
 	    (long long)clock_wall_us(), (long)getpid(), v->pending.len);
 	fd = fault_openat(v->tmp, tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
 	    O_CLOEXEC, 0600);
-	if (fd < 0 || write_source(fd, src, &a->len, &a->size, why) < 0) {
+	if (fd < 0 || write_source(fd, src, a, why) < 0) {
 		(void)store_fail(why, "cannot write to", m->p->path);
 		(void)account_io(m->a, why);
 		goto out;
@@ -734,8 +751,9 @@ maildir_view_add(struct mailbox *m, struct packed_source *src,
 	a->offset = 0;
 	a->crc = 0;
 	a->cache_len = 0;
-	a->how = PACKED_FILE;
 	a->queue_id = span_of(base);
+	if (!(a->how & PACKED_COPIED))
+		name_guid(a->queue_id, a->guid);
 	packed_arrival_encode(&b, a);
 	packed_put(m->p, PACKED_ARRIVAL, buf_span(&b));
 	name_with(&name, span_of(base), "", a->flags);

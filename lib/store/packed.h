@@ -152,6 +152,12 @@ enum {					/* packed_arrival.how */
 	PACKED_REF	= 1 << 0,	/* the bytes are another mailbox's, or
 					 * another message's: a copy */
 	PACKED_FILE	= 1 << 1,	/* maildir: queue_id is the file's name */
+	/* Of neither it is not known (it is old). */
+	PACKED_ENDED	= 1 << 2,	/* the last line has its end, or there
+					 * is no line */
+	PACKED_OPEN	= 1 << 3,	/* it has none */
+	PACKED_COPIED	= 1 << 4,	/* guid is that of another message, too,
+					 * which may lie in the same mailbox */
 };
 /* segment of a message that lies in a file of its own (maildir). */
 #define PACKED_NO_SEGMENT	UINT32_MAX

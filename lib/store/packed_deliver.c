@@ -81,7 +81,7 @@ look_for(struct packed *p, const struct store_message *m, struct why *why)
 	struct packed_message pm;
 	uint8_t h[PACKED_MESSAGE_HEADER];
 	struct packed_source src = { m->head, m->content, SPAN_EMPTY };
-	uint64_t size;
+	struct line_count lines;
 	char name[PACKED_NAME_MAX];
 	int rc;
 
@@ -129,7 +129,7 @@ look_for(struct packed *p, const struct store_message *m, struct why *why)
 	};
 	memcpy(pm.guid, pl->guid, sizeof(pm.guid));
 	/* A cache record behind it was lost, too; readers make another. */
-	if (packed_segment_write(p, &src, &pm, pl->offset, &size, why) < 0)
+	if (packed_segment_write(p, &src, &pm, pl->offset, &lines, why) < 0)
 		return -1;
 	if (pm.crc == pl->crc)
 		return 1;
@@ -178,7 +178,8 @@ packed_deliver(struct store *s, struct handle *h,
 	struct buf *b = &s->scratch;
 	struct packed_message pm;
 	struct packed_arrival a;
-	uint64_t need, size;
+	struct line_count lines;
+	uint64_t need;
 	int rc;
 
 	if (!p->locked) {
@@ -206,14 +207,15 @@ packed_deliver(struct store *s, struct handle *h,
 		.uid = st->uidnext, .date_us = clock_wall_us(),
 	};
 	packed_new_guid(pm.guid);
-	if (packed_segment_write(p, &src, &pm, st->segment_tail, &size,
+	if (packed_segment_write(p, &src, &pm, st->segment_tail, &lines,
 	    why) < 0)
 		goto undo_segment;
 	a = (struct packed_arrival){
 		.uid = pm.uid, .segment = st->segment, .crc = pm.crc,
 		.offset = st->segment_tail, .len = pm.len,
 		.date_us = pm.date_us,
-		.zone_min = clock_zone_min(pm.date_us / 1000000), .size = size,
+		.zone_min = clock_zone_min(pm.date_us / 1000000),
+		.size = pm.len + lines.bare, .how = line_count_how(&lines),
 		.cache_len = (uint32_t)src.cache.len,
 		.queue_id = span_sub(m->queue_id, 0, PACKED_ID_MAX),
 		.rcpt = span_sub(m->rcpt, 0, PACKED_ID_MAX),
@@ -223,7 +225,7 @@ packed_deliver(struct store *s, struct handle *h,
 	packed_arrival_encode(b, &a);
 	packed_put(p, PACKED_ARRIVAL, buf_span(b));
 	if (packed_flush(p, why) == 0) {
-		deliver_counted(h, size);
+		deliver_counted(h, a.size);
 		return 0;
 	}
 undo_segment:

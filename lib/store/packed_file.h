@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "store/lines.h"
 #include "store/packed.h"
 
 struct packed {
@@ -135,13 +136,10 @@ struct packed_source {
 	struct store_content *content;	/* or NULL */
 	struct span	cache;		/* behind it; may be empty */
 };
-/*
- * Write it at offset of the open segment: *m gets len and crc, *size the
- * bytes of its CRLF form.
- */
+/* Write it at offset of the open segment: *m gets len and crc. */
 int	 packed_segment_write(struct packed *p, struct packed_source *src,
-	    struct packed_message *m, uint64_t offset, uint64_t *size,
-	    struct why *why);
+	    struct packed_message *m, uint64_t offset,
+	    struct line_count *lines, struct why *why);
 /* Append the cache record of a message. */
 void	 message_make_cache(struct span bytes, struct buf *out);
 /* Bytes that a message of len takes up. */

@@ -44,19 +44,22 @@ by_uid(const void *a, const void *b)
 
 static void
 rebuild_message(struct rebuild *rb, const struct packed_message *m,
-    uint32_t no, uint64_t at)
+    uint32_t no, uint64_t at, struct span bytes)
 {
+	struct line_count lines = LINE_COUNT_INIT;
 	struct packed_arrival *a;
 
 	if (m->box != rb->box)
 		return;
 	rb->uidvalidity = MAX(rb->uidvalidity, m->uidvalidity);
 	rb->uidmax = MAX(rb->uidmax, m->uid);
+	line_count_add(&lines, bytes);
 	a = ARRAY_PUSH(&rb->v);
 	*a = (struct packed_arrival){
 		.uid = m->uid, .segment = no, .crc = m->crc, .offset = at,
 		.len = m->len, .date_us = m->date_us,
 		.zone_min = clock_zone_min(m->date_us / 1000000),
+		.size = m->len + lines.bare, .how = line_count_how(&lines),
 	};
 	memcpy(a->guid, m->guid, sizeof(a->guid));
 }
@@ -79,7 +82,8 @@ rebuild_scan(struct span in, uint32_t no, struct rebuild *rb)
 			at += 8;
 			continue;
 		}
-		rebuild_message(rb, &m, no, at);
+		rebuild_message(rb, &m, no, at, span_sub(in, at +
+		    PACKED_MESSAGE_HEADER, (size_t)m.len));
 		at = (size_t)packed_align(at + PACKED_MESSAGE_HEADER + m.len);
 		if (at < in.len)
 			at = (size_t)packed_align(at +

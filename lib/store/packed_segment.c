@@ -88,44 +88,26 @@ packed_segment_choose(struct packed *p, uint64_t need, struct why *why)
 	return why_set(why, "4.3.0", "%s has no segment number left", p->path);
 }
 
-/* Line ends that IMAP shows as two bytes and that are one here. */
-static uint64_t
-bare_lines(struct span s, char *before)
-{
-	uint64_t n = 0;
-	const char *p = s.p, *end = s.p + s.len;
-
-	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		char c = p > s.p ? p[-1] : *before;
-
-		n += c != '\r';
-		p++;
-	}
-	if (s.len > 0)
-		*before = s.p[s.len - 1];
-	return n;
-}
-
 /*
  * A small message is one write; of a large one the header, which makes it
  * found, comes last.
  */
 int
 packed_segment_write(struct packed *p, struct packed_source *src,
-    struct packed_message *pm, uint64_t offset, uint64_t *size,
+    struct packed_message *pm, uint64_t offset, struct line_count *lines,
     struct why *why)
 {
 	static const char zeros[8];
 	uint8_t h[PACKED_MESSAGE_HEADER];
 	uint64_t clen = src->content != NULL ? src->content->len : 0;
-	uint64_t done = 0, at = offset + sizeof(h), bare;
+	uint64_t done = 0, at = offset + sizeof(h);
 	struct span piece = SPAN_EMPTY, cache = src->cache;
-	char before = '\0';
 	uint32_t crc;
 
+	*lines = (struct line_count)LINE_COUNT_INIT;
 	pm->len = src->head.len + clen;
 	crc = crc32c(0, src->head.p, src->head.len);
-	bare = bare_lines(src->head, &before);
+	line_count_add(lines, src->head);
 	if (clen > 0 && store_content_read(src->content, 0, &piece, why) < 0)
 		return -1;
 	/* From where the cache record goes, what is before it is zeros. */
@@ -141,7 +123,7 @@ packed_segment_write(struct packed *p, struct packed_source *src,
 		};
 
 		pm->crc = crc32c(crc, piece.p, piece.len);
-		*size = pm->len + bare + bare_lines(piece, &before);
+		line_count_add(lines, piece);
 		packed_message_encode(pm, h);
 		if ((pm->len < STORE_OUT_MIN ? fd_pwritev_all :
 		    fd_pwritev_out)(p->segfd, iov, cache.len > 0 ? 5 : 3,
@@ -162,12 +144,11 @@ packed_segment_write(struct packed *p, struct packed_source *src,
 		if (fd_pwritev_out(p->segfd, &iov, 1, (off_t)at) < 0)
 			return store_fail(why, "cannot write to", p->path);
 		crc = crc32c(crc, piece.p, piece.len);
-		bare += bare_lines(piece, &before);
+		line_count_add(lines, piece);
 		at += piece.len;
 		done += piece.len;
 	}
 	pm->crc = crc;
-	*size = pm->len + bare;
 	packed_message_encode(pm, h);
 	if ((cache.len > 0 && fd_pwrite_all(p->segfd, cache.p, cache.len,
 	    (off_t)packed_align(end)) < 0) ||

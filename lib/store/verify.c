@@ -17,7 +17,7 @@ static bool
 same(const struct record *a, const struct record *b)
 {
 	return a->uid == b->uid && a->kwset == b->kwset &&
-	    (a->flags & RECORD_KEPT) == (b->flags & RECORD_KEPT) &&
+	    (a->flags & RECORD_STORED) == (b->flags & RECORD_STORED) &&
 	    MAX(a->modseq, 1) == MAX(b->modseq, 1) && a->len == b->len &&
 	    a->segment == b->segment && (a->segment == PACKED_NO_SEGMENT ||
 	    a->offset == b->offset) && a->date_us == b->date_us;
