@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lookup - questions to rewrite, over one connection, with a cache.
+ * lookup - questions to rewrite and quotad, over one connection each, with a
+ * cache.
  *
  * A question that is under way already is not asked twice: whoever asks it
  * again waits for the same answer.  Answers are kept for REWRITE_TTL_MS, the
@@ -18,6 +19,8 @@
 #define LOOKUP_VALUE_MAX	4096
 /* An address or a name; REWRITE_KEYS_MAX of them fit into a question. */
 #define LOOKUP_KEY_MAX		1020
+/* A message's size need not be known better than this, bytes. */
+#define ROOM_STEP		65536u
 
 struct entry {
 	struct list	 lru;		/* when it is kept */
@@ -30,7 +33,11 @@ struct entry {
 };
 
 static struct loop *loop;
-static struct ipc_client *client;
+/* Who answers; the first byte of an entry's key is one of kinds. */
+static struct peer {
+	const char		*name, *kinds;
+	struct ipc_client	*client;
+} rewrite = { "rewrite", "RT", NULL }, quotad = { "quotad", "Q", NULL };
 static struct hash entries;
 static struct list lru = LIST_INIT(lru);
 static struct tags tags = TAGS_INIT;
@@ -168,8 +175,44 @@ on_found(struct entry *e, struct span body)
 }
 
 static int
+on_room(struct entry *e, struct span body)
+{
+	struct quota_answer q;
+	struct answer a = { .status = ANSWER_OK };
+
+	if (quota_answer_decode(&q, body) < 0)
+		return -1;
+	a.room = q.room;
+	a.never = q.never;
+	a.text = q.text;
+	take(e, &a, a.room, body.len);
+	return 0;
+}
+
+static bool
+is_of(const struct entry *e, const struct peer *p)
+{
+	return strchr(p->kinds, e->key.p[0]) != NULL;
+}
+
+static int
+decode(struct entry *e, unsigned type, struct span body)
+{
+	/* Question and answer must be of one kind. */
+	switch (e->key.p[0]) {
+	case 'R':
+		return type == REWRITE_RESOLVED ? on_resolved(e, body) : -1;
+	case 'T':
+		return type == REWRITE_FOUND ? on_found(e, body) : -1;
+	default:
+		return type == QUOTA_ANSWER ? on_room(e, body) : -1;
+	}
+}
+
+static int
 on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 {
+	const struct peer *from = arg;
 	struct entry *e;
 	char *copy;
 	int rc;
@@ -179,35 +222,49 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	e = tags_get(&tags, f->tag);
 	if (e == NULL)
 		return 0;
-	/* Question and answer must be of one kind. */
-	if (f->type != (e->key.p[0] == 'R' ? REWRITE_RESOLVED :
-	    REWRITE_FOUND))
+	if (!is_of(e, from))
 		return -1;
 	copy = f->body.len > 0 ? mem_alloc(f->body.len) : NULL;
 	if (copy != NULL)
 		memcpy(copy, f->body.p, f->body.len);
 	e->body = copy;
-	rc = f->type == REWRITE_RESOLVED ?
-	    on_resolved(e, span_make(copy, f->body.len)) :
-	    on_found(e, span_make(copy, f->body.len));
+	rc = decode(e, f->type, span_make(copy, f->body.len));
 	if (rc < 0)
-		log_warning("rewrite sent an answer that breaks its schema");
+		log_warning("%s sent an answer that breaks its schema",
+		    from->name);
 	return rc;
 }
 
 static void
-lost(void *p)
+away(struct entry *e)
 {
-	failed(p, "the rewrite service is away");
+	failed(e, is_of(e, &quotad) ? "the quota service is away" :
+	    "the rewrite service is away");
+}
+
+static void
+lost_rewrite(void *p)
+{
+	if (is_of(p, &rewrite))
+		away(p);
+}
+
+static void
+lost_quotad(void *p)
+{
+	if (is_of(p, &quotad))
+		away(p);
 }
 
 static void
 on_down(void *arg)
 {
+	const struct peer *p = arg;
+
 	if (tags.used > 0)
-		log_warning("lost connection with rewrite: %zu look-ups "
-		    "under way have failed", tags.used);
-	tags_each(&tags, lost);
+		log_warning("lost connection with %s: look-ups under way "
+		    "have failed", p->name);
+	tags_each(&tags, p == &quotad ? lost_quotad : lost_rewrite);
 }
 
 static const struct ipc_client_ops ops = {
@@ -219,7 +276,10 @@ void
 lookup_start(struct loop *l, const char *path)
 {
 	loop = l;
-	client = ipc_client_new(l, path, &REWRITE_PROTO, &ops, NULL);
+	rewrite.client = ipc_client_new(l, path, &REWRITE_PROTO, &ops,
+	    &rewrite);
+	quotad.client = ipc_client_new(l, "private/quotad", &QUOTA_PROTO,
+	    &ops, &quotad);
 }
 
 void
@@ -233,7 +293,7 @@ lookup_cancel(struct ask *a)
  * asker waiting (NULL), or new: the caller sends the question.
  */
 static struct entry *
-find_or_make(struct ask *a, struct span key)
+find_or_make(struct ask *a, struct span key, struct peer *peer)
 {
 	struct hash_entry *he;
 	struct entry *e;
@@ -260,9 +320,9 @@ find_or_make(struct ask *a, struct span key)
 	e->key = he->key;
 	list_init(&e->waiters);
 	list_append(&e->waiters, &a->link);
-	if (ipc_client_conn(client) == NULL ||
+	if (ipc_client_conn(peer->client) == NULL ||
 	    (e->tag = tags_add(&tags, e)) == 0) {
-		failed(e, "the rewrite service is away");
+		away(e);
 		return NULL;
 	}
 	return e;
@@ -280,12 +340,33 @@ lookup_resolve(struct ask *a, struct span addr, bool want_listed)
 
 	buf_add_str(&key, want_listed ? "RL" : "R-");
 	buf_add_span(&key, addr);
-	e = find_or_make(a, buf_span(&key));
+	e = find_or_make(a, buf_span(&key), &rewrite);
 	buf_fini(&key);
 	if (e == NULL)
 		return;
-	c = ipc_client_conn(client);
+	c = ipc_client_conn(rewrite.client);
 	rewrite_resolve_encode(ipc_begin(c, REWRITE_RESOLVE, e->tag), &q);
+	ipc_end(c);
+}
+
+void
+lookup_room(struct ask *a, struct span addr, uint64_t bytes)
+{
+	struct buf key = BUF_INIT(BUF_UNLIMITED);
+	struct quota_ask q = { .address = addr, .bytes = bytes };
+	struct ipc_conn *c;
+	struct entry *e;
+
+	/* One answer for all sizes up to the next step. */
+	q.bytes = MIN(bytes, UINT64_MAX - ROOM_STEP) / ROOM_STEP * ROOM_STEP;
+	buf_addf(&key, "Q%llu ", (unsigned long long)q.bytes);
+	buf_add_span(&key, addr);
+	e = find_or_make(a, buf_span(&key), &quotad);
+	buf_fini(&key);
+	if (e == NULL)
+		return;
+	c = ipc_client_conn(quotad.client);
+	quota_ask_encode(ipc_begin(c, QUOTA_ASK, e->tag), &q);
 	ipc_end(c);
 }
 
@@ -304,10 +385,10 @@ lookup_table(struct ask *a, struct span table, const struct lookup_keys *keys)
 	for (unsigned i = 0; i < keys->n; i++)
 		ipc_put_blob(&k, keys->v[i], LOOKUP_KEY_MAX, "keys");
 	buf_add_span(&b, buf_span(&k));
-	e = find_or_make(a, buf_span(&b));
+	e = find_or_make(a, buf_span(&b), &rewrite);
 	if (e != NULL) {
 		q.keys = buf_span(&k);
-		c = ipc_client_conn(client);
+		c = ipc_client_conn(rewrite.client);
 		rewrite_lookup_encode(ipc_begin(c, REWRITE_LOOKUP, e->tag),
 		    &q);
 		ipc_end(c);

@@ -69,6 +69,15 @@ check_unknown(void)
 	return true;
 }
 
+/* Whether anybody could be over a quota: else nobody is asked. */
+static bool
+have_quotas(void)
+{
+	return conf.quota_maps[0] != '\0' ||
+	    conf.quota_storage_limit != PARAM_UNLIMITED ||
+	    conf.quota_message_limit != PARAM_UNLIMITED;
+}
+
 /*
  * Whether a list ends what it has not permitted.  Without one such list
  * every stranger could send mail to everywhere through us.
@@ -119,7 +128,8 @@ int
 policy_compile(struct why *why)
 {
 	struct rules *client, *helo, *sender, *relay, *rcpt, *data, *eod,
-	    *etrn, *unlisted_rcpt = NULL, *unlisted_sender = NULL;
+	    *etrn, *unlisted_rcpt = NULL, *unlisted_sender = NULL,
+	    *full = NULL;
 	bool delay = conf.smtpd_delay_reject;
 	int errors = 0;
 
@@ -150,6 +160,9 @@ policy_compile(struct why *why)
 		unlisted_rcpt = rules_builtin(
 		    "smtpd_reject_unlisted_recipient",
 		    "reject_unlisted_recipient");
+	if (conf.mailbox_quota_check_at_rcpt && have_quotas())
+		full = rules_builtin("mailbox_quota_check_at_rcpt",
+		    "reject_over_quota");
 	if (conf.smtpd_reject_unlisted_sender)
 		unlisted_sender = rules_builtin(
 		    "smtpd_reject_unlisted_sender",
@@ -174,6 +187,8 @@ policy_compile(struct why *why)
 		plan_add(s, relay_first ? relay : rcpt, FOR_RCPT);
 		plan_add(s, relay_first ? rcpt : relay, FOR_RCPT);
 		plan_add(s, unlisted_rcpt, FOR_RCPT);
+		if (s == STAGE_RCPT)
+			plan_add(s, full, FOR_RCPT);
 	}
 	if (delay) {
 		plan_add(STAGE_ETRN, client, FOR_CLIENT);
@@ -449,6 +464,19 @@ policy_ask_table(struct policy_run *r, struct span table)
 	if (!r->have_table) {
 		r->asked = ASKED_TABLE;
 		lookup_table(&r->ask, table, &r->keys);
+		if (!r->have_table)
+			return NULL;
+	}
+	r->have_table = false;
+	return &r->table;
+}
+
+const struct answer *
+policy_ask_room(struct policy_run *r, struct span addr, uint64_t bytes)
+{
+	if (!r->have_table) {
+		r->asked = ASKED_TABLE;
+		lookup_room(&r->ask, addr, bytes);
 		if (!r->have_table)
 			return NULL;
 	}

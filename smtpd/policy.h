@@ -147,6 +147,9 @@ const struct answer *policy_need_sender(struct policy_run *r);
 void	 policy_continue(struct policy_run *r);
 const struct answer *policy_ask_table(struct policy_run *r,
 	    struct span table);
+/* The same, for quotad's answer. */
+const struct answer *policy_ask_room(struct policy_run *r,
+	    struct span addr, uint64_t bytes);
 
 /* access.c */
 void	 access_email_keys(struct lookup_keys *k, struct arena *a,

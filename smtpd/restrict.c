@@ -324,6 +324,36 @@ eval_unlisted(struct policy_run *r, const struct rule *rule)
 	    SPAN("User unknown")));
 }
 
+/*
+ * mailbox_quota_check_at_rcpt.  Where there is no answer the mail is taken:
+ * the delivery agent looks again.
+ */
+enum verdict
+eval_over_quota(struct policy_run *r, const struct rule *rule)
+{
+	const struct answer *a, *room;
+	int code = (int)conf.quota_reject_code;
+
+	if (r->rcpt.len == 0)
+		return V_DUNNO;
+	if ((a = policy_need_rcpt(r)) == NULL)
+		return V_WAIT;
+	if (a->status != ANSWER_OK || !a->listed || a->alias ||
+	    a->class != CLASS_VIRTUAL_MAILBOX)
+		return V_DUNNO;
+	room = policy_ask_room(r, a->address, r->s->txn != NULL ?
+	    r->s->txn->declared : 0);
+	if (room == NULL)
+		return V_WAIT;
+	if (room->status != ANSWER_OK || room->room)
+		return V_DUNNO;
+	if (room->never && code < 500)
+		code = 552;
+	return policy_reject(r, code, code < 500 ? "4.2.2" : "5.2.2",
+	    "<%s>: %s rejected: %.*s", policy_reply_name(r, FOR_RCPT),
+	    policy_class_text(FOR_RCPT), SPAN_ARG(room->text));
+}
+
 /* --- how names look ---------------------------------------------------------------------- */
 
 static bool

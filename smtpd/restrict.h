@@ -11,7 +11,7 @@ rule_fn eval_permit, eval_permit_mynetworks, eval_permit_interfaces;
 rule_fn eval_permit_sasl, eval_permit_cert, eval_permit_auth_dest;
 rule_fn eval_reject, eval_defer;
 rule_fn eval_defer_if_permit, eval_defer_if_reject, eval_relay;
-rule_fn eval_unlisted, eval_non_fqdn, eval_invalid_helo, eval_pipelining;
+rule_fn eval_unlisted, eval_over_quota, eval_non_fqdn, eval_invalid_helo, eval_pipelining;
 rule_fn eval_multi_bounce, eval_plaintext, eval_sleep, eval_warn, eval_class;
 rule_fn eval_login_mismatch;
 

@@ -33,6 +33,8 @@ static const struct rule_def defs[] = {
 	{ "reject_unauth_destination",	ARG_NONE, eval_relay, 0 },
 	{ "defer_unauth_destination",	ARG_NONE, eval_relay, 1 },
 	{ "reject_unlisted_recipient",	ARG_NONE, eval_unlisted, FOR_RCPT },
+	/* Beyond Postfix's: what mailbox_quota_check_at_rcpt adds. */
+	{ "reject_over_quota",		ARG_NONE, eval_over_quota, FOR_RCPT },
 	{ "reject_unlisted_sender",	ARG_NONE, eval_unlisted, FOR_SENDER },
 	{ "check_recipient_maps",	ARG_NONE, eval_unlisted, FOR_RCPT },
 	{ "reject_non_fqdn_sender",	ARG_NONE, eval_non_fqdn, FOR_SENDER },

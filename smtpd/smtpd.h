@@ -33,6 +33,7 @@
 #include "io/sock.h"
 #include "io/stream.h"
 #include "ipc/msg_cleanup.h"
+#include "ipc/msg_quota.h"
 #include "ipc/msg_rewrite.h"
 #include "queue/envelope.h"
 #include "smtpd/parse.h"
@@ -81,7 +82,7 @@ enum wait {
 	WAIT_AUTH, WAIT_TLS
 };
 
-/* --- what rewrite answers --------------------------------------------------- */
+/* --- what rewrite and quotad answer --------------------------------------------------- */
 
 struct answer {
 	enum { ANSWER_OK, ANSWER_TEMPFAIL, ANSWER_INVALID } status;
@@ -97,6 +98,8 @@ struct answer {
 	bool		found;
 	unsigned	key;
 	struct span	value;
+	/* ROOM */
+	bool		room, never;	/* never: larger than all it may hold */
 };
 
 struct ask;
@@ -114,6 +117,8 @@ void	 lookup_start(struct loop *l, const char *path);
  * not at all after lookup_cancel().
  */
 void	 lookup_resolve(struct ask *a, struct span addr, bool want_listed);
+/* Whether the mailbox of addr has room for a message of bytes: a.room. */
+void	 lookup_room(struct ask *a, struct span addr, uint64_t bytes);
 struct lookup_keys {
 	struct span	v[REWRITE_KEYS_MAX];
 	unsigned	n, nwhole;

@@ -58,6 +58,7 @@ static const struct traits {
 	{ "rewrite", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/%" },
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
+	{ "quotad",  PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "keyd",    PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/%" },
 	{ "authd",   PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
@@ -111,6 +112,7 @@ static const struct {
 	const char	*by[4];		/* who needs it */
 } implied[] = {
 	{ "resolver", { "smtp", "lmtp", NULL } },
+	{ "quotad", { "virtual", NULL } },
 };
 
 struct planner {

@@ -6,10 +6,7 @@
  * Nothing is asked, and nothing made, while nobody has opened the account yet:
  * then there is INBOX only.
  */
-#include <dirent.h>
 #include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,10 +21,10 @@
 #define USAGE_MS	10000	/* how old what is known of other mailboxes is */
 
 static struct account *
-open_account(int dirfd, const char *path, enum store_format format)
+open_account(int dirfd, const char *path)
 {
 	struct account_options o = {
-		.format = format, .base = path, .path = "",
+		.format = STORE_PACKED, .base = path, .path = "",
 		.quota.storage = ACCOUNT_UNLIMITED,
 		.quota.messages = ACCOUNT_UNLIMITED,
 		.quota.mailboxes = ACCOUNT_UNLIMITED,
@@ -35,8 +32,7 @@ open_account(int dirfd, const char *path, enum store_format format)
 	struct why why = WHY_INIT;
 	struct account *a;
 
-	if (faccessat(dirfd, format == STORE_MAILDIR ? PACKED_ALONE_ACCOUNT :
-	    PACKED_ACCOUNT, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (faccessat(dirfd, PACKED_ACCOUNT, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return NULL;
 	a = account_open(&o, &why);
 	if (a == NULL)
@@ -47,7 +43,7 @@ open_account(int dirfd, const char *path, enum store_format format)
 uint32_t
 deliver_folder(int dirfd, const char *path, const char *folder)
 {
-	struct account *a = open_account(dirfd, path, STORE_PACKED);
+	struct account *a = open_account(dirfd, path);
 	struct span want = span_of(folder);
 	uint32_t box = PACKED_INBOX_BOX;
 	bool exact = false;
@@ -71,75 +67,24 @@ deliver_folder(int dirfd, const char *path, const char *folder)
 
 /* --- quotas ---------------------------------------------------------------------- */
 
-/*
- * A Maildir that nobody has opened with us yet: the messages of its INBOX, by
- * the lengths that their names say.
- */
-static void
-count_files(int dirfd, struct account_usage *u)
-{
-	struct dirent *e;
-	DIR *d;
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || (d = fdopendir(fd)) == NULL) {
-		fd_close(&fd);
-		return;
-	}
-	while ((e = readdir(d)) != NULL) {
-		const char *size = strstr(e->d_name, ",S=");
-		struct stat st;
-		uint64_t n;
-		struct span digits;
-
-		if (e->d_name[0] == '.')
-			continue;
-		u->messages++;
-		digits = span_of(size != NULL ? size + 3 : "");
-		digits.len = strspn(digits.p, "0123456789");
-		if (num_parse_u64(digits, UINT64_MAX / 2, &n) == 0)
-			u->storage += n;
-		else if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			u->storage += (uint64_t)st.st_size;
-	}
-	closedir(d);
-}
-
-static void
-count_account(struct handle *h, int dirfd, struct account_usage *u)
-{
-	struct account *a = open_account(dirfd, h->path, h->format);
-
-	*u = (struct account_usage){ 0 };
-	if (a != NULL) {
-		if (account_usage(a, u, NULL) < 0)
-			*u = (struct account_usage){ 0 };
-		account_close(&a);
-	} else if (h->format == STORE_MAILDIR) {
-		count_files(h->md.new, u);
-		count_files(h->md.cur, u);
-	}
-}
-
 /* What the account takes up; a packed one without this mailbox, whose journal
  * is read anyway. */
 static void
-learn_usage(struct handle *h)
+learn_usage(struct store *s, struct handle *h)
 {
 	bool files = h->format == STORE_MAILDIR;
-	struct account_usage u;
-	int dirfd;
-
-	dirfd = files ? openat(h->md.cur, "..", O_RDONLY | O_DIRECTORY |
+	struct why why = WHY_INIT;
+	struct store_quota u;
+	int dir = files ? openat(h->md.cur, "..", O_RDONLY | O_DIRECTORY |
 	    O_CLOEXEC) : h->pk->dirfd;
-	if (dirfd < 0)
-		return;
-	count_account(h, dirfd, &u);
+
+	if (usage_count(dir, h->path, h->format, &s->epoch, &u, &why) < 0)
+		log_warning("%s: %s", h->path, why.text);
 	h->usage_ms = clock_mono_ms();
 	h->other_bytes = u.storage;
 	h->other_messages = u.messages;
 	if (files) {
-		close(dirfd);
+		fd_close(&dir);
 		return;
 	}
 	h->other_bytes -= MIN(u.storage, h->pk->head.state.bytes);
@@ -188,8 +133,7 @@ deliver_quota(struct store *s, struct handle *h, uint64_t bytes,
 {
 	bool due = h->usage_ms == 0 ||
 	    clock_mono_ms() - h->usage_ms > USAGE_MS;
-	uint64_t used, messages;
-	struct store_quota q;
+	struct store_quota used = { 0 }, q;
 
 	h->warn = 0;
 	if (h->limits == NULL)
@@ -203,19 +147,9 @@ deliver_quota(struct store *s, struct handle *h, uint64_t bytes,
 		return 0;
 	}
 	if (due)
-		learn_usage(h);
-	usage(h, &used, &messages);
-	if (q.storage < QUOTA_UNSET && bytes > store_quota_grace(q.storage))
-		return why_set(why, "5.2.2", "the message is larger than the "
-		    "mailbox may be");
-	if (q.storage < QUOTA_UNSET && num_add_sat(used, bytes) >
-	    store_quota_grace(q.storage))
-		return why_set(why, "4.2.2", "the mailbox is full");
-	if (q.messages < QUOTA_UNSET && messages + 1 >
-	    store_quota_grace(q.messages))
-		return why_set(why, "4.2.2", "the mailbox has too many "
-		    "messages");
-	return 0;
+		learn_usage(s, h);
+	usage(h, &used.storage, &used.messages);
+	return store_quota_fits(&used, &q, bytes, why);
 }
 
 void

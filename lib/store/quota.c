@@ -277,6 +277,25 @@ store_quota_grace(uint64_t limit)
 	return num_add_sat(limit, more);
 }
 
+int
+store_quota_fits(const struct store_quota *used,
+    const struct store_quota *limits, uint64_t bytes, struct why *why)
+{
+	uint64_t storage = store_quota_grace(limits->storage);
+
+	if (limits->storage < QUOTA_UNSET && bytes > storage)
+		return why_set(why, "5.2.2", "the message is larger than the "
+		    "mailbox may be");
+	if (limits->storage < QUOTA_UNSET && num_add_sat(used->storage,
+	    bytes) > storage)
+		return why_set(why, "4.2.2", "the mailbox is full");
+	if (limits->messages < QUOTA_UNSET && used->messages + 1 >
+	    store_quota_grace(limits->messages))
+		return why_set(why, "4.2.2", "the mailbox has too many "
+		    "messages");
+	return 0;
+}
+
 static int
 warning_levels(unsigned v[QUOTA_LEVELS_MAX])
 {

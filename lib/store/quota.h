@@ -79,6 +79,11 @@ MUST_CHECK int quota_map_find(struct quota_map *m, struct span user,
 MUST_CHECK int store_quota_check(struct why *why);
 /* Up to where deliveries may go: the limit and quota_grace. */
 uint64_t store_quota_grace(uint64_t limit);
+/* Whether a message of so many bytes may be delivered: 0, or -1 with why
+ * (4.2.2 full, 5.2.2 it is larger than the whole). */
+MUST_CHECK int store_quota_fits(const struct store_quota *used,
+	    const struct store_quota *limits, uint64_t bytes,
+	    struct why *why);
 /*
  * The highest of quota_warning_levels that the way from before to after
  * passes, in percent; 0: none.

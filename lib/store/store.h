@@ -176,6 +176,13 @@ MUST_CHECK int store_deliver(struct store *s, const struct store_place *p,
 /* Give up the locks that deliveries left behind for a next one to the same
  * mailbox; call it at the end of every batch. */
 void	 store_settle(struct store *s);
+/*
+ * How much the account of p holds, and what limits it: p->quota, or its own.
+ * An account that does not exist holds nothing.  -1 with why.
+ */
+MUST_CHECK int store_usage(const struct store_place *p,
+	    struct store_quota *used, struct store_quota *limits,
+	    struct why *why);
 /* Close all mailboxes that are open (SIGHUP, tests). */
 void	 store_close_all(struct store *s);
 

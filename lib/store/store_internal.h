@@ -100,6 +100,10 @@ uint32_t deliver_folder(int dirfd, const char *path, const char *folder);
  * (4.2.2; 5.2.2: it never will). */
 int	 deliver_quota(struct store *s, struct handle *h, uint64_t bytes,
 	    struct why *why);
+/* What the account in dirfd holds (usage.c). */
+int	 usage_count(int dirfd, const char *path, enum store_format f,
+	    const struct packed_epoch *e, struct store_quota *out,
+	    struct why *why);
 /* It was stored: h->warn says whether a level was reached. */
 void	 deliver_counted(struct handle *h, uint64_t bytes);
 /* Warn of h->warn: in the log, and by a message in the account's INBOX. */

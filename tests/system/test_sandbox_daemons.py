@@ -28,13 +28,14 @@ if not LANDLOCK:
 # mail; "other": a socket that is not the row's; "inet": connect out; "key":
 # a private key.
 FREE = {"local", "pipe"}        # they run users' and administrators' programs
-TABLES = {"cleanup", "rewrite", "bounce", "virtual", "authd", "keyd"}
+TABLES = {"cleanup", "rewrite", "bounce", "virtual", "authd", "keyd",
+          "quotad"}
 ALLOWED = {
     "passwd": TABLES | {"session", "qmgr", "pickup", "showq", "resolver"},
     "tmp": {"session"},
     "queue": {"qmgr", "showq", "cleanup", "rewrite", "bounce", "virtual",
               "keyd", "session"},
-    "mail": {"virtual", "session", "keyd"},
+    "mail": {"virtual", "session", "keyd", "quotad"},
     "key": {"keyd", "virtual", "session"},
     # These connect to sockets, and modes keep others' from them.
     "other": {"cleanup", "qmgr", "rewrite", "resolver", "bounce", "pickup",

@@ -19,7 +19,8 @@ def out(m, *args, check=True):
 
 def main():
     with Instance(maildir=False,
-                  settings={"quota_storage_limit": "1000000"}) as m:
+                  settings={"quota_storage_limit": "1000000",
+                            "mailbox_quota_check_at_rcpt": "no"}) as m:
         for i in range(5):
             m.send("alice", f"Subject: number {i}\n\nThe body of {i}.\n")
         m.wait_idle()
@@ -113,7 +114,9 @@ def main():
         assert "INBOX: 7 messages, 1 damaged" in out(
             m, "index", "verify", USER, "INBOX", check=False).stdout
         # Until it is full.
-        m.send("alice", "Subject: large\n\n" + 20000 * (50 * "x" + "\n"))
+        for _ in range(2):
+            m.send("alice", "Subject: large\n\n" +
+                   15000 * (50 * "x" + "\n"))
         m.wait_log("dsn=4.2.2")
         assert "full" in m.queue()[0]["recipients"][0]["delay_reason"]
         r = out(m, "mailbox", "list", "nobody@example.test", check=False)
