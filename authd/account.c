@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/saslprep.h"
 #include "auth/userfile.h"
 #include "authd/passwd_file.h"
 #include "base/array.h"
@@ -73,15 +74,18 @@ format_name(struct span local, struct span domain, struct buf *out)
 int
 account_name(struct span typed, struct buf *out)
 {
+	struct buf same = BUF_INIT(AUTH_NAME_MAX);
 	struct buf low = BUF_INIT(BUF_UNLIMITED);
 	struct span local, domain;
 	int rc = -1;
 
 	buf_reset(out);
-	address_fold(typed, true, &low);
+	if (saslprep(typed, &same) < 0)
+		goto out;	/* RFC 4616 2 */
+	address_fold(buf_span(&same), true, &low);
 	address_split(buf_span(&low), &local, &domain);
 	if (local.len == 0 || (domain.p != NULL && domain.len == 0) ||
-	    !sasl_name_ok(typed) || span_find(typed, ':') >= 0)
+	    !sasl_name_ok(typed) || span_find(buf_span(&same), ':') >= 0)
 		goto out;
 	if (domain.p == NULL)
 		domain = span_of(conf.authd_default_domain);
@@ -91,6 +95,7 @@ account_name(struct span typed, struct buf *out)
 	if (rc == 0 && out->len == 0)
 		rc = -1;
 out:
+	buf_fini(&same);
 	buf_fini(&low);
 	return rc;
 }

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "auth/password.h"
+#include "auth/saslprep.h"
 #include "auth/userfile.h"
 #include "base/array.h"
 #include "base/log.h"
@@ -65,11 +66,13 @@ struct users {
 static char *
 check_address(struct match_list *domains, struct span text, struct why *why)
 {
+	struct buf same = BUF_INIT(BUF_UNLIMITED);
 	struct buf low = BUF_INIT(BUF_UNLIMITED);
 	struct span local, domain;
 	int ours;
+	bool typable = saslprep(span_trim(text), &same) == 0;
 
-	address_fold(span_trim(text), true, &low);
+	address_fold(typable ? buf_span(&same) : span_trim(text), true, &low);
 	address_split(buf_span(&low), &local, &domain);
 	if (domain.p == NULL || local.len == 0 || domain.len == 0) {
 		why_set(why, "5.1.3", "\"%s\" is not an address user@domain",
@@ -94,6 +97,11 @@ check_address(struct match_list *domains, struct span text, struct why *why)
 			goto bad;
 		}
 	}
+	if (!typable) {
+		why_set(why, "5.1.3", "\"%s\" has characters that no login "
+		    "may have", low.data);
+		goto bad;
+	}
 	ours = match_list_string(domains, domain, why);
 	if (ours < 0)
 		goto bad;
@@ -103,8 +111,10 @@ check_address(struct match_list *domains, struct span text, struct why *why)
 		    "virtual_mailbox_domains"));
 		goto bad;
 	}
+	buf_fini(&same);
 	return buf_take(&low);
 bad:
+	buf_fini(&same);
 	buf_fini(&low);
 	return NULL;
 }

@@ -8,6 +8,7 @@
 #include "auth/crypt.h"
 #include "auth/digest.h"
 #include "auth/sasl.h"
+#include "auth/saslprep.h"
 #include "auth/userline.h"
 #include "base/base64.h"
 #include "base/mem.h"
@@ -58,6 +59,15 @@ usable(struct span password, struct why *why)
 	return 0;
 }
 
+/* The same bytes for all ways to type it, see saslprep.h. */
+static struct span
+prepared(struct span password, struct buf *b)
+{
+	if (saslprep(password, b) < 0 || b->len == 0 || b->len > PASSWORD_MAX)
+		return password;
+	return buf_span(b);
+}
+
 static int
 hash_crypt(struct span password, size_t which, struct buf *out,
     struct why *why)
@@ -91,6 +101,7 @@ int
 password_hash(struct span password, enum password_cost cost, struct buf *out,
     struct why *why)
 {
+	struct buf same = BUF_INIT(BUF_UNLIMITED);
 	size_t which = scheme_now();
 	int rc;
 
@@ -102,9 +113,11 @@ password_hash(struct span password, enum password_cost cost, struct buf *out,
 		    out);
 		return 0;
 	}
+	password = prepared(password, &same);
 	buf_add_str(out, full[which].scheme);
 	rc = full[which].prefix == NULL ? argon2_make(password, out) :
 	    hash_crypt(password, which, out, why);
+	buf_wipe(&same);
 	if (rc < 0 && (why == NULL || why->text[0] == '\0'))
 		return why_set(why, "4.3.0", "cannot hash the password");
 	return rc;
@@ -265,8 +278,8 @@ static const struct {
 	{ "{CLEARTEXT}", check_plain, 0 },
 };
 
-int
-password_check(struct span password, struct span hash)
+static int
+check_bytes(struct span password, struct span hash)
 {
 	if (span_has_nul(hash))
 		return -1;
@@ -282,6 +295,20 @@ password_check(struct span password, struct span hash)
 	if (hash.len > 0 && hash.p[0] == '$')
 		return check_crypt(password, hash, 0);
 	return -1;
+}
+
+int
+password_check(struct span password, struct span hash)
+{
+	struct buf same = BUF_INIT(BUF_UNLIMITED);
+	struct span p = prepared(password, &same);
+	int rc = check_bytes(p, hash);
+
+	/* Hashes that others have made are of the bytes that were typed. */
+	if (rc == 0 && !span_eq(p, password))
+		rc = check_bytes(password, hash);
+	buf_wipe(&same);
+	return rc;
 }
 
 bool

@@ -13,6 +13,8 @@
  *	PLAIN CLEARTEXT		for tests
  *
  * Names are taken in any case; a hash without one is told by its beginning.
+ * Passwords are prepared (saslprep.h) before they are hashed; a check accepts
+ * hashes of what was typed, too.
  */
 #ifndef AUTH_PASSWORD_H
 #define AUTH_PASSWORD_H

@@ -13,6 +13,7 @@
  */
 #include "auth/sasl_priv.h"
 
+#include "auth/saslprep.h"
 #include "base/base64.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -45,7 +46,11 @@ scram_keys_make(struct scram_keys *k, enum digest d, struct span password,
 {
 	unsigned char salted[DIGEST_MAX], client[DIGEST_MAX];
 	struct span sp = span_make(salted, digest_len(d));
+	struct buf same = BUF_INIT(BUF_UNLIMITED);
 
+	/* RFC 5802 2.2; what cannot be prepared is left as it was typed. */
+	if (saslprep(password, &same) == 0)
+		password = buf_span(&same);
 	memset(k, 0, sizeof(*k));
 	k->iterations = iterations;
 	k->salt_len = MIN(salt.len, sizeof(k->salt));
@@ -55,6 +60,7 @@ scram_keys_make(struct scram_keys *k, enum digest d, struct span password,
 	digest_hmac(d, sp, SPAN("Client Key"), client);
 	digest_of(d, span_make(client, digest_len(d)), k->stored);
 	digest_hmac(d, sp, SPAN("Server Key"), k->server);
+	buf_wipe(&same);
 	mem_wipe(salted, sizeof(salted));
 	mem_wipe(client, sizeof(client));
 }

@@ -2,7 +2,7 @@
 /*
  * casemap - see casemap.h.
  *
- * The only file that knows libunistring.  Its tables follow Unicode; ours
+ * With auth/saslprep.c the only file that knows libunistring.  Its tables follow Unicode; ours
  * would be 100 KiB of generated source to keep up to date.  What is asked
  * often is remembered: characters below PLAIN (Latin, Greek, Cyrillic,
  * Hebrew, Arabic) are looked up once a process.
