@@ -13,61 +13,77 @@
 #include "base/span.h"
 #include "cmd/mansio.h"
 
+static int	 mansio_help(int argc, char **argv);
+
+/* In the order of the overview. */
 static const struct subcommand subcommands[] = {
 	{ "start", "", "start the mail system", mansio_start },
 	{ "start-fg", "", "the same, in the foreground (containers, systemd)",
 	  mansio_start },
 	{ "stop", "", "finish what is under way and stop", mansio_stop },
 	{ "abort", "", "stop at once", mansio_stop },
-	{ "reload", "", "check the configuration and use it",
-	  mansio_reload },
+	{ "reload", "", "check the configuration and use it", mansio_reload },
 	{ "status", "[-p] [--json]", "what runs", mansio_status },
 	{ "check", "[--strict]", "all problems of the configuration",
 	  mansio_check },
 	{ "flush", "", "try to deliver all that waits", mansio_flush },
 	{ "logrotate", "", "put the log file aside and begin another",
 	  mansio_logrotate },
-	{ "sandbox", "show [daemon]", "what each daemon may do",
+	{ "sandbox", "show [DAEMON]", "what each daemon may do",
 	  mansio_sandbox },
 	{ "probe", "DOMAIN|ADDRESS", "what would be done with mail for it",
 	  mansio_probe },
+	{ "cert",
+	  "show [-p] [FILE ...]\n"
+	  "check [FILE ...]\n"
+	  "selfsign [-Au] [-C CA] [-d DAYS] [-t TYPE] FILE NAME ...",
+	  "look at certificates, judge and make them", mansio_cert },
+	{ "user",
+	  "add ADDRESS\n"
+	  "import FILE\n"
+	  "list [--json]\n"
+	  "show ADDRESS [--json]\n"
+	  "password ADDRESS\n"
+	  "disable|enable|delete ADDRESS\n"
+	  "app-password add ADDRESS NAME [--scope smtp,imap,pop3] "
+	  "[--expires 90d]\n"
+	  "app-password delete ADDRESS NAME",
+	  "accounts of virtual mailboxes", mansio_user },
 	{ "who", "[--json] [USER|SESSION]", "users with a session",
 	  mansio_who },
 	{ "kick", "USER|SESSION", "end sessions", mansio_kick },
-	{ "user", "add ADDRESS | import FILE | list [--json] | delete ADDRESS "
-	  "|\n    password ADDRESS | disable ADDRESS | enable ADDRESS | "
-	  "show ADDRESS [--json] |\n    app-password add ADDRESS NAME "
-	  "[--scope smtp,imap,pop3] [--expires 90d] |\n    app-password "
-	  "delete ADDRESS NAME", "accounts of virtual mailboxes",
-	  mansio_user },
 	{ "ban", "[ADDRESS|USER [TIME]]", "who may not log in for now",
 	  mansio_ban },
 	{ "unban", "ADDRESS|USER|all", "let them log in again", mansio_ban },
-	{ "cert", "show [-p] [FILE ...] | check [FILE ...] | selfsign [-Au] "
-	  "[-C CA] [-d DAYS] [-t TYPE] FILE NAME ...",
-	  "look at certificates, judge and make them", mansio_cert },
-	{ "mailbox", "list USER | create|delete|subscribe|unsubscribe USER "
-	  "MAILBOX | rename USER FROM TO", "a user's mailboxes",
-	  mansio_mailbox },
-	{ "quota", "USER | set USER storage=SIZE messages=N mailboxes=N | "
-	  "clear USER", "what a user's mail takes up, and may",
-	  mansio_quota },
-	{ "acl", "get USER MAILBOX | set USER MAILBOX WHO [+-]RIGHTS | delete "
-	  "USER MAILBOX WHO", "rights on a mailbox", mansio_acl },
-	{ "index", "verify|rebuild USER [MAILBOX]",
-	  "compare what is kept of mail with the mail, make it anew",
-	  mansio_index },
+	{ "mailbox",
+	  "list USER\n"
+	  "create|delete|subscribe|unsubscribe USER MAILBOX\n"
+	  "rename USER FROM TO",
+	  "a user's mailboxes", mansio_mailbox },
+	{ "quota",
+	  "USER\n"
+	  "set USER storage=SIZE messages=N mailboxes=N\n"
+	  "clear USER",
+	  "what a user's mail takes up, and may", mansio_quota },
+	{ "acl",
+	  "get USER MAILBOX\n"
+	  "set USER MAILBOX WHO [+-]RIGHTS\n"
+	  "delete USER MAILBOX WHO",
+	  "rights on a mailbox", mansio_acl },
 	{ "search", "USER TEXT [MAILBOX]", "messages with a text",
 	  mansio_search },
 	{ "undelete", "USER MAILBOX [UIDS|all|mailbox]",
-	  "expunged messages: which there are, or have them back",
-	  mansio_undelete },
+	  "show expunged messages, have them back", mansio_undelete },
 	{ "purge", "USER", "give back the space of what is over",
 	  mansio_purge },
+	{ "index", "verify|rebuild USER [MAILBOX]",
+	  "compare what is kept of mail with the mail, make it anew",
+	  mansio_index },
 	{ "import", "USER MAILBOX PATH", "messages of a Maildir or mbox",
 	  mansio_import },
 	{ "export", "USER MAILBOX [PATH]",
 	  "as mbox, or into a directory as Maildir", mansio_export },
+	{ "help", "[COMMAND]", "how a command is called", mansio_help },
 };
 
 static const char *config_dir;
@@ -80,18 +96,69 @@ overview(FILE *to)
 	fprintf(to, "usage: mansio [-v] [-c config_dir] [-o name=value] "
 	    "command [argument ...]\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
-		fprintf(to, "  %-10s %-16s %s\n", subcommands[i].name,
-		    subcommands[i].usage, subcommands[i].says);
+		fprintf(to, "  %-10s %s\n", subcommands[i].name,
+		    subcommands[i].says);
+	fprintf(to, "\n\"mansio help COMMAND\" shows its arguments; see "
+	    "mansio(8).\n");
+}
+
+static const struct subcommand *
+find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
+		if (strcmp(subcommands[i].name, name) == 0)
+			return &subcommands[i];
+	return NULL;
+}
+
+/* A line for each form of a subcommand. */
+static void
+forms(FILE *to, const struct subcommand *c)
+{
+	struct span rest = span_of(c->usage);
+	const char *first = "usage:";
+
+	do {
+		struct span line = SPAN_EMPTY;
+
+		(void)span_token(&rest, "\n", &line);
+		fprintf(to, "%-6s mansio %s%s%.*s\n", first, c->name,
+		    line.len > 0 ? " " : "", SPAN_ARG(line));
+		first = "";
+	} while (rest.len > 0);
 }
 
 int
 mansio_usage(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
-		if (strcmp(subcommands[i].name, name) == 0)
-			fprintf(stderr, "usage: mansio %s %s\n", name,
-			    subcommands[i].usage);
+	forms(stderr, find(name));
 	return MANSIO_USAGE;
+}
+
+static int
+unknown(const char *name)
+{
+	fprintf(stderr, "mansio: unknown command \"%s\"; \"mansio help\" "
+	    "lists them\n", name);
+	return MANSIO_USAGE;
+}
+
+static int
+mansio_help(int argc, char **argv)
+{
+	const struct subcommand *c;
+
+	if (argc > 2)
+		return mansio_usage(argv[0]);
+	if (argc < 2) {
+		overview(stdout);
+		return 0;
+	}
+	if ((c = find(argv[1])) == NULL)
+		return unknown(argv[1]);
+	forms(stdout, c);
+	printf("\n%s\n", c->says);
+	return 0;
 }
 
 const char *
@@ -171,6 +238,7 @@ mansio_master_pid(void)
 int
 main(int argc, char **argv)
 {
+	const struct subcommand *command;
 	int c;
 
 	log_set_tag("mansio");
@@ -211,10 +279,6 @@ main(int argc, char **argv)
 			    config_dir);
 		config_dir = path;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
-		if (strcmp(argv[0], subcommands[i].name) == 0)
-			return subcommands[i].run(argc, argv);
-	fprintf(stderr, "mansio: unknown command \"%s\"\n\n", argv[0]);
-	overview(stderr);
-	return MANSIO_USAGE;
+	command = find(argv[0]);
+	return command != NULL ? command->run(argc, argv) : unknown(argv[0]);
 }

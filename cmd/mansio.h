@@ -23,7 +23,7 @@ enum {
 
 struct subcommand {
 	const char	*name;
-	const char	*usage;		/* arguments, "" for none */
+	const char	*usage;		/* arguments, a form a line; "" for none */
 	const char	*says;		/* one line for the overview */
 	int		(*run)(int argc, char **argv);
 };
@@ -36,7 +36,7 @@ void	 mansio_load_anyhow(void);
 /* As given with -c or MAIL_CONFIG, or the built-in one; absolute. */
 const char *mansio_config_dir(void);
 bool	 mansio_verbose(void);
-/* "usage: mansio NAME ..." for a subcommand; returns MANSIO_USAGE. */
+/* "usage: mansio NAME ..." for a row of the table; returns MANSIO_USAGE. */
 int	 mansio_usage(const char *name);
 /* Execute a program of the suite; does not return. */
 NORETURN void mansio_exec(const char *dir, const char *program,

@@ -13,6 +13,7 @@
 static int
 list(struct account *a, struct why *why)
 {
+	printf("%10s %10s %12s %s\n", "MESSAGES", "UNSEEN", "SIZE", "MAILBOX");
 	for (size_t i = 0; i < account_count(a); i++) {
 		struct account_box b = *account_box(a, i);
 		struct mailbox_status st;
@@ -90,6 +91,7 @@ show_usage(struct account *a, struct why *why)
 
 	if (account_usage(a, &u, why) < 0)
 		return -1;
+	printf("%-10s %16s %16s\n", "QUOTA", "USED", "LIMIT");
 	show_limit("storage", u.storage, u.storage_limit);
 	show_limit("messages", u.messages, u.messages_limit);
 	show_limit("mailboxes", u.mailboxes, u.mailboxes_limit);
