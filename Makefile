@@ -19,7 +19,7 @@
 
 .DEFAULT_GOAL	:= all
 # Each layer may use itself and the layers before it: this is the link order.
-LAYERS		:= base io conf ipc tls dns mail route queue store auth daemon front session
+LAYERS		:= base io conf ipc tls dns http mail route queue store auth daemon front session
 
 PREFIX		?= /usr/local
 SYSCONFDIR	?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
@@ -69,6 +69,7 @@ ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
 LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt -largon2 -ljansson \
 		   $(if $(wildcard /usr/include/security/pam_appl.h),-lpam) \
+		   $(if $(wildcard /usr/include/curl/curl.h /usr/include/*/curl/curl.h),-lcurl) \
 		   -lunbound -lidn2 -lunistring -lz
 
 Q		:= $(if $(V),,@)

@@ -172,7 +172,8 @@ make_envelope(const struct request *r, const char *from, struct span to,
 	e.arrival_us = clock_wall_us();
 	e.sender = span_of(from);
 	e.flags = ENV_NO_CHECKS | ENV_NO_MILTERS | ENV_NO_BCC |
-	    (eightbit ? ENV_8BITMIME : 0) | (r->env.flags & ENV_SMTPUTF8);
+	    (eightbit ? ENV_8BITMIME : 0) | (r->env.flags &
+	    (ENV_SMTPUTF8 | ENV_REQUIRETLS | ENV_TLS_OPTIONAL));
 	e.client_name = SPAN("localhost");
 	e.client_addr = SPAN("127.0.0.1");
 	e.protocol = SPAN("internal");
@@ -192,7 +193,9 @@ notify(struct request *r, bool postmaster, const char *rcpt, const char *says)
 	char *to = complete(rcpt), *from = complete(postmaster ?
 	    conf.double_bounce_sender : "");
 	struct part *p = mem_zalloc(sizeof(*p));
+	/* RFC 8689 5: as if it were RET=HDRS. */
 	bool full = !postmaster && r->env.dsn_ret != DSN_RET_HDRS &&
+	    !(r->env.flags & ENV_REQUIRETLS) &&
 	    r->kind == BOUNCE_FAILURE &&
 	    r->len <= (uint64_t)conf.bounce_size_limit;
 	struct report rep = {

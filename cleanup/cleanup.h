@@ -66,7 +66,7 @@ enum {
 	SEEN_TO = 1 << 3,		/* To, Cc or Bcc: somebody is named */
 	SEEN_RESENT = 1 << 4, SEEN_RESENT_DATE = 1 << 5,
 	SEEN_RESENT_FROM = 1 << 6, SEEN_RESENT_MESSAGE_ID = 1 << 7,
-	SEEN_RESENT_TO = 1 << 8,
+	SEEN_RESENT_TO = 1 << 8, SEEN_TLS_REQUIRED = 1 << 9,
 };
 
 struct message {

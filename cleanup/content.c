@@ -138,6 +138,7 @@ static const struct known {
 	{ "Disposition-Notification-To", IS_SENDER, 0 },
 	{ "Mail-Followup-To",	IS_SENDER,	0 },
 	{ "Apparently-To",	IS_RCPT,	SEEN_TO },
+	{ "TLS-Required",	0,		SEEN_TLS_REQUIRED },
 	{ "Resent-Date",	0,		SEEN_RESENT | SEEN_RESENT_DATE },
 	{ "Resent-From",	IS_SENDER,	SEEN_RESENT | SEEN_RESENT_FROM },
 	{ "Resent-Sender",	IS_SENDER,	SEEN_RESENT },
@@ -255,6 +256,15 @@ put_addresses(struct message *m, struct span field, struct span value,
 
 /* --- the header ------------------------------------------------------------------------------ */
 
+/* RFC 8689 3: "No" is all that it can say; 4.1: REQUIRETLS overrides it. */
+static void
+tls_required(struct message *m, struct span value)
+{
+	if (conf.tls_required_enable && span_caseis(span_trim(value), "no") &&
+	    !(m->env.flags & ENV_REQUIRETLS))
+		m->env.flags |= ENV_TLS_OPTIONAL;
+}
+
 static void
 primary_field(struct message *m, const struct header_field *f)
 {
@@ -273,6 +283,8 @@ primary_field(struct message *m, const struct header_field *f)
 			made_log_id(m, f->value, false);
 		else if (k->seen & SEEN_RESENT_MESSAGE_ID)
 			made_log_id(m, f->value, true);
+		else if (k->seen & SEEN_TLS_REQUIRED)
+			tls_required(m, f->value);
 	}
 	if (is_dropped(f->name))
 		return;

@@ -31,7 +31,7 @@ static const struct subcommand subcommands[] = {
 	  mansio_logrotate },
 	{ "sandbox", "show [DAEMON]", "what each daemon may do",
 	  mansio_sandbox },
-	{ "probe", "DOMAIN|ADDRESS", "what would be done with mail for it",
+	{ "probe", "[-f] DOMAIN|ADDRESS", "what would be done with mail for it",
 	  mansio_probe },
 	{ "cert",
 	  "show [-p] [FILE ...]\n"

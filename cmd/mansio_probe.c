@@ -3,8 +3,8 @@
  * mansio probe - what would be done with mail for a domain or an address, and
  * why: the route, the hosts in their order, and how they are secured.
  *
- * It asks the running system's rewrite and resolver the questions that smtp
- * would ask, and connects to nobody.
+ * It asks the running system's rewrite, resolver and mtasts the questions that
+ * smtp would ask, and connects to nobody.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +14,16 @@
 #include "base/mem.h"
 #include "cmd/mansio.h"
 #include "dns/dns.h"
+#include "ipc/msg_mtasts.h"
 #include "ipc/msg_rewrite.h"
+#include "mail/sts.h"
 
 #define TIMEOUT_MS	(90 * 1000)
 #define MX_MAX		64
 
-static struct ipc_sync *rewrite, *resolver;
+static struct ipc_sync *rewrite, *resolver, *mtasts;
+static char *patterns;		/* of the MTA-STS policy; NULL without */
+static bool enforced;
 
 struct mx {
 	char		 name[DNS_NAME_MAX + 1];
@@ -206,11 +210,120 @@ show_tlsa(const char *host, unsigned port)
 		printf("             TLSA %s: none\n", name);
 }
 
+/* --- what the domain publishes --------------------------------------------------------- */
+
+static void
+show_policy(const struct mtasts_policy *p)
+{
+	printf("MTA-STS    %s, id %.*s, max_age %u s, in force for %u s\n",
+	    sts_mode_name((enum sts_mode)p->mode), SPAN_ARG(p->id), p->max_age,
+	    p->left);
+	if (p->mx.len > 0)
+		printf("             mx %.*s\n", SPAN_ARG(p->mx));
+	if (p->mode != STS_NONE && p->max_age < 86400)
+		printf("             max_age is less than a day: who keeps "
+		    "senders away from it so long has done away with it\n");
+}
+
+/*
+ * The policy as it is in force here, and what was wrong with the last look.
+ * dane: hosts that are secured so need no policy.
+ */
+static void
+show_sts(const char *domain, bool fresh, bool dane)
+{
+	struct mtasts_ask q = { .domain = span_of(domain), .fresh = fresh };
+	struct buf body = BUF_INIT(BUF_UNLIMITED);
+	struct mtasts_policy p;
+	struct ipc_frame f;
+
+	mtasts_ask_encode(&body, &q);
+	ask(mtasts, MTASTS_ASK, &body, MTASTS_POLICY, &f);
+	buf_fini(&body);
+	if (mtasts_policy_decode(&p, f.body) < 0)
+		log_fatal("mtasts: bad answer");
+	if (p.found)
+		show_policy(&p);
+	else
+		printf("MTA-STS    no policy\n");
+	if (p.result > MTASTS_ABSENT)
+		printf("             %.*s%s\n", SPAN_ARG(p.text), p.found ?
+		    "; the one seen before is kept" : "");
+	else if (p.found && p.result == MTASTS_ABSENT)
+		printf("             the domain has no record now; the policy "
+		    "seen before is kept\n");
+	if (p.found && p.mode != STS_NONE) {
+		patterns = span_dup(p.mx);
+		enforced = p.mode == STS_ENFORCE;
+		if (dane)
+			printf("             hosts with proven TLSA records: "
+			    "DANE instead\n");
+	}
+}
+
+static void
+show_tlsrpt(const char *domain)
+{
+	char name[DNS_NAME_MAX + 32];
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	struct tlsrpt_record r;
+	struct dns_answer a;
+	struct dns_rr rr;
+	struct span rest;
+	unsigned n = 0;
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "_smtp._tls.%s", domain);
+	ask_dns(name, DNS_TXT, &a);
+	rest = a.records;
+	while (a.status == RESOLVER_OK && (rc = dns_next(&a, &rest,
+	    &rr)) != 0) {
+		buf_reset(&text);
+		if (rc > 0)
+			dns_txt(&rr, &text);
+		if (!tlsrpt_record_is(buf_span(&text)))
+			continue;
+		n++;
+		if (tlsrpt_record_parse(buf_span(&text), &r) < 0) {
+			printf("TLSRPT     malformed: \"%s\"\n", text.data);
+			continue;
+		}
+		for (size_t i = 0; i < r.nrua; i++)
+			printf("TLSRPT     reports to %.*s\n",
+			    SPAN_ARG(r.rua[i]));
+	}
+	if (dns_temporary(a.status))
+		printf("TLSRPT     %s\n", dns_status_text(a.status));
+	else if (n == 0)
+		printf("TLSRPT     no reports are asked for\n");
+	else if (n > 1)
+		printf("           more than one record: none counts\n");
+	buf_fini(&text);
+}
+
+/* What the policy says of a mail exchanger. */
+static void
+show_listed(const char *host)
+{
+	struct span rest, word;
+
+	if (patterns == NULL)
+		return;
+	rest = span_of(patterns);
+	while (span_token(&rest, " ", &word))
+		if (sts_pattern_matches(word, span_of(host)))
+			return;
+	printf("             not in the policy: %s\n", enforced ?
+	    "the host is passed over" : "reported, and used all the same");
+}
+
 static unsigned
 show_host(const char *host, bool dane)
 {
 	bool secure = true;
 	unsigned n;
+
+	show_listed(host);
 
 	n = show_addresses(host, DNS_AAAA, &secure);
 	n += show_addresses(host, DNS_A, &secure);
@@ -282,7 +395,7 @@ show_domain(const char *domain, bool dane)
 /* --- all of it --------------------------------------------------------------------------- */
 
 static int
-show_hop(const char *nexthop, bool dane)
+show_hop(const char *nexthop, bool dane, bool sts, bool fresh)
 {
 	struct span hop = span_of(nexthop), name = hop;
 	ptrdiff_t end = span_find(hop, ']'), colon;
@@ -300,29 +413,42 @@ show_hop(const char *nexthop, bool dane)
 		if (colon >= 0)
 			name = span_sub(hop, 0, (size_t)colon);
 		host = span_dup(name);
+		if (sts && dns_name_valid(name))
+			show_sts(host, fresh, dane);
+		if (dns_name_valid(name))
+			show_tlsrpt(host);
 		good = show_domain(host, dane);
 	}
 	mem_free(host);
 	return good;
 }
 
+/* Levels that a policy of the domain's can raise. */
+static bool
+is_open(struct span level)
+{
+	return span_caseis(level, "may") || span_caseis(level, "encrypt") ||
+	    span_caseis(level, "dane");
+}
+
 int
 mansio_probe(int argc, char **argv)
 {
 	char *transport = NULL, *nexthop = NULL, *policy, *address;
+	bool fresh = argc == 3 && strcmp(argv[1], "-f") == 0, sts;
+	const char *what = argv[argc - 1], *level;
 	struct span rest, first;
-	const char *level;
 	int good;
 
-	if (argc != 2)
+	if (argc != 2 && !fresh)
 		return mansio_usage(argv[0]);
 	mansio_load();
 	if (chdir(conf.queue_directory) < 0)
 		log_fatal("%s: %m", conf.queue_directory);
 	rewrite = connect_to("private/rewrite", &REWRITE_PROTO);
 	resolver = connect_to("private/resolver", &RESOLVER_PROTO);
-	address = strchr(argv[1], '@') != NULL ? mem_strdup(argv[1]) :
-	    mem_printf("postmaster@%s", argv[1]);
+	address = strchr(what, '@') != NULL ? mem_strdup(what) :
+	    mem_printf("postmaster@%s", what);
 	if (show_route(address, &transport, &nexthop) < 0)
 		return MANSIO_FAILED;
 	mem_free(address);
@@ -338,11 +464,17 @@ mansio_probe(int argc, char **argv)
 	rest = span_of(level);
 	if (!span_token(&rest, " \t,", &first))
 		first = SPAN("none");
-	good = show_hop(nexthop, span_casestarts(first, SPAN("dane")));
+	sts = policy == NULL && conf.mtasts_enable && is_open(first);
+	if (sts)
+		mtasts = connect_to("private/mtasts", &MTASTS_PROTO);
+	good = show_hop(nexthop, span_casestarts(first, SPAN("dane")), sts,
+	    fresh);
 	mem_free(policy);
+	mem_free(patterns);
 	mem_free(transport);
 	mem_free(nexthop);
 	ipc_sync_free(&rewrite);
 	ipc_sync_free(&resolver);
+	ipc_sync_free(&mtasts);
 	return good > 0 ? MANSIO_OK : MANSIO_FAILED;
 }

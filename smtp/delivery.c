@@ -194,28 +194,25 @@ on_lookup(void *arg, struct peers *peers, const struct why *why, bool loop)
 	delivery_next(d);
 }
 
+bool
+delivery_requires_tls(const struct delivery *d)
+{
+	return (d->env.flags & ENV_REQUIRETLS) && d->env.sender.len > 0;
+}
+
 /* The policy is known: a kept session, or a new one. */
 static void
 find_hosts(struct delivery *d)
 {
 	struct session *s;
 
-	/* RFC 8689: the message says how it is to be secured, too. */
-	if (d->env.flags & ENV_REQUIRETLS) {
-		if (d->policy.level == TLS_LEVEL_DANE)
-			d->policy.level = TLS_LEVEL_DANE_ONLY;
-		else if (d->policy.level < TLS_LEVEL_DANE_ONLY)
-			d->policy.level = TLS_LEVEL_SECURE;
-	} else if ((d->env.flags & ENV_TLS_OPTIONAL) &&
-	    (d->policy.level == TLS_LEVEL_DANE ||
-	    d->policy.level == TLS_LEVEL_DANE_ONLY)) {
-		d->policy.level = TLS_LEVEL_MAY;
-	}
 	if (d->key != NULL)
 		cache_count(d->key, -1);
 	mem_free(d->key);
-	d->key = mem_printf("%s\t%s:%u %d %.*s", d->hops.v[d->at],
+	d->key = mem_printf("%s\t%s:%u %d%s%s %.*s", d->hops.v[d->at],
 	    d->hop.name, d->hop.port, (int)d->policy.level,
+	    sts_active(d->sts) ? d->sts->id : "",
+	    delivery_requires_tls(d) ? "!" : "",
 	    SPAN_ARG(set.sasl && set.sasl_by_sender ? d->env.sender :
 	    SPAN_EMPTY));
 	cache_count(d->key, 1);
@@ -225,6 +222,65 @@ find_hosts(struct delivery *d)
 		return;
 	}
 	d->lookup = lookup_start(&d->hop, on_lookup, d);
+}
+
+static void
+on_sts(void *arg, struct sts *sts)
+{
+	struct delivery *d = arg;
+
+	d->sts_query = NULL;
+	d->sts = sts;
+	if (sts != NULL) {
+		find_hosts(d);
+		return;
+	}
+	(void)why_set(&d->why, "4.7.5", "MTA-STS policy look-up failed for "
+	    "%s", d->hop.name);
+	d->peers.len = d->next_peer = 0;
+	delivery_next(d);
+}
+
+/*
+ * What the domain demands of its senders (RFC 8461), where the administrator
+ * has left the level to chance.  A message that is to arrive whatever others
+ * demand is not held up by it (RFC 8689 4.2.2).
+ */
+static void
+ask_sts(struct delivery *d)
+{
+	struct buf name = BUF_INIT(BUF_UNLIMITED);
+
+	if (!conf.mtasts_enable || set.lmtp || d->by_table ||
+	    d->hop.kind != HOP_DOMAIN || (d->policy.level != TLS_LEVEL_MAY &&
+	    d->policy.level != TLS_LEVEL_ENCRYPT &&
+	    d->policy.level != TLS_LEVEL_DANE) ||
+	    (d->env.flags & (ENV_TLS_OPTIONAL | ENV_REQUIRETLS)) ==
+	    ENV_TLS_OPTIONAL || !dns_name_valid(span_of(d->hop.name))) {
+		find_hosts(d);
+		return;
+	}
+	address_fold(span_of(d->hop.name), true, &name);
+	d->sts = sts_cached(buf_span(&name));
+	if (d->sts != NULL)
+		find_hosts(d);
+	else
+		d->sts_query = sts_ask(buf_span(&name), on_sts, d);
+	buf_fini(&name);
+}
+
+/* RFC 8689: the message says how it is to be secured, too. */
+static void
+policy_known(struct delivery *d)
+{
+	if (delivery_requires_tls(d)) {
+		d->policy.level = MAX(d->policy.level, TLS_LEVEL_DANE);
+	} else if ((d->env.flags & ENV_TLS_OPTIONAL) &&
+	    (d->policy.level == TLS_LEVEL_DANE ||
+	    d->policy.level == TLS_LEVEL_DANE_ONLY)) {
+		d->policy.level = TLS_LEVEL_MAY;
+	}
+	ask_sts(d);
 }
 
 static void
@@ -252,7 +308,8 @@ on_policy(void *arg, int rc, struct span value, const char *text)
 		policy_bad(d, why.text);
 		return;
 	}
-	find_hosts(d);
+	d->by_table = rc > 0;
+	policy_known(d);
 }
 
 static void
@@ -283,11 +340,13 @@ next_hop(struct delivery *d)
 		return;
 	}
 	policy_fini(&d->policy);
+	sts_drop(&d->sts);
 	d->policy.level = set.tls_level;
+	d->by_table = false;
 	if (set.tls_policy_maps[0] != '\0' && d->hop.kind != HOP_UNIX)
 		ask_policy(d);
 	else
-		find_hosts(d);
+		policy_known(d);
 }
 
 void
@@ -398,6 +457,8 @@ delivery_free(struct delivery *d)
 	connect_cancel(d);
 	loop_timer_free(&d->race);
 	tables_cancel(&d->table);
+	sts_cancel(&d->sts_query);
+	sts_drop(&d->sts);
 	policy_fini(&d->policy);
 	lookup_cancel(&d->lookup);
 	generic_free(&d->generic);

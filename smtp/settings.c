@@ -9,6 +9,7 @@
 #include "conf/params.h"
 #include "route/addr_map.h"
 #include "smtp/smtp.h"
+#include "tls/ca_file.h"
 
 #define SESSIONS_MAX	5000	/* TLS sessions kept for resumption */
 
@@ -212,6 +213,9 @@ settings_tls(bool lmtp, struct why *why)
 		.session_max = SESSIONS_MAX,
 	};
 
+	/* An MTA-STS policy stands on the authorities that all know. */
+	if (!lmtp && c.ca_file[0] == '\0' && c.ca_path[0] == '\0')
+		c.ca_file = tls_system_ca_file();
 	set.tls = tls_client_new(&c, why);
 	return set.tls == NULL ? -1 : 0;
 }

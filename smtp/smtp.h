@@ -31,6 +31,7 @@
 #include "smtp/peers.h"
 #include "smtp/policy.h"
 #include "smtp/reply.h"
+#include "smtp/sts.h"
 #include "smtp/tables.h"
 #include "tls/tls.h"
 
@@ -130,6 +131,9 @@ struct delivery {
 	struct table_query *table;	/* of the policy */
 	struct policy	 policy;	/* of the next hop */
 	struct generic	*generic;	/* NULL: no generic maps */
+	bool		 by_table;	/* policy is the administrator's */
+	struct sts_query *sts_query;
+	struct sts	*sts;		/* of the next hop; or NULL */
 	struct lookup	*lookup;
 	struct peers	 peers;
 	size_t		 next_peer;
@@ -170,6 +174,8 @@ void	 delivery_host_failed(struct delivery *d, const struct why *why,
 	    bool site_down);
 /* Whether this was the last that could be tried. */
 bool	 delivery_final(const struct delivery *d);
+/* RFC 8689: it must not go out unless it is secured (a bounce may). */
+bool	 delivery_requires_tls(const struct delivery *d);
 /* Where the message is; -1 with why when it cannot be read. */
 MUST_CHECK int delivery_facts(struct delivery *d, struct why *why);
 
@@ -233,6 +239,9 @@ struct session {
 	struct peer	 peer;
 	size_t		 peer_index;	/* in d->peers, at the beginning */
 	enum tls_level	 level;
+	struct sts	*sts;		/* what the next hop demands, or NULL */
+	bool		 by_sts;	/* level is what sts demands */
+	bool		 by_message;	/* level is what the message demands */
 	bool		 wrapper, tls;
 	struct dns_query *tlsa_query;
 	struct tls_tlsa	*tlsa;

@@ -25,12 +25,27 @@ fail(struct session *s, const char *code, const char *text, const char *reply)
 	struct why why = WHY_INIT;
 	struct delivery *d = s->d;
 
-	(void)why_set(&why, code, "%s%s%s", text, reply[0] != '\0' ? ": " :
-	    "", reply);
+	/* Text that goes on with a host's name ends in a space. */
+	(void)why_set(&why, code, "%s%s%s", text, reply[0] != '\0' &&
+	    text[strlen(text) - 1] != ' ' ? ": " : "", reply);
 	d->ready_us = clock_wall_us();
 	delivery_host_failed(d, &why, true);
 	session_quit(s);
 	delivery_next(d);
+}
+
+/*
+ * The host cannot be given this message, because it is not what it has to be.
+ * A message that must not go out without TLS is returned when no host is left
+ * (RFC 8689 4.2.1).
+ */
+static void
+refuse(struct session *s, const char *code, const char *text,
+    const char *reply)
+{
+	if (delivery_requires_tls(s->d))
+		code = delivery_final(s->d) ? "5.7.10" : "4.7.10";
+	fail(s, code, text, reply);
 }
 
 /* --- the handshake --------------------------------------------------------------- */
@@ -77,6 +92,9 @@ handshake_failed(struct session *s, const struct why *fail_why)
 		delivery_next(d);
 		return;
 	}
+	if (delivery_requires_tls(d) && strcmp(why.code, "4.7.5") == 0)
+		(void)snprintf(why.code, sizeof(why.code), "%s",
+		    delivery_final(d) ? "5.7.10" : "4.7.10");
 	d->ready_us = clock_wall_us();
 	delivery_host_failed(d, &why, true);
 	session_drop(s);
@@ -112,9 +130,18 @@ match_setting(const struct session *s)
 {
 	const struct policy *p = &s->d->policy;
 
+	if (s->by_sts)
+		return "hostname";	/* RFC 8461 4.1 */
 	if (p->match != NULL)
 		return p->match;
+	/* RFC 8689 4.2.1: the host's; where a forger may have named the host,
+	 * the domain's. */
+	if (s->by_message)
+		return s->level == TLS_LEVEL_VERIFY ? "hostname" : "nexthop";
 	switch (s->level) {
+	case TLS_LEVEL_MAY:
+	case TLS_LEVEL_ENCRYPT:
+		return sts_active(s->sts) ? "hostname" : "";
 	case TLS_LEVEL_VERIFY:
 		return set.tls_verify_match;
 	case TLS_LEVEL_SECURE:
@@ -137,6 +164,8 @@ servername(const struct session *s)
 
 	if (s->ntlsa > 0)
 		return s->tlsa_base;
+	if (s->by_sts)
+		return s->peer.host;	/* RFC 8461 4.2 */
 	if (word[0] == '\0')
 		return s->level == TLS_LEVEL_SECURE ||
 		    s->level == TLS_LEVEL_VERIFY ? s->peer.host : "";
@@ -195,6 +224,7 @@ starttls_begin(struct session *s)
 /* --- DANE ---------------------------------------------------------------------------- */
 
 static void	 offer(struct session *s);
+static void	 without_dane(struct session *s);
 
 static void
 no_tlsa(struct session *s)
@@ -205,7 +235,7 @@ no_tlsa(struct session *s)
 		return;
 	}
 	s->level = TLS_LEVEL_MAY;
-	offer(s);
+	without_dane(s);
 }
 
 static bool
@@ -254,7 +284,7 @@ on_tlsa(void *arg, const struct dns_answer *a)
 	} else {
 		/* RFC 7672 2.2: they are there: at least encrypt. */
 		s->level = TLS_LEVEL_ENCRYPT;
-		offer(s);
+		without_dane(s);
 	}
 }
 
@@ -271,6 +301,45 @@ ask_tlsa(struct session *s)
 	s->tlsa_query = dns_ask(dns, span_of(name), DNS_TLSA, 0, on_tlsa, s);
 }
 
+/* --- MTA-STS (RFC 8461), REQUIRETLS (RFC 8689) --------------------------------------------- */
+
+/* Whether it is beyond doubt that this host is the next hop's. */
+static bool
+host_proven(const struct session *s)
+{
+	const struct delivery *d = s->d;
+
+	return d->hop.kind == HOP_HOST || d->peers.mx_secure;
+}
+
+/*
+ * The level, may or encrypt, is open to more.  An enforced policy names the
+ * hosts, and their certificates must have their names.  A policy that is under
+ * test changes nothing, except that the certificate is looked at.
+ */
+static void
+without_dane(struct session *s)
+{
+	bool enforce = sts_active(s->sts) && s->sts->mode == STS_ENFORCE;
+	bool must = delivery_requires_tls(s->d);
+	bool listed = sts_active(s->sts) && sts_has_host(s->sts, s->host);
+
+	if (enforce && !listed) {
+		refuse(s, "4.7.5", "the MTA-STS policy of the domain does not "
+		    "have the host ", s->said);
+		return;
+	}
+	if (enforce || (must && listed)) {
+		s->level = TLS_LEVEL_SECURE;
+		s->by_sts = true;
+	} else if (must && s->level < TLS_LEVEL_FINGERPRINT) {
+		s->level = host_proven(s) ? TLS_LEVEL_VERIFY :
+		    TLS_LEVEL_SECURE;
+		s->by_message = true;
+	}
+	offer(s);
+}
+
 /* --- what to do ----------------------------------------------------------------------- */
 
 /* The level is known: STARTTLS if it can be, or go on without. */
@@ -285,7 +354,7 @@ offer(struct session *s)
 		if (s->level <= TLS_LEVEL_MAY)
 			session_secured(s);
 		else
-			fail(s, "4.7.4", "TLS is required, but was not "
+			refuse(s, "4.7.4", "TLS is required, but was not "
 			    "offered by host ", s->said);
 		return;
 	}
@@ -307,7 +376,11 @@ starttls_decide(struct session *s)
 	}
 	if (p->no_tls || p->addr.sa.sa_family == AF_UNIX)
 		s->level = TLS_LEVEL_NONE;
-	if (!dane || s->level == TLS_LEVEL_NONE) {
+	if (s->level == TLS_LEVEL_MAY || s->level == TLS_LEVEL_ENCRYPT) {
+		without_dane(s);
+		return;
+	}
+	if (!dane) {
 		offer(s);
 		return;
 	}
@@ -331,7 +404,7 @@ starttls_reply(struct session *s)
 		session_secured(s);
 		return;
 	}
-	fail(s, "4.7.4", "TLS is required, but the host refused to start it",
+	refuse(s, "4.7.4", "TLS is required, but the host refused to start it",
 	    s->reply.text.data);
 }
 
@@ -339,6 +412,7 @@ void
 starttls_fini(struct session *s)
 {
 	dns_cancel(&s->tlsa_query);
+	sts_drop(&s->sts);
 	for (size_t i = 0; i < s->ntlsa; i++)
 		mem_free((char *)(uintptr_t)s->tlsa[i].data.p);
 	mem_free(s->tlsa);

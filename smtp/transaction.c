@@ -155,7 +155,8 @@ send_mail(struct session *s)
 		buf_add_str(b, " BODY=8BITMIME");
 	if (needs_utf8(d))
 		buf_add_str(b, " SMTPUTF8");
-	if (e->flags & ENV_REQUIRETLS)
+	if ((e->flags & ENV_REQUIRETLS) && s->tls &&
+	    (s->features & FEATURE_REQUIRETLS))
 		buf_add_str(b, " REQUIRETLS");
 	if (s->features & FEATURE_DSN) {
 		if (e->dsn_ret != DSN_RET_UNSET)
@@ -300,11 +301,12 @@ check_peer(struct session *s, struct why *why)
 		    "limit %llu of server %s",
 		    (unsigned long long)d->facts.size,
 		    (unsigned long long)s->size_limit, s->said);
-	/* RFC 8689 4.2.1 */
-	if ((d->env.flags & ENV_REQUIRETLS) && !(s->tls &&
+	/* RFC 8689 4.2.1: perhaps another host has it. */
+	if (delivery_requires_tls(d) && !(s->tls &&
 	    (s->features & FEATURE_REQUIRETLS)))
-		return why_set(why, "5.7.30", "REQUIRETLS is required, but "
-		    "was not offered by host %s", s->said);
+		return why_set(why, delivery_final(d) ? "5.7.30" : "4.7.30",
+		    "REQUIRETLS is required, but was not offered by host %s",
+		    s->said);
 	if (needs_utf8(d) && !(s->features & FEATURE_SMTPUTF8))
 		return why_set(why, "5.6.7", "SMTPUTF8 is required, but was "
 		    "not offered by host %s", s->said);

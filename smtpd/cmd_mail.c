@@ -128,6 +128,8 @@ txn_make(struct session *s, struct span sender, const struct mail_params *p)
 		e->flags |= ENV_8BITMIME;
 		t->binary = true;
 	}
+	if (p->requiretls)
+		e->flags |= ENV_REQUIRETLS;
 	if (p->smtputf8) {
 		e->flags |= ENV_SMTPUTF8;
 		t->utf8 = true;
@@ -172,7 +174,7 @@ cmd_mail(struct session *s, struct span arg)
 		    s->addr_text);
 		return;
 	}
-	if (parse_mail(arg, command_parse_flags(), &addr, &p, &err) < 0) {
+	if (parse_mail(arg, command_parse_flags(s), &addr, &p, &err) < 0) {
 		reply_error(s, &err);
 		goto out;
 	}
@@ -238,7 +240,7 @@ cmd_rcpt(struct session *s, struct span arg)
 	struct rcpt *r;
 	int64_t max = smtpd_lmtp ? conf.lmtpd_recipient_limit :
 	    conf.smtpd_recipient_limit;
-	unsigned flags = command_parse_flags();
+	unsigned flags = command_parse_flags(s);
 
 	if (t == NULL) {
 		reply(s, "503 5.5.1 Error: need MAIL command");

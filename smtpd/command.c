@@ -91,7 +91,8 @@ static const struct {
 	{ "binarymime", EHLO_BINARY }, { "limits", EHLO_LIMITS },
 	{ "xclient", EHLO_XCLIENT }, { "xforward", EHLO_XFORWARD },
 	{ "etrn", EHLO_ETRN }, { "starttls", EHLO_STARTTLS },
-	{ "auth", EHLO_AUTH }, { "silent-discard", EHLO_SILENT },
+	{ "auth", EHLO_AUTH }, { "requiretls", EHLO_REQUIRETLS },
+	{ "silent-discard", EHLO_SILENT },
 };
 
 const char *
@@ -128,6 +129,8 @@ command_start(void)
 	}
 	if (!conf.smtputf8_enable)
 		ehlo_discard |= EHLO_SMTPUTF8;
+	if (!conf.requiretls_enable)
+		ehlo_discard |= EHLO_REQUIRETLS;
 	if (ehlo_discard & EHLO_CHUNKING)
 		ehlo_discard |= EHLO_BINARY;	/* RFC 3030 3 */
 	if (ehlo_discard & EHLO_8BITMIME)
@@ -147,7 +150,7 @@ command_start(void)
 }
 
 unsigned
-command_parse_flags(void)
+command_parse_flags(const struct session *s)
 {
 	unsigned f = PARSE_AUTH;
 
@@ -163,6 +166,8 @@ command_parse_flags(void)
 		f |= PARSE_BINARY;
 	if (!(ehlo_discard & EHLO_DSN))
 		f |= PARSE_DSN;
+	if (s->secured != NULL && !(ehlo_discard & EHLO_REQUIRETLS))
+		f |= PARSE_REQUIRETLS;
 	return f;
 }
 
@@ -311,6 +316,8 @@ ehlo_reply(struct session *s)
 		put_line(&b, "DSN");				/* RFC 3461 */
 	if (!(off & EHLO_SMTPUTF8))
 		put_line(&b, "SMTPUTF8");			/* RFC 6531 */
+	if (s->secured != NULL && !(off & EHLO_REQUIRETLS))
+		put_line(&b, "REQUIRETLS");			/* RFC 8689 */
 	if (!(off & EHLO_CHUNKING))
 		put_line(&b, "CHUNKING");			/* RFC 3030 */
 	if (!(off & EHLO_BINARY))

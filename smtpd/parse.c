@@ -79,7 +79,8 @@ static int
 parse_mail_param(struct span word, unsigned flags, unsigned *seen,
     struct mail_params *out, struct parse_error *err)
 {
-	enum { SIZE = 1, BODY = 2, UTF8 = 4, RET = 8, ENVID = 16, AUTH = 32 };
+	enum { SIZE = 1, BODY = 2, UTF8 = 4, RET = 8, ENVID = 16, AUTH = 32,
+	    TLS = 64 };
 	static const struct span none;
 	struct span name, value;
 	unsigned which;
@@ -106,6 +107,10 @@ parse_mail_param(struct span word, unsigned flags, unsigned *seen,
 	    (flags & PARSE_UTF8)) {
 		which = UTF8;
 		out->smtputf8 = true;
+	} else if (span_caseis(name, "REQUIRETLS") && value.p == NULL &&
+	    (flags & PARSE_REQUIRETLS)) {
+		which = TLS;
+		out->requiretls = true;
 	} else if (span_caseis(name, "RET") && (flags & PARSE_DSN)) {
 		which = RET;
 		if (span_caseis(value, "FULL"))

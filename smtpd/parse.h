@@ -39,6 +39,7 @@ struct mail_params {
 	uint64_t	size;		/* RFC 1870 */
 	enum body_type	body;		/* RFC 6152, RFC 3030 */
 	bool		smtputf8;	/* RFC 6531 */
+	bool		requiretls;	/* RFC 8689 */
 	unsigned	ret;		/* DSN_RET_*, RFC 3461 */
 	struct span	envid;		/* xtext as it came */
 	struct span	auth;		/* RFC 4954 5, xtext as it came */
@@ -57,7 +58,8 @@ enum {				/* what the peer may use */
 	PARSE_BINARY	= 1 << 4,
 	PARSE_DSN	= 1 << 5,
 	PARSE_AUTH	= 1 << 6,
-	PARSE_ALL	= 0x7f
+	PARSE_REQUIRETLS = 1 << 7,
+	PARSE_ALL	= 0xff
 };
 
 /*

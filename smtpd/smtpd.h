@@ -275,9 +275,10 @@ enum {
 	EHLO_SMTPUTF8 = 1 << 6, EHLO_CHUNKING = 1 << 7, EHLO_BINARY = 1 << 8,
 	EHLO_LIMITS = 1 << 9, EHLO_XCLIENT = 1 << 10, EHLO_XFORWARD = 1 << 11,
 	EHLO_ETRN = 1 << 12, EHLO_STARTTLS = 1 << 13, EHLO_AUTH = 1 << 14,
-	EHLO_SILENT = 1 << 15
+	EHLO_SILENT = 1 << 15, EHLO_REQUIRETLS = 1 << 16
 };
-unsigned command_parse_flags(void);	/* PARSE_* by what we announce */
+/* PARSE_* by what we announce to this client. */
+unsigned command_parse_flags(const struct session *s);
 void	 cmd_mail(struct session *s, struct span arg);
 void	 cmd_rcpt(struct session *s, struct span arg);
 void	 cmd_data(struct session *s, struct span arg);

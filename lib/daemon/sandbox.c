@@ -79,6 +79,11 @@ const struct jail sandbox_table[] = {
 	  .paths = "r:/etc r:/run r:/usr/share/dns "
 	      "r:$resolver_trust_anchor_file",
 	  .says = "asks name servers" },
+	{ .name = "mtasts", .user = JAIL_MAIL_OWNER,
+	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_INET |
+	      JAIL_THREADS,
+	  .sockets = "private/resolver", .paths = "w:$mtasts_directory",
+	  .says = "fetches the MTA-STS policies of other domains" },
 	{ .name = "authd", .user = JAIL_OWN, .owner = "authd_owner",
 	  .may = JAIL_FILES | JAIL_THREADS,
 	  .sockets = "", .paths = "r:/",
@@ -105,7 +110,8 @@ const struct jail sandbox_table[] = {
 	  .says = "lists the queue" },
 	{ .name = "smtp", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT | JAIL_INET | JAIL_READ,
-	  .sockets = "private/resolver private/rewrite", .paths = "",
+	  .sockets = "private/resolver private/rewrite private/mtasts",
+	  .paths = "",
 	  .says = "sends mail to other hosts; parses their answers" },
 	/* The UNIX sockets it delivers to lie anywhere. */
 	{ .name = "lmtp", .user = JAIL_MAIL_OWNER,

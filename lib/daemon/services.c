@@ -59,6 +59,7 @@ static const struct traits {
 	  "private/%" },
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "quotad",  PLAN_SINGLE, STAGE_CORE, "private/%" },
+	{ "mtasts",  PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
 	{ "keyd",    PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/%" },
 	{ "authd",   PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
@@ -113,6 +114,7 @@ static const struct {
 } implied[] = {
 	{ "resolver", { "smtp", "lmtp", NULL } },
 	{ "quotad", { "virtual", NULL } },
+	{ "mtasts", { "smtp", NULL } },
 };
 
 struct planner {

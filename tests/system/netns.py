@@ -401,7 +401,7 @@ def https(host, cert, pages, port=443, ip=None):
 
 
 class Web:
-    def __init__(self, host, cert, pages, port, ip):
+    def __init__(self, host, cert, pages, port=443, ip=None):
         self.asked, self.pages, self.names = [], pages, []
         self.ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.ctx.load_cert_chain(*cert)

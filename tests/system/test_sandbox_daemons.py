@@ -39,8 +39,8 @@ ALLOWED = {
     "key": {"keyd", "virtual", "session"},
     # These connect to sockets, and modes keep others' from them.
     "other": {"cleanup", "qmgr", "rewrite", "resolver", "bounce", "pickup",
-              "showq", "lmtp", "virtual", "session"},
-    "inet": {"rewrite", "resolver", "smtp", "lmtp"},
+              "showq", "lmtp", "virtual", "session", "mtasts"},
+    "inet": {"rewrite", "resolver", "smtp", "lmtp", "mtasts"},
     "fork": {"session"},
     "exec": set(), "ptrace": set(), "kill": {"session"}, "root": {"virtual",
                                                                   "session"},
