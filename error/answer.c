@@ -45,15 +45,6 @@ error_parse(enum error_way way, struct span nexthop)
 	return a;
 }
 
-static const char *
-seconds(int64_t us, char *out, size_t size)
-{
-	us = MAX(us, 0);
-	(void)snprintf(out, size, us < 995000 ? "%.2g" : us < 9950000 ?
-	    "%.1f" : "%.0f", (double)us / 1e6);
-	return out;
-}
-
 static void
 log_one(const struct envelope *e, const struct rcpt *r,
     const struct deliver_message *dm, const struct error_answer *a)
@@ -67,16 +58,16 @@ log_one(const struct envelope *e, const struct rcpt *r,
 	int64_t now = clock_wall_us();
 	const char *to_text = address_show(r->addr, &to);
 	const char *orig_text = show ? address_show(r->orig, &orig) : "";
-	char all[32], queued[32], active[32];
+	char all[CLOCK_DELAY_MAX], queued[CLOCK_DELAY_MAX],
+	    active[CLOCK_DELAY_MAX];
 
 	log_info("%.*s: to=<%s>, %s%s%srelay=none, delay=%s, "
 	    "delays=%s/%s/0/0, dsn=%s, status=%s (%.*s)",
 	    SPAN_ARG(e->queue_id), to_text, show ? "orig_to=<" : "",
 	    orig_text, show ? ">, " : "",
-	    seconds(now - e->arrival_us, all, sizeof(all)),
-	    seconds((int64_t)dm->active_us - e->arrival_us, queued,
-	    sizeof(queued)),
-	    seconds(now - (int64_t)dm->active_us, active, sizeof(active)),
+	    clock_delay(now - e->arrival_us, all),
+	    clock_delay((int64_t)dm->active_us - e->arrival_us, queued),
+	    clock_delay(now - (int64_t)dm->active_us, active),
 	    a->dsn, a->outcome == DELIVER_BOUNCED && conf.soft_bounce ?
 	    "SOFTBOUNCE" : status[a->outcome], SPAN_ARG(a->text));
 	buf_fini(&to);

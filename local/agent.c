@@ -251,21 +251,6 @@ result_why(struct result *r, const struct why *why)
 		result_defer(r, code, "%s", why->text);
 }
 
-/* As Postfix rounds them: "0.05", "1.3", "260". */
-static const char *
-seconds(int64_t us, char *out, size_t size)
-{
-	us = MAX(us, 0);
-	if (us < 995000)
-		snprintf(out, size, "%.2g", (double)us / 1e6);
-	else if (us < 9950000)
-		snprintf(out, size, "%.1f", (double)us / 1e6);
-	else
-		snprintf(out, size, "%lld", (long long)((us + 500000) /
-		    1000000));
-	return out;
-}
-
 static void
 log_result(const struct job *j, const struct rcpt *r,
     const struct result *res, int64_t began_us)
@@ -279,7 +264,8 @@ log_result(const struct job *j, const struct rcpt *r,
 	bool show = r->orig.len > 0 && !span_eq(r->orig, r->addr);
 	const char *to_text = address_show(r->addr, &to);
 	const char *orig_text = show ? address_show(r->orig, &orig) : "";
-	char a[32], b[32], c[32], d[32];
+	char a[CLOCK_DELAY_MAX], b[CLOCK_DELAY_MAX], c[CLOCK_DELAY_MAX],
+	    d[CLOCK_DELAY_MAX];
 
 	if (active == 0 || active > began_us)
 		active = began_us;
@@ -287,10 +273,10 @@ log_result(const struct job *j, const struct rcpt *r,
 	    "delays=%s/%s/0/%s, dsn=%s, status=%s (%s)",
 	    SPAN_ARG(j->env.queue_id), to_text, show ? "orig_to=<" : "",
 	    orig_text, show ? ">, " : "", res->relay,
-	    seconds(now - j->env.arrival_us, a, sizeof(a)),
-	    seconds(active - j->env.arrival_us, b, sizeof(b)),
-	    seconds(began_us - active, c, sizeof(c)),
-	    seconds(now - began_us, d, sizeof(d)), res->why.code,
+	    clock_delay(now - j->env.arrival_us, a),
+	    clock_delay(active - j->env.arrival_us, b),
+	    clock_delay(began_us - active, c),
+	    clock_delay(now - began_us, d), res->why.code,
 	    names[res->outcome], res->why.text);
 	buf_fini(&to);
 	buf_fini(&orig);

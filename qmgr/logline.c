@@ -9,22 +9,6 @@
 #include "base/log.h"
 #include "mail/address.h"
 
-/* Seconds, as Postfix rounds them: "0.05", "1.3", "260". */
-static const char *
-seconds(int64_t us, char *out, size_t size)
-{
-	if (us < 0)
-		us = 0;
-	if (us < 995000)
-		(void)snprintf(out, size, "%.2g", (double)us / 1e6);
-	else if (us < 9950000)
-		(void)snprintf(out, size, "%.1f", (double)us / 1e6);
-	else
-		(void)snprintf(out, size, "%lld",
-		    (long long)((us + 500000) / 1000000));
-	return out;
-}
-
 void
 log_rcpt(const struct message *m, uint32_t i, const char *relay,
     const char *dsn, const char *status, struct span text)
@@ -33,7 +17,8 @@ log_rcpt(const struct message *m, uint32_t i, const char *relay,
 	struct buf to = BUF_INIT(ADDRESS_MAX * 2 + 16),
 	    orig = BUF_INIT(ADDRESS_MAX * 2 + 16);
 	int64_t now = clock_wall_us();
-	char all[32], queued[32], active[32];
+	char all[CLOCK_DELAY_MAX], queued[CLOCK_DELAY_MAX],
+	    active[CLOCK_DELAY_MAX];
 	bool show = r->orig.len > 0 && !span_eq(r->orig, r->addr);
 	const char *to_text = address_show(r->addr, &to);
 	const char *orig_text = show ? address_show(r->orig, &orig) : "";
@@ -42,9 +27,9 @@ log_rcpt(const struct message *m, uint32_t i, const char *relay,
 	    "delays=%s/%s/0/0, dsn=%s, status=%s (%.*s)",
 	    SPAN_ARG(m->env.queue_id), to_text, show ? "orig_to=<" : "",
 	    orig_text, show ? ">, " : "", relay,
-	    seconds(now - m->env.arrival_us, all, sizeof(all)),
-	    seconds(m->active_us - m->env.arrival_us, queued, sizeof(queued)),
-	    seconds(now - m->active_us, active, sizeof(active)), dsn, status,
+	    clock_delay(now - m->env.arrival_us, all),
+	    clock_delay(m->active_us - m->env.arrival_us, queued),
+	    clock_delay(now - m->active_us, active), dsn, status,
 	    SPAN_ARG(text));
 	buf_fini(&to);
 	buf_fini(&orig);

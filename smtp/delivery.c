@@ -20,21 +20,6 @@
 
 /* --- log ------------------------------------------------------------------------ */
 
-/* As Postfix rounds them: "0.05", "1.3", "260". */
-static const char *
-seconds(int64_t us, char *out, size_t size)
-{
-	us = MAX(us, 0);
-	if (us < 995000)
-		(void)snprintf(out, size, "%.2g", (double)us / 1e6);
-	else if (us < 9950000)
-		(void)snprintf(out, size, "%.1f", (double)us / 1e6);
-	else
-		(void)snprintf(out, size, "%lld",
-		    (long long)((us + 500000) / 1000000));
-	return out;
-}
-
 static void
 log_rcpt(const struct delivery *d, const struct rcpt *r,
     enum deliver_outcome o, const char *dsn, const char *text)
@@ -49,7 +34,8 @@ log_rcpt(const struct delivery *d, const struct rcpt *r,
 	int64_t ready = d->ready_us != 0 ? d->ready_us : now;
 	const char *to_text = address_show(r->addr, &to);
 	const char *orig_text = show ? address_show(r->orig, &orig) : "";
-	char all[32], a[32], b[32], c[32], e[32];
+	char all[CLOCK_DELAY_MAX], a[CLOCK_DELAY_MAX], b[CLOCK_DELAY_MAX],
+	    c[CLOCK_DELAY_MAX], e[CLOCK_DELAY_MAX];
 
 	if (active == 0 || active > d->began_us)
 		active = d->began_us;
@@ -57,11 +43,11 @@ log_rcpt(const struct delivery *d, const struct rcpt *r,
 	    "delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
 	    SPAN_ARG(d->env.queue_id), to_text, show ? "orig_to=<" : "",
 	    orig_text, show ? ">, " : "", d->relay[0] ? d->relay : "none",
-	    seconds(now - d->env.arrival_us, all, sizeof(all)),
-	    seconds(active - d->env.arrival_us, a, sizeof(a)),
-	    seconds(d->began_us - active, b, sizeof(b)),
-	    seconds(ready - d->began_us, c, sizeof(c)),
-	    seconds(now - ready, e, sizeof(e)), dsn,
+	    clock_delay(now - d->env.arrival_us, all),
+	    clock_delay(active - d->env.arrival_us, a),
+	    clock_delay(d->began_us - active, b),
+	    clock_delay(ready - d->began_us, c),
+	    clock_delay(now - ready, e), dsn,
 	    o == DELIVER_DEFERRED && dsn[0] == '5' ? "SOFTBOUNCE" : names[o],
 	    text);
 	buf_fini(&to);

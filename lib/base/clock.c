@@ -96,3 +96,37 @@ clock_syslog(int64_t wall_s, char out[CLOCK_SYSLOG_MAX])
 	    month_names[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min,
 	    tm.tm_sec);
 }
+
+/* Without floating point, which would cost more than all the rest of a line:
+ * there are four of these in the line of each delivery. */
+const char *
+clock_delay(int64_t us, char out[CLOCK_DELAY_MAX])
+{
+	int64_t unit = 1;
+	int digits = 6, n;
+
+	if (us <= 0) {
+		n = snprintf(out, CLOCK_DELAY_MAX, "0");
+	} else if (us < 995000) {
+		while ((us + unit / 2) / unit >= 100) {
+			unit *= 10;
+			digits--;
+		}
+		us = (us + unit / 2) / unit;
+		if (us % 10 == 0) {
+			us /= 10;
+			digits--;
+		}
+		n = snprintf(out, CLOCK_DELAY_MAX, "0.%0*d", digits, (int)us);
+	} else if (us < 9950000) {
+		us = (us + 50000) / 100000;
+		n = snprintf(out, CLOCK_DELAY_MAX, "%d.%d", (int)us / 10,
+		    (int)us % 10);
+	} else {
+		n = snprintf(out, CLOCK_DELAY_MAX, "%lld",
+		    (long long)((us + 500000) / 1000000));
+	}
+	if (n < 0)
+		log_panic("snprintf failed");
+	return out;
+}

@@ -24,6 +24,12 @@ void	 clock_rfc5322(int64_t wall_s, char out[CLOCK_RFC5322_MAX]);
 /* "Mar  2 14:05:09": RFC 3164 4.1.2, local zone. */
 #define CLOCK_SYSLOG_MAX 32
 void	 clock_syslog(int64_t wall_s, char out[CLOCK_SYSLOG_MAX]);
+/*
+ * A delay in seconds as logs show it, rounded as Postfix does: "0.0012",
+ * "0.05", "1.3", "260".  Returns out.
+ */
+#define CLOCK_DELAY_MAX 24
+const char *clock_delay(int64_t us, char out[CLOCK_DELAY_MAX]);
 
 /* The local zone at that time: minutes east of UTC. */
 int	 clock_zone_min(int64_t wall_s);

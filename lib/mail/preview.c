@@ -13,7 +13,9 @@
 #include "mail/message_cache.h"
 #include "mail/transfer.h"
 
-#define LOOK_PLAIN	4096		/* bytes of the part as stored */
+/* Bytes of the part as stored: mostly the first are enough. */
+#define LOOK_FIRST	768
+#define LOOK_PLAIN	4096
 #define LOOK_HTML	(32u << 10)
 
 static bool
@@ -144,8 +146,11 @@ put_unmarked(struct span s, struct buf *out)
 
 /* --- the words ----------------------------------------------------------------- */
 
-/* At most MESSAGE_PREVIEW_CHARS characters, white space runs as one space. */
-static void
+/*
+ * At most MESSAGE_PREVIEW_CHARS characters, white space runs as one space.
+ * Whether it had so many.
+ */
+static bool
 put_words(struct span s, struct buf *out)
 {
 	size_t chars = 0, n;
@@ -166,7 +171,7 @@ put_words(struct span s, struct buf *out)
 		}
 		if (space) {
 			if (chars + 2 > MESSAGE_PREVIEW_CHARS)
-				return;
+				return true;
 			buf_add_char(out, ' ');
 			chars++;
 		}
@@ -175,21 +180,20 @@ put_words(struct span s, struct buf *out)
 		buf_add(out, s.p, n);
 		chars++;
 	}
+	return chars >= MESSAGE_PREVIEW_CHARS;
 }
 
-void
-message_preview(const struct message *m, struct buf *out)
+/* The words of the first look bytes of the part. */
+static bool
+put_part(const struct message_part *p, bool html, size_t look,
+    struct buf *out)
 {
 	struct buf raw = BUF_INIT(BUF_UNLIMITED), utf8 = raw, text = raw;
-	bool html = false;
-	const struct message_part *p = text_part(m, &html);
 	struct transfer t;
+	bool whole;
 
-	if (p == NULL)
-		return;
 	transfer_init(&t, p->encoding, false);
-	transfer_write(&t, span_sub(p->body, 0, html ? LOOK_HTML :
-	    LOOK_PLAIN), &raw);
+	transfer_write(&t, span_sub(p->body, 0, look), &raw);
 	transfer_fini(&t);
 	if (p->params.p == NULL ||
 	    !lex_find_param(p->params, "charset", &text))
@@ -198,10 +202,26 @@ message_preview(const struct message *m, struct buf *out)
 	buf_reset(&text);
 	if (html)
 		put_unmarked(buf_span(&utf8), &text);
-	else
-		buf_add_span(&text, buf_span(&utf8));
-	put_words(buf_span(&text), out);
+	whole = put_words(buf_span(html ? &text : &utf8), out);
 	buf_fini(&raw);
 	buf_fini(&utf8);
 	buf_fini(&text);
+	return whole;
+}
+
+void
+message_preview(const struct message *m, struct buf *out)
+{
+	bool html = false;
+	const struct message_part *p = text_part(m, &html);
+	size_t start = out->len;
+
+	if (p == NULL)
+		return;
+	if (!html && p->body.len > LOOK_FIRST) {
+		if (put_part(p, false, LOOK_FIRST, out))
+			return;
+		buf_trunc(out, start);
+	}
+	(void)put_part(p, html, html ? LOOK_HTML : LOOK_PLAIN, out);
 }

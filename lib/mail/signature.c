@@ -2,6 +2,7 @@
 /*
  * signature - see signature.h.
  */
+#include "base/num.h"
 #include "mail/charset.h"
 #include "mail/message_text.h"
 #include "mail/signature.h"
@@ -23,8 +24,18 @@ byte_at(struct span s, size_t i)
 	return (uint32_t)(unsigned char)s.p[i];
 }
 
-void
-signature_add(struct signature *sig, struct span text)
+/*
+ * A byte for each bit while text comes in, since a store that does not read
+ * before it costs a third of one that does.
+ */
+struct adder {
+	size_t		 len;	/* bytes of text so far */
+	uint8_t		 has[BITS];
+};
+
+/* No trigram spans two calls. */
+static void
+add_trigrams(struct adder *a, struct span text)
 {
 	const unsigned char *p = (const unsigned char *)text.p;
 	uint32_t t;
@@ -33,18 +44,21 @@ signature_add(struct signature *sig, struct span text)
 		return;
 	t = (uint32_t)p[0] << 8 | (uint32_t)p[1] << 16;
 	for (const unsigned char *q = p + 2; q < p + text.len; q++) {
-		unsigned bit;
-
 		t = t >> 8 | (uint32_t)*q << 16;
-		bit = bit_of(t);
-		sig->bits[bit >> 3] |= (uint8_t)(1u << (bit & 7));
+		a->has[bit_of(t)] = 1;
 	}
 }
 
-struct adder {
-	struct signature	*sig;
-	size_t			 len;	/* bytes of text so far */
-};
+static void
+gather_bits(const struct adder *a, struct signature *sig)
+{
+	for (size_t i = 0; i < SIGNATURE_SIZE; i++) {
+		/* Byte k is 0 or 1; the product has it at bit 56 + k. */
+		uint64_t eight = num_get_le64(&a->has[8 * i]);
+
+		sig->bits[i] = (uint8_t)(eight * 0x0102040810204080u >> 56);
+	}
+}
 
 static bool
 add(void *arg, struct span text)
@@ -54,24 +68,51 @@ add(void *arg, struct span text)
 	a->len += text.len;
 	if (a->len > SIGNATURE_TEXT_MAX)
 		return false;
-	signature_add(a->sig, text);
+	add_trigrams(a, text);
 	return true;
+}
+
+/* Bytes of decoded text that a part has at least, by its length as stored. */
+static size_t
+least_text(const struct message_part *p)
+{
+	switch (p->encoding) {
+	case ENCODING_IDENTITY:
+		/* UTF-16 that is ASCII is the charset that shrinks most. */
+		return p->body.len / 4;
+	default:
+		return 0;	/* wholly soft line breaks, or not base64 */
+	}
+}
+
+/* Decoding it only to find that out would cost as much as the delivery. */
+static bool
+too_much_text(const struct message *m)
+{
+	size_t len = 0;
+
+	for (const struct message_part *p = m->root; p != NULL;
+	    p = message_part_next(p, true))
+		if (p->kind == MESSAGE_TEXT)
+			len += least_text(p);
+	return len > SIGNATURE_TEXT_MAX;
 }
 
 void
 signature_of_message(struct signature *sig, const struct message *m)
 {
 	uint64_t misses = charset_misses();
-	struct adder a = { .sig = sig };
-	bool whole;
+	struct adder a;
 
-	memset(sig, 0, sizeof(*sig));
-	whole = message_text_each(m, TEXT_HEADER | TEXT_MIME | TEXT_BODY, add,
-	    &a);
+	a.len = 0;
+	memset(a.has, 0, sizeof(a.has));
 	/* Let everything through, also where a charset is unknown: who
 	 * searches may know it. */
-	if (!whole || charset_misses() != misses)
+	if (too_much_text(m) || !message_text_each(m, TEXT_HEADER |
+	    TEXT_MIME | TEXT_BODY, add, &a) || charset_misses() != misses)
 		memset(sig, 0xff, sizeof(*sig));
+	else
+		gather_bits(&a, sig);
 }
 
 void

@@ -28,8 +28,6 @@ struct signature {
 };
 
 void	 signature_of_message(struct signature *sig, const struct message *m);
-/* Add the trigrams of casemapped bytes; no trigram spans two calls. */
-void	 signature_add(struct signature *sig, struct span text);
 
 /*
  * The bits that a search string needs; made once, asked of many messages.

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -69,18 +70,27 @@ packed_epoch_get(struct packed_epoch *e)
 	buf_fini(&b);
 }
 
+static uint64_t guid_mine;		/* 0: not chosen yet */
+
+static void
+forget_guid(void)
+{
+	guid_mine = 0;
+}
+
 void
 packed_new_guid(uint8_t out[16])
 {
-	static uint64_t mine, count;
-	static pid_t pid;
+	static uint64_t count;
+	static bool asked;
 
 	/* A process that was forked is another one. */
-	if (mine == 0 || pid != getpid()) {
-		pid = getpid();
-		mine = rnd_u64() | 1;
-	}
-	num_put_le64(out, mine);
+	if (!asked && pthread_atfork(NULL, NULL, forget_guid) != 0)
+		log_fatal("pthread_atfork: out of memory");
+	asked = true;
+	if (guid_mine == 0)
+		guid_mine = rnd_u64() | 1;
+	num_put_le64(out, guid_mine);
 	num_put_le64(out + 8, ++count);
 }
 

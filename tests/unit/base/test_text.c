@@ -164,6 +164,27 @@ hook(enum log_level level, const char *line)
 	snprintf(hooked, sizeof(hooked), "%d %s", (int)level, line);
 }
 
+static const struct {
+	int64_t		 us;
+	const char	*want;
+} delays[] = {
+	{ -5, "0" }, { 0, "0" }, { 3, "0.000003" }, { 10, "0.00001" },
+	{ 99, "0.000099" }, { 100, "0.0001" }, { 994, "0.00099" },
+	{ 996, "0.001" }, { 12345, "0.012" }, { 50000, "0.05" },
+	{ 123456, "0.12" }, { 994999, "0.99" }, { 995000, "1.0" },
+	{ 1340000, "1.3" }, { 9949999, "9.9" }, { 9950000, "10" },
+	{ 260400000, "260" },
+};
+
+START_TEST(delays_have_two_digits_that_count)
+{
+	char out[CLOCK_DELAY_MAX];
+
+	ck_assert_str_eq(clock_delay(delays[_i].us, out), delays[_i].want);
+	ck_assert_uint_gt(strlen(clock_delay(INT64_MAX - 500000, out)), 10);
+}
+END_TEST
+
 START_TEST(log_makes_text_from_outside_safe)
 {
 	log_set_hook(hook);
@@ -316,6 +337,8 @@ suite(void)
 	tcase_add_loop_test(t, dates_have_zone_and_english_names, 0,
 	    ARRAY_LEN(dates));
 	tcase_add_test(t, impossible_dates_are_no_crash);
+	tcase_add_loop_test(t, delays_have_two_digits_that_count, 0,
+	    ARRAY_LEN(delays));
 	tcase_add_test(t, log_makes_text_from_outside_safe);
 	tcase_add_test(t, log_cuts_a_line_at_its_limit);
 	tcase_add_test(t, log_to_a_file_gathers_until_it_is_flushed);
