@@ -104,7 +104,6 @@ pam_ask(const char *service, struct span user, struct span password,
 	};
 	struct helper *h = NULL;
 	struct pam_job *j;
-	struct buf *b;
 
 	for (size_t i = 0; i < HELPERS; i++)
 		if (helpers[i].conn != NULL && (h == NULL ||
@@ -119,10 +118,8 @@ pam_ask(const char *service, struct span user, struct span password,
 	j->fn = fn;
 	j->arg = arg;
 	j->tag = tags_add(&h->jobs, j);
-	b = ipc_begin(h->conn, PAM_ASK, j->tag);
-	pam_ask_msg_encode(b, &m);
-	ipc_end(h->conn);
-	mem_wipe(b->data, b->len);
+	pam_ask_msg_encode(ipc_begin(h->conn, PAM_ASK, j->tag), &m);
+	ipc_end_secret(h->conn);
 	return j;
 }
 

@@ -174,7 +174,6 @@ send_start(struct auth_attempt *a, struct ipc_conn *c,
 		.trace = cut(f->trace, 32),
 		.want_ticket = f->want_ticket,
 	};
-	struct buf *b;
 
 	if (f->client != NULL && f->client->sa.sa_family != AF_UNIX) {
 		sock_addr_text(f->client, client);
@@ -186,10 +185,8 @@ send_start(struct auth_attempt *a, struct ipc_conn *c,
 	}
 	m.client = span_of(client);
 	m.server = span_of(server);
-	b = ipc_begin(c, AUTH_START, a->tag);
-	auth_start_encode(b, &m);
-	ipc_end(c);
-	mem_wipe(b->data, b->len);
+	auth_start_encode(ipc_begin(c, AUTH_START, a->tag), &m);
+	ipc_end_secret(c);
 }
 
 struct auth_attempt *
@@ -226,7 +223,6 @@ auth_continue(struct auth_attempt *a, struct span data)
 {
 	struct auth_data m = { data };
 	struct ipc_conn *conn;
-	struct buf *b;
 
 	if (a->over)
 		return;
@@ -241,10 +237,8 @@ auth_continue(struct auth_attempt *a, struct span data)
 		lost(a);
 		return;
 	}
-	b = ipc_begin(conn, AUTH_CONTINUE, a->tag);
-	auth_data_encode(b, &m);
-	ipc_end(conn);
-	mem_wipe(b->data, b->len);
+	auth_data_encode(ipc_begin(conn, AUTH_CONTINUE, a->tag), &m);
+	ipc_end_secret(conn);
 }
 
 void

@@ -82,6 +82,8 @@ struct stream {
 
 	struct buf		 out;
 	size_t			 out_at;	/* sent already */
+	size_t			 out_max;	/* unsent bytes */
+	size_t			 keep_out;	/* memory that out may keep */
 	uint64_t		 drained_turn;
 
 	struct passed		*passed;	/* NULL: none */
@@ -104,6 +106,7 @@ struct stream {
 	bool			 layer_waits;	/* for stream_layer_resume() */
 	bool			 layer_closed;
 	bool			 end_output;	/* shut down when all is out */
+	bool			 wipe_out;	/* there was a secret in out */
 	bool			 freed;
 };
 
@@ -161,6 +164,16 @@ leave(struct stream *s)
 	return false;
 }
 
+static void
+drop_out(struct stream *s)
+{
+	if (s->wipe_out)
+		buf_wipe(&s->out);
+	else
+		buf_fini(&s->out);
+	s->wipe_out = false;
+}
+
 /* Everything but what a handler may be looking at. */
 static void
 release(struct stream *s)
@@ -171,7 +184,7 @@ release(struct stream *s)
 	loop_io_free(&s->io);
 	fd_close(&s->fd);
 	drop_fds(s);
-	buf_fini(&s->out);
+	drop_out(s);
 	if (s->layer != NULL)
 		buf_fini(&s->layer->wire);
 }
@@ -584,7 +597,8 @@ flushed(struct stream *s)
 	bool had = s->out.len > 0;
 
 	compact(s);
-	buf_fini(&s->out);
+	if (s->wipe_out || s->out.alloc > s->keep_out)
+		drop_out(s);
 	if (s->layer != NULL) {
 		buf_fini(&s->layer->wire);
 		s->layer->wire_at = 0;
@@ -826,7 +840,8 @@ stream_new(struct loop *l, int fd, size_t in_max, size_t out_max,
 	s->arg = arg;
 	s->in_max = in_max;
 	s->want = 1;
-	s->out = BUF_INIT(out_max);
+	s->out = BUF_INIT(BUF_UNLIMITED);
+	s->out_max = out_max;
 	s->drained_turn = UINT64_MAX;
 	s->later.fn = stream_later;
 	s->later.arg = s;
@@ -945,7 +960,7 @@ stream_set_in_max(struct stream *s, size_t in_max)
 void
 stream_set_out_max(struct stream *s, size_t out_max)
 {
-	s->out.max = MAX(out_max, s->out.len);
+	s->out_max = MAX(out_max, stream_out_len(s));
 }
 
 /* Whether there is somebody to write for, within the limit. */
@@ -954,7 +969,7 @@ can_write(struct stream *s, size_t n)
 {
 	if (s->freed || s->broken)
 		return false;
-	if (n <= s->out.max - stream_out_len(s))
+	if (n <= s->out_max - stream_out_len(s))
 		return true;
 	set_broken(s, STREAM_OVERFLOW, EMSGSIZE);
 	return false;
@@ -966,11 +981,49 @@ stream_write(struct stream *s, const void *p, size_t n)
 	if (n == 0 || !can_write(s, n))
 		return;
 	/* Bytes that were sent do not count, but they may still lie there. */
-	if (n > s->out.max - s->out.len)
+	if (s->out.len > s->out_max || n > s->out_max - s->out.len)
 		compact(s);
 	buf_add(&s->out, p, n);
 	s->total_out += n;
 	loop_defer(s->loop, &s->later);
+}
+
+struct buf *
+stream_out_begin(struct stream *s)
+{
+	if (s->freed || s->broken)
+		return NULL;
+	if (s->out.len > s->out_max / 2 && s->out_at > s->out.len / 2)
+		compact(s);
+	return &s->out;
+}
+
+void
+stream_out_end(struct stream *s, size_t start)
+{
+	size_t n = s->out.len - start;
+
+	if (s->freed || s->broken || n == 0)
+		return;
+	if (stream_out_len(s) > s->out_max) {
+		buf_trunc(&s->out, start);
+		set_broken(s, STREAM_OVERFLOW, EMSGSIZE);
+		return;
+	}
+	s->total_out += n;
+	loop_defer(s->loop, &s->later);
+}
+
+void
+stream_keep_out(struct stream *s, size_t n)
+{
+	s->keep_out = n;
+}
+
+void
+stream_wipe_out(struct stream *s)
+{
+	s->wipe_out = true;
 }
 
 void
@@ -1116,7 +1169,7 @@ stream_set_layer(struct stream *s, const struct stream_layer *l, void *arg,
 	s->layer->wire = BUF_INIT(LAYER_WIRE_MAX);
 	buf_add(&s->layer->wire, s->out.data + s->out_at, stream_out_len(s));
 	s->out_at = 0;
-	buf_fini(&s->out);
+	drop_out(s);
 }
 
 void *

@@ -105,6 +105,18 @@ void	 stream_write(struct stream *s, const void *p, size_t n);
 void	 stream_write_span(struct stream *s, struct span d);
 void	 stream_printf(struct stream *s, const char *fmt, ...) PRINTF(2, 3);
 size_t	 stream_out_len(const struct stream *s);
+/*
+ * The same without a copy: append to what stream_out_begin() returns, do
+ * nothing else with s, and tell stream_out_end() the length that it had.  NULL:
+ * nothing is written any more.
+ */
+struct buf *stream_out_begin(struct stream *s);
+void	 stream_out_end(struct stream *s, size_t start);
+/* Output memory of up to n bytes stays with the stream, for a connection that
+ * has much to send each turn; mostly 0. */
+void	 stream_keep_out(struct stream *s, size_t n);
+/* What lies in the output is secret: overwrite it once it is sent. */
+void	 stream_wipe_out(struct stream *s);
 /* Pass a descriptor (UNIX sockets); it travels with the next byte
  * written or, seen by the reader, a little before it; never alone.  It is
  * duplicated here, and the caller keeps its own. */

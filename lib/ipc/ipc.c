@@ -13,7 +13,11 @@
 #include "ipc/wire.h"
 #include "io/fd.h"
 
-#define FRAME_KEEP	4096	/* bytes that an idle connection may keep */
+/*
+ * Output memory that a connection keeps.  There are few of them, and to get
+ * it afresh each turn would cost a page fault for each 4 KiB.
+ */
+#define OUT_KEEP	(128 * 1024)
 
 struct ipc_conn {
 	struct stream		*stream;
@@ -21,8 +25,12 @@ struct ipc_conn {
 	const struct ipc_ops	*ops;
 	void			*arg;
 	struct sock_cred	 peer;
-	struct buf		 frame;		/* from ipc_begin() */
-	struct ipc_header	 header;	/* of frame */
+	/* From ipc_begin() to ipc_end(). */
+	struct ipc_header	 header;
+	struct buf		*frame;		/* the stream's output */
+	size_t			 start;		/* of the frame, in it */
+	struct buf		 lost;		/* where nothing is written
+						 * any more */
 	unsigned		 depth;		/* handlers under way */
 	bool			 ready, ended, freed;
 };
@@ -155,20 +163,22 @@ ipc_conn_new(struct loop *l, int fd, const struct ipc_proto *p,
     const struct ipc_ops *ops, void *arg)
 {
 	struct ipc_conn *c = mem_zalloc(sizeof(*c));
+	struct buf hello = BUF_INIT(BUF_UNLIMITED);
 
 	c->proto = p;
 	c->ops = ops;
 	c->arg = arg;
-	c->frame = BUF_INIT(BUF_UNLIMITED);
+	c->lost = BUF_INIT(BUF_UNLIMITED);
 	if (sock_peer_cred(fd, &c->peer) < 0)
 		c->peer = (struct sock_cred){ (uid_t)-1, (gid_t)-1, 0 };
 	c->stream = stream_new(l, fd, p->frame_max + IPC_HEADER_LEN,
 	    p->out_max + p->frame_max + IPC_HEADER_LEN, &stream_ops, c);
 	stream_want(c->stream, IPC_HEADER_LEN);
 	stream_set_deadline(c->stream, IPC_HELLO_MS);
-	ipc_hello_put(&c->frame, p);
-	stream_write_span(c->stream, buf_span(&c->frame));
-	buf_fini(&c->frame);
+	stream_keep_out(c->stream, OUT_KEEP);
+	ipc_hello_put(&hello, p);
+	stream_write_span(c->stream, buf_span(&hello));
+	buf_fini(&hello);
 	return c;
 }
 
@@ -183,7 +193,7 @@ ipc_conn_free(struct ipc_conn **cp)
 	enter(c);
 	c->freed = true;
 	stream_free(&c->stream);
-	buf_fini(&c->frame);
+	buf_wipe(&c->lost);
 	leave(c);
 }
 
@@ -203,22 +213,35 @@ ipc_begin(struct ipc_conn *c, uint16_t type, uint32_t tag)
 	static const char room[IPC_HEADER_LEN];
 
 	c->header = (struct ipc_header){ .type = type, .tag = tag };
-	buf_reset(&c->frame);
-	buf_add(&c->frame, room, sizeof(room));
-	return &c->frame;
+	c->frame = c->freed ? NULL : stream_out_begin(c->stream);
+	if (c->frame == NULL) {
+		buf_wipe(&c->lost);
+		c->frame = &c->lost;
+	}
+	c->start = c->frame->len;
+	buf_add(c->frame, room, sizeof(room));
+	return c->frame;
 }
 
 void
 ipc_end(struct ipc_conn *c)
 {
-	struct buf *b = &c->frame;
+	struct buf *b = c->frame;
 
-	c->header.len = (uint32_t)MIN(b->len - IPC_HEADER_LEN, UINT32_MAX);
-	put_header(c, b->data, &c->header);
-	if (!c->freed)
-		stream_write_span(c->stream, buf_span(b));
-	if (b->len > FRAME_KEEP)
-		buf_fini(b);
+	c->header.len = (uint32_t)MIN(b->len - c->start - IPC_HEADER_LEN,
+	    UINT32_MAX);
+	put_header(c, b->data + c->start, &c->header);
+	if (b != &c->lost)
+		stream_out_end(c->stream, c->start);
+	c->frame = NULL;
+}
+
+void
+ipc_end_secret(struct ipc_conn *c)
+{
+	if (c->frame != &c->lost)
+		stream_wipe_out(c->stream);
+	ipc_end(c);
 }
 
 static void

@@ -155,16 +155,13 @@ lock_wait(void *arg, int64_t ms)
 static struct span
 make_cache(struct store *s, const struct store_message *m)
 {
-	struct span piece;
+	struct span piece, whole;
 
 	if (!s->opt.parse || store_content_read(m->content, 0, &piece,
-	    NULL) < 0 || piece.len != m->content->len)
+	    NULL) < 0 || !store_content_whole(m->content, m->head, &whole))
 		return SPAN_EMPTY;
-	buf_reset(&s->whole);
-	buf_add_span(&s->whole, m->head);
-	buf_add_span(&s->whole, piece);
 	buf_reset(&s->cache);
-	message_make_cache(buf_span(&s->whole), &s->cache);
+	message_make_cache(whole, &s->cache);
 	return buf_span(&s->cache);
 }
 

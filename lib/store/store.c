@@ -44,7 +44,7 @@ store_content_init(struct store_content *c, int fd, uint64_t offset,
 {
 	*c = (struct store_content){
 		.fd = fd, .offset = offset, .len = len,
-		.cache = BUF_INIT(STORE_CONTENT_CACHE),
+		.cache = BUF_INIT(STORE_HEAD_GAP + STORE_CONTENT_CACHE),
 	};
 }
 
@@ -67,7 +67,8 @@ store_content_read(struct store_content *c, uint64_t at, struct span *out,
 		return 0;
 	}
 	if (c->cached) {
-		*out = span_from(buf_span(&c->cache), (size_t)at);
+		*out = span_from(buf_span(&c->cache), STORE_HEAD_GAP +
+		    (size_t)at);
 		return 0;
 	}
 	if (c->len <= STORE_CONTENT_CACHE)
@@ -75,19 +76,37 @@ store_content_read(struct store_content *c, uint64_t at, struct span *out,
 	else
 		want = (size_t)MIN(c->len - at, STORE_CONTENT_CACHE);
 	buf_reset(&c->cache);
-	p = buf_reserve(&c->cache, want);
+	p = buf_reserve(&c->cache, STORE_HEAD_GAP + want);
 	if (p == NULL || c->offset > INT64_MAX - at)
 		return why_set(why, "4.3.0", "bad place of a queued message");
-	if (fd_pread_all(c->fd, p, want, (off_t)(c->offset + at)) < 0) {
+	if (fd_pread_all(c->fd, p + STORE_HEAD_GAP, want, (off_t)(c->offset + at)) < 0) {
 		if (errno == EPIPE)
 			return why_set(why, "4.3.0", "the queued message is "
 			    "shorter than it should be");
 		return why_errno(why, "4.3.0", "cannot read the queued message");
 	}
-	buf_commit(&c->cache, want);
+	buf_commit(&c->cache, STORE_HEAD_GAP + want);
 	c->cached = c->len <= STORE_CONTENT_CACHE;
-	*out = buf_span(&c->cache);
+	*out = span_from(buf_span(&c->cache), STORE_HEAD_GAP);
 	return 0;
+}
+
+bool
+store_content_whole(struct store_content *c, struct span head,
+    struct span *out)
+{
+	char *p;
+
+	if (c->len == 0) {
+		*out = head;
+		return true;
+	}
+	if (!c->cached || head.len > STORE_HEAD_GAP)
+		return false;
+	p = c->cache.data + STORE_HEAD_GAP - head.len;
+	memcpy(p, head.p, head.len);
+	*out = span_make(p, head.len + (size_t)c->len);
+	return true;
 }
 
 /* --- life ---------------------------------------------------------------------- */
@@ -114,7 +133,7 @@ store_new(const struct store_options *o)
 	}
 	s->hostname = buf_take(&host);
 	s->opt.hostname = s->hostname;
-	s->scratch = s->whole = s->cache = BUF_INIT(BUF_UNLIMITED);
+	s->scratch = s->cache = BUF_INIT(BUF_UNLIMITED);
 	list_init(&s->lru);
 	packed_epoch_get(&s->epoch);
 	return s;
@@ -161,7 +180,6 @@ store_free(struct store **sp)
 	}
 	ARRAY_FINI(&s->fss);
 	buf_fini(&s->scratch);
-	buf_fini(&s->whole);
 	buf_fini(&s->cache);
 	mem_free(s->hostname);
 	mem_free(s);

@@ -96,10 +96,12 @@ struct store_place {
 struct store_content {
 	int		fd;
 	uint64_t	offset, len;
-	struct buf	cache;		/* the content, when it is small */
+	struct buf	cache;		/* the content, when it is small, behind
+					 * STORE_HEAD_GAP bytes of room */
 	bool		cached;
 };
 #define STORE_CONTENT_CACHE	(1u << 20)	/* bytes: above, in pieces */
+#define STORE_HEAD_GAP		4096
 /* What is written at once and is not kept in the system's memory. */
 #define STORE_OUT_MIN		(128u << 10)
 
@@ -112,6 +114,12 @@ void	 store_content_fini(struct store_content *c);
  */
 MUST_CHECK int store_content_read(struct store_content *c, uint64_t at,
 	    struct span *out, struct why *why);
+/*
+ * head and the content in one piece, without copying the content.  False: it
+ * is not all at hand, or head is too long.  Good until the next call.
+ */
+bool	 store_content_whole(struct store_content *c, struct span head,
+	    struct span *out);
 
 struct store_message {
 	struct span	 queue_id;

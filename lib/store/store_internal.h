@@ -25,7 +25,7 @@ struct store {
 	struct handle		*locked;	/* whose lock we still hold */
 	bool			 stale;		/* since we took that */
 	struct buf		 scratch;	/* one message's record */
-	struct buf		 whole, cache;	/* its bytes; what is kept */
+	struct buf		 cache;		/* what is kept of a message */
 };
 
 /* An open mailbox. */

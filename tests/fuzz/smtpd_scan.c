@@ -61,6 +61,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	step = (size_t)(data[0] & 15) + 1;
+	if (data[0] & 32)	/* long enough for blocks */
+		step *= 21;
 	dots = (data[0] & 16) == 0;
 	in = span_make(data + 1, size - 1);
 	end = slowly(in, dots, &want);
