@@ -281,7 +281,8 @@ install: all
 		[ -n "$$f" ] || continue; s=$${f##*.}; \
 		d='$(DESTDIR)$(MANDIR)'/man$$s; \
 		echo ".so man$$s/$${f##*/}" >"$$d/$$n.$$s" || exit 1; done
-	@umask 022; for f in etc/*; do [ -f "$$f" ] || continue; n=$${f##*/}; n=$${n%.in}; \
+	@umask 022; for f in etc/*; do n=$${f##*/}; n=$${n%.in}; \
+		[ -f "$$f" ] && [ ! -x "$$f" ] || continue; \
 		case $$n in *.service) to='$(DESTDIR)$(UNITDIR)' ;; \
 		*.sysusers) to='$(DESTDIR)$(PREFIX)/lib/sysusers.d'; \
 			n=mansio.conf ;; \
