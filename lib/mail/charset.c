@@ -2,8 +2,9 @@
 /*
  * charset - see charset.h.
  *
- * Descriptors of iconv are kept, the least recently used one makes room: to
- * open one costs a microsecond at best and the loading of a file at worst.
+ * Descriptors of iconv, and tables made with them, are kept, the least recently
+ * used one makes room: to open one costs a microsecond at best and the loading
+ * of a file at worst.
  */
 #include <errno.h>
 #include <iconv.h>
@@ -18,11 +19,13 @@
 
 static struct kept {
 	char		 name[CHARSET_NAME_MAX + 1];	/* upper case */
-	iconv_t		 cd;
+	iconv_t		 cd;		/* NO_ICONV: high is all of it */
 	uint64_t	 used;
+	uint16_t	 high[128];	/* 80 to ff; 0: not assigned */
 } kept[KEPT];
 static size_t nkept;
 static uint64_t uses, misses;
+#define NO_ICONV	((iconv_t)-1)
 
 /* Names in mail that mean another charset, or one that has more in it. */
 static const struct { const char *name, *means; } aliases[] = {
@@ -111,9 +114,41 @@ meaning(const char *name)
 	return name;
 }
 
-/* The descriptor for a canonical name, or NULL. */
-static void *
-find_iconv(const char *name)
+/*
+ * Ask for each byte by itself: true when each is ASCII or one character of its
+ * own (or none), whatever comes before and after.
+ */
+static bool
+make_table(iconv_t cd, uint16_t high[128])
+{
+	for (unsigned b = 0; b < 256; b++) {
+		char in = (char)b, out[16], *p = &in, *o = out;
+		size_t left = 1, room = sizeof(out), rc;
+		uint32_t cp = 0;
+
+		rc = iconv(cd, &p, &left, &o, &room);
+		if (rc == (size_t)-1) {
+			if (errno != EILSEQ || b < 0x80)
+				return false;
+			(void)iconv(cd, NULL, NULL, NULL, NULL);
+			high[b - 0x80] = 0;
+			continue;
+		}
+		/* None yet: what follows decides. */
+		if (o == out || utf8_next(span_make(out, (size_t)(o - out)),
+		    &cp) != (size_t)(o - out) || cp > UINT16_MAX)
+			return false;
+		if (b >= 0x80)
+			high[b - 0x80] = (uint16_t)cp;
+		else if (cp != b)
+			return false;
+	}
+	return true;
+}
+
+/* What there is for a canonical name, or NULL. */
+static struct kept *
+find_kept(const char *name)
 {
 	struct kept *k = NULL;
 	iconv_t cd;
@@ -121,10 +156,12 @@ find_iconv(const char *name)
 	for (size_t i = 0; i < nkept; i++)
 		if (strcmp(kept[i].name, name) == 0) {
 			kept[i].used = ++uses;
-			(void)iconv(kept[i].cd, NULL, NULL, NULL, NULL);
-			return kept[i].cd;
+			if (kept[i].cd != NO_ICONV)
+				(void)iconv(kept[i].cd, NULL, NULL, NULL,
+				    NULL);
+			return &kept[i];
 		}
-	if ((cd = iconv_open("UTF-8", name)) == (iconv_t)-1)
+	if ((cd = iconv_open("UTF-8", name)) == NO_ICONV)
 		return NULL;
 	if (nkept < KEPT)
 		k = &kept[nkept++];
@@ -133,22 +170,31 @@ find_iconv(const char *name)
 		for (size_t i = 1; i < nkept; i++)
 			if (kept[i].used < k->used)
 				k = &kept[i];
-		iconv_close(k->cd);
+		if (k->cd != NO_ICONV)
+			iconv_close(k->cd);
 	}
 	snprintf(k->name, sizeof(k->name), "%s", name);
 	k->cd = cd;
 	k->used = ++uses;
-	return cd;
+	if (make_table(cd, k->high)) {
+		iconv_close(cd);
+		k->cd = NO_ICONV;
+	} else {
+		(void)iconv(cd, NULL, NULL, NULL, NULL);
+	}
+	return k;
 }
 
 bool
 charset_init(struct charset *c, struct span name)
 {
 	char canon[CHARSET_NAME_MAX + 1];
+	const struct kept *k;
 	const char *means;
 
 	c->nheld = 0;
 	c->iconv = NULL;
+	c->high = NULL;
 	c->kind = CHARSET_UTF8;
 	canonical(name, canon);
 	if (canon[0] == '\0')
@@ -166,11 +212,13 @@ charset_init(struct charset *c, struct span name)
 	means = meaning(canon);
 	if (is_utf8_name(means))
 		return false;			/* it says it is unknown */
-	if ((c->iconv = find_iconv(means)) == NULL) {
+	if ((k = find_kept(means)) == NULL) {
 		misses++;
 		return false;
 	}
-	c->kind = CHARSET_ICONV;
+	c->kind = k->cd == NO_ICONV ? CHARSET_TABLE : CHARSET_ICONV;
+	c->iconv = k->cd;
+	c->high = k->high;
 	return true;
 }
 
@@ -231,8 +279,12 @@ single_byte(struct charset *c, struct span in, struct buf *out)
 		if (n == in.len)
 			return;
 		cp = (unsigned char)in.p[n];
-		if (c->kind == CHARSET_CP1252 && cp < 0xa0)
-			cp = cp1252[cp - 0x80] ? cp1252[cp - 0x80] : 0xfffd;
+		if (c->kind == CHARSET_TABLE)
+			cp = c->high[cp - 0x80];
+		else if (c->kind == CHARSET_CP1252 && cp < 0xa0)
+			cp = cp1252[cp - 0x80];
+		if (cp == 0)
+			cp = 0xfffd;
 		put_cp(out, cp);
 		in = span_from(in, n + 1);
 	}
@@ -315,6 +367,7 @@ convert(struct charset *c, struct span in, bool last, struct buf *out)
 	switch (c->kind) {
 	case CHARSET_LATIN1:
 	case CHARSET_CP1252:
+	case CHARSET_TABLE:
 		single_byte(c, in, out);
 		return in.len;
 	case CHARSET_UTF8:
@@ -421,5 +474,6 @@ void
 charset_unload(void)
 {
 	while (nkept > 0)
-		iconv_close(kept[--nkept].cd);
+		if (kept[--nkept].cd != NO_ICONV)
+			iconv_close(kept[nkept].cd);
 }

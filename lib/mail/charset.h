@@ -5,7 +5,9 @@
  * UTF-8, US-ASCII, ISO-8859-1 and windows-1252 are done here; the rest by
  * iconv(3), which is used in charset.c only.  It loads its tables from files
  * when a charset is first met: a process that gives up reading the file
- * system calls charset_preload() before.
+ * system calls charset_preload() before.  Charsets of one byte a character
+ * are asked for all of them once and need iconv no more: a process that is
+ * forked often has few mappings then.
  *
  * Nothing fails: what is wrong in its charset becomes U+FFFD, a byte each; of
  * a charset that nobody knows, ASCII stays and the rest becomes U+FFFD, or
@@ -22,8 +24,9 @@
 #define CHARSET_NAME_MAX	40	/* bytes */
 
 struct charset {
-	enum { CHARSET_UTF8, CHARSET_LATIN1, CHARSET_CP1252,
+	enum { CHARSET_UTF8, CHARSET_LATIN1, CHARSET_CP1252, CHARSET_TABLE,
 	    CHARSET_ICONV } kind;
+	const uint16_t	*high;		/* private: CHARSET_TABLE's */
 	void		*iconv;		/* private; shared, not closed here */
 	char		 held[16];	/* the start of a character */
 	size_t		 nheld;

@@ -3,6 +3,8 @@
  * text: encoded words, charsets, casemapping, base subjects, search and
  * signatures.
  */
+#include <iconv.h>
+
 #include <check.h>
 
 #include "mail/casemap.h"
@@ -100,6 +102,47 @@ START_TEST(charsets_become_utf8_also_byte_by_byte)
 		charset_write(&c, span_sub(in, i, 1), &out);
 	charset_finish(&c, &out);
 	ck_assert_str_eq(out.data, texts[_i].want);
+}
+END_TEST
+
+/* Tables made of single bytes say what iconv says of a text. */
+START_TEST(tables_are_as_iconv)
+{
+	static const char *const names[] = { "ISO-8859-2", "ISO-8859-5",
+	    "ISO-8859-7", "ISO-8859-8", "ISO-8859-15", "WINDOWS-1250",
+	    "WINDOWS-1251", "WINDOWS-1253", "WINDOWS-1255", "WINDOWS-1256",
+	    "WINDOWS-1258", "TIS-620", "IBM437", "IBM866", "MACINTOSH",
+	    "KOI8-R", "KOI8-U" };
+	struct charset c;
+	unsigned tables = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		iconv_t cd = iconv_open("UTF-8", names[i]);
+
+		ck_assert(charset_init(&c, span_of(names[i])));
+		tables += c.kind == CHARSET_TABLE;
+		for (unsigned b = 0; b < 256; b++) {
+			char in[2] = { (char)b, 'x' }, want[16], *p = in;
+			char *o = want;
+			size_t left = 2, room = sizeof(want);
+
+			if (iconv(cd, &p, &left, &o, &room) == (size_t)-1) {
+				o = stpcpy(want, "\xef\xbf\xbd");
+				*o++ = 'x';
+			} else {
+				(void)iconv(cd, NULL, NULL, &o, &room);
+			}
+			(void)iconv(cd, NULL, NULL, NULL, NULL);
+			charset_convert(span_of(names[i]), span_make(in, 2),
+			    &out);
+			ck_assert_msg(span_eq(buf_span(&out), span_make(want,
+			    (size_t)(o - want))), "%s %02x", names[i], b);
+			buf_reset(&out);
+		}
+		iconv_close(cd);
+	}
+	/* Two compose letters with what follows. */
+	ck_assert_uint_eq(tables, ARRAY_LEN(names) - 2);
 }
 END_TEST
 
@@ -365,6 +408,7 @@ suite(void)
 	    ARRAY_LEN(words));
 	tcase_add_loop_test(t, charsets_become_utf8_also_byte_by_byte, 0,
 	    ARRAY_LEN(texts));
+	tcase_add_test(t, tables_are_as_iconv);
 	tcase_add_test(t, names_of_charsets_are_checked);
 	tcase_add_loop_test(t, casemapped_texts_compare, 0, ARRAY_LEN(pairs));
 	tcase_add_loop_test(t, base_subjects_are_found, 0,
