@@ -138,11 +138,18 @@ choose(struct drop *d)
 static char *
 put_id(const uint8_t id[16], char *to)
 {
-	static const char digits[] = "0123456789abcdef";
+	/* Eight digits at a time, each in a byte: 0 to 9 and, 39 further, a
+	 * to f. */
+	for (size_t i = 0; i < 16; i += 4) {
+		uint64_t v = (uint64_t)id[i] | (uint64_t)id[i + 1] << 16 |
+		    (uint64_t)id[i + 2] << 32 | (uint64_t)id[i + 3] << 48;
+		uint64_t letters;
 
-	for (size_t i = 0; i < 16; i++) {
-		*to++ = digits[id[i] >> 4];
-		*to++ = digits[id[i] & 15];
+		v = (v >> 4 & 0x000f000f000f000f) |
+		    (v << 8 & 0x0f000f000f000f00);
+		letters = (v + 0x0606060606060606) >> 4 & 0x0101010101010101;
+		num_put_le64(to, v + 0x3030303030303030 + letters * 39);
+		to += 8;
 	}
 	return to;
 }

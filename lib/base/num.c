@@ -4,6 +4,8 @@
  */
 #include "base/num.h"
 
+#include <string.h>
+
 int
 num_parse_u64(struct span s, uint64_t max, uint64_t *out)
 {
@@ -90,14 +92,23 @@ num_add_sat(uint64_t a, uint64_t b)
 char *
 num_put_decimal(char *to, uint64_t v)
 {
-	char text[NUM_DECIMAL_MAX];
-	size_t at = sizeof(text);
+	/* Two digits at a time. */
+	static const char pairs[] =
+	    "00010203040506070809101112131415161718192021222324"
+	    "25262728293031323334353637383940414243444546474849"
+	    "50515253545556575859606162636465666768697071727374"
+	    "75767778798081828384858687888990919293949596979899";
+	size_t n = 1;
+	char *end;
 
-	do {
-		text[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	for (; at < sizeof(text); at++)
-		*to++ = text[at];
-	return to;
+	for (uint64_t rest = v; rest >= 10; rest /= 10)
+		n++;
+	end = to += n;
+	for (; v >= 100; v /= 100)
+		memcpy(to -= 2, pairs + v % 100 * 2, 2);
+	if (v >= 10)
+		memcpy(to - 2, pairs + v * 2, 2);
+	else
+		to[-1] = (char)('0' + v);
+	return end;
 }

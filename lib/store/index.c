@@ -147,6 +147,28 @@ take(struct mailbox *m, void *map, size_t len)
 	return 0;
 }
 
+/*
+ * An index file is never changed, only replaced: one that this process has
+ * found to be right is so still when the same mailbox is opened again, which
+ * POP3 clients do all the time.
+ */
+static const char *
+check_once(const void *map, const struct stat *st)
+{
+	static struct stat right;
+	const char *bad;
+
+	if (st->st_ino == right.st_ino && st->st_dev == right.st_dev &&
+	    st->st_size == right.st_size &&
+	    st->st_ctim.tv_sec == right.st_ctim.tv_sec &&
+	    st->st_ctim.tv_nsec == right.st_ctim.tv_nsec)
+		return NULL;
+	bad = index_check(map, (size_t)st->st_size);
+	if (bad == NULL)
+		right = *st;
+	return bad;
+}
+
 int
 index_load(struct mailbox *m)
 {
@@ -173,7 +195,7 @@ index_load(struct mailbox *m)
 	if (map == MAP_FAILED)
 		return 0;
 	h = map;
-	bad = index_check(map, (size_t)st.st_size);
+	bad = check_once(map, &st);
 	if (bad == NULL && (h->generation != ph->generation ||
 	    h->uidvalidity != ph->uidvalidity ||
 	    memcmp(h->mailboxid, ph->mailboxid, 16) != 0 ||

@@ -218,6 +218,13 @@ mailbox_take_in(struct mailbox *m)
 {
 	uint32_t n = record_count(m), arrived = 0;
 
+	if (m->nexpunged == 0 && m->order == NULL) {
+		/* None of them is gone: no need to look at each. */
+		arrived = n - m->shown;
+		m->count += arrived;
+		m->shown = n;
+		return arrived;
+	}
 	for (uint32_t i = m->shown; i < n && m->order == NULL; i++) {
 		if (record_at(m, i)->flags & MESSAGE_EXPUNGED)
 			need_order(m);

@@ -113,6 +113,27 @@ START_TEST(bytes_are_little_endian_at_any_address)
 }
 END_TEST
 
+START_TEST(decimals_of_all_lengths)
+{
+	char want[32], got[32];
+	uint64_t v = 1;
+
+	for (int n = 0; n < 64; n++, v = v * 2 + 1) {
+		for (uint64_t d = 0; d < 3; d++) {
+			snprintf(want, sizeof(want), "%llu",
+			    (unsigned long long)(v - d));
+			*num_put_decimal(got, v - d) = '\0';
+			ck_assert_str_eq(got, want);
+		}
+	}
+	for (v = 1; v < UINT64_MAX / 10; v *= 10) {
+		snprintf(want, sizeof(want), "%llu", (unsigned long long)v);
+		*num_put_decimal(got, v) = '\0';
+		ck_assert_str_eq(got, want);
+	}
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -123,6 +144,7 @@ suite(void)
 	tcase_add_loop_test(t, signed_numbers, 0, ARRAY_LEN(integers));
 	tcase_add_test(t, hexadecimal);
 	tcase_add_test(t, sums_saturate);
+	tcase_add_test(t, decimals_of_all_lengths);
 	tcase_add_test(t, bytes_are_little_endian_at_any_address);
 	suite_add_tcase(s, t);
 	return s;
