@@ -523,7 +523,8 @@ on_timer(void *arg)
 		return;
 	}
 	if (busy && now - a->progress_ms > conf.ipc_timeout * 1000) {
-		agent_lost(a, "timeout");
+		agent_lost(a, "no progress of a delivery agent for "
+		    "$ipc_timeout");
 		return;
 	}
 	if (!busy && now - a->progress_ms > conf.ipc_idle * 1000) {

@@ -220,12 +220,29 @@ deferred_do(struct id k, unsigned op)
 	return true;
 }
 
+/* One that goes to hold/ as soon as agents have answered and its file is
+ * durable.  The file may be there already: it is not to be touched yet. */
+static bool
+going_to_hold_do(struct message *m, unsigned op)
+{
+	if (m->fate != FATE_HOLD)
+		return false;
+	if (op != QCTL_RELEASE)
+		return active_do(m, op);
+	log_info("%.*s: released from hold", SPAN_ARG(m->env.queue_id));
+	message_end_with(m, FATE_REQUEUE);
+	return true;
+}
+
 static bool
 held_do(struct id k, unsigned op)
 {
 	char id[QUEUE_ID_MAX], path[SPOOL_PATH_MAX];
+	struct message *m;
 
 	queue_id_make(k.us, k.seq, id);
+	if ((m = message_find(span_of(id))) != NULL)
+		return going_to_hold_do(m, op);
 	spool_path(SPOOL_HOLD, span_of(id), path);
 	if (faccessat(qm.spool.dirfd, path, F_OK, 0) < 0)
 		return false;
@@ -260,12 +277,11 @@ one_do(struct span id, unsigned op, unsigned queues)
 
 	if (queue_id_parse(id, &k.us, &k.seq) < 0)
 		return false;
-	if (m != NULL) {
+	if (m != NULL && (queues & (Q_ACTIVE | Q_INCOMING | Q_DEFERRED)))
 		/* One that has a file in deferred/ is in both queues. */
-		if (!(queues & (Q_ACTIVE | Q_INCOMING | Q_DEFERRED)))
-			return false;
 		return active_do(m, op);
-	}
+	if (m != NULL)
+		return (queues & Q_HOLD) && going_to_hold_do(m, op);
 	if ((queues & Q_DEFERRED) && later_find(&qm.later, k.us, k.seq) != NULL)
 		return deferred_do(k, op);
 	if ((queues & Q_HOLD) && held_do(k, op))
@@ -311,6 +327,23 @@ snapshot_active(struct ctl_job *j)
 		const struct message *m = LIST_ENTRY(l, struct message, link);
 
 		*ARRAY_PUSH(&j->ids) = (struct id){ m->id_us, m->id_seq };
+	}
+}
+
+/* What lies in hold/ and what is on its way there, which may be the same. */
+static void
+snapshot_held(struct ctl_job *j)
+{
+	struct why why = WHY_INIT;
+
+	if (qfile_each(&qm.spool, SPOOL_HOLD, add_held, j, &why) < 0)
+		log_warning("hold/: %s", why.text);
+	LIST_FOREACH(l, &qm.messages) {
+		const struct message *m = LIST_ENTRY(l, struct message, link);
+
+		if (m->fate == FATE_HOLD)
+			*ARRAY_PUSH(&j->ids) = (struct id){ m->id_us,
+			    m->id_seq };
 	}
 }
 
@@ -375,7 +408,6 @@ piece(struct ctl_job *j)
 {
 	size_t n = 0;
 	struct message *m;
-	struct why why = WHY_INIT;
 
 	if (!j->started) {
 		j->started = true;
@@ -383,9 +415,8 @@ piece(struct ctl_job *j)
 		j->ids.len = 0;
 		if (j->phase == Q_ACTIVE)
 			snapshot_active(j);
-		else if (j->phase == Q_HOLD && qfile_each(&qm.spool,
-		    SPOOL_HOLD, add_held, j, &why) < 0)
-			log_warning("hold/: %s", why.text);
+		else if (j->phase == Q_HOLD)
+			snapshot_held(j);
 	}
 	switch (j->phase) {
 	case Q_ACTIVE:

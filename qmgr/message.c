@@ -674,6 +674,18 @@ message_gone(struct message *m)
 	message_free(m);
 }
 
+/* The queue where its file is then. */
+static enum spool_queue
+move_file(struct message *m, enum spool_queue from, enum spool_queue to)
+{
+	struct why why = WHY_INIT;
+
+	if (qfile_move(&qm.spool, m->env.queue_id, from, to, &why) == 0)
+		return to;
+	log_warning("%.*s: %s", SPAN_ARG(m->env.queue_id), why.text);
+	return from;
+}
+
 /* Its queue file, or the new state in it, is as durable as it must be. */
 void
 message_filed(struct message *m, enum spool_queue q)
@@ -701,17 +713,12 @@ message_filed(struct message *m, enum spool_queue q)
 		message_gone(m);
 		return;
 	}
-	if (m->fate == FATE_HOLD && q != SPOOL_HOLD) {
-		struct why why = WHY_INIT;
-
-		if (qfile_move(&qm.spool, m->env.queue_id, q, SPOOL_HOLD,
-		    &why) == 0)
-			q = SPOOL_HOLD;
-		else
-			log_warning("%.*s: %s", SPAN_ARG(m->env.queue_id),
-			    why.text);
-	}
+	if (m->fate == FATE_HOLD && q != SPOOL_HOLD)
+		q = move_file(m, q, SPOOL_HOLD);
+	else if (m->fate == FATE_REQUEUE && q == SPOOL_HOLD)
+		q = move_file(m, q, SPOOL_DEFERRED);
 	if (m->late_expire) {
+		m->file_queue = q;
 		m->late_expire = false;
 		m->next_us = m->env.next_us = clock_wall_us();
 		file_message(m, q);

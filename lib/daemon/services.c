@@ -496,7 +496,7 @@ plan_entry(struct planner *pl, const struct service *s)
 		plan_unix(pl, p, s, t);
 		break;
 	case SERVICE_PASS:
-		report(pl, LOG_LEVEL_INFO, "%s: service \"%s\" of type pass "
+		report(pl, LOG_LEVEL_WARNING, "%s: service \"%s\" of type pass "
 		    "is passed over: no daemon here passes connections",
 		    s->origin, s->name);
 		plan_free(&p);

@@ -220,7 +220,7 @@ class Agent(Service):
         for fd in segments.values():
             os.close(fd)
 
-    def next(self, timeout=10):
+    def next(self, timeout=60):
         return self.got.get(timeout=timeout)
 
     def none(self, seconds=0.3):
@@ -298,7 +298,7 @@ class Rig(cleanuplib.Instance):
         while (f := peer.frame()) is not None:
             self.notices.put(Notice(peer, f[1], f[2], f[3]))
 
-    def notice(self, timeout=10):
+    def notice(self, timeout=60):
         return self.notices.get(timeout=timeout)
 
     # --- the programs -------------------------------------------------------
@@ -370,7 +370,7 @@ class Rig(cleanuplib.Instance):
         assert r.code.startswith("2"), r
         return r.queue_id
 
-    def wait_log(self, what, n=1, timeout=10):
+    def wait_log(self, what, n=1, timeout=60):
         end = time.time() + timeout
         while time.time() < end:
             if self.log_text().count(what) >= n:
@@ -400,7 +400,7 @@ class Rig(cleanuplib.Instance):
     def files(self, q):
         return sorted(f for _, _, fs in os.walk(self.path(q)) for f in fs)
 
-    def wait_files(self, q, n, timeout=10):
+    def wait_files(self, q, n, timeout=60):
         end = time.time() + timeout
         while time.time() < end:
             if len(self.files(q)) == n:
@@ -408,7 +408,7 @@ class Rig(cleanuplib.Instance):
             time.sleep(0.02)
         raise AssertionError(f"{q}: {self.files(q)}")
 
-    def wait_empty(self, timeout=30):
+    def wait_empty(self, timeout=90):
         """Until nothing is in log, memory and deferred/."""
         end = time.time() + timeout
         while time.time() < end:
