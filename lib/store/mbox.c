@@ -19,146 +19,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "conf/params.h"
 #include "io/fault.h"
 #include "io/fd.h"
 #include "store/store_internal.h"
 
 #define TAIL_STEP	(256u * 1024)	/* bytes read at once from the end */
-
-/* --- text ---------------------------------------------------------------------- */
-
-void
-mbox_from_line(struct buf *out, struct span sender, int64_t wall_us)
-{
-	time_t t = (time_t)(wall_us / 1000000);
-	struct tm tm;
-	char date[64];
-
-	buf_add_str(out, "From ");
-	if (sender.len == 0)
-		buf_add_str(out, "MAILER-DAEMON");
-	/* A blank would end the address, a line end the line. */
-	for (size_t i = 0; i < sender.len; i++) {
-		unsigned char c = (unsigned char)sender.p[i];
-
-		buf_add_char(out, c <= ' ' || c == 127 ? '_' : (char)c);
-	}
-	if (localtime_r(&t, &tm) == NULL ||
-	    strftime(date, sizeof(date), "%a %b %e %H:%M:%S %Y", &tm) == 0)
-		date[0] = '\0';
-	buf_addf(out, "  %s\n", date);
-}
-
-void
-mbox_quote(struct mbox_quoter *q, struct span in, struct buf *out)
-{
-	static const char from[] = "From ";
-	size_t i = 0;
-
-	while (i < in.len) {
-		if (q->in_line) {
-			const char *nl = memchr(in.p + i, '\n', in.len - i);
-			size_t n = nl ? (size_t)(nl - in.p) - i + 1 :
-			    in.len - i;
-
-			buf_add(out, in.p + i, n);
-			i += n;
-			q->last_nl = nl != NULL;
-			q->in_line = nl == NULL;
-			q->any = true;
-			continue;
-		}
-		char c = in.p[i];
-
-		/* A NUL in the place of the 'F' is our mark of a half. */
-		if (q->matched == 0 && (c == 'F' || c == '\0')) {
-			q->matched = c == 'F' ? 1 : 101;
-			i++;
-			continue;
-		}
-		if (q->matched > 0 && c == from[q->matched % 100]) {
-			i++;
-			if (++q->matched % 100 == sizeof(from) - 1) {
-				buf_add_char(out, '>');
-				buf_add(out, q->matched > 100 ? "" : "F", 1);
-				buf_add_str(out, "rom ");
-				q->matched = 0;
-				q->in_line = true;
-				q->any = true;
-				q->last_nl = false;
-			}
-			continue;
-		}
-		if (q->matched > 0) {
-			buf_add(out, q->matched > 100 ? "" : "F", 1);
-			buf_add(out, from + 1, q->matched % 100 - 1);
-			q->matched = 0;
-		}
-		q->in_line = true;	/* takes c and what follows */
-	}
-}
-
-void
-mbox_quote_end(struct mbox_quoter *q, struct buf *out)
-{
-	if (q->matched > 0) {
-		buf_add(out, q->matched > 100 ? "" : "F", 1);
-		buf_add(out, "rom " , q->matched % 100 - 1);
-		q->matched = 0;
-		q->any = true;
-		q->last_nl = false;
-	}
-	if (q->any && !q->last_nl)
-		buf_add_char(out, '\n');
-	buf_add_char(out, '\n');
-}
-
-/*
- * Is there a message start at p, where a line begins?  2: one that was
- * committed, 1: a half, 0: none.
- */
-static int
-start_at(const char *p, size_t left)
-{
-	if (left < 5 || memcmp(p + 1, "rom ", 4) != 0)
-		return 0;
-	return p[0] == 'F' ? 2 : p[0] == '\0' ? 1 : 0;
-}
-
-int64_t
-mbox_find_half(struct span in, int64_t at)
-{
-	/* A half shorter than its mark: the file ends in "\0", "\0r", ... */
-	for (size_t n = 1; n < 5 && n <= in.len; n++) {
-		size_t i = in.len - n;
-
-		if (in.p[i] == '\0' && memcmp(in.p + i + 1, "rom ", n - 1) == 0
-		    && ((i > 0 && in.p[i - 1] == '\n') || at + (int64_t)i == 0))
-			return at + (int64_t)i;
-	}
-	for (size_t i = in.len; i-- > 0; ) {
-		bool line = i > 0 ? in.p[i - 1] == '\n' : at == 0;
-		int k = line ? start_at(in.p + i, in.len - i) : 0;
-
-		if (k == 2)
-			return -1;
-		if (k == 1)
-			return at + (int64_t)i;
-	}
-	return -1;
-}
 
 /* Where the half at the end of the file begins; size when there is none,
  * -1 with errno. */
@@ -182,7 +54,7 @@ find_end(int fd, int64_t size, struct buf *tmp)
 			return -1;
 		for (size_t i = n; i-- > 0 && !found; ) {
 			if (i > 0 ? p[i - 1] == '\n' : from == 0)
-				found = start_at(p + i, n + more - i) != 0;
+				found = mbox_start_at(p + i, n + more - i) != 0;
 		}
 		if (found || to == size) {
 			half = mbox_find_half(span_make(p, n + more), from);
@@ -199,7 +71,7 @@ find_end(int fd, int64_t size, struct buf *tmp)
 	return size;
 }
 
-/* --- locks --------------------------------------------------------------------- */
+/* --- opening and locking ---------------------------------------------------------- */
 
 struct locking {
 	struct store	*s;
@@ -219,128 +91,6 @@ lock_again(struct locking *l)
 	store_wait(l->s, l->s->opt.lock_delay_ms);
 	return true;
 }
-
-static int
-try_lock(int fd, unsigned flags)
-{
-	if (flags & STORE_LOCK_FCNTL) {
-		struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-		/* An open-file-description lock keeps other programs' POSIX
-		 * locks out and does not vanish when another descriptor of
-		 * the same file is closed. */
-		if (fcntl(fd, F_OFD_SETLK, &fl) < 0)
-			return -1;
-	}
-	if (flags & STORE_LOCK_FLOCK && flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (flags & STORE_LOCK_FCNTL) {
-			struct flock fl = {
-				.l_type = F_UNLCK, .l_whence = SEEK_SET
-			};
-
-			(void)fcntl(fd, F_OFD_SETLK, &fl);
-		}
-		return -1;
-	}
-	return 0;
-}
-
-/* Whether the lock names a process of this machine that is no more. */
-static bool
-left_by_dead(struct store *s, int dirfd, const char *name)
-{
-	struct buf b = BUF_INIT(200);
-	struct span in, pid;
-	uint64_t n;
-	bool dead = false;
-	int fd;
-
-	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
-	    O_CLOEXEC);
-	if (fd >= 0) {
-		char *p = buf_reserve(&b, 150);
-		ssize_t got = read(fd, p, 150);
-
-		buf_commit(&b, got > 0 ? (size_t)got : 0);
-		close(fd);
-		in = buf_span(&b);
-		if (span_token(&in, " \n", &pid) &&
-		    num_parse_u64(pid, INT32_MAX, &n) == 0 && n > 1 &&
-		    span_is(span_trim(in), s->hostname))
-			dead = kill((pid_t)n, 0) < 0 && errno == ESRCH;
-	}
-	buf_fini(&b);
-	return dead;
-}
-
-/*
- * Make the lock with our pid in it before it has its name: a writer that is
- * killed leaves a lock that left_by_dead() knows, or none, but never an empty
- * one that would be honoured until stale_lock_time.  0, or -1 with errno.
- */
-static int
-dotlock_make(struct store *s, int dirfd, const char *name)
-{
-	char *tmp = mem_printf("%s.%ld", name, (long)getpid()), us[128];
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int fd, rc, e;
-
-	snprintf(us, sizeof(us), "%ld %s\n", (long)getpid(), s->hostname);
-	fd = fault_openat(dirfd, tmp, flags, 0444);
-	if (fd < 0 && errno == EEXIST && unlinkat(dirfd, tmp, 0) == 0)
-		/* Of a dead process that had our pid. */
-		fd = fault_openat(dirfd, tmp, flags, 0444);
-	if (fd < 0) {
-		mem_free(tmp);
-		return -1;
-	}
-	rc = fd_write_all(fd, us, strlen(us));
-	close(fd);
-	if (rc == 0)
-		rc = fault_linkat(dirfd, tmp, dirfd, name);
-	e = errno;
-	(void)unlinkat(dirfd, tmp, 0);
-	mem_free(tmp);
-	if (rc < 0 && (e == EPERM || e == EOPNOTSUPP || e == EMLINK ||
-	    e == ENOSYS)) {
-		/* A file system without links: the name first, then. */
-		fd = fault_openat(dirfd, name, flags, 0444);
-		if (fd < 0)
-			return -1;
-		if (fd_write_all(fd, us, strlen(us)) < 0)
-			log_debug("%s: %m", name);
-		close(fd);
-		return 0;
-	}
-	errno = e;
-	return rc;
-}
-
-/* 1 locked, 0 somebody else has it, -1 it cannot be made here. */
-static int
-dotlock_try(struct store *s, int dirfd, const char *name)
-{
-	struct stat st;
-
-	if (dotlock_make(s, dirfd, name) == 0)
-		return 1;
-	if (errno != EEXIST)
-		return -1;
-	if (left_by_dead(s, dirfd, name)) {
-		log_warning("removing %s: its writer is dead", name);
-		(void)unlinkat(dirfd, name, 0);
-		return 0;
-	}
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    clock_wall_s() - (int64_t)st.st_mtime > s->opt.stale_lock_s) {
-		log_warning("removing %s: a lock older than %lld s", name,
-		    (long long)s->opt.stale_lock_s);
-		(void)unlinkat(dirfd, name, 0);
-	}
-	return 0;
-}
-
-/* --- delivering ---------------------------------------------------------------- */
 
 struct mbox {
 	struct store			*s;
@@ -429,7 +179,7 @@ open_file(struct mbox *b, struct why *why)
 			return why_set(why, "4.2.0",
 			    "%s is not owned by its recipient (uid %u)",
 			    b->path, (unsigned)p->uid);
-		while (try_lock(b->fd, p->flags) < 0) {
+		while (mbox_lock_file(b->fd, p->flags) < 0) {
 			if (errno != EAGAIN && errno != EACCES &&
 			    errno != EWOULDBLOCK)
 				return store_fail(why, "cannot lock", b->path);
@@ -688,7 +438,7 @@ mbox_deliver(struct store *s, const struct store_place *p,
 	if (p->flags & STORE_LOCK_DOTLOCK) {
 		int got;
 
-		while ((got = dotlock_try(s, b.dir, b.lock)) == 0) {
+		while ((got = mbox_dotlock(s, b.dir, b.lock)) == 0) {
 			if (!lock_again(&b.locking)) {
 				(void)why_set(why, "4.2.0",
 				    "cannot lock %s: %s exists", b.path,
@@ -773,7 +523,7 @@ mbox_box_load(struct store_box *b, struct why *why)
 		if (!span_line(&in, &line))
 			break;
 		next = at + (before - in.len);
-		int k = blank ? start_at(line.p, line.len) : 0;
+		int k = blank ? mbox_start_at(line.p, line.len) : 0;
 		if (k != 0) {
 			if (it != NULL)
 				it->len = at - it->offset;

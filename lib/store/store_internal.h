@@ -138,6 +138,18 @@ void	 mbox_quote_end(struct mbox_quoter *q, struct buf *out);
  * the end of the file, whose first byte has offset at.
  */
 int64_t	 mbox_find_half(struct span in, int64_t at);
+/* Is there a message start at p, where a line begins?  2: one that was
+ * committed, 1: a half, 0: none. */
+int	 mbox_start_at(const char *p, size_t left);
+
+/* --- mbox's locks ------------------------------------------------------------- */
+
+/* One attempt at the locks of flags (STORE_LOCK_FCNTL, STORE_LOCK_FLOCK) that
+ * are on the file itself; 0, or -1 with errno. */
+MUST_CHECK int mbox_lock_file(int fd, unsigned flags);
+/* One attempt at the file name: 1 it is ours now, to be unlinked, 0 somebody
+ * has it, or had it and is dead: try again; -1 it cannot be made, errno. */
+MUST_CHECK int mbox_dotlock(struct store *s, int dirfd, const char *name);
 
 /* --- readers ------------------------------------------------------------------ */
 
