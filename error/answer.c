@@ -68,7 +68,9 @@ log_one(const struct envelope *e, const struct rcpt *r,
 	    clock_delay(now - e->arrival_us, all),
 	    clock_delay((int64_t)dm->active_us - e->arrival_us, queued),
 	    clock_delay(now - (int64_t)dm->active_us, active),
-	    a->dsn, a->outcome == DELIVER_BOUNCED && conf.soft_bounce ?
+	    a->dsn, (e->flags & ENV_PROBE) ? (a->outcome ==
+	    DELIVER_DELIVERED ? "deliverable" : "undeliverable") :
+	    a->outcome == DELIVER_BOUNCED && conf.soft_bounce ?
 	    "SOFTBOUNCE" : status[a->outcome], SPAN_ARG(a->text));
 	buf_fini(&to);
 	buf_fini(&orig);

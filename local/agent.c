@@ -277,7 +277,9 @@ log_result(const struct job *j, const struct rcpt *r,
 	    clock_delay(active - j->env.arrival_us, b),
 	    clock_delay(began_us - active, c),
 	    clock_delay(now - began_us, d), res->why.code,
-	    names[res->outcome], res->why.text);
+	    (j->env.flags & ENV_PROBE) ? (res->outcome == DELIVER_DELIVERED ?
+	    "deliverable" : "undeliverable") : names[res->outcome],
+	    res->why.text);
 	buf_fini(&to);
 	buf_fini(&orig);
 }

@@ -18,6 +18,7 @@
 #include "conf/table.h"
 #include "local/agent.h"
 
+#define ALIAS_SHOW_MAX	200	/* bytes of an alias in an answer to a probe */
 #define LEVEL_MAX	100	/* aliases in aliases */
 #define FORWARD_FILE_MAX (4u << 20)	/* bytes of a .forward, an :include: */
 
@@ -62,6 +63,7 @@ struct delivery {
 	struct hash		 seen;		/* duplicates */
 	ARRAY(struct forward)	 forwards;
 	unsigned		 delivered, expansions;
+	bool			 probe;		/* say where it would go */
 	bool			 soft, hard;	/* something was deferred, bounced */
 	bool			 lazy;		/* needs the checkpoint */
 	struct why		 why;		/* of the first failure */

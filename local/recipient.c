@@ -306,6 +306,11 @@ deliver_alias(struct delivery *d, const struct attr *a, const char *name,
 		rc = 1;
 		goto out;
 	}
+	if (d->probe) {
+		note_ok(d, false, "aliased to %.*s", (int)MIN(v.len,
+		    (size_t)ALIAS_SHOW_MAX), v.data);
+		goto out;
+	}
 	if (a->level > LEVEL_MAX) {
 		log_warning("possible alias database loop for %s", name);
 		note_fail(d, "5.4.6", "possible alias database loop for %s",
@@ -398,7 +403,9 @@ deliver_unknown(struct delivery *d, const struct attr *a)
 		sub.origin = FROM_ALIAS;
 		sub.as = &lc.nobody;
 		sub.level++;
-		if (text == NULL) {
+		if (d->probe) {
+			note_ok(d, false, "delivers to luser_relay");
+		} else if (text == NULL) {
 			log_warning("luser_relay: %s", why.text);
 			note_fail(d, "4.3.5", "mail system configuration "
 			    "error");
@@ -454,7 +461,7 @@ deliver_local(struct delivery *d, const struct attr *a)
 		}
 	}
 	sub.as = rc == 1 ? u : NULL;
-	if (rc == 1 && !a->plain && deliver_dotforward(d, &sub, u) != 0)
+	if (rc == 1 && !a->plain && !d->probe && deliver_dotforward(d, &sub, u) != 0)
 		return;
 	/* Transports before we ask whether there is such a user. */
 	rc = maps_get(lc.mailbox_transport_maps, span_of(sub.user), false, &v,
@@ -480,7 +487,7 @@ void
 local_deliver(struct job *j, const struct rcpt *r, struct result *res)
 {
 	struct delivery d = { .job = j, .rcpt = r, .arena = j->arena,
-	    .res = res };
+	    .res = res, .probe = j->env.flags & ENV_PROBE };
 	struct attr a = { .origin = FROM_RCPT, .sender = j->env.sender };
 
 	if (j->env.sender.p == NULL)
@@ -496,7 +503,9 @@ local_deliver(struct job *j, const struct rcpt *r, struct result *res)
 	 * Last, and only when nothing will be tried again: a message that was
 	 * sent on cannot be recognised like one in a mailbox.
 	 */
-	if (d.forwards.len > 0 && !d.soft)
+	if (d.forwards.len > 0 && d.probe)
+		note_ok(&d, false, "forwarded");
+	else if (d.forwards.len > 0 && !d.soft)
 		send_forwards(&d);
 	if (d.soft || d.hard)
 		result_why(res, &d.why);

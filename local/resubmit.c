@@ -349,6 +349,10 @@ deliver_pass(struct delivery *d, const struct attr *a, const char *transport)
 		    "%s is this one", a->recipient, transport);
 		return;
 	}
+	if (d->probe) {
+		note_ok(d, false, "passed to transport %.*s", SPAN_ARG(name));
+		return;
+	}
 	service = arena_span_dup(d->arena, name);
 	nexthop = hop.len > 0 ? arena_span_dup(d->arena, hop) :
 	    arena_strdup(d->arena, a->domain);

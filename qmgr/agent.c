@@ -309,6 +309,9 @@ delivered(struct agent *a, struct message *m, uint32_t i,
 	bool want = (r->dsn_notify & DSN_NOTIFY_SUCCESS) ||
 	    (m->env.warned && conf.confirm_delay_cleared);
 
+	if (m->env.flags & ENV_PROBE)
+		keep_reason(m, i, st, dsn);	/* for verify_report() */
+
 	qm.count.delivered++;
 	if (want && !span_is(st->action, "none")) {
 		keep_reason(m, i, st, dsn);

@@ -550,6 +550,11 @@ message_settle(void *arg)
 		message_conclude(m);
 		return;
 	}
+	if (m->env.flags & ENV_PROBE) {
+		verify_report(m);
+		message_gone(m);
+		return;
+	}
 	expired = retry_expired(clock_wall_us(), m->env.arrival_us,
 	    m->env.sender.len == 0 ? conf.bounce_queue_lifetime
 	    : conf.maximal_queue_lifetime);

@@ -347,6 +347,10 @@ void	 notice_stop(void);
 void	 notice_request(struct message *m, enum bounce_kind kind);
 void	 notice_forget(struct message *m);
 
+/* verify.c */
+/* Tell verify what has become of a probe whose round is over. */
+void	 verify_report(const struct message *m);
+
 /* control.c */
 int	 control_start(struct why *why);
 void	 control_stop(void);

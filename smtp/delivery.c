@@ -48,6 +48,8 @@ log_rcpt(const struct delivery *d, const struct rcpt *r,
 	    clock_delay(d->began_us - active, b),
 	    clock_delay(ready - d->began_us, c),
 	    clock_delay(now - ready, e), dsn,
+	    (d->env.flags & ENV_PROBE) ? (o == DELIVER_DELIVERED ?
+	    "deliverable" : "undeliverable") :
 	    o == DELIVER_DEFERRED && dsn[0] == '5' ? "SOFTBOUNCE" : names[o],
 	    text);
 	buf_fini(&to);

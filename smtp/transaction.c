@@ -268,6 +268,8 @@ send_envelope(struct session *s)
 		send_rcpt(s, s->next_send);
 		s->next_send = next_todo(d, s->next_send + 1);
 	}
+	if (d->env.flags & ENV_PROBE)
+		return;		/* the answers to RCPT are all we want */
 	if (s->next_send >= d->env.rcpts.len && !s->data_sent &&
 	    (pipelining || (s->next_reply >= d->env.rcpts.len &&
 	    s->accepted > 0))) {
@@ -368,6 +370,12 @@ on_rcpt(struct session *s)
 	s->next_reply = next_todo(d, i + 1);
 	if (s->mail_failed)
 		return;		/* nothing of this was meant */
+	if (s->reply.code / 100 == 2 && (d->env.flags & ENV_PROBE)) {
+		delivery_rcpt_done(d, i, DELIVER_DELIVERED,
+		    s->reply.dsn[0] == '2' ? s->reply.dsn : "2.0.0",
+		    s->reply.text.data, "");
+		return;
+	}
 	if (s->reply.code / 100 == 2) {
 		d->targets[i].accepted = true;
 		s->accepted++;

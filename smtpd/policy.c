@@ -484,6 +484,19 @@ policy_ask_room(struct policy_run *r, struct span addr, uint64_t bytes)
 	return &r->table;
 }
 
+const struct answer *
+policy_ask_verify(struct policy_run *r, struct span addr)
+{
+	if (!r->have_table) {
+		r->asked = ASKED_TABLE;
+		verify_ask(&r->ask, addr);
+		if (!r->have_table)
+			return NULL;
+	}
+	r->have_table = false;
+	return &r->table;
+}
+
 /* --- running ------------------------------------------------------------------------- */
 
 static void

@@ -145,6 +145,9 @@ const struct answer *policy_need_rcpt(struct policy_run *r);
 const struct answer *policy_need_sender(struct policy_run *r);
 /* Go on after V_WAIT; the run may be gone afterwards. */
 void	 policy_continue(struct policy_run *r);
+/* Ask verify; class is then enum verify_status. */
+const struct answer *policy_ask_verify(struct policy_run *r,
+	    struct span addr);
 const struct answer *policy_ask_table(struct policy_run *r,
 	    struct span table);
 /* The same, for quotad's answer. */

@@ -13,7 +13,7 @@ rule_fn eval_reject, eval_defer;
 rule_fn eval_defer_if_permit, eval_defer_if_reject, eval_relay;
 rule_fn eval_unlisted, eval_over_quota, eval_non_fqdn, eval_invalid_helo, eval_pipelining;
 rule_fn eval_multi_bounce, eval_plaintext, eval_sleep, eval_warn, eval_class;
-rule_fn eval_login_mismatch;
+rule_fn eval_login_mismatch, eval_unverified;
 
 enum { LOGIN_AUTH = 1, LOGIN_UNAUTH = 2, LOGIN_KNOWN = 4 };
 

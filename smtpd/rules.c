@@ -54,6 +54,8 @@ static const struct rule_def defs[] = {
 	  eval_login_mismatch, LOGIN_KNOWN },
 	{ "reject_unauthenticated_sender_login_mismatch", ARG_NONE,
 	  eval_login_mismatch, LOGIN_UNAUTH },
+	{ "reject_unverified_recipient", ARG_NONE, eval_unverified, FOR_RCPT },
+	{ "reject_unverified_sender",	ARG_NONE, eval_unverified, FOR_SENDER },
 	{ "sleep",			ARG_NUMBER, eval_sleep, 0 },
 	{ "warn_if_reject",		ARG_NONE, eval_warn, 0 },
 	{ "check_client_access",	ARG_TABLE, access_eval, FOR_CLIENT },
@@ -112,8 +114,6 @@ static const struct {
 	{ "reject_unknown_recipient_domain", false },
 	{ "reject_unknown_reverse_client_hostname", false },
 	{ "reject_unknown_sender_domain", false },
-	{ "reject_unverified_recipient", false },
-	{ "reject_unverified_sender", false },
 };
 
 static struct hash classes;		/* name -> struct rules */

@@ -127,6 +127,13 @@ void	 lookup_table(struct ask *a, struct span table,
 	    const struct lookup_keys *keys);
 void	 lookup_cancel(struct ask *a);
 
+/* --- what verify answers: verify.c ------------------------------------------ */
+
+void	 verify_start(struct loop *l);
+/* Whether addr can be delivered to, as lookup_resolve(): the answer's class is
+ * an enum verify_status. */
+void	 verify_ask(struct ask *a, struct span addr);
+
 /* --- a mail transaction ------------------------------------------------------ */
 
 struct txn {

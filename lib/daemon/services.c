@@ -52,6 +52,7 @@ static const struct traits {
 	{ "retry",   0, STAGE_DELIVERY, "private/%" },
 	{ "discard", 0, STAGE_DELIVERY, "private/%" },
 	{ "bounce",  PLAN_JUDGES, STAGE_BOUNCE, "private/%" },
+	{ "verify",  PLAN_SINGLE, STAGE_BOUNCE, "private/%" },
 	/* qmgr follows the log over private/feed. */
 	{ "cleanup", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/% private/feed" },
@@ -101,7 +102,6 @@ static const struct {
 	  "listens there" },
 	{ "tlsmgr", LOG_LEVEL_INFO, "TLS needs no manager" },
 	{ "tlsproxy", LOG_LEVEL_INFO, "there is no postscreen" },
-	{ "verify", LOG_LEVEL_INFO, "rewrite verifies addresses" },
 };
 
 /*

@@ -40,6 +40,8 @@ enum {					/* envelope.flags */
 	ENV_NO_RCPT_MAP	= 1 << 11,	/* no virtual alias expansion */
 	ENV_NO_BCC	= 1 << 12,
 	ENV_EXPIRE	= 1 << 13,	/* postsuper -e: return, do not try */
+	ENV_PROBE	= 1 << 14,	/* not delivered: who would deliver it
+					 * says what would become of it */
 };
 
 enum {					/* rcpt.flags, fate of one recipient */

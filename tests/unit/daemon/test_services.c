@@ -45,7 +45,7 @@ load(const char *settings, const char *entries, struct services *out)
 {
 	static const char *const programs[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
-		"smtp", "resolver", "mtasts", "pipe",
+		"smtp", "resolver", "mtasts", "pipe", "verify",
 	};
 	char template[] = "/tmp/mansio-unit-XXXXXX", *main_cf;
 
@@ -65,7 +65,8 @@ clean_up(void)
 {
 	static const char *const names[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
-		"smtp", "resolver", "mtasts", "pipe", "main.cf", "master.cf",
+		"smtp", "resolver", "mtasts", "pipe", "verify", "main.cf",
+		"master.cf",
 	};
 
 	if (dir == NULL)
@@ -113,9 +114,9 @@ START_TEST(a_stock_master_cf_works)
 
 	ck_assert_int_eq(load("inet_interfaces = 127.0.0.1\n", stock, &s), 0);
 	/* These are there though a stock file does not know them. */
-	ck_assert_uint_eq(s.v.len, 11);
-	ck_assert_str_eq(s.v.v[9]->command, "resolver");
-	ck_assert_str_eq(s.v.v[10]->command, "mtasts");
+	ck_assert_uint_eq(s.v.len, 12);
+	ck_assert_str_eq(s.v.v[10]->command, "resolver");
+	ck_assert_str_eq(s.v.v[11]->command, "mtasts");
 	for (size_t i = 0; i < s.v.len; i++) {
 		if (strcmp(s.v.v[i]->name, "cleanup") == 0)
 			cleanup = s.v.v[i];

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session - the clients of verify: questions, and what probes have found.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "daemon/daemon.h"
+#include "verify/verify.h"
+
+#define WAITERS_MAX	10000	/* questions that wait for a probe, in all */
+
+struct session {
+	struct list	 link;
+	struct ipc_conn	*conn;
+	struct list	 questions;	/* struct question, by session_link */
+};
+
+/* A question that waits for a probe. */
+struct question {
+	struct list	 session_link, entry_link;
+	struct session	*s;
+	struct entry	*e;
+	uint32_t	 tag;
+	struct loop_timer *timer;
+};
+
+static struct list sessions = LIST_INIT(sessions);
+static unsigned nquestions;
+
+static void
+answer(struct session *s, uint32_t tag, enum verify_status status,
+    struct span text)
+{
+	struct verify_result m = { .status = status, .text = text };
+
+	verify_result_encode(ipc_begin(s->conn, VERIFY_RESULT, tag), &m);
+	ipc_end(s->conn);
+}
+
+static void
+question_free(struct question *q)
+{
+	list_remove(&q->session_link);
+	list_remove(&q->entry_link);
+	loop_timer_free(&q->timer);
+	nquestions--;
+	mem_free(q);
+}
+
+/* The probe takes longer than the client waits. */
+static void
+on_timeout(void *arg)
+{
+	struct question *q = arg;
+
+	answer(q->s, q->tag, q->e->status, span_of(q->e->text));
+	question_free(q);
+}
+
+static void
+wait_for_probe(struct session *s, struct entry *e, uint32_t tag,
+    uint32_t wait_ms)
+{
+	struct question *q = mem_zalloc(sizeof(*q));
+
+	q->s = s;
+	q->e = e;
+	q->tag = tag;
+	q->timer = loop_timer_new(daemon_loop(), on_timeout, q);
+	loop_timer_set(q->timer, wait_ms);
+	list_append(&s->questions, &q->session_link);
+	list_append(&e->waiters, &q->entry_link);
+	nquestions++;
+}
+
+static void
+on_query(struct session *s, uint32_t tag, const struct verify_query *m)
+{
+	int64_t now = clock_wall_us() / 1000000;
+	struct entry *e;
+
+	if (m->address.len == 0 || probe_is_sender(m->address)) {
+		answer(s, tag, VERIFY_OK, SPAN("is always deliverable"));
+		return;
+	}
+	e = cache_enter(m->address);
+	if (cache_is_due(e, now)) {
+		if (cache_pending() >=
+		    (uint64_t)conf.address_verify_pending_request_limit) {
+			log_warning("too many addresses are being verified "
+			    "(address_verify_pending_request_limit)");
+		} else {
+			cache_probed(e, now);
+			probe_send(m->address);
+		}
+	}
+	if (e->status != VERIFY_UNKNOWN || m->wait_ms == 0 ||
+	    nquestions >= WAITERS_MAX)
+		answer(s, tag, e->status, span_of(e->text));
+	else
+		wait_for_probe(s, e, tag, m->wait_ms);
+}
+
+static void
+on_update(const struct verify_update *m)
+{
+	struct entry *e = cache_find(m->address);
+
+	if (e == NULL)
+		return;		/* nobody has asked, or long ago */
+	(void)cache_update(e, (enum verify_status)m->status, m->text,
+	    clock_wall_us() / 1000000);
+	/* Who waits hears it, kept or not. */
+	while (!list_empty(&e->waiters)) {
+		struct question *q = LIST_ENTRY(e->waiters.next,
+		    struct question, entry_link);
+
+		answer(q->s, q->tag, (enum verify_status)m->status, m->text);
+		question_free(q);
+	}
+}
+
+static int
+on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+{
+	struct verify_query query;
+	struct verify_update update;
+
+	switch (f->type) {
+	case VERIFY_QUERY:
+		if (verify_query_decode(&query, f->body) < 0)
+			return -1;
+		on_query(arg, f->tag, &query);
+		return 0;
+	case VERIFY_UPDATE:
+		if (verify_update_decode(&update, f->body) < 0)
+			return -1;
+		on_update(&update);
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static void
+session_end(struct session *s)
+{
+	while (!list_empty(&s->questions))
+		question_free(LIST_ENTRY(s->questions.next, struct question,
+		    session_link));
+	list_remove(&s->link);
+	ipc_conn_free(&s->conn);
+	mem_free(s);
+	daemon_busy(-1);
+}
+
+static void
+on_end(void *arg, struct ipc_conn *c)
+{
+	session_end(arg);
+}
+
+static const struct ipc_ops ops = { .on_frame = on_frame, .on_end = on_end };
+
+void
+session_accept(int fd, const struct sock_addr *peer, int index)
+{
+	struct session *s = mem_zalloc(sizeof(*s));
+
+	daemon_busy(1);
+	list_init(&s->questions);
+	list_append(&sessions, &s->link);
+	s->conn = ipc_conn_new(daemon_loop(), fd, &VERIFY_PROTO, &ops, s);
+}
+
+/* Clients connect again, to the next process, when they have to ask. */
+void
+session_drain(void)
+{
+	LIST_FOREACH(l, &sessions)
+		session_end(LIST_ENTRY(l, struct session, link));
+}
