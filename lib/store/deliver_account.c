@@ -178,7 +178,8 @@ void
 deliver_warn(struct store *s, struct handle *h, const struct store_place *p,
     const struct store_message *m)
 {
-	struct store_content content = { .fd = -1, .cached = true };
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	struct store_content content;
 	struct store_quota used = { 0 }, q;
 	struct store_place to = *p;
 	struct store_message warning = {
@@ -200,9 +201,9 @@ deliver_warn(struct store *s, struct handle *h, const struct store_place *p,
 	    q.messages < QUOTA_UNSET ? (long long)q.messages : -1);
 	if (!span_caseis(span_of(conf.quota_warning_recipient), "user"))
 		return;
-	content.cache = BUF_INIT(BUF_UNLIMITED);
-	store_quota_message(&content.cache, m->rcpt, level, &used, &q);
-	content.len = content.cache.len;
+	store_quota_message(&text, m->rcpt, level, &used, &q);
+	store_content_of(&content, buf_span(&text));
+	buf_fini(&text);
 	to.folder = NULL;
 	to.quota = NULL;
 	if (store_deliver(s, &to, &warning, &why) < 0)

@@ -49,6 +49,20 @@ store_content_init(struct store_content *c, int fd, uint64_t offset,
 }
 
 void
+store_content_of(struct store_content *c, struct span bytes)
+{
+	char *p;
+
+	store_content_init(c, -1, 0, bytes.len);
+	p = buf_reserve(&c->cache, STORE_HEAD_GAP + bytes.len);
+	if (p == NULL)
+		log_panic("store_content_of: %zu bytes", bytes.len);
+	memcpy(p + STORE_HEAD_GAP, bytes.p, bytes.len);
+	buf_commit(&c->cache, STORE_HEAD_GAP + bytes.len);
+	c->cached = true;
+}
+
+void
 store_content_fini(struct store_content *c)
 {
 	buf_fini(&c->cache);

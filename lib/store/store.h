@@ -107,6 +107,8 @@ struct store_content {
 
 void	 store_content_init(struct store_content *c, int fd, uint64_t offset,
 	    uint64_t len);
+/* Of a message made here: bytes are copied, at most STORE_CONTENT_CACHE. */
+void	 store_content_of(struct store_content *c, struct span bytes);
 void	 store_content_fini(struct store_content *c);
 /*
  * The bytes from at on, as many as are at hand (at least one below len).
