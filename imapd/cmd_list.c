@@ -11,6 +11,7 @@
 enum {					/* list.select */
 	SELECT_SUBSCRIBED = 1 << 0, SELECT_REMOTE = 1 << 1,
 	SELECT_RECURSIVE = 1 << 2, SELECT_SPECIAL = 1 << 3,
+	SELECT_BASE = SELECT_SUBSCRIBED | SELECT_SPECIAL,
 };
 enum {					/* list.give */
 	GIVE_SUBSCRIBED = 1 << 0, GIVE_CHILDREN = 1 << 1,
@@ -68,15 +69,18 @@ put_attributes(struct imap *im, const struct list_cmd *l,
 }
 
 static void
-put_list(struct imap *im, const struct list_cmd *l, const struct account_box *box)
+put_list(struct imap *im, const struct list_cmd *l,
+    const struct account_box *box, bool childinfo)
 {
 	buf_add_str(&im->out, "* LIST (");
 	put_attributes(im, l, box);
 	buf_add_str(&im->out, ") \"/\" ");
 	put_mailbox(im, &im->out, span_of(box->name));
-	if ((l->select & SELECT_RECURSIVE) &&
-	    (box->flags & BOX_SUBSCRIBED_CHILD))
-		buf_add_str(&im->out, " (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+	if (childinfo)
+		buf_addf(&im->out, " (\"CHILDINFO\" (%s%s%s))",
+		    l->select & SELECT_SUBSCRIBED ? "\"SUBSCRIBED\"" : "",
+		    (l->select & SELECT_BASE) == SELECT_BASE ? " " : "",
+		    l->select & SELECT_SPECIAL ? "\"SPECIAL-USE\"" : "");
 	buf_add_str(&im->out, "\r\n");
 }
 
@@ -113,28 +117,55 @@ matches(const struct list_cmd *l, struct span name, bool *percent)
 	return false;
 }
 
+/* It meets the selection by itself. */
 static bool
 selected(const struct list_cmd *l, const struct account_box *b)
 {
-	unsigned want = l->select & (SELECT_SUBSCRIBED | SELECT_SPECIAL);
-
 	/* What is only subscribed to is no mailbox. */
 	if ((b->flags & BOX_NONEXISTENT) && !(b->flags & BOX_CHILDREN) &&
-	    !(want & SELECT_SUBSCRIBED))
+	    !(l->select & SELECT_SUBSCRIBED))
 		return false;
-	if ((want & SELECT_SPECIAL) && b->special == 0)
+	if ((l->select & SELECT_SPECIAL) && b->special == 0)
 		return false;
-	if (!(want & SELECT_SUBSCRIBED) || (b->flags & BOX_SUBSCRIBED))
-		return true;
-	return (l->select & SELECT_RECURSIVE) &&
-	    (b->flags & BOX_SUBSCRIBED_CHILD);
+	return !(l->select & SELECT_SUBSCRIBED) ||
+	    (b->flags & BOX_SUBSCRIBED);
+}
+
+/*
+ * What RECURSIVEMATCH tells of the mailboxes below the one of row i, which
+ * follow it: *any of them are selected, and *hidden: one is that no pattern
+ * lets through.
+ */
+static void
+look_below(struct imap *im, const struct list_cmd *l, size_t i, bool *any,
+    bool *hidden)
+{
+	struct span name = span_of(account_box(im->account, i)->name);
+	bool percent;
+
+	*any = *hidden = false;
+	if (!(l->select & SELECT_RECURSIVE))
+		return;
+	while (++i < account_count(im->account) && !*hidden) {
+		const struct account_box *b = account_box(im->account, i);
+		struct span below = span_of(b->name);
+
+		if (!span_starts(below, name))
+			break;
+		if (below.len == name.len || below.p[name.len] != '/' ||
+		    !selected(l, b))
+			continue;
+		*any = true;
+		*hidden = !matches(l, below, &percent);
+	}
 }
 
 static void
-list_box(struct imap *im, const struct list_cmd *l, const struct account_box *b)
+list_box(struct imap *im, const struct list_cmd *l, size_t i)
 {
+	const struct account_box *b = account_box(im->account, i);
 	struct why why = WHY_INIT;
-	bool percent;
+	bool percent, any, hidden;
 
 	if (!matches(l, span_of(b->name), &percent))
 		return;
@@ -150,9 +181,12 @@ list_box(struct imap *im, const struct list_cmd *l, const struct account_box *b)
 		buf_add_str(&im->out, "\r\n");
 		return;
 	}
-	if (!selected(l, b))
+	look_below(im, l, i, &any, &hidden);
+	/* RFC 5258 4: a parent that is not selected itself is named only for
+	 * those below it that are not listed. */
+	if (!selected(l, b) && !hidden)
 		return;
-	put_list(im, l, b);
+	put_list(im, l, b, any);
 	/* RFC 5819 2: only of what can be selected; no answer on failure. */
 	if (b->flags & (BOX_NOSELECT | BOX_NONEXISTENT))
 		return;
@@ -193,7 +227,7 @@ scan_select_options(struct scan *s, struct list_cmd *l)
 	}
 	/* RFC 5258 3.1: it modifies another criterion. */
 	if ((l->select & SELECT_RECURSIVE) &&
-	    !(l->select & (SELECT_SUBSCRIBED | SELECT_SPECIAL)))
+	    !(l->select & SELECT_BASE))
 		return scan_bad(s, "RECURSIVEMATCH needs another selection.");
 	return scan_close(s);
 }
@@ -318,7 +352,7 @@ list_or_lsub(struct imap *im, struct scan *s, bool lsub)
 	}
 	/* Remote mailboxes are a superset, of which we have none. */
 	for (size_t i = 0; i < account_count(im->account); i++)
-		list_box(im, l, account_box(im->account, i));
+		list_box(im, l, i);
 	imap_done(im);
 }
 
