@@ -159,17 +159,19 @@ static int
 deliver(struct store *s, const struct store_place *p, const char *id,
     size_t len)
 {
-	struct store_content c = { .fd = -1, .cached = true, .len = len };
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	struct store_content c;
 	struct store_message m = {
 		.queue_id = span_of(id), .rcpt = SPAN("bob@example.test"),
 		.sender = SPAN("a@b"), .arrival_us = 1, .content = &c,
 	};
 	int rc;
 
-	c.cache = BUF_INIT(BUF_UNLIMITED);
-	while (c.cache.len + 1 < len)
-		buf_add_char(&c.cache, 'x');
-	buf_add_char(&c.cache, '\n');
+	while (text.len + 1 < len)
+		buf_add_char(&text, 'x');
+	buf_add_char(&text, '\n');
+	store_content_of(&c, buf_span(&text));
+	buf_fini(&text);
 	rc = store_deliver(s, p, &m, &why);
 	store_content_fini(&c);
 	return rc;
