@@ -78,7 +78,7 @@ void	 account_fake_keys(struct span name, enum digest d,
 /* --- place.c ------------------------------------------------------------------- */
 
 struct place {
-	struct buf	user, home, base, path;
+	struct buf	user, home, base, path, groups;
 	uid_t		uid;
 	gid_t		gid;
 	unsigned	format;

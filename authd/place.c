@@ -22,6 +22,7 @@
 
 static struct virtual_map *map;
 static struct quota_map *quotas;
+static struct maps *groups;
 static struct match_list *virtual_domains, *system_domains;
 
 void
@@ -38,9 +39,11 @@ places_open(struct why *why)
 {
 	struct virtual_map *m = virtual_map_new(why);
 	struct quota_map *q = quota_map_new(why);
+	struct maps *g = maps_new("acl_groups_maps", conf.acl_groups_maps,
+	    TABLE_FOLD, why);
 	struct match_list *v = NULL, *s = NULL;
 
-	if (m != NULL && q != NULL)
+	if (m != NULL && q != NULL && g != NULL)
 		v = match_list_new("virtual_mailbox_domains",
 		    conf.virtual_mailbox_domains, 0, why);
 	if (v != NULL)
@@ -48,12 +51,15 @@ places_open(struct why *why)
 		    match_parent_flag("mydestination"), why);
 	if (s == NULL) {
 		match_list_free(&v);
+		maps_free(&g);
 		quota_map_free(&q);
 		virtual_map_free(&m);
 		return -1;
 	}
 	places_close();
 	quotas = q;
+	maps_free(&groups);
+	groups = g;
 	map = m;
 	virtual_domains = v;
 	system_domains = s;
@@ -68,6 +74,7 @@ place_init(struct place *p)
 		.home = BUF_INIT(AUTH_PATH_MAX),
 		.base = BUF_INIT(AUTH_PATH_MAX),
 		.path = BUF_INIT(AUTH_PATH_MAX),
+		.groups = BUF_INIT(AUTH_PATH_MAX),
 	};
 }
 
@@ -78,6 +85,7 @@ place_fini(struct place *p)
 	buf_fini(&p->home);
 	buf_fini(&p->base);
 	buf_fini(&p->path);
+	buf_fini(&p->groups);
 }
 
 static bool
@@ -230,7 +238,8 @@ place_find(struct span user, struct place *out, struct why *why)
 	if (buf_put_span(&out->user, user) < 0)
 		return 0;
 	rc = find(user, out, why);
-	if (rc == 1 && quota_map_find(quotas, user, &out->quota, why) < 0)
+	if (rc == 1 && (quota_map_find(quotas, user, &out->quota, why) < 0 ||
+	    virtual_maps_get(groups, user, &out->groups, why) < 0))
 		rc = -1;
 	return rc;
 }

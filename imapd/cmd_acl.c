@@ -65,6 +65,39 @@ cmd_getacl(struct imap *im, struct scan *s)
 	imap_done(im);
 }
 
+struct find_ident {
+	struct span	ident;
+	bool		found;
+};
+
+static bool
+is_ident(void *arg, struct span ident, unsigned rights)
+{
+	struct find_ident *f = arg;
+
+	f->found |= rights != 0 && span_eq(f->ident, ident);
+	return !f->found;
+}
+
+/* Sessions of who is given something must be able to open the account. */
+static void
+tell_of_share(struct imap *im, struct span name, struct span ident)
+{
+	struct find_ident f = { .ident = ident };
+
+	if (account_is_mounted(im->account, name) || ident.p[0] == '-' ||
+	    span_is(ident, account_owner(im->account)))
+		return;
+	for (size_t i = 0; i < account_count(im->account); i++) {
+		const struct account_box *b = account_box(im->account, i);
+
+		if (b->box != 0 && !account_is_mounted(im->account,
+		    span_of(b->name)))
+			account_acl_each(im->account, b->box, is_ident, &f);
+	}
+	session_shared(im->conn, ident, f.found);
+}
+
 static void
 set_acl(struct imap *im, struct span name, struct span ident, char mod,
     unsigned rights)
@@ -79,8 +112,10 @@ set_acl(struct imap *im, struct span name, struct span ident, char mod,
 	else if (account_acl_set(im->account, b->box, ident, mod, rights,
 	    &why) != 0)
 		imap_fail(im, &why);
-	else
+	else {
+		tell_of_share(im, name, ident);
 		imap_done(im);
+	}
 }
 
 void

@@ -167,6 +167,19 @@ cmd_enable(struct imap *im, struct scan *s)
 	buf_fini(&said);
 }
 
+static void
+put_namespace(struct imap *im, const char *prefix)
+{
+	/* Users with ids of their own see nobody else's mail. */
+	if (prefix[0] == '\0' || !im->conn->user->is_virtual) {
+		buf_add_str(&im->out, " NIL");
+		return;
+	}
+	buf_add_str(&im->out, " ((");
+	put_mailbox(im, &im->out, span_of(prefix));
+	buf_add_str(&im->out, " \"/\"))");
+}
+
 void
 cmd_namespace(struct imap *im, struct scan *s)
 {
@@ -174,6 +187,10 @@ cmd_namespace(struct imap *im, struct scan *s)
 		imap_refuse(im, s);
 		return;
 	}
-	buf_add_str(&im->out, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	buf_add_str(&im->out, "* NAMESPACE ((\"\" \"/\"))");
+	put_namespace(im, conf.store_namespace_others);
+	put_namespace(im, conf.store_shared_accounts[0] != '\0' ?
+	    conf.store_namespace_shared : "");
+	buf_add_str(&im->out, "\r\n");
 	imap_done(im);
 }

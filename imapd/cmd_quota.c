@@ -72,6 +72,12 @@ cmd_getquotaroot(struct imap *im, struct scan *s)
 	/* A mailbox that will be made would count, too. */
 	buf_add_str(&im->out, "* QUOTAROOT ");
 	put_mailbox(im, &im->out, name);
+	if (account_is_mounted(im->account, name)) {
+		/* What others' mail takes up is not this user's affair. */
+		buf_add_str(&im->out, "\r\n");
+		imap_done(im);
+		return;
+	}
 	buf_add_str(&im->out, " \"\"\r\n");
 	if (put_quota(im, &why) != 0)
 		imap_fail(im, &why);

@@ -28,6 +28,10 @@ watch_box(struct imap *im)
 	int fds[STORE_WATCH_FDS], n, rc = 0;
 	struct why why = WHY_INIT;
 
+	/* Its number depends on what else is shared when it is thawed. */
+	if (mailbox_is_mounted(im->box))
+		return -1;
+
 	n = store_watch_fds(im->account, mailbox_box(im->box), fds,
 	    STORE_WATCH_FDS, &why);
 	if (n < 0)

@@ -21,6 +21,7 @@
 #include "io/fd.h"
 #include "session/monitor.h"
 #include "session/process.h"
+#include "session/shares.h"
 
 /* --- the end ---------------------------------------------------------------------------- */
 
@@ -186,10 +187,63 @@ on_idle(struct process *p, struct span body)
 	return 0;
 }
 
+/* --- what others share ------------------------------------------------------------ */
+
+static struct shares shares;
+
+static void
+add_share(void *arg, const struct session_user *owner)
+{
+	ARRAY(const struct session_user *) *to = arg;
+
+	*ARRAY_PUSH(to) = owner;
+}
+
+static void
+find_shares(const struct user *u, void *to)
+{
+	struct why why = WHY_INIT;
+
+	if (shares_load(&shares, &why) < 0)
+		log_warning("no mail of others is shown: %s", why.text);
+	shares_each(&shares, &u->who, add_share, to);
+}
+
+struct renewed {
+	struct span	ident;
+	const struct user *owner;
+};
+
+static void
+renew(struct hash_entry *e, void *arg)
+{
+	const struct renewed *r = arg;
+	struct user *u = e->value;
+
+	if (u != r->owner && shares_ident_is(r->ident, &u->who))
+		u->process = NULL;
+}
+
+/* The next connection of who is concerned gets a process that knows. */
+static void
+on_share(struct process *p, const struct control_share *m)
+{
+	struct renewed r = { .ident = m->ident, .owner = p->user };
+	struct why why = WHY_INIT;
+	int rc = shares_note(&p->user->who, m->ident, m->on, &why);
+
+	if (rc < 0)
+		log_warning("user %s, shared mailboxes: %s",
+		    p->user->who.name, why.text);
+	if (rc > 0)
+		hash_each(&monitor.users, renew, &r);
+}
+
 static int
 on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 {
 	struct process *p = arg;
+	struct control_share share;
 	int rc, fd = f->fd;
 
 	switch (f->type) {
@@ -206,6 +260,12 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 	case CONTROL_IDLE:
 		fd_close(&fd);
 		rc = on_idle(p, f->body);
+		break;
+	case CONTROL_SHARE:
+		fd_close(&fd);
+		rc = control_share_decode(&share, f->body);
+		if (rc == 0)
+			on_share(p, &share);
 		break;
 	default:
 		fd_close(&fd);
@@ -230,6 +290,7 @@ static const struct ipc_ops control_ops = {
 static struct process *
 process_new(struct user *u, struct why *why)
 {
+	ARRAY(const struct session_user *) shared = ARRAY_EMPTY;
 	struct process *p;
 	int pair[2];
 	pid_t pid;
@@ -244,15 +305,18 @@ process_new(struct user *u, struct why *why)
 		why_errno(why, "4.3.0", "socket pair");
 		return NULL;
 	}
+	find_shares(u, &shared);
 	pid = daemon_fork("session-user", &pair[1], 1);
 	if (pid == 0) {
 		struct session_process_args args = {
 			.control = pair[1], .user = &u->who,
 			.engines = monitor.engines,
+			.shares = shared.v, .nshares = shared.len,
 		};
 
 		session_process_run(&args);
 	}
+	ARRAY_FINI(&shared);
 	close(pair[1]);
 	if (pid < 0) {
 		why_errno(why, "4.3.0", "fork");

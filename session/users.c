@@ -42,7 +42,7 @@ user_new(const struct auth_user *a, struct span key)
 	char *at;
 
 	at = u->text = mem_alloc(a->user.len + a->login.len + a->home.len +
-	    a->base.len + a->path.len + 5);
+	    a->base.len + a->path.len + a->groups.len + 6);
 	u->who = (struct session_user){
 		.name = keep(&at, a->user), .login = keep(&at, a->login),
 		.uid = a->uid, .gid = a->gid, .home = keep(&at, a->home),
@@ -51,6 +51,7 @@ user_new(const struct auth_user *a, struct span key)
 		.is_virtual = a->virtual, .quota_bytes = a->quota_bytes,
 		.quota_messages = a->quota_messages,
 		.quota_mailboxes = a->quota_mailboxes,
+		.groups = keep(&at, a->groups),
 	};
 	list_init(&u->conns);
 	u->key = key;

@@ -148,7 +148,8 @@ IPC_MESSAGE(auth_lookup, AUTH_LOOKUP_ROWS)
 	ROW(BOOL, virtual, )						\
 	ROW(U64, quota_bytes, UINT64_MAX)	/* 0: none */		\
 	ROW(U64, quota_messages, UINT64_MAX)				\
-	ROW(U64, quota_mailboxes, UINT64_MAX)
+	ROW(U64, quota_mailboxes, UINT64_MAX)				\
+	ROW(STR, groups, AUTH_PATH_MAX)	/* of ACLs, with blanks between */
 IPC_MESSAGE(auth_user, AUTH_USER_ROWS)
 
 #define AUTH_REFUSED_ROWS(ROW)						\

@@ -31,6 +31,7 @@ enum {
 	CONTROL_WATCH,		/* <- control_watch, with a descriptor */
 	CONTROL_FROZEN,		/* <- control_frozen, with the descriptor */
 	CONTROL_IDLE,		/* <- control_idle */
+	CONTROL_SHARE,		/* <- control_share: about the user's own mail */
 };
 
 /* What is known of a connection; the monitor keeps it as it is. */
@@ -89,6 +90,11 @@ IPC_MESSAGE(control_frozen, CONTROL_FROZEN_ROWS)
 #define CONTROL_IDLE_ROWS(ROW)						\
 	ROW(U64, seen, UINT64_MAX)	/* CONN frames so far */
 IPC_MESSAGE(control_idle, CONTROL_IDLE_ROWS)
+
+#define CONTROL_SHARE_ROWS(ROW)						\
+	ROW(STR, ident, 255)							\
+	ROW(BOOL, on, )
+IPC_MESSAGE(control_share, CONTROL_SHARE_ROWS)
 
 static const struct ipc_proto CONTROL_PROTO UNUSED = {
 	.name = "control", .version = 1,

@@ -67,6 +67,7 @@ struct session_user {
 	bool		 is_virtual;	/* uid is not the user's alone */
 	uint64_t	 quota_bytes;	/* 0: none */
 	uint64_t	 quota_messages, quota_mailboxes;
+	const char	*groups;	/* for ACLs, with blanks between */
 };
 
 /* What is known of a connection from its login. */
@@ -138,6 +139,11 @@ struct engine {
  * process's connections; closed by the process.  NULL with why.
  */
 struct account *session_account(struct session_conn *c, struct why *why);
+/*
+ * The user has given ident rights on some mailbox, or none any more: others'
+ * next processes show it (shares.h).
+ */
+void	 session_shared(struct session_conn *c, struct span ident, bool on);
 /* Nothing is under way (true), or something is again.  Cheap. */
 void	 session_idle(struct session_conn *c, bool idle);
 /* In freeze: wake this connection when what fd names is changed.  fd stays

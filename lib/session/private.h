@@ -30,6 +30,8 @@ struct session_process {
 	struct loop		*loop;
 	const struct session_user *user;
 	const struct engine *const *engines;
+	const struct session_user *const *shares;
+	size_t			 nshares;
 	struct account		*account;	/* NULL: not open yet */
 	void			(*close_account)(void);
 	struct ipc_conn		*control;	/* NULL: the monitor is gone */

@@ -25,6 +25,7 @@
 #include "io/fd.h"
 #include "session/control.h"
 #include "session/private.h"
+#include "store/account.h"
 
 /* How long commands under way may take when we are to stop. */
 #define DRAIN_MS	30000
@@ -190,6 +191,18 @@ static const struct ipc_ops control_ops = {
 	.on_end = on_control_end,
 };
 
+void
+session_shared(struct session_conn *c, struct span ident, bool on)
+{
+	struct session_process *p = &session_process;
+	struct control_share m = { .ident = ident, .on = on };
+
+	if (p->control == NULL || ident.len > ACCOUNT_IDENT_MAX)
+		return;
+	control_share_encode(ipc_begin(p->control, CONTROL_SHARE, 0), &m);
+	ipc_end(p->control);
+}
+
 /* --- signals ------------------------------------------------------------------------ */
 
 /*
@@ -253,21 +266,38 @@ limit_memory(void)
 		log_warning("cannot limit memory: %m");
 }
 
-static int
-enter(const struct session_user *u, struct why *why)
+static char *
+mail_of(const char *rule, const struct session_user *u)
 {
-	char *mail = u->path[0] != '\0' ? mem_printf("%s/%s", u->base, u->path)
-	    : mem_strdup(u->base);
-	char *rule = mem_printf("w:%s", mail);
-	const char *const paths[] = { rule, "r:/dev/null", "r:/dev/urandom" };
-	struct sandbox_as as = {
-		.uid = u->uid, .gid = u->gid,
-		.paths = paths, .npaths = ARRAY_LEN(paths), .make = mail,
-	};
+	return u->path[0] != '\0' ? mem_printf("%s%s/%s", rule, u->base,
+	    u->path) : mem_printf("%s%s", rule, u->base);
+}
+
+/*
+ * The user's mail and that of those who share theirs, and nothing else.  What
+ * of the latter the user may see is for ACLs to say: all of one account's
+ * messages lie in the same files.
+ */
+static int
+enter(const struct session_process_args *a, struct why *why)
+{
+	const struct session_user *u = a->user;
+	ARRAY(const char *) paths = ARRAY_EMPTY;
+	char *mail = mail_of("", u);
+	struct sandbox_as as = { .uid = u->uid, .gid = u->gid, .make = mail };
 	int rc;
 
+	*ARRAY_PUSH(&paths) = mail_of("w:", u);
+	for (size_t i = 0; i < a->nshares; i++)
+		*ARRAY_PUSH(&paths) = mail_of("w:", a->shares[i]);
+	*ARRAY_PUSH(&paths) = mem_strdup("r:/dev/null");
+	*ARRAY_PUSH(&paths) = mem_strdup("r:/dev/urandom");
+	as.paths = paths.v;
+	as.npaths = paths.len;
 	rc = sandbox_enter_as(sandbox_find("session-user"), &as, why);
-	mem_free(rule);
+	for (size_t i = 0; i < paths.len; i++)
+		mem_free((void *)(uintptr_t)paths.v[i]);
+	ARRAY_FINI(&paths);
 	mem_free(mail);
 	return rc;
 }
@@ -280,10 +310,11 @@ session_process_run(const struct session_process_args *a)
 
 	*p = (struct session_process){
 		.loop = daemon_loop(), .user = a->user, .engines = a->engines,
+		.shares = a->shares, .nshares = a->nshares,
 	};
 	list_init(&p->conns);
 	limit_memory();
-	if (enter(a->user, &why) < 0) {
+	if (enter(a, &why) < 0) {
 		log_error("session process of %s: %s", a->user->name,
 		    why.text);
 		leave(1);

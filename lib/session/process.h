@@ -11,6 +11,9 @@ struct session_process_args {
 	int			 control;	/* our end of the socket pair */
 	const struct session_user *user;
 	const struct engine *const *engines;	/* ends with NULL */
+	/* Accounts of the same uid that share something with the user. */
+	const struct session_user *const *shares;
+	size_t			 nshares;
 };
 
 /*

@@ -33,6 +33,8 @@ int
 account_fail(struct account *a, enum account_error e)
 {
 	a->error = e;
+	if (a->parent != NULL)
+		a->parent->error = e;
 	return -1;
 }
 
@@ -229,6 +231,7 @@ account_close(struct account **ap)
 	if (a == NULL)
 		return;
 	*ap = NULL;
+	account_mounts_fini(a);
 	mailbox_close(&a->target);
 	if (a->views > 0)
 		log_panic("account closed with %zu open mailboxes", a->views);
@@ -302,7 +305,19 @@ account_wrote(struct account *a, struct packed *p)
 bool
 account_dirty(const struct account *a)
 {
+	for (size_t i = 0; i < a->mounts.len; i++)
+		if (a->mounts.v[i].a->dirty.len > 0)
+			return true;
 	return a->dirty.len > 0;
+}
+
+static void
+take_dirty(struct account *a, struct account_sync *y)
+{
+	for (size_t i = 0; i < a->dirty.len; i++)
+		*ARRAY_PUSH(&y->fds) = a->dirty.v[i];
+	a->dirty.len = 0;
+	a->sync_turn++;
 }
 
 struct account_sync *
@@ -311,10 +326,9 @@ account_sync_begin(struct account *a)
 	struct account_sync *y = mem_zalloc(sizeof(*y));
 
 	y->path = mem_strdup(a->path);
-	for (size_t i = 0; i < a->dirty.len; i++)
-		*ARRAY_PUSH(&y->fds) = a->dirty.v[i];
-	a->dirty.len = 0;
-	a->sync_turn++;
+	take_dirty(a, y);
+	for (size_t i = 0; i < a->mounts.len; i++)
+		take_dirty(a->mounts.v[i].a, y);
 	return y;
 }
 
@@ -349,7 +363,7 @@ account_sync(struct account *a, struct why *why)
 	struct account_sync *y;
 	int rc;
 
-	if (a->dirty.len == 0)
+	if (!account_dirty(a))
 		return 0;
 	y = account_sync_begin(a);
 	rc = account_sync_run(y, why);

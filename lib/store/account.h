@@ -102,6 +102,19 @@ struct account *account_open(const struct account_options *o,
 	    struct why *why);
 /* Its mailboxes must have been closed. */
 void	 account_close(struct account **a);
+/*
+ * Show the mailboxes of another account, opened for the same user, below
+ * prefix: those that its ACLs let the user see.  All functions then take their
+ * names and numbers; the account's own subscriptions may name them.  other
+ * belongs to a from now on.  At most ACCOUNT_MOUNTS_MAX: -1, ACCOUNT_LIMIT.
+ */
+#define ACCOUNT_MOUNTS_MAX	100u
+MUST_CHECK int account_mount(struct account *a, const char *prefix,
+	    struct account *other, struct why *why);
+/* No mailbox of one's own can be made with this name or below. */
+void	 account_reserve(struct account *a, const char *name);
+/* Whether a name is another account's. */
+bool	 account_is_mounted(struct account *a, struct span name);
 enum account_error account_error(const struct account *a);
 enum store_format account_format(const struct account *a);
 const char *account_owner(const struct account *a);

@@ -121,7 +121,7 @@ make_box(struct account *a, struct acct_box *b, struct why *why)
 	for (;; b->box++) {
 		char name[PACKED_NAME_MAX];
 
-		if (b->box >= UINT32_MAX - 1)
+		if (b->box >> MOUNT_SHIFT != 0)
 			return account_say(a, ACCOUNT_LIMIT, why, "no number "
 			    "for a mailbox is left");
 		packed_name(b->box, "jrn", name);
@@ -184,13 +184,19 @@ int
 account_create(struct account *a, struct span name, unsigned special,
     uint32_t *box, struct why *why)
 {
+	struct account *at;
 	int rc;
 
 	name = account_canon(name);
-	if (account_check_name(a, name, why) < 0 || account_lock(a, why) < 0)
+	at = account_named(a, &name);
+	if (account_check_name(at, name, why) < 0 ||
+	    account_not_reserved(at, name, why) < 0 ||
+	    account_lock(at, why) < 0)
 		return -1;
-	rc = create(a, name, special, box, why);
-	account_unlock(a);
+	rc = create(at, name, special, box, why);
+	account_unlock(at);
+	if (rc == 0)
+		*box |= at->base;
 	return rc;
 }
 
@@ -219,6 +225,7 @@ account_delete(struct account *a, struct span name, struct why *why)
 	int rc = -1;
 
 	name = account_canon(name);
+	a = account_named(a, &name);
 	if (account_lock(a, why) < 0)
 		return -1;
 	if (span_is(name, "INBOX")) {
@@ -340,11 +347,18 @@ int
 account_rename(struct account *a, struct span from, struct span to,
     struct why *why)
 {
+	struct account *at;
 	int rc = -1;
 
 	from = account_canon(from);
 	to = account_canon(to);
-	if (account_check_name(a, to, why) < 0)
+	at = account_named(a, &from);
+	if (account_named(a, &to) != at)
+		return account_say(a, ACCOUNT_CANNOT, why, "a mailbox cannot "
+		    "be renamed into another account");
+	a = at;
+	if (account_check_name(a, to, why) < 0 ||
+	    account_not_reserved(a, to, why) < 0)
 		return -1;
 	if (span_is(from, "INBOX"))
 		return rename_inbox(a, to, why);
@@ -400,6 +414,7 @@ account_set_special(struct account *a, uint32_t box, unsigned special,
 	struct acct_box *b;
 	int rc = -1;
 
+	a = account_at(a, &box);
 	if (account_lock(a, why) < 0)
 		return -1;
 	if ((b = account_box_by_id(a, box)) == NULL || b->gone) {

@@ -30,6 +30,13 @@ struct acct_right {
 	unsigned	 rights;
 };
 
+/* Another account below a name of this one's list (account_mount.c). */
+struct acct_mount {
+	char		*prefix;	/* "Other Users/bob@example.org" */
+	struct account	*a;
+};
+#define MOUNT_SHIFT	24		/* of a mount's number in a box's */
+
 /* A segment, mapped for reading. */
 struct acct_segment {
 	uint32_t	 number;
@@ -66,6 +73,10 @@ struct account {
 	size_t			 views;		/* open mailboxes */
 	int64_t			 before_us;	/* tests: what is over */
 	struct mailbox		*target;	/* put into last, or NULL */
+	struct account		*parent;	/* it is mounted there */
+	uint32_t		 base;		/* its mount's number, shifted */
+	ARRAY(struct acct_mount) mounts;
+	ARRAY(char *)		 reserved;	/* names that are for mounts */
 	int64_t			 used_ms;	/* 0: not counted lately */
 	uint64_t		 used_bytes, used_messages;
 };
@@ -131,6 +142,19 @@ int	 account_maildir_delete(struct account *a, const struct acct_box *b,
 	    struct why *why);
 int	 account_maildir_rename(struct account *a, struct span from,
 	    struct span to, struct why *why);
+
+/* --- account_mount.c ----------------------------------------------------------- */
+
+/* The account that box belongs to, and its own number of it. */
+struct account *account_at(struct account *a, uint32_t *box);
+/* The same for a name, which loses the mount's prefix. */
+struct account *account_named(struct account *a, struct span *name);
+bool	 account_is_reserved(const struct account *a, struct span name);
+int	 account_not_reserved(struct account *a, struct span name,
+	    struct why *why);
+void	 account_show_mounts(struct account *a);
+void	 account_refresh_mounts(struct account *a);
+void	 account_mounts_fini(struct account *a);
 
 /* --- account_records.c ------------------------------------------------------- */
 

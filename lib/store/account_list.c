@@ -223,6 +223,7 @@ show(struct account *a)
 		s->special = b->special;
 		memcpy(s->mailboxid, b->mailboxid, 16);
 	}
+	account_show_mounts(a);
 	hash_each(&a->subscribed, add_subscribed, a);
 	sort_shown(a);
 	add_parents(a);
@@ -320,8 +321,10 @@ account_check_name(struct account *a, struct span name, struct why *why)
 		if (part.len == 0 || span_is(part, ".") || span_is(part, ".."))
 			return account_say(a, ACCOUNT_CANNOT, why, "a level "
 			    "of the name is empty, \".\" or \"..\"");
-		/* In a Maildir '.' parts the levels. */
-		if (a->format == STORE_MAILDIR && span_find(part, '.') >= 0)
+		/* In a Maildir '.' parts the levels; but names of others'
+		 * mailboxes are no names of files here. */
+		if (a->format == STORE_MAILDIR && span_find(part, '.') >= 0 &&
+		    !account_is_reserved(a, name))
 			return account_say(a, ACCOUNT_CANNOT, why, "names "
 			    "cannot have a dot here");
 		if (++depth > a->opt.depth_limit)
@@ -363,6 +366,7 @@ account_refresh(struct account *a, struct why *why)
 		return account_io(a, why);
 	if (a->format == STORE_MAILDIR && account_maildir_list(a, why) < 0)
 		return -1;
+	account_refresh_mounts(a);
 	return a->change != was;
 }
 

@@ -218,6 +218,10 @@ account_apply(void *arg, const struct packed_record *r, bool own)
 	}
 	a->stale = true;
 	a->change++;
+	if (a->parent != NULL) {
+		a->parent->stale = true;
+		a->parent->change++;
+	}
 }
 
 void

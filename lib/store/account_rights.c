@@ -94,6 +94,7 @@ account_rights(struct account *a, uint32_t box)
 {
 	unsigned plus = 0, minus = 0;
 
+	a = account_at(a, &box);
 	for (size_t i = 0; i < a->rights.len; i++) {
 		const struct acct_right *r = &a->rights.v[i];
 		struct span ident = span_of(r->ident);
@@ -124,8 +125,10 @@ void
 account_acl_each(struct account *a, uint32_t box,
     bool (*fn)(void *arg, struct span ident, unsigned rights), void *arg)
 {
-	unsigned owner = owner_rights(a);
+	unsigned owner;
 
+	a = account_at(a, &box);
+	owner = owner_rights(a);
 	for (size_t i = 0; i < a->rights.len; i++) {
 		if (a->rights.v[i].box == box && span_is(
 		    span_of(a->opt.owner), a->rights.v[i].ident))
@@ -152,6 +155,7 @@ account_acl_set(struct account *a, uint32_t box, struct span ident, char mod,
 	uint8_t h[8];
 	int rc = -1;
 
+	a = account_at(a, &box);
 	if (ident.len == 0 || ident.len > ACCOUNT_IDENT_MAX ||
 	    !utf8_valid(ident) || span_has_nul(ident))
 		return account_say(a, ACCOUNT_CANNOT, why, "bad identifier");
@@ -201,6 +205,7 @@ account_metadata_get(struct account *a, uint32_t box, struct span entry,
 	struct buf key = BUF_INIT(BUF_UNLIMITED);
 	const struct buf *value;
 
+	a = account_at(a, &box);
 	(void)why;
 	account_metadata_key(&key, box, entry);
 	value = hash_get(&a->metadata, buf_span(&key));
@@ -220,6 +225,7 @@ account_metadata_set(struct account *a, uint32_t box, struct span entry,
 	uint8_t h[8];
 	int rc = -1;
 
+	a = account_at(a, &box);
 	if (entry.len == 0 || entry.len > ACCOUNT_ENTRY_MAX ||
 	    value.len > METADATA_MAX)
 		return account_say(a, ACCOUNT_LIMIT, why, "the annotation is "
@@ -279,8 +285,10 @@ void
 account_metadata_each(struct account *a, uint32_t box,
     bool (*fn)(void *arg, struct span entry, struct span value), void *arg)
 {
-	struct entries l = { .box = box };
+	struct entries l = { .box = 0 };
 
+	a = account_at(a, &box);
+	l.box = box;
 	hash_each(&a->metadata, collect_entry, &l);
 	if (l.v.len > 1)
 		qsort(l.v.v, l.v.len, sizeof(l.v.v[0]), by_key);

@@ -41,9 +41,11 @@ int
 account_status(struct account *a, uint32_t box, struct mailbox_status *out,
     struct why *why)
 {
-	const struct acct_box *b = account_box_by_id(a, box);
+	const struct acct_box *b;
 	struct mailbox *m;
 
+	a = account_at(a, &box);
+	b = account_box_by_id(a, box);
 	*out = (struct mailbox_status){ .modseq = 1 };
 	if (b == NULL || b->gone || b->flags & BOX_NOSELECT)
 		return account_say(a, ACCOUNT_NONEXISTENT, why,

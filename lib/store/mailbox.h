@@ -52,6 +52,8 @@ void	 mailbox_close(struct mailbox **m);
 
 struct account *mailbox_account(const struct mailbox *m);
 uint32_t mailbox_box(const struct mailbox *m);
+/* It belongs to another account, mounted in mailbox_account(). */
+bool	 mailbox_is_mounted(const struct mailbox *m);
 bool	 mailbox_readonly(const struct mailbox *m);
 uint32_t mailbox_count(const struct mailbox *m);	/* EXISTS */
 uint32_t mailbox_recent(const struct mailbox *m);	/* RECENT, to us */

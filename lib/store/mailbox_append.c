@@ -217,6 +217,7 @@ append_begin(struct account *a, uint32_t box, struct why *why)
 	const struct acct_box *b;
 	struct append *ap;
 
+	a = account_at(a, &box);
 	if (account_refresh(a, why) < 0)
 		return NULL;
 	b = account_box_by_id(a, box);

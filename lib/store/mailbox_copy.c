@@ -159,10 +159,12 @@ copy(struct mailbox *m, const struct ranges *uids, struct account *to,
 	struct source s = { .m = m };
 	const struct acct_box *b;
 	struct target t = { .p = NULL };
-	bool same = to == m->a && dst == m->box, locked = false;
+	bool same, locked = false;
 	int rc = -1;
 	uint32_t uid;
 
+	to = account_at(to, &dst);
+	same = to == m->a && dst == m->box;
 	*out = (struct uid_result){ .from = &m->set1, .to = &m->set2 };
 	m->told.len = 0;
 	ranges_reset(&m->set1);
@@ -179,15 +181,15 @@ copy(struct mailbox *m, const struct ranges *uids, struct account *to,
 	    (m->flags & MAILBOX_READONLY ? account_say(m->a, ACCOUNT_NOPERM,
 	    why, "the mailbox is read-only") : account_need(m->a, m->box,
 	    RIGHT_EXPUNGE | RIGHT_DELETE, why)) < 0)) {
-		m->a->error = to->error != ACCOUNT_OK ? to->error :
-		    m->a->error;
+		(void)account_fail(m->a, to->error != ACCOUNT_OK ? to->error :
+		    m->a->error);
 		goto out;
 	}
 again:
 	collect(&s, uids);
 	if ((to != m->a || !move) && account_quota_check(to, dst,
 	    s.bytes, s.records.len, why) < 0) {
-		m->a->error = to->error;
+		(void)account_fail(m->a, to->error);
 		goto out;
 	}
 	/* Two locks are taken in the order of the boxes, so that two movers
@@ -198,7 +200,7 @@ again:
 		locked = true;
 	}
 	if (target_lock(&t, to, dst, s.words, m, why) < 0) {
-		m->a->error = to->error;
+		(void)account_fail(m->a, to->error);
 		goto out;
 	}
 	if (move && !same && !locked) {
@@ -224,11 +226,11 @@ again:
 	uid = t.p->head.state.uidnext;
 	if (copy_records(&s, &t, account_rights(to, dst), why) < 0) {
 		target_undo(&t);
-		m->a->error = to->error;
+		(void)account_fail(m->a, to->error);
 		goto out;
 	}
 	if (target_flush(&t, why) < 0) {
-		m->a->error = to->error;
+		(void)account_fail(m->a, to->error);
 		goto out;
 	}
 	for (size_t i = 0; i < s.records.len; i++) {

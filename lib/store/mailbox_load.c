@@ -366,6 +366,7 @@ mailbox_open(struct account *a, uint32_t box, unsigned flags,
 	struct mailbox *m;
 	unsigned rights;
 
+	a = account_at(a, &box);
 	if (account_refresh(a, why) < 0)
 		return NULL;
 	b = account_box_by_id(a, box);
@@ -552,13 +553,19 @@ mailbox_flush(struct mailbox *m, struct why *why)
 struct account *
 mailbox_account(const struct mailbox *m)
 {
-	return m->a;
+	return m->a->parent != NULL ? m->a->parent : m->a;
 }
 
 uint32_t
 mailbox_box(const struct mailbox *m)
 {
-	return m->box;
+	return m->a->base | m->box;
+}
+
+bool
+mailbox_is_mounted(const struct mailbox *m)
+{
+	return m->a->parent != NULL;
 }
 
 bool

@@ -72,6 +72,7 @@ store_watch_fds(struct account *a, uint32_t box, int *fds, int max,
 	char name[PACKED_NAME_MAX];
 	int dir, n = 0;
 
+	a = account_at(a, &box);
 	if (max < 1)
 		return 0;
 	if (a->format == STORE_MAILDIR && box != 0) {

@@ -69,6 +69,11 @@ session_done(struct session_conn *c, const char *how, const char *counts)
 }
 
 void
+session_shared(struct session_conn *c, struct span ident, bool on)
+{
+}
+
+void
 session_others(struct session_conn *c,
     void (*fn)(struct session_conn *other, void *arg), void *arg)
 {
