@@ -10,7 +10,11 @@
  *
  *	.\" @ALL_PARAMETERS@
  *
- * that of all, both from params.def.  Other lines are copied.
+ * that of all, both from params.def;
+ *
+ *	.\" @KNOWN_PARAMETERS@
+ *
+ * the names in params_known.def.  Other lines are copied.
  */
 #include <errno.h>
 
@@ -155,6 +159,20 @@ put_list(struct span program, bool all)
 	(void)puts(".El");
 }
 
+static void
+put_known(void)
+{
+#define KNOWN(n)	n,
+	static const char *const known[] = {
+#include "conf/params_known.def"
+	};
+#undef KNOWN
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		(void)printf(".Va %s%s\n", known[i],
+		    i + 1 < ARRAY_LEN(known) ? " ," : " .");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -169,6 +187,8 @@ main(int argc, char **argv)
 	while (span_line(&rest, &line)) {
 		if (span_is(line, ".\\\" @ALL_PARAMETERS@"))
 			put_list(SPAN_EMPTY, true);
+		else if (span_is(line, ".\\\" @KNOWN_PARAMETERS@"))
+			put_known();
 		else if (span_starts(line, prefix) && span_ends(line,
 		    SPAN("@")))
 			put_list(span_sub(line, prefix.len,

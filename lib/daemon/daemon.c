@@ -234,6 +234,16 @@ problem(void *arg, bool is_error, const char *line)
 		log_warning("%s", line);
 }
 
+/* What master has warned of is not said again by each of its processes. */
+static void
+only_errors(void *arg, bool is_error, const char *line)
+{
+	if (!is_error && strstr(line, "/main.cf") != NULL)
+		log_debug("%s", line);
+	else
+		problem(arg, is_error, line);
+}
+
 /* What master has checked. */
 static int
 load_from_master(int fd)
@@ -248,8 +258,8 @@ load_from_master(int fd)
 		log_fatal("cannot read the settings that master gives: %m");
 	buf_commit(&b, (size_t)st.st_size);
 	rc = params_load_snapshot(buf_span(&b), daemon_state.config_dir,
-	    daemon_state.overrides.v, daemon_state.overrides.len, problem,
-	    NULL);
+	    daemon_state.overrides.v, daemon_state.overrides.len,
+	    only_errors, NULL);
 	buf_fini(&b);
 	return rc;
 }
