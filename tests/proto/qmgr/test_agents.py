@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """What qmgr makes of agents that deliver, refuse, die, hang, lie and give
 back."""
-# timeout: 120
+# timeout: 240
 import os
 import sys
 import time

@@ -3,7 +3,7 @@
 """qmgr and the message log: segments are given back, a backlog that does not
 fit into memory is read again, old segments are emptied, starts find what was
 left."""
-# timeout: 120
+# timeout: 240
 import os
 import sys
 import time
