@@ -162,12 +162,14 @@ def main():
     args = p.parse_args()
     if args.tls is None:
         args.tls = args.users
-    hard = 4 * max(args.users, args.tls) + 4096
-    soft, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit != resource.RLIM_INFINITY and limit < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    else:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limit))
+    # A front with TLS has two descriptors for each client.
+    want = 2 * max(args.users, args.tls) + 4096
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (want, max(limit, want)))
+    except ValueError:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        print(f"at most {limit} open files a process here")
     for tls, count in ((False, args.users), (True, args.tls)):
         if count == 0:
             continue
