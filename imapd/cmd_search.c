@@ -164,8 +164,10 @@ put_plain(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
     size_t n)
 {
 	buf_add_str(&im->out, c->verb == VERB_SORT ? "* SORT" : "* SEARCH");
-	for (size_t i = 0; i < n; i++)
-		buf_addf(&im->out, " %u", shown(im, seqs[i]));
+	for (size_t i = 0; i < n; i++) {
+		buf_add_char(&im->out, ' ');
+		buf_add_num(&im->out, shown(im, seqs[i]));
+	}
 	if (n > 0 && search_has_modseq(c->keys))
 		buf_addf(&im->out, " (MODSEQ %ju)",
 		    (uintmax_t)highest(im, seqs, n));
@@ -184,9 +186,13 @@ put_set(struct imap *im, const uint32_t *seqs, size_t n)
 			last++;
 			k++;
 		}
-		buf_addf(&im->out, "%s%u", i > 0 ? "," : "", first);
-		if (last != first)
-			buf_addf(&im->out, ":%u", last);
+		if (i > 0)
+			buf_add_char(&im->out, ',');
+		buf_add_num(&im->out, first);
+		if (last != first) {
+			buf_add_char(&im->out, ':');
+			buf_add_num(&im->out, last);
+		}
 		i = k;
 	}
 }

@@ -80,6 +80,8 @@ select_close(struct imap *im, bool say)
 	mailbox_close(&im->box);
 	ranges_reset(&im->saved);
 	context_forget(im);		/* RFC 5267 4.3 */
+	sort_forget(im);
+	thread_forget(im);
 	ARRAY_FINI(&im->asleep);
 	im->just_woken = false;
 	im->state = STATE_AUTH;

@@ -29,6 +29,8 @@ imap_free(struct imap *im)
 	mailbox_close(&im->box);
 	ranges_fini(&im->saved);
 	context_forget(im);
+	sort_forget(im);
+	thread_forget(im);
 	ARRAY_FINI(&im->asleep);
 	loop_timer_free(&im->timer);
 	loop_timer_free(&im->again);
@@ -100,30 +102,84 @@ may_hold(struct imap *im)
 	return true;
 }
 
-/* Nothing that says OK leaves before what it stands for is on the disk. */
 static void
-flush(struct imap *im)
+write_out(struct imap *im)
 {
-	struct why why = WHY_INIT;
-
-	if (im->out.len == 0 || may_hold(im))
-		return;
 	im->held = 0;
 	im->held_ms = 0;
-	if (im->account && account_dirty(im->account) &&
-	    account_sync(im->account, &why) != 0) {
-		log_error("imap: %s: cannot be made durable: %s",
-		    im->conn->facts.id, why.text);
-		buf_reset(&im->out);
-		im->mode = MODE_COMMAND;
-		imap_bye(im, "Cannot write", "[UNAVAILABLE] Changes could not "
-		    "be made durable, they may be lost.");
-	}
 	stream_write_span(im->conn->stream, buf_span(&im->out));
 	if (im->out.alloc > 2 * IMAP_OUT_HIGH)
 		buf_fini(&im->out);
 	else
 		buf_reset(&im->out);
+}
+
+/*
+ * Nothing that says OK leaves before what it stands for is on the disk.  The
+ * connections whose input one turn of the loop brought wait for each other:
+ * one sync is for all of them.
+ */
+static struct imap *waiting;
+
+/* Where an earlier one in the list has the same account it is done already. */
+static bool
+sync_one(const struct imap *list, const struct imap *im)
+{
+	struct why why = WHY_INIT;
+
+	for (; list != im; list = list->next_waiting)
+		if (list->account == im->account)
+			return !list->sync_failed;
+	if (!account_dirty(im->account) ||
+	    account_sync(im->account, &why) == 0)
+		return true;
+	log_error("imap: %s: cannot be made durable: %s",
+	    im->conn->facts.id, why.text);
+	return false;
+}
+
+static void
+sync_all(void *arg)
+{
+	struct imap *list = waiting, *im;
+
+	waiting = NULL;
+	for (im = list; im != NULL; im = im->next_waiting) {
+		im->sync_failed = !sync_one(list, im);
+		if (im->sync_failed) {
+			buf_reset(&im->out);
+			im->mode = MODE_COMMAND;
+			imap_bye(im, "Cannot write", "[UNAVAILABLE] Changes "
+			    "could not be made durable, they may be lost.");
+		}
+	}
+	for (im = list; im != NULL; im = im->next_waiting)
+		write_out(im);
+	while ((im = list) != NULL) {
+		list = im->next_waiting;
+		im->next_waiting = NULL;
+		im->waits = false;
+		imap_pump(im);
+	}
+}
+
+/* False: it waits. */
+static bool
+flush(struct imap *im)
+{
+	static struct loop_defer later = { .fn = sync_all };
+
+	if (im->out.len == 0 || may_hold(im))
+		return true;
+	if (im->account && account_dirty(im->account)) {
+		im->waits = true;
+		im->next_waiting = waiting;
+		waiting = im;
+		loop_defer(im->loop, &later);
+		return false;
+	}
+	write_out(im);
+	return true;
 }
 
 /* --- input ------------------------------------------------------------------------- */
@@ -351,7 +407,7 @@ imap_pump(struct imap *im)
 {
 	struct stream *s = im->conn->stream;
 
-	if (im->pumping)
+	if (im->pumping || im->waits)
 		return;
 	im->pumping = true;
 	do {
@@ -361,7 +417,10 @@ imap_pump(struct imap *im)
 			im->watch_pending = false;
 			idle_changed(im);
 		}
-		flush(im);
+		if (!flush(im)) {
+			im->pumping = false;
+			return;
+		}
 		if (im->compress && im->mode != MODE_END)
 			compress_start(s);
 	} while (im->compress && (im->compress = false, true));

@@ -87,41 +87,14 @@ fetch_msg_header(struct fetch_msg *m, struct why *why)
 	return &m->parsed;
 }
 
-/* A record that cannot be read is made here, for this once. */
-static int
-make_record(struct fetch_msg *m, struct why *why)
-{
-	const struct message *msg = fetch_msg_parsed(m, why);
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	int rc = -1;
-
-	if (msg == NULL)
-		return -1;
-	message_cache_encode(msg, &b);
-	m->record.bytes = span_make(arena_span_dup(m->arena, buf_span(&b)),
-	    b.len);
-	m->record.hold = NULL;
-	if (message_cache_decode(m->record.bytes, &m->cache) == 0)
-		rc = 0;
-	else
-		why_set(why, "4.3.0", "message cannot be cached");
-	buf_fini(&b);
-	return rc;
-}
-
 const struct message_cache *
 fetch_msg_cache(struct fetch_msg *m, struct why *why)
 {
 	if (m->has_record)
 		return &m->cache;
 	memset(&m->record, 0, sizeof(m->record));
-	if (mailbox_cache(m->box, m->m.uid, &m->record, why) < 0)
+	if (mailbox_cache(m->box, m->m.uid, &m->record, &m->cache, why) < 0)
 		return NULL;
-	if (message_cache_decode(m->record.bytes, &m->cache) < 0) {
-		mailbox_content_done(&m->record);
-		if (make_record(m, why) < 0)
-			return NULL;
-	}
 	m->has_record = true;
 	return &m->cache;
 }

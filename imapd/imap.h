@@ -14,8 +14,8 @@
  * imap.step that is called until it says DONE: at once again after MORE (but
  * others are served in between), and once the client has taken output after
  * FULL.  All output is gathered in imap.out; it goes to the stream after what
- * it promises has been made durable, once for all commands that one turn's
- * input held.
+ * it promises has been made durable, once for all commands of all connections
+ * that one turn's input held.
  */
 #ifndef IMAPD_IMAP_H
 #define IMAPD_IMAP_H
@@ -60,6 +60,8 @@ struct imap;
 struct append_cmd;
 struct notify;
 struct search_context;
+struct sort_ranks;
+struct thread_kept;
 typedef enum step_result imap_step_fn(struct imap *im);
 
 struct command {
@@ -113,6 +115,9 @@ struct imap {
 	struct search_context	*contexts;
 	struct ranges		 touched;
 	uint32_t		 touched_new;
+	/* What SORT and THREAD found out about the view as it is. */
+	struct sort_ranks	*ranks;
+	struct thread_kept	*threads;
 
 	/* Input. */
 	struct frame		 frame;
@@ -137,6 +142,9 @@ struct imap {
 						 * for the next one's */
 	int64_t			 held_ms;	/* since then */
 	bool			 broken;	/* do not write any more */
+	bool			 waits;		/* for the sync (engine.c) */
+	bool			 sync_failed;
+	struct imap		*next_waiting;
 	bool			 compress;	/* begin after this output */
 
 	/* Being told of changes. */
@@ -301,6 +309,10 @@ int	 status_put(struct imap *im, const struct account_box *b,
 int	 freeze_connection(struct imap *im, struct buf *state);
 void	 thaw_connection(struct imap *im, struct span state);
 void	 freeze_say_changes(struct imap *im);
+
+/* sort.c, thread_run.c: the messages of the view are others now. */
+void	 sort_forget(struct imap *im);
+void	 thread_forget(struct imap *im);
 
 /* context.c: a message came, or its flags changed; tell what that means for
  * results; messages are about to be told expunged; there are none any more. */

@@ -2,8 +2,9 @@
 /*
  * sort - SORT (RFC 5256 3, RFC 5957 SORT=DISPLAY); see search.h.
  *
- * All keys come from the index and the cache records; they are gathered first,
- * then compared.  What is equal stays in the order of the mailbox.
+ * All keys come from the index and the cache records.  For many messages those
+ * of the whole mailbox are gathered, sorted and kept as ranks; for a few they
+ * are gathered and compared.  What is equal stays in the order of the mailbox.
  */
 #include "conf/params.h"
 #include "imapd/fetch.h"
@@ -21,16 +22,28 @@ static const char *const names[] = {
 	[SORT_DISPLAYFROM] = "DISPLAYFROM", [SORT_DISPLAYTO] = "DISPLAYTO",
 };
 
-/* A number or a string, whichever the key is. */
+/* A number, or the start of a string and the string, whichever the key is;
+ * both compare as numbers first. */
 struct sort_value {
-	int64_t		num;
+	uint64_t	num;
 	struct span	text;
+	uint32_t	index;		/* of the message */
 };
 
 struct sorter {
 	const struct sort_spec	*spec;
 	struct arena		 arena;		/* of strings */
 	struct sort_value	*values;	/* n keys a message */
+};
+
+/*
+ * The place of each message of the view by one key; those that are equal have
+ * the same.  They are kept while the view's messages are the same, so that
+ * sorting again, also by several keys, is counting.
+ */
+struct sort_ranks {
+	uint32_t		 count;		/* messages in the view */
+	uint32_t		*of[SORT_DISPLAYTO + 1];	/* or NULL */
 };
 
 static bool
@@ -99,29 +112,51 @@ string_key(const struct message_cache *c, enum sort_key key)
 	}
 }
 
-static void
-get_values(struct sorter *so, struct fetch_msg *m,
-    const struct message_cache *c, struct sort_value *v)
+/* Eight bytes, so that they compare as the string does. */
+static uint64_t
+prefix(struct span s)
 {
-	for (size_t i = 0; i < so->spec->n; i++) {
-		enum sort_key key = so->spec->v[i].key;
-		struct span s;
+	uint64_t n = 0;
 
-		v[i].num = 0;
-		v[i].text = SPAN_EMPTY;
-		if (key == SORT_ARRIVAL)
-			v[i].num = m->m.date_us;
-		else if (key == SORT_SIZE)
-			v[i].num = (int64_t)m->m.size;
-		else if (key == SORT_DATE)
-			/* RFC 5256 2.2 */
-			v[i].num = c != NULL &&
-			    (c->flags & MESSAGE_HAS_DATE) ? c->sent_s :
-			    m->m.date_us / 1000000;
-		else if (c != NULL && (s = string_key(c, key)).len > 0)
-			v[i].text = span_make(arena_span_dup(&so->arena, s),
-			    s.len);
+	for (size_t i = 0; i < 8; i++)
+		n = n << 8 | (i < s.len ? (unsigned char)s.p[i] : 0);
+	return n;
+}
+
+static uint64_t
+ordered(int64_t n)
+{
+	return (uint64_t)n ^ 1ull << 63;
+}
+
+static void
+get_value(struct sorter *so, struct fetch_msg *m,
+    const struct message_cache *c, enum sort_key key, struct sort_value *v)
+{
+	struct span s;
+
+	v->num = 0;
+	v->text = SPAN_EMPTY;
+	if (key == SORT_ARRIVAL)
+		v->num = ordered(m->m.date_us);
+	else if (key == SORT_SIZE)
+		v->num = m->m.size;
+	else if (key == SORT_DATE)
+		/* RFC 5256 2.2 */
+		v->num = ordered(c != NULL && (c->flags & MESSAGE_HAS_DATE) ?
+		    c->sent_s : m->m.date_us / 1000000);
+	else if (c != NULL && (s = string_key(c, key)).len > 0) {
+		v->text = span_make(arena_span_dup(&so->arena, s), s.len);
+		v->num = prefix(s);
 	}
+}
+
+static int
+compare_values(const struct sort_value *v, const struct sort_value *w)
+{
+	if (v->num != w->num)
+		return v->num < w->num ? -1 : 1;
+	return span_cmp(v->text, w->text);
 }
 
 static int
@@ -133,16 +168,15 @@ compare(const void *a, const void *b, void *arg)
 	const struct sort_value *w = &so->values[j * so->spec->n];
 
 	for (size_t k = 0; k < so->spec->n; k++) {
-		int rc = v[k].num < w[k].num ? -1 : v[k].num > w[k].num;
+		int rc = compare_values(&v[k], &w[k]);
 
-		if (rc == 0)
-			rc = span_cmp(v[k].text, w[k].text);
 		if (rc != 0)
 			return so->spec->v[k].reverse ? -rc : rc;
 	}
 	return i < j ? -1 : i > j;
 }
 
+/* seqs NULL: all messages. */
 static void
 gather(struct sorter *so, struct imap *im, const uint32_t *seqs, size_t n)
 {
@@ -154,15 +188,125 @@ gather(struct sorter *so, struct imap *im, const uint32_t *seqs, size_t n)
 		records |= !of_index(so->spec->v[i].key);
 	for (size_t i = 0; i < n; i++) {
 		struct why why = WHY_INIT;
+		const struct message_cache *c;
 
 		/* One that cannot be read sorts as if it were empty. */
-		fetch_msg_init(&m, im, seqs[i], &arena);
-		get_values(so, &m, records ? fetch_msg_cache(&m, &why) : NULL,
-		    &so->values[i * so->spec->n]);
+		fetch_msg_init(&m, im, seqs != NULL ? seqs[i] :
+		    (uint32_t)i + 1, &arena);
+		c = records ? fetch_msg_cache(&m, &why) : NULL;
+		for (size_t k = 0; k < so->spec->n; k++) {
+			struct sort_value *v = &so->values[i * so->spec->n + k];
+
+			get_value(so, &m, c, so->spec->v[k].key, v);
+			v->index = (uint32_t)i;
+		}
 		fetch_msg_fini(&m);
 		arena_reset(&arena);
 	}
 	arena_fini(&arena);
+}
+
+/* --- by ranks ---------------------------------------------------------------------------- */
+
+void
+sort_forget(struct imap *im)
+{
+	struct sort_ranks *r = im->ranks;
+
+	im->ranks = NULL;
+	for (size_t i = 0; r != NULL && i < ARRAY_LEN(r->of); i++)
+		mem_free(r->of[i]);
+	mem_free(r);
+}
+
+static int
+compare_single(const void *a, const void *b)
+{
+	return compare_values(a, b);
+}
+
+static const uint32_t *
+ranks(struct imap *im, enum sort_key key)
+{
+	const struct sort_spec one = { .v = { { .key = (uint8_t)key } },
+	    .n = 1 };
+	struct sorter so = { .spec = &one, .arena = ARENA_INIT };
+	uint32_t n = im->ranks->count, rank = 0, *out;
+
+	if (im->ranks->of[key] != NULL)
+		return im->ranks->of[key];
+	so.values = mem_alloc_array(n, sizeof(*so.values));
+	out = mem_alloc_array(n, sizeof(*out));
+	gather(&so, im, NULL, n);
+	qsort(so.values, n, sizeof(*so.values), compare_single);
+	for (uint32_t i = 0; i < n; i++) {
+		if (i > 0 && compare_values(&so.values[i - 1],
+		    &so.values[i]) != 0)
+			rank = i;
+		out[so.values[i].index] = rank;
+	}
+	mem_free(so.values);
+	arena_fini(&so.arena);
+	return im->ranks->of[key] = out;
+}
+
+/* Ranks of all are worth their while for a good part of all, or when they are
+ * there. */
+static bool
+use_ranks(struct imap *im, const struct sort_spec *spec, size_t n)
+{
+	uint32_t count = mailbox_count(im->box);
+
+	if (im->ranks != NULL && im->ranks->count != count)
+		sort_forget(im);
+	if (n >= count / 4)
+		return n > 0;
+	for (size_t i = 0; i < spec->n; i++)
+		if (im->ranks == NULL || im->ranks->of[spec->v[i].key] == NULL)
+			return false;
+	return n > 0;
+}
+
+/* Stable, by the last key first: each pass counts places. */
+static void
+sort_by_ranks(struct imap *im, const struct sort_spec *spec, uint32_t *seqs,
+    size_t n)
+{
+	uint32_t count, *places, *to, *from = seqs;
+
+	if (im->ranks == NULL) {
+		im->ranks = mem_zalloc(sizeof(*im->ranks));
+		im->ranks->count = mailbox_count(im->box);
+	}
+	count = im->ranks->count;
+	places = mem_alloc_array((size_t)count + 1, sizeof(*places));
+	to = mem_alloc_array(n, sizeof(*to));
+	for (size_t k = spec->n; k-- > 0;) {
+		const uint32_t *rank = ranks(im, spec->v[k].key);
+		uint32_t mirror = spec->v[k].reverse ? count - 1 : 0;
+		uint32_t *swap;
+
+		memset(places, 0, ((size_t)count + 1) * sizeof(*places));
+		for (size_t i = 0; i < n; i++) {
+			uint32_t r = rank[from[i] - 1];
+
+			places[(mirror > 0 ? mirror - r : r) + 1]++;
+		}
+		for (uint32_t i = 0; i < count; i++)
+			places[i + 1] += places[i];
+		for (size_t i = 0; i < n; i++) {
+			uint32_t r = rank[from[i] - 1];
+
+			to[places[mirror > 0 ? mirror - r : r]++] = from[i];
+		}
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	if (from != seqs)
+		memcpy(seqs, from, n * sizeof(*seqs));
+	mem_free(from != seqs ? from : to);
+	mem_free(places);
 }
 
 int
@@ -176,6 +320,10 @@ sort_run(struct imap *im, const struct sort_spec *spec, uint32_t *seqs,
 		*code = "LIMIT";
 		*text = "Too many messages to sort.";
 		return -1;
+	}
+	if (use_ranks(im, spec, n)) {
+		sort_by_ranks(im, spec, seqs, n);
+		return 0;
 	}
 	so.values = mem_alloc_array(MAX(n, 1) * spec->n, sizeof(*so.values));
 	order = mem_alloc_array(MAX(n, 1), sizeof(*order));

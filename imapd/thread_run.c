@@ -47,6 +47,38 @@ get_message(struct imap *im, uint32_t seq, bool uid, struct arena *keep,
 	arena_reset(scratch);
 }
 
+/* The answer about all messages, while they are the same. */
+struct thread_kept {
+	enum thread_algorithm	 algorithm;
+	bool			 uid;
+	uint32_t		 count;
+	struct buf		 text;
+};
+
+void
+thread_forget(struct imap *im)
+{
+	if (im->threads)
+		buf_fini(&im->threads->text);
+	mem_free(im->threads);
+	im->threads = NULL;
+}
+
+static void
+keep_answer(struct imap *im, enum thread_algorithm alg, bool uid, size_t n,
+    struct span text)
+{
+	struct thread_kept *t;
+
+	thread_forget(im);
+	t = im->threads = mem_zalloc(sizeof(*t));
+	t->algorithm = alg;
+	t->uid = uid;
+	t->count = (uint32_t)n;
+	t->text = BUF_INIT(BUF_UNLIMITED);
+	buf_add_span(&t->text, text);
+}
+
 int
 thread_run(struct imap *im, enum thread_algorithm alg, const uint32_t *seqs,
     size_t n, bool uid, struct buf *out, const char **code, const char **text)
@@ -54,9 +86,17 @@ thread_run(struct imap *im, enum thread_algorithm alg, const uint32_t *seqs,
 	int64_t until = clock_mono_us() +
 	    conf.imapd_search_time_limit * 1000000;
 	struct arena keep = ARENA_INIT, scratch = ARENA_INIT;
+	const struct thread_kept *kept = im->threads;
+	bool all = n == mailbox_count(im->box);
+	size_t start = out->len;
 	struct thread_msg *msgs;
 	int rc = -1;
 
+	if (all && kept != NULL && kept->algorithm == alg &&
+	    kept->uid == uid && kept->count == n) {
+		buf_add_span(out, buf_span(&kept->text));
+		return 0;
+	}
 	*code = "LIMIT";
 	if (n > (uint64_t)conf.imapd_sort_limit) {
 		*text = "Too many messages to thread.";
@@ -68,6 +108,8 @@ thread_run(struct imap *im, enum thread_algorithm alg, const uint32_t *seqs,
 	rc = thread_messages(alg, msgs, n, out, in_time, &until);
 	if (rc < 0)
 		*text = "Threading took too long.";
+	else if (all && n > 0)
+		keep_answer(im, alg, uid, n, span_from(buf_span(out), start));
 	mem_free(msgs);
 	arena_fini(&keep);
 	arena_fini(&scratch);

@@ -50,6 +50,7 @@ void	 buf_add(struct buf *b, const void *src, size_t n);
 void	 buf_add_span(struct buf *b, struct span s);
 void	 buf_add_str(struct buf *b, const char *s);
 void	 buf_add_char(struct buf *b, char c);
+void	 buf_add_num(struct buf *b, uint64_t n);	/* decimal */
 void	 buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /*
  * Room for n bytes more, at data + len; the caller writes there and then

@@ -366,6 +366,17 @@ message_cache_len(struct span in)
 int
 message_cache_decode(struct span in, struct message_cache *c)
 {
+	size_t len = message_cache_len(in);
+
+	if (len == 0 || crc32c(0, in.p + AT_FLAGS, len - AT_FLAGS) !=
+	    num_get_le32(in.p + AT_CRC))
+		return -1;
+	return message_cache_again(in, c);
+}
+
+int
+message_cache_again(struct span in, struct message_cache *c)
+{
 	struct span *const strings[STRINGS] = {
 		&c->refs, &c->envelope, &c->structure, &c->body, &c->preview,
 		&c->base_subject, &c->from, &c->to, &c->cc, &c->display_from,
@@ -374,8 +385,7 @@ message_cache_decode(struct span in, struct message_cache *c)
 	size_t len = message_cache_len(in), at = HEAD;
 	const char *p = in.p;
 
-	if (len == 0 || crc32c(0, p + AT_FLAGS, len - AT_FLAGS) !=
-	    num_get_le32(p + AT_CRC))
+	if (len == 0)
 		return -1;
 	for (int i = 0; i < STRINGS; i++) {
 		size_t n = num_get_le32(p + AT_LENS + 4 * i);

@@ -62,6 +62,9 @@ void	 message_cache_encode(const struct message *m, struct buf *out);
  * damaged or of another version; make it again.
  */
 MUST_CHECK int message_cache_decode(struct span in, struct message_cache *c);
+/* The same of one that was decoded before and cannot have changed since: its
+ * checksum is not looked at again. */
+MUST_CHECK int message_cache_again(struct span in, struct message_cache *c);
 /* The bytes that the record at in has; 0: it is damaged at the start. */
 size_t	 message_cache_len(struct span in);
 /* Reference i, 0 being the oldest. */

@@ -34,6 +34,7 @@
 #include "store/account.h"
 
 struct mailbox;
+struct message_cache;
 struct signature_query;
 
 enum {					/* mailbox_open */
@@ -136,12 +137,13 @@ void	 mailbox_content_done(struct mailbox_content *c);
  */
 uint64_t mailbox_lines_size(struct mailbox *m, uint32_t seq);
 /*
- * The cache record of a message (mail/message_cache.h knows what is in it),
- * from where it was stored; made, and kept, when there was none.  Good until
- * mailbox_content_done().
+ * The cache record of a message (mail/message_cache.h), from where it was
+ * stored; made, and kept, when there was none.  *c, whose spans are of it, is
+ * good until mailbox_content_done().
  */
 MUST_CHECK int mailbox_cache(struct mailbox *m, uint32_t uid,
-	    struct mailbox_content *out, struct why *why);
+	    struct mailbox_content *out, struct message_cache *c,
+	    struct why *why);
 /* Threads: 1 and RFC 8474's THREADID, 0 there is none (NIL), -1. */
 MUST_CHECK int mailbox_threadid(struct mailbox *m, uint32_t uid,
 	    uint8_t out[16], struct why *why);

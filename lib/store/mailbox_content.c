@@ -36,20 +36,30 @@
 
 /* --- the bytes ---------------------------------------------------------------- */
 
+/* Which checksums of a message were right when they were looked at: two bits
+ * each. */
+enum { CHECKED_BYTES = 1 << 0, CHECKED_RECORD = 1 << 1 };
+
 static bool
-was_checked(struct mailbox *m, uint32_t i)
+was_checked(struct mailbox *m, uint32_t i, unsigned what)
 {
 	uint32_t n = record_count(m);
 
 	if (m->nchecked < n) {
-		uint32_t grown = n + n / 4 + 64;
+		uint32_t grown = (n + n / 4 + 64) & ~3u;
 
-		m->checked = mem_realloc_array(m->checked, grown / 8 + 1, 1);
-		memset(m->checked + m->nchecked / 8 + (m->nchecked > 0), 0,
-		    grown / 8 + 1 - (m->nchecked / 8 + (m->nchecked > 0)));
+		m->checked = mem_realloc_array(m->checked, grown / 4, 1);
+		memset(m->checked + m->nchecked / 4, 0,
+		    (grown - m->nchecked) / 4);
 		m->nchecked = grown;
 	}
-	return m->checked[i / 8] & 1 << i % 8;
+	return m->checked[i / 4] & what << i % 4 * 2;
+}
+
+static void
+set_checked(struct mailbox *m, uint32_t i, unsigned what)
+{
+	m->checked[i / 4] |= (uint8_t)(what << i % 4 * 2);
 }
 
 static int
@@ -64,7 +74,7 @@ map_message(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 	if (p == NULL)
 		return -1;
 	out->bytes = span_make(p, (size_t)r->len);
-	if (was_checked(m, i))
+	if (was_checked(m, i, CHECKED_BYTES))
 		return 0;
 	if (crc32c(0, p, (size_t)r->len) != r->crc) {
 		log_error("%s: message %u is damaged: its checksum is wrong",
@@ -72,7 +82,7 @@ map_message(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 		return account_say(m->a, ACCOUNT_CORRUPT, why, "message %u is "
 		    "damaged", (unsigned)r->uid);
 	}
-	m->checked[i / 8] |= (uint8_t)(1 << i % 8);
+	set_checked(m, i, CHECKED_BYTES);
 	return 0;
 }
 
@@ -314,22 +324,32 @@ find_cache(struct mailbox *m, const struct record *r,
 	out->bytes = span_make(copy + 1, r->cache_len);
 }
 
-static int
-get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
+int
+mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
     struct message_cache *c, struct why *why)
 {
 	struct mailbox_content bytes;
 	struct content_hold *hold;
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	struct record *r = record_by_uid(m, uid);
+	uint32_t i = record_find(m, uid);
+	struct record *r;
 
 	*out = (struct mailbox_content){ .hold = NULL };
-	if (r == NULL)
+	if (i >= record_count(m) || (r = record_at(m, i))->uid != uid ||
+	    r->flags & RECORD_OFFERED)
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);
 	find_cache(m, r, out);
-	if (out->bytes.p != NULL && message_cache_decode(out->bytes, c) == 0)
-		return 0;
+	if (out->bytes.p != NULL) {
+		bool again = was_checked(m, i, CHECKED_RECORD);
+
+		if ((again ? message_cache_again(out->bytes, c) :
+		    message_cache_decode(out->bytes, c)) == 0) {
+			if (!again)
+				set_checked(m, i, CHECKED_RECORD);
+			return 0;
+		}
+	}
 	mailbox_content_done(out);
 	if (mailbox_content(m, uid, &bytes, why) < 0) {
 		mailbox_content_done(&bytes);
@@ -353,15 +373,6 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 }
 
 int
-mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
-    struct why *why)
-{
-	struct message_cache c;
-
-	return get_cache(m, uid, out, &c, why);
-}
-
-int
 mailbox_threadid(struct mailbox *m, uint32_t uid, uint8_t out[16],
     struct why *why)
 {
@@ -369,7 +380,7 @@ mailbox_threadid(struct mailbox *m, uint32_t uid, uint8_t out[16],
 	struct message_cache c;
 	uint64_t root;
 
-	if (get_cache(m, uid, &rec, &c, why) < 0)
+	if (mailbox_cache(m, uid, &rec, &c, why) < 0)
 		return -1;
 	/*
 	 * The oldest message that it names: the start of the thread, as far as
@@ -393,7 +404,7 @@ mailbox_maybe(struct mailbox *m, uint32_t uid,
 	struct message_cache c;
 	bool maybe = true;
 
-	if (q->n == 0 || get_cache(m, uid, &rec, &c, NULL) < 0)
+	if (q->n == 0 || mailbox_cache(m, uid, &rec, &c, NULL) < 0)
 		return true;
 	if (c.signature.len == SIGNATURE_SIZE)
 		maybe = signature_may_contain(

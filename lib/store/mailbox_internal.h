@@ -115,7 +115,8 @@ struct mailbox {
 	ARRAY(uint32_t)	 told_flags;
 	struct ranges	 set1, set2;
 	/* content */
-	uint8_t		*checked;		/* a bit a record: CRC seen */
+	uint8_t		*checked;		/* CHECKED_* of each record,
+						 * packed */
 	uint32_t	 nchecked;
 	int		 cachefd;
 	uint64_t	 cache_tail;		/* of the cache file, read */

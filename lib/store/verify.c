@@ -99,9 +99,11 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 		return -1;
 	for (uint32_t seq = 1; seq <= m->count; seq++) {
 		struct mailbox_content c;
+		struct message_cache record;
 
 		/* A damaged message has none; verify tells of it. */
-		if (mailbox_cache(m, mailbox_uid(m, seq), &c, NULL) == 0)
+		if (mailbox_cache(m, mailbox_uid(m, seq), &c, &record,
+		    NULL) == 0)
 			mailbox_content_done(&c);
 	}
 	index_save(m, true);

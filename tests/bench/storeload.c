@@ -166,8 +166,8 @@ read_all(struct mailbox *m, uint32_t n)
 		struct mailbox_content c;
 		struct message_cache mc;
 
-		check(mailbox_cache(m, mailbox_uid(m, seq), &c, &why) == 0 &&
-		    message_cache_decode(c.bytes, &mc) == 0);
+		check(mailbox_cache(m, mailbox_uid(m, seq), &c, &mc,
+		    &why) == 0);
 		sum += mc.envelope.len;
 		mailbox_content_done(&c);
 	}

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "io/fd.h"
+#include "mail/message_cache.h"
 #include "store/index.h"
 
 int	 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
@@ -156,6 +157,7 @@ look(struct account *a, uint32_t box)
 	for (uint32_t seq = 1; seq <= MIN(mailbox_count(m), 50); seq++) {
 		struct mailbox_message msg;
 		struct mailbox_content bytes;
+		struct message_cache record;
 		const uint32_t *v;
 
 		if (!mailbox_message(m, seq, &msg) || (seq > 1 &&
@@ -166,7 +168,7 @@ look(struct account *a, uint32_t box)
 				__builtin_trap();
 		(void)!mailbox_content(m, msg.uid, &bytes, NULL);
 		mailbox_content_done(&bytes);
-		if (mailbox_cache(m, msg.uid, &bytes, NULL) == 0)
+		if (mailbox_cache(m, msg.uid, &bytes, &record, NULL) == 0)
 			mailbox_content_done(&bytes);
 	}
 	(void)!mailbox_vanished(m, 3, &gone, NULL);

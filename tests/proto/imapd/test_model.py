@@ -271,6 +271,12 @@ class Test:
         v.run("%sSTORE %s %sFLAGS%s (%s)" % (
             "UID " if by_uid else "", text, op, silent, " ".join(flags)),
             quiet=not by_uid)
+        # With the OK: what came before it may be older than the change.
+        for uid in uids if silent else []:
+            if uid in v.flags and uid in m.msgs:
+                v.flags[uid] = {"+": v.flags[uid] | set(flags),
+                                "-": v.flags[uid] - set(flags),
+                                "": set(flags)}[op]
         v.check(quiet=not by_uid)
 
     def fetch(self, v):

@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""IMAP: what a client does to a large mailbox, beside Dovecot's mdbox in one run.
+
+usage: tests/bench/imap.py [messages [rounds [appends]]]
+
+The same messages are delivered to both.  A table shows wall clock and CPU of
+the server's processes that were there all the time for each command, less what
+NOOP takes; the last column is how many times as long Dovecot takes, by wall
+clock and by CPU.  Trust CPU where the machine is busy.  Needs root; Dovecot
+where it is installed.
+"""
+import os
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "../system"))
+from instance import free_port  # noqa: E402
+from mailusers import Users  # noqa: E402
+
+COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
+ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+APPENDS = int(sys.argv[3]) if len(sys.argv) > 3 else 5000
+CLIENTS, TURNS = 50, 40
+WORDS = ("invoice meeting project report holiday weather train station garden "
+         "letter window kitchen morning evening summer winter budget contract "
+         "travel ticket").split()
+
+
+def message(rnd, i):
+    body = "\r\n".join(" ".join(rnd.choice(WORDS) for _ in range(10))
+                       for _ in range(rnd.choice([5, 20, 60])))
+    if i % 50 == 0:
+        body += "\r\nneedle"
+    return (f"From: User {i % 97} <u{i % 97}@example.org>\r\n"
+            f"To: bench@example.test\r\nSubject: "
+            f"{'Re: ' if i % 3 else ''}{rnd.choice(WORDS)} {i // 3}\r\n"
+            f"Date: Mon, {i % 28 + 1} Mar 2026 10:00:{i % 60:02d} +0000\r\n"
+            f"Message-ID: <{i}@bench>\r\n"
+            + (f"References: <{i - 1}@bench>\r\n" if i % 3 else "")
+            + "MIME-Version: 1.0\r\nContent-Type: multipart/alternative; "
+            f"boundary=b{i}\r\n\r\n--b{i}\r\nContent-Type: text/plain; "
+            f"charset=utf-8\r\n\r\n{body}\r\n--b{i}\r\n"
+            f"Content-Type: text/html\r\n\r\n<p>{body}</p>\r\n--b{i}--\r\n"
+            ).encode()
+
+
+def messages(n):
+    rnd = random.Random(1)
+    return (message(rnd, i) for i in range(n))
+
+
+def tree(root):
+    kids = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+                parent = int(f.read().rpartition(")")[2].split()[1])
+            kids.setdefault(parent, []).append(int(pid))
+        except OSError:
+            pass
+    found, todo = [], [root]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        todo += kids.get(pid, [])
+    return found
+
+
+def cpu(root):
+    """Nanoseconds of all threads below root."""
+    total = 0
+    for pid in tree(root):
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/schedstat",
+                          encoding="ascii") as f:
+                    total += int(f.read().split()[0])
+        except OSError:
+            pass
+    return total
+
+
+class Client:
+    """Reads answers as fast as Python can: only their ends are looked at."""
+
+    room = bytearray(1 << 20)
+
+    def __init__(self, server):
+        self.s = socket.create_connection(("127.0.0.1", server.port))
+        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.n = 0
+        while b"\n" not in self.s.recv(4096):
+            pass
+        self.cmd(b"LOGIN %s %s" % (server.user.encode(),
+                                   server.password.encode()))
+
+    def start(self, text):
+        self.n += 1
+        self.tag = b"t%d " % self.n
+        self.s.sendall(self.tag + text + b"\r\n")
+
+    def wait(self, tag=None):
+        mark, tail = b"\n" + (tag or self.tag), b"\n"
+        while True:
+            got = self.s.recv_into(self.room)
+            if got == 0:
+                sys.exit("the server has closed the connection")
+            tail = (tail + bytes(memoryview(self.room)[:got]))[-65536:] \
+                if got < 65536 else bytes(memoryview(self.room)[got - 65536:
+                                                                got])
+            at = tail.rfind(mark)
+            if at >= 0 and tail.endswith(b"\n"):
+                if not tail[at + len(mark):].startswith(b"OK"):
+                    sys.exit("%r" % tail[at:])
+                return
+
+    def cmd(self, text):
+        self.start(text)
+        self.wait()
+
+
+class Mansio:
+    name = "mansio"
+    user, password = "alice@example.test", "wonderland"
+
+    def __init__(self):
+        self.m = Users(users=["alice"], settings={
+            "imapd_user_connection_limit": "100"})
+        self.m.start()
+        self.port = self.m.imap_port
+
+    def fill(self):
+        todo = list(messages(COUNT))
+        with self.m.smtp() as s:
+            s.ehlo()
+            for at in range(0, COUNT, 100):
+                part = todo[at:at + 100]
+                s.send(b"".join(
+                    b"MAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\n"
+                    b"BDAT %d LAST\r\n%s" % (len(x), x) for x in part))
+                for _ in range(3 * len(part)):
+                    code, text = s.getreply()
+                    assert code == 250, text
+        self.m.wait_idle(300)
+        time.sleep(2.5)     # session processes of before have gone
+
+    def root(self):
+        return self.m.master_pid()
+
+    def stop(self):
+        self.m.__exit__(None, None, None)
+
+
+DOVECOT = """\
+base_dir = {base}/run
+state_dir = {base}/run
+log_path = {base}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+default_internal_user = dovecot
+default_login_user = dovenull
+mail_location = mdbox:{base}/mail/%n
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+service imap-login {{
+  inet_listener imap {{
+    port = {port}
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+mail_max_userip_connections = 100
+passdb {{
+  driver = static
+  args = password=wonderland
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={base}/mail/%n
+}}
+"""
+
+
+class Dovecot:
+    name = "dovecot"
+    user, password = "alice", "wonderland"
+
+    def __init__(self):
+        self.base = tempfile.mkdtemp(prefix="mansio-bench-dovecot-")
+        os.chmod(self.base, 0o755)
+        self.port = free_port()
+        os.makedirs(f"{self.base}/mail")
+        shutil.chown(f"{self.base}/mail", "nobody", "nogroup")
+        self.conf = f"{self.base}/dovecot.conf"
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(DOVECOT.format(base=self.base, port=self.port))
+        subprocess.run(["dovecot", "-c", self.conf], check=True)
+        for _ in range(100):
+            if os.path.exists(f"{self.base}/run/master.pid"):
+                break
+            time.sleep(0.05)
+
+    def fill(self):
+        box = f"{self.base}/import"
+        for sub in ("cur", "new", "tmp"):
+            os.makedirs(f"{box}/{sub}")
+        for n, m in enumerate(messages(COUNT)):
+            with open(f"{box}/new/{1000000 + n}.x", "wb") as f:
+                f.write(m.replace(b"\r\n", b"\n"))
+        subprocess.run(["chown", "-R", "nobody:nogroup", box], check=True)
+        subprocess.run(["doveadm", "-c", self.conf, "import", "-u", "alice",
+                        f"maildir:{box}", "", "ALL"], check=True)
+        shutil.rmtree(box)
+
+    def root(self):
+        with open(f"{self.base}/run/master.pid", encoding="ascii") as f:
+            return int(f.read())
+
+    def stop(self):
+        subprocess.run(["doveadm", "-c", self.conf, "stop"], check=False)
+        time.sleep(0.5)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+class Meter:
+    def __init__(self, server):
+        self.root = server.root()
+        self.base = (0.0, 0.0)
+        self.found = {}
+
+    def step(self, name, fn):
+        before, start = cpu(self.root), time.monotonic()
+        fn()
+        wall = time.monotonic() - start
+        used = (cpu(self.root) - before) / 1e9
+        if name:
+            self.found[name] = (max(wall - self.base[0], 1e-6),
+                                max(used - self.base[1], 1e-6))
+        return wall, used
+
+
+def appends(server):
+    """Pipelined; all are answered, so all are durable."""
+    c = Client(server)
+    c.cmd(b"CREATE appended")
+    data = b"".join(b"p%d APPEND appended {%d+}\r\n%s\r\n" % (i, len(m), m)
+                    for i, m in enumerate(messages(APPENDS)))
+
+    def run():
+        t = threading.Thread(target=c.s.sendall, args=(data,))
+        t.start()
+        c.wait(b"p%d " % (APPENDS - 1))
+        t.join()
+    return run
+
+
+def mixed(server):
+    """Many clients that do what mail programs do, in turns."""
+    rnd = random.Random(7)
+    clients = [Client(server) for _ in range(CLIENTS)]
+    for c in clients:
+        c.cmd(b"SELECT appended")
+
+    def command():
+        a = rnd.randrange(1, APPENDS - 60)
+        b = a + rnd.randrange(50)
+        return rnd.choice((
+            b"NOOP", b"UID FETCH %d:%d (FLAGS)" % (a, b),
+            b"UID FETCH %d:%d (UID FLAGS ENVELOPE BODYSTRUCTURE)" % (a, b),
+            b"UID FETCH %d BODY.PEEK[]" % a,
+            b"UID STORE %d:%d +FLAGS.SILENT (\\Seen)" % (a, a + 5),
+            b"UID STORE %d -FLAGS (\\Seen)" % a,
+            b"UID SEARCH UNSEEN UID %d:%d" % (a, b),
+            b"UID SEARCH SUBJECT ticket UID %d:%d" % (a, b),
+            b"STATUS INBOX (MESSAGES UNSEEN)", b"LIST \"\" *",
+            b"APPEND appended {41+}\r\nSubject: new\r\n\r\n"
+            b"of the mixed load, short", b"UID COPY %d copied" % a))
+    clients[0].cmd(b"CREATE copied")
+
+    def run():
+        for _ in range(TURNS):
+            for c in clients:
+                c.start(command())
+            for c in clients:
+                c.wait()
+    return run
+
+
+def measure(server):
+    m = Meter(server)
+    c = Client(server)
+    n = COUNT
+    for _ in range(20):
+        c.cmd(b"NOOP")
+    noop = [m.step(None, lambda: c.cmd(b"NOOP")) for _ in range(20)]
+    m.base = (statistics.median(x[0] for x in noop),
+              statistics.median(x[1] for x in noop))
+    for turn in ("first", "again"):
+        for name, text in (
+                ("SELECT", b"SELECT INBOX"),
+                ("FETCH ENVELOPE BODYSTRUCTURE",
+                 b"FETCH 1:* (UID FLAGS ENVELOPE BODYSTRUCTURE)"),
+                ("SORT SUBJECT", b"SORT (SUBJECT) UTF-8 ALL"),
+                ("SORT REVERSE DATE", b"SORT (REVERSE DATE) UTF-8 ALL"),
+                ("THREAD REFERENCES", b"THREAD REFERENCES UTF-8 ALL"),
+                ("SEARCH TEXT, found in 2 %", b"SEARCH TEXT needle"),
+                ("SEARCH TEXT, found in most", b"SEARCH TEXT garden"),
+                ("SEARCH TEXT, not found", b"SEARCH TEXT zebra"),
+                ("FETCH BODY[]", b"FETCH 1:* BODY.PEEK[]"),
+                ("FETCH FLAGS", b"FETCH 1:* FLAGS"),
+                ("SEARCH UNSEEN", b"SEARCH UNSEEN")):
+            m.step(f"{name}, {turn}", lambda t=text: c.cmd(t))
+        if turn == "first":
+            c.cmd(b"UNSELECT")
+    c.cmd(b"CREATE copy")
+    k = min(10000, n)
+    m.step(f"STORE +FLAGS of {k}",
+           lambda: c.cmd(b"STORE 1:%d +FLAGS (\\Flagged)" % k))
+    m.step(f"COPY of {k}", lambda: c.cmd(b"COPY 1:%d copy" % k))
+    m.step(f"STORE +FLAGS.SILENT of {k}",
+           lambda: c.cmd(b"STORE 1:%d +FLAGS.SILENT (\\Deleted)" % k))
+    m.step(f"EXPUNGE of {k}", lambda: c.cmd(b"EXPUNGE"))
+    m.step(f"{APPENDS} APPENDs, pipelined", appends(server))
+    m.step(f"{CLIENTS * TURNS} commands of {CLIENTS} clients", mixed(server))
+    return m.found
+
+
+def main():
+    servers = [Mansio]
+    if shutil.which("dovecot"):
+        servers.append(Dovecot)
+    rounds = {kind.name: [] for kind in servers}
+    for _ in range(ROUNDS):
+        for kind in servers:
+            s = kind()
+            try:
+                s.fill()
+                rounds[kind.name].append(measure(s))
+            finally:
+                s.stop()
+    print(f"{COUNT} messages, {ROUNDS} rounds, load "
+          f"{os.getloadavg()[0]:.1f}; seconds, wall clock and CPU")
+    for name in rounds["mansio"][0]:
+        row, values = f"{name:36}", []
+        for kind in servers:
+            v = [statistics.median(r[name][i] for r in rounds[kind.name])
+                 for i in (0, 1)]
+            values.append(v)
+            row += f"  {kind.name} {v[0]:8.4f} {v[1]:8.4f}"
+        if len(values) == 2:
+            row += "  x %7.1f %7.1f" % tuple(
+                values[1][i] / values[0][i] for i in (0, 1))
+        print(row, flush=True)
+
+
+main()
