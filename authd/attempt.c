@@ -519,7 +519,7 @@ attempt_new(const struct auth_start *m, const struct attempt_sink *sink,
 	a->want_ticket = m->want_ticket;
 	a->has_initial = m->has_initial;
 	a->mech_name = BUF_INIT(AUTH_MECH_MAX);
-	a->initial = BUF_INIT(AUTH_DATA_MAX);
+	a->initial = BUF_SECRET(AUTH_DATA_MAX);
 	a->exporter = BUF_INIT(AUTH_CB_MAX);
 	a->endpoint = BUF_INIT(AUTH_CB_MAX);
 	buf_add_span(&a->initial, m->initial);

@@ -33,7 +33,7 @@ cache_digest(struct span user, struct span service, struct span password,
     struct span account, unsigned char out[32])
 {
 	const struct span parts[] = { user, service, password, account };
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct buf b = BUF_SECRET(BUF_UNLIMITED);
 	unsigned char mac[DIGEST_MAX];
 	char len[8];
 

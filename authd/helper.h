@@ -48,7 +48,7 @@ IPC_MESSAGE(pam_answer, PAM_ANSWER_ROWS)
 
 static const struct ipc_proto HELPER_PROTO UNUSED = {
 	.name = "authd-helper", .version = 1,
-	.frame_max = 256 * 1024, .out_max = 16u << 20,
+	.frame_max = 256 * 1024, .out_max = 16u << 20, .secret = true,
 };
 
 /* In the helper: handle one frame.  -1 ends it. */

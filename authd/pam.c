@@ -119,7 +119,7 @@ pam_ask(const char *service, struct span user, struct span password,
 	j->arg = arg;
 	j->tag = tags_add(&h->jobs, j);
 	pam_ask_msg_encode(ipc_begin(h->conn, PAM_ASK, j->tag), &m);
-	ipc_end_secret(h->conn);
+	ipc_end(h->conn);
 	return j;
 }
 

@@ -183,6 +183,7 @@ on_ok(void *arg, const struct auth_ok *ok)
 	leave(s);
 	mem_free(s->login);
 	s->login = span_dup(ok->user);
+	stream_set_secret(s->stream, false);
 	reply(s, "235 2.7.0 Authentication successful");
 }
 
@@ -235,7 +236,7 @@ refused(struct session *s)
 void
 cmd_auth(struct session *s, struct span arg)
 {
-	struct buf initial = BUF_INIT(AUTH_DATA_MAX);
+	struct buf initial = BUF_SECRET(AUTH_DATA_MAX);
 	struct span rest = arg, mech, text = SPAN_EMPTY, more, data;
 	struct auth_facts facts;
 	bool has_initial;
@@ -284,7 +285,7 @@ cmd_auth(struct session *s, struct span arg)
 void
 auth_line(struct session *s, struct span line)
 {
-	struct buf data = BUF_INIT(AUTH_DATA_MAX);
+	struct buf data = BUF_SECRET(AUTH_DATA_MAX);
 
 	/* A response is no command: it may not change the log's view. */
 	s->counted = false;

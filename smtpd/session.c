@@ -627,6 +627,8 @@ session_new(int fd, const struct sock_addr *peer, int index)
 	s->stream = stream_new(loop, fd, MAX((size_t)SMTPD_IN_MAX,
 	    2 * (size_t)MAX(conf.line_length_limit,
 	    conf.smtpd_sasl_response_limit)), SMTPD_OUT_MAX, &ops, s);
+	/* Until the login. */
+	stream_set_secret(s->stream, conf.smtpd_sasl_auth_enable);
 	if (proxied)
 		stream_set_deadline(s->stream,
 		    conf.smtpd_upstream_proxy_timeout * 1000);

@@ -155,7 +155,6 @@ cut(const char *s, size_t max)
 	return span_sub(span_of(s != NULL ? s : ""), 0, max);
 }
 
-/* The frame held a password: what is left of it in our buffers is wiped. */
 static void
 send_start(struct auth_attempt *a, struct ipc_conn *c,
     const struct auth_facts *f, struct span mechanism,
@@ -186,7 +185,7 @@ send_start(struct auth_attempt *a, struct ipc_conn *c,
 	m.client = span_of(client);
 	m.server = span_of(server);
 	auth_start_encode(ipc_begin(c, AUTH_START, a->tag), &m);
-	ipc_end_secret(c);
+	ipc_end(c);
 }
 
 struct auth_attempt *
@@ -238,7 +237,7 @@ auth_continue(struct auth_attempt *a, struct span data)
 		return;
 	}
 	auth_data_encode(ipc_begin(conn, AUTH_CONTINUE, a->tag), &m);
-	ipc_end_secret(conn);
+	ipc_end(conn);
 }
 
 void

@@ -101,7 +101,7 @@ int
 password_hash(struct span password, enum password_cost cost, struct buf *out,
     struct why *why)
 {
-	struct buf same = BUF_INIT(BUF_UNLIMITED);
+	struct buf same = BUF_SECRET(BUF_UNLIMITED);
 	size_t which = scheme_now();
 	int rc;
 
@@ -166,7 +166,7 @@ password_line(struct span password, enum password_cost cost, struct span old,
 void
 password_hash_random(struct span password, struct buf *out)
 {
-	struct buf in = BUF_INIT(BUF_UNLIMITED);
+	struct buf in = BUF_SECRET(BUF_UNLIMITED);
 	unsigned char d[DIGEST_MAX];
 	char salt[SALT_LEN];
 
@@ -230,7 +230,7 @@ static int
 check_digest(struct span password, struct span hash, int arg)
 {
 	struct buf raw = BUF_INIT(DIGEST_MAX + DIGEST_SALT_MAX);
-	struct buf in = BUF_INIT(BUF_UNLIMITED);
+	struct buf in = BUF_SECRET(BUF_UNLIMITED);
 	size_t n = digest_len((enum digest)arg);
 	unsigned char got[DIGEST_MAX];
 	int rc = -1;
@@ -300,7 +300,7 @@ check_bytes(struct span password, struct span hash)
 int
 password_check(struct span password, struct span hash)
 {
-	struct buf same = BUF_INIT(BUF_UNLIMITED);
+	struct buf same = BUF_SECRET(BUF_UNLIMITED);
 	struct span p = prepared(password, &same);
 	int rc = check_bytes(p, hash);
 

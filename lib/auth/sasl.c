@@ -58,8 +58,8 @@ sasl_new(enum sasl_mech m, const struct sasl_channel *channel)
 	s->out = BUF_INIT(BUF_UNLIMITED);
 	s->authcid = BUF_INIT(SASL_NAME_LEN_MAX);
 	s->authzid = BUF_INIT(SASL_NAME_LEN_MAX);
-	s->password = BUF_INIT(PASSWORD_LEN_MAX);
-	s->token = BUF_INIT(TOKEN_LEN_MAX);
+	s->password = BUF_SECRET(PASSWORD_LEN_MAX);
+	s->token = BUF_SECRET(TOKEN_LEN_MAX);
 	s->nonce = BUF_INIT(1024);
 	s->bare = BUF_INIT(BUF_UNLIMITED);
 	s->first = BUF_INIT(BUF_UNLIMITED);

@@ -101,7 +101,7 @@ allowed(struct span text)
 int
 saslprep(struct span text, struct buf *out)
 {
-	struct buf mapped = BUF_INIT(BUF_UNLIMITED);
+	struct buf mapped = BUF_SECRET(BUF_UNLIMITED);
 	uint8_t *normal = NULL;
 	size_t n = 0;
 	int rc = -1;

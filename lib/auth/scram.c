@@ -46,7 +46,7 @@ scram_keys_make(struct scram_keys *k, enum digest d, struct span password,
 {
 	unsigned char salted[DIGEST_MAX], client[DIGEST_MAX];
 	struct span sp = span_make(salted, digest_len(d));
-	struct buf same = BUF_INIT(BUF_UNLIMITED);
+	struct buf same = BUF_SECRET(BUF_UNLIMITED);
 
 	/* RFC 5802 2.2; what cannot be prepared is left as it was typed. */
 	if (saslprep(password, &same) == 0)

@@ -29,7 +29,17 @@ grow(struct buf *b, size_t n)
 		want = b->max + 1;
 	if (want < need)
 		want = need;
-	b->data = mem_realloc_array(b->alloc ? b->data : NULL, want, 1);
+	if (b->secret && b->alloc) {
+		char *fresh = mem_alloc(want);
+
+		memcpy(fresh, b->data, b->len + 1);
+		mem_wipe(b->data, b->alloc);
+		mem_free(b->data);
+		b->data = fresh;
+	} else {
+		b->data = mem_realloc_array(b->alloc ? b->data : NULL, want,
+		    1);
+	}
 	if (b->alloc == 0)
 		b->data[0] = '\0';
 	b->alloc = want;
@@ -39,8 +49,11 @@ grow(struct buf *b, size_t n)
 void
 buf_fini(struct buf *b)
 {
-	if (b->alloc)
+	if (b->alloc) {
+		if (b->secret)
+			mem_wipe(b->data, b->alloc);
 		mem_free(b->data);
+	}
 	b->data = buf_nothing;
 	b->len = b->alloc = 0;
 }

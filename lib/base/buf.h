@@ -19,7 +19,10 @@ struct buf {
 	char	*data;
 	size_t	 len;		/* bytes, not counting the final '\0' */
 	size_t	 max;		/* bytes, fixed at BUF_INIT */
-	size_t	 alloc;		/* private */
+	size_t	 alloc : 63;	/* private */
+	/* What is in it is overwritten before its memory is given back, also
+	 * where it grows. */
+	size_t	 secret : 1;
 };
 
 extern char buf_nothing[1];	/* what an unused buf's data points at */
@@ -28,6 +31,10 @@ extern char buf_nothing[1];	/* what an unused buf's data points at */
 	((struct buf){ .data = buf_nothing, .len = 0, .max = (limit) })
 /* For what no peer has a say in. */
 #define BUF_UNLIMITED	(SIZE_MAX / 2)
+
+/* For passwords and the like. */
+#define BUF_SECRET(limit) ((struct buf){				\
+	.data = buf_nothing, .len = 0, .max = (limit), .secret = 1 })
 
 void	 buf_fini(struct buf *b);	/* free; b is empty and usable */
 void	 buf_wipe(struct buf *b);	/* the same, overwriting a secret */

@@ -124,6 +124,7 @@ prelogin_free(struct prelogin **pp)
 void
 front_prelogin_done(struct front *f)
 {
+	stream_set_secret(f->client, false);
 	prelogin_free(&f->pre);
 }
 
@@ -408,6 +409,7 @@ front_accept(int fd, const struct sock_addr *peer, int index)
 	f->counter = counter_enter(peer);
 	f->client = stream_new(daemon_loop(), fd, MIN(set->input_max,
 	    (size_t)SESSION_INPUT_MAX), OUT_MAX, &prelogin_ops, f);
+	stream_set_secret(f->client, true);
 	stream_set_deadline(f->client, set->login_timeout_ms);
 	list_append(&front_process.all, &f->link);
 	daemon_busy(1);

@@ -186,7 +186,7 @@ void
 front_auth(struct front *f, struct span tag, struct span mechanism,
     struct span initial)
 {
-	struct buf data = BUF_INIT(AUTH_DATA_MAX);
+	struct buf data = BUF_SECRET(AUTH_DATA_MAX);
 	struct span d = SPAN("");
 
 	if (initial.p == NULL) {
@@ -209,7 +209,7 @@ void
 front_login(struct front *f, struct span tag, struct span user,
     struct span password)
 {
-	struct buf data = BUF_INIT(AUTH_DATA_MAX);
+	struct buf data = BUF_SECRET(AUTH_DATA_MAX);
 	struct span d;
 
 	if (span_has_nul(user) || span_has_nul(password) ||
@@ -246,7 +246,7 @@ take_line(struct front *f, struct buf *line)
 static void
 answer_line(struct front *f, struct span line)
 {
-	struct buf data = BUF_INIT(AUTH_DATA_MAX);
+	struct buf data = BUF_SECRET(AUTH_DATA_MAX);
 
 	if (span_is(line, "*")) {
 		failed(f, FRONT_CANCELLED, "login cancelled");

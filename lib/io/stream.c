@@ -106,8 +106,8 @@ struct stream {
 	bool			 layer_waits;	/* for stream_layer_resume() */
 	bool			 layer_closed;
 	bool			 end_output;	/* shut down when all is out */
-	bool			 wipe_out;	/* there was a secret in out */
 	bool			 freed;
+	bool			 secret;	/* see stream_set_secret() */
 };
 
 static void stream_later(void *);
@@ -159,19 +159,11 @@ leave(struct stream *s)
 	if (s->layer != NULL)
 		s->layer->ops->free(s->layer->arg);
 	mem_free(s->layer);
+	if (s->secret && s->kept != NULL)
+		mem_wipe(s->kept, s->kept_alloc);
 	mem_free(s->kept);
 	mem_free(s);
 	return false;
-}
-
-static void
-drop_out(struct stream *s)
-{
-	if (s->wipe_out)
-		buf_wipe(&s->out);
-	else
-		buf_fini(&s->out);
-	s->wipe_out = false;
 }
 
 /* Everything but what a handler may be looking at. */
@@ -184,7 +176,7 @@ release(struct stream *s)
 	loop_io_free(&s->io);
 	fd_close(&s->fd);
 	drop_fds(s);
-	drop_out(s);
+	buf_fini(&s->out);
 	if (s->layer != NULL)
 		buf_fini(&s->layer->wire);
 }
@@ -251,7 +243,16 @@ keep_room(struct stream *s, size_t n)
 	want = MAX(s->kept_alloc * 2, n + KEPT_SPARE);
 	if (want > s->in_max && n <= s->in_max)
 		want = s->in_max;
-	s->kept = mem_realloc_array(s->kept, want, 1);
+	if (s->secret && s->kept != NULL) {
+		char *fresh = mem_alloc(want);
+
+		memcpy(fresh, s->kept, s->kept_len);
+		mem_wipe(s->kept, s->kept_alloc);
+		mem_free(s->kept);
+		s->kept = fresh;
+	} else {
+		s->kept = mem_realloc_array(s->kept, want, 1);
+	}
 	s->kept_alloc = want;
 }
 
@@ -260,6 +261,8 @@ static void
 keep_rest(struct stream *s, struct span rest)
 {
 	if (rest.len == 0) {
+		if (s->secret && s->kept != NULL)
+			mem_wipe(s->kept, s->kept_alloc);
 		mem_free(s->kept);
 		s->kept = NULL;
 		s->kept_alloc = s->kept_len = 0;
@@ -268,6 +271,9 @@ keep_rest(struct stream *s, struct span rest)
 	if (s->kept != NULL && rest.p >= s->kept &&
 	    rest.p < s->kept + s->kept_alloc) {
 		memmove(s->kept, rest.p, rest.len);
+		if (s->secret)
+			mem_wipe(s->kept + rest.len,
+			    s->kept_alloc - rest.len);
 	} else {
 		s->kept_len = 0;
 		keep_room(s, rest.len);
@@ -285,6 +291,9 @@ keep_rest(struct stream *s, struct span rest)
 static bool
 show(struct stream *s, struct span input)
 {
+	char *shared = loop_shared(s->loop);
+	bool secret = s->secret && input.p == shared;
+
 	enter(s);
 	s->input = input;
 	s->consumed = 0;
@@ -302,6 +311,8 @@ show(struct stream *s, struct span input)
 		    !s->finishing)
 			set_end(s, STREAM_OVERFLOW, EMSGSIZE);
 	}
+	if (secret)
+		mem_wipe(shared, input.len);
 	return leave(s);
 }
 
@@ -597,8 +608,8 @@ flushed(struct stream *s)
 	bool had = s->out.len > 0;
 
 	compact(s);
-	if (s->wipe_out || s->out.alloc > s->keep_out)
-		drop_out(s);
+	if (s->secret || s->out.alloc > s->keep_out)
+		buf_fini(&s->out);
 	if (s->layer != NULL) {
 		buf_fini(&s->layer->wire);
 		s->layer->wire_at = 0;
@@ -1021,12 +1032,6 @@ stream_keep_out(struct stream *s, size_t n)
 }
 
 void
-stream_wipe_out(struct stream *s)
-{
-	s->wipe_out = true;
-}
-
-void
 stream_write_span(struct stream *s, struct span d)
 {
 	stream_write(s, d.p, d.len);
@@ -1045,6 +1050,13 @@ stream_printf(struct stream *s, const char *fmt, ...)
 	if (rc == 0)
 		stream_write(s, text.data, text.len);
 	buf_fini(&text);
+}
+
+void
+stream_set_secret(struct stream *s, bool secret)
+{
+	s->secret = secret;
+	s->out.secret = secret;
 }
 
 size_t
@@ -1169,7 +1181,7 @@ stream_set_layer(struct stream *s, const struct stream_layer *l, void *arg,
 	s->layer->wire = BUF_INIT(LAYER_WIRE_MAX);
 	buf_add(&s->layer->wire, s->out.data + s->out_at, stream_out_len(s));
 	s->out_at = 0;
-	drop_out(s);
+	buf_fini(&s->out);
 }
 
 void *

@@ -115,8 +115,6 @@ void	 stream_out_end(struct stream *s, size_t start);
 /* Output memory of up to n bytes stays with the stream, for a connection that
  * has much to send each turn; mostly 0. */
 void	 stream_keep_out(struct stream *s, size_t n);
-/* What lies in the output is secret: overwrite it once it is sent. */
-void	 stream_wipe_out(struct stream *s);
 /* Pass a descriptor (UNIX sockets); it travels with the next byte
  * written or, seen by the reader, a little before it; never alone.  It is
  * duplicated here, and the caller keeps its own. */
@@ -129,6 +127,12 @@ int	 stream_take_fd(struct stream *s);
 void	 stream_end_output(struct stream *s);
 /* Try to write now instead of at the end of the turn. */
 void	 stream_flush(struct stream *s);
+
+/*
+ * Whether there are passwords in what is read and written: then no copy of it
+ * stays in memory once the reader has consumed it, or the peer has it.
+ */
+void	 stream_set_secret(struct stream *s, bool secret);
 
 void	 stream_set_deadline(struct stream *s, int64_t in_ms);	/* 0: none */
 

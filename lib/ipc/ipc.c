@@ -169,10 +169,12 @@ ipc_conn_new(struct loop *l, int fd, const struct ipc_proto *p,
 	c->ops = ops;
 	c->arg = arg;
 	c->lost = BUF_INIT(BUF_UNLIMITED);
+	c->lost.secret = p->secret;
 	if (sock_peer_cred(fd, &c->peer) < 0)
 		c->peer = (struct sock_cred){ (uid_t)-1, (gid_t)-1, 0 };
 	c->stream = stream_new(l, fd, p->frame_max + IPC_HEADER_LEN,
 	    p->out_max + p->frame_max + IPC_HEADER_LEN, &stream_ops, c);
+	stream_set_secret(c->stream, p->secret);
 	stream_want(c->stream, IPC_HEADER_LEN);
 	stream_set_deadline(c->stream, IPC_HELLO_MS);
 	stream_keep_out(c->stream, OUT_KEEP);
@@ -234,14 +236,6 @@ ipc_end(struct ipc_conn *c)
 	if (b != &c->lost)
 		stream_out_end(c->stream, c->start);
 	c->frame = NULL;
-}
-
-void
-ipc_end_secret(struct ipc_conn *c)
-{
-	if (c->frame != &c->lost)
-		stream_wipe_out(c->stream);
-	ipc_end(c);
 }
 
 static void

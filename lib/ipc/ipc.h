@@ -41,6 +41,7 @@ struct ipc_proto {
 	uint32_t	 version;
 	size_t		 frame_max;	/* bytes of body */
 	size_t		 out_max;	/* bytes we queue for a slow peer */
+	bool		 secret;	/* leave no copies of it in memory */
 };
 
 struct ipc_frame {
@@ -76,12 +77,10 @@ void	 ipc_conn_free(struct ipc_conn **c);
 /*
  * Send a frame: gathered, one write per turn.  ipc_begin() returns the buffer
  * to append the body to (other frames may lie before it), ipc_end() completes
- * the frame; nothing else may happen on c between the two.  Where there is a
- * secret in it, ipc_end_secret() has it overwritten once it is sent.
+ * the frame; nothing else may happen on c between the two.
  */
 struct buf *ipc_begin(struct ipc_conn *c, uint16_t type, uint32_t tag);
 void	 ipc_end(struct ipc_conn *c);
-void	 ipc_end_secret(struct ipc_conn *c);
 void	 ipc_send(struct ipc_conn *c, uint16_t type, uint32_t tag,
 	    struct span body);
 void	 ipc_send_fd(struct ipc_conn *c, uint16_t type, uint32_t tag,

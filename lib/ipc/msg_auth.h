@@ -177,7 +177,7 @@ IPC_MESSAGE(auth_result, AUTH_RESULT_ROWS)
 
 static const struct ipc_proto AUTH_PROTO UNUSED = {
 	.name = "auth", .version = 1,
-	.frame_max = 64 * 1024, .out_max = 16u << 20,
+	.frame_max = 64 * 1024, .out_max = 16u << 20, .secret = true,
 };
 
 #endif

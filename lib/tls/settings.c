@@ -445,7 +445,7 @@ int
 tls_set_common(SSL_CTX *ctx, struct why *why)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION |
-	    SSL_OP_NO_RENEGOTIATION |
+	    SSL_OP_NO_RENEGOTIATION | SSL_OP_CLEANSE_PLAINTEXT |
 	    (conf.tls_preempt_cipherlist ? SSL_OP_CIPHER_SERVER_PREFERENCE :
 	    0));
 	SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |

@@ -7,7 +7,6 @@ import base64
 import hashlib
 import hmac
 import os
-import re
 import shutil
 import smtplib
 import ssl
@@ -17,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from instance import Instance, free_port  # noqa: E402
+from memory import hashes, in_memory  # noqa: E402
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 
@@ -226,34 +226,11 @@ def quota(m):
     m.wait_idle()
 
 
-def in_memory(pid, needles):
-    found = set()
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, \
-            open(f"/proc/{pid}/mem", "rb") as mem:
-        for line in maps:
-            area, rights = line.split()[:2]
-            if not rights.startswith("r") or "[v" in line:
-                continue
-            begin, end = (int(x, 16) for x in area.split("-"))
-            try:
-                mem.seek(begin)
-                data = mem.read(end - begin)
-            except (OSError, ValueError, OverflowError):
-                continue
-            found |= {n for n in needles if n in data}
-    return found
-
-
 def no_hash_in_memory(m):
     if os.environ.get("SAN"):
         print("skip: memory (a sanitizer's is too much to look through)")
         return
-    with open(f"{m.etc}/users", "rb") as f:
-        text = f.read()
-    needles = set(re.findall(rb"\$argon2id\$[^:\n]{20,}", text))
-    needles |= {base64.b64decode(x) for x in
-                re.findall(rb"scram256=\d+,[^,]+,([^,]+),", text)}
-    assert len(needles) == 4
+    needles = hashes(f"{m.etc}/users")
     authd, = m.pids("authd")
     assert in_memory(authd, needles), "the test does not see hashes"
     for program in ("smtpd", "cleanup", "qmgr", "rewrite"):

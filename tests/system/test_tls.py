@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: ISC
 """TLS in the whole suite: STARTTLS and implicit TLS of smtpd, keys in keyd,
 renewal, names, tickets, and what is in the processes' memory."""
-import base64
 import contextlib
 import os
 import re
@@ -18,6 +17,7 @@ import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from instance import BUILD, Instance, free_port  # noqa: E402
+from memory import in_memory, private_parts  # noqa: E402
 
 NAME = "mail.example.test"
 SETTINGS = {
@@ -310,41 +310,9 @@ def names(m):
     assert m.command("mansio", "check", check=False).returncode != 0
 
 
-def private_part(path):
-    """The secret number of the first EC key in a PEM file."""
-    with open(path, encoding="ascii") as f:
-        body = re.search("-----BEGIN PRIVATE KEY-----(.*?)-----END",
-                         f.read(), re.S).group(1)
-    der = base64.b64decode(body)
-    at = der.index(b"\x02\x01\x01\x04\x20") + 5
-    return der[at:at + 32]
-
-
-def in_memory(pid, needles):
-    """Which of the byte strings lie in the process's memory."""
-    found = set()
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, \
-            open(f"/proc/{pid}/mem", "rb") as mem:
-        for line in maps:
-            area, rights = line.split()[:2]
-            if not rights.startswith("r") or "[v" in line:
-                continue
-            begin, end = (int(x, 16) for x in area.split("-"))
-            if end - begin > 1 << 28:
-                continue        # a sanitizer's shadow
-            try:
-                mem.seek(begin)
-                data = mem.read(end - begin)
-            except (OSError, ValueError, OverflowError):
-                continue
-            found |= {n for n in needles if n in data}
-    return found
-
-
 def no_key_in_memory(m):
     """After full handshakes of all kinds only keyd knows the key."""
-    secret = private_part(f"{m.etc}/server.pem")
-    needles = {secret, secret[::-1]}
+    needles = private_parts(f"{m.etc}/server.pem")
     for _ in range(5):
         m.serial()
     keyd, = m.pids("keyd")
