@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "conf/params.h"
 #include "conf/table.h"
+#include "mail/header.h"
 #include "smtpd/smtpd.h"
 
 enum {
@@ -200,7 +201,8 @@ not_served(struct session *s, enum cmd c, struct span verb, struct span line)
 		reply(s, "502 5.5.1 Error: command not implemented");
 	else if (is_in(noops, verb))
 		reply(s, "250 2.0.0 Ok");
-	else if (is_in(forbidden, verb)) {
+	else if (is_in(forbidden, verb) || header_name_len(line, NULL) > 0) {
+		/* HTTP, or mail that somebody pours over us unasked. */
 		log_warning("non-SMTP command from %s: %.*s", s->namaddr,
 		    SPAN_ARG(span_sub(line, 0, 100)));
 		reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");

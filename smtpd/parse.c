@@ -75,6 +75,21 @@ split_param(struct span word, struct span *name, struct span *value)
 	}
 }
 
+/* RFC 1870 3: up to 20 digits; what does not fit is more than we take. */
+static int
+parse_size(struct span value, uint64_t *out)
+{
+	if (num_parse_u64(value, INT64_MAX, out) == 0)
+		return 0;
+	if (value.len == 0 || value.len > 20)
+		return -1;
+	for (size_t i = 0; i < value.len; i++)
+		if (value.p[i] < '0' || value.p[i] > '9')
+			return -1;
+	*out = INT64_MAX;
+	return 0;
+}
+
 static int
 parse_mail_param(struct span word, unsigned flags, unsigned *seen,
     struct mail_params *out, struct parse_error *err)
@@ -88,7 +103,7 @@ parse_mail_param(struct span word, unsigned flags, unsigned *seen,
 	split_param(word, &name, &value);
 	if (span_caseis(name, "SIZE") && (flags & PARSE_SIZE)) {
 		which = SIZE;
-		if (num_parse_u64(value, INT64_MAX, &out->size) < 0)
+		if (parse_size(value, &out->size) < 0)
 			return fail(err, "501 5.5.4 Bad message size syntax",
 			    none);
 		out->has_size = true;

@@ -26,8 +26,10 @@ static const struct {		/* RFC 5321 4.1.2, 4.1.1.2 */
 	{ "FROM :<a@b.c>", NULL, "501 5.5.4 Syntax", true },
 	{ "FROM:<a@b.c> SIZE=5 SIZE=6", NULL, "501 5.5.4 Parameter", true },
 	{ "FROM:<a@b.c> X=1", NULL, "555 5.5.4", true },
-	{ "FROM:<a@b.c> SIZE=9223372036854775808", NULL, "501 5.5.4 Bad m",
-	    true },
+	{ "FROM:<a@b.c> SIZE=100000000000000000000", NULL,
+	    "501 5.5.4 Bad m", true },
+	{ "FROM:<a@b.c> SIZE=9999999999999999999x", NULL,
+	    "501 5.5.4 Bad m", true },
 };
 
 static void
