@@ -1,35 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * bounce - the daemon's own structures: requests of qmgr (request.c) become
- * notices (report.c), which are handed to cleanup (submit.c).
+ * notices (report.c), which are handed to cleanup (daemon/submit.h).
  */
 #ifndef BOUNCE_BOUNCE_H
 #define BOUNCE_BOUNCE_H
 
 #include "base/buf.h"
 #include "conf/template.h"
+#include "daemon/submit.h"
 #include "io/loop.h"
 #include "io/sock.h"
-#include "ipc/msg_cleanup.h"
 
 extern struct templates bounce_templates;
-
-/* submit.c */
-struct submission;
-/* The answer: ok means that cleanup has made it durable. */
-typedef void submit_fn(void *arg, bool ok, struct span queue_id,
-	    struct span text);
-void	 submit_start(struct loop *l);
-/*
- * Hand a message over: head, then len bytes at offset of fd, then tail.  Takes
- * head, tail, envelope (encoded) and fd.  done is called once, never from
- * here.  It waits while cleanup is away.
- */
-struct submission *submit(struct buf *envelope, struct buf *head, int fd,
-	    uint64_t offset, uint64_t len, struct buf *tail, submit_fn *done,
-	    void *arg);
-/* The one who asked has gone: no answer is wanted, but the notice goes on. */
-void	 submit_detach(struct submission *s);
 
 /* request.c */
 void	 request_accept(int fd, const struct sock_addr *peer, int index);

@@ -129,22 +129,9 @@ on_address(struct fetch *f, const struct dns_answer *a)
 	struct dns_rr rr;
 	int rc;
 
-	while ((rc = dns_next(a, &rest, &rr)) != 0) {
-		struct sock_addr *to = &f->addrs[f->naddrs];
-
-		if (rc < 0 || f->naddrs == HTTP_ADDRS_MAX)
-			continue;
-		if (rr.type == DNS_A) {
-			to->in.sin_family = AF_INET;
-			memcpy(&to->in.sin_addr, rr.addr, 4);
-			to->len = sizeof(to->in);
-		} else {
-			to->in6.sin6_family = AF_INET6;
-			memcpy(&to->in6.sin6_addr, rr.addr, 16);
-			to->len = sizeof(to->in6);
-		}
-		f->naddrs++;
-	}
+	while ((rc = dns_next(a, &rest, &rr)) != 0)
+		if (rc > 0 && f->naddrs < HTTP_ADDRS_MAX)
+			dns_address(&rr, &f->addrs[f->naddrs++]);
 	if (--f->pending == 0)
 		get(f);
 }

@@ -31,6 +31,7 @@
 #include "smtp/peers.h"
 #include "smtp/policy.h"
 #include "smtp/reply.h"
+#include "smtp/report.h"
 #include "smtp/sts.h"
 #include "smtp/tables.h"
 #include "tls/tls.h"

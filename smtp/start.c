@@ -27,6 +27,7 @@ smtp_start(struct why *why)
 	dns = dns_client_new(daemon_loop(),
 	    daemon_socket_path("private/resolver"));
 	tables_start(daemon_loop(), daemon_socket_path("private/rewrite"));
+	report_start(daemon_loop(), daemon_socket_path("private/tlsrpt"));
 	sts_start(daemon_loop(), daemon_socket_path("private/mtasts"));
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "daemon/daemon.h"
+#include "ipc/msg_mtasts.h"
 #include "smtp/smtp.h"
 
 #define TLSA_MAX	32	/* records of a host */
@@ -70,7 +71,8 @@ log_established(struct session *s, const struct tls *t)
  * without TLS.
  */
 static void
-handshake_failed(struct session *s, const struct why *fail_why)
+handshake_failed(struct session *s, const struct tls *t,
+    const struct why *fail_why)
 {
 	struct delivery *d = s->d;
 	struct why why = *fail_why;
@@ -84,6 +86,8 @@ handshake_failed(struct session *s, const struct why *fail_why)
 	}
 	log_info("%.*s: TLS with %s: %s", SPAN_ARG(d->env.queue_id), s->where,
 	    why.text);
+	report_session(s, t != NULL ? report_problem(tls_facts(t)) :
+	    TLSRPT_FAILURE, why.text);
 	if (s->level <= TLS_LEVEL_MAY && s->peer_index < d->peers.len) {
 		d->peers.v[s->peer_index].no_tls = true;
 		d->next_peer = s->peer_index;
@@ -101,6 +105,20 @@ handshake_failed(struct session *s, const struct why *fail_why)
 	delivery_next(d);
 }
 
+/* A policy that is under test (RFC 8461 5) is not enforced, but reported on. */
+static void
+report_secured(const struct session *s, const struct tls_facts *f)
+{
+	bool tested = sts_active(s->sts) && s->ntlsa == 0;
+
+	if (tested && !sts_has_host(s->sts, s->host))
+		report_session(s, TLSRPT_FAILURE, "host is not in the policy");
+	else if (tested && f->trust != TLS_VERIFIED)
+		report_session(s, report_problem(f), f->trust_text);
+	else
+		report_session(s, TLSRPT_SUCCESS, "");
+}
+
 static void
 on_done(void *arg, struct stream *stream, struct tls *t,
     const struct why *fail_why)
@@ -108,7 +126,7 @@ on_done(void *arg, struct stream *stream, struct tls *t,
 	struct session *s = arg;
 
 	if (fail_why != NULL) {
-		handshake_failed(s, fail_why);
+		handshake_failed(s, t, fail_why);
 		return;
 	}
 	if (s->d == NULL) {
@@ -117,6 +135,7 @@ on_done(void *arg, struct stream *stream, struct tls *t,
 	}
 	s->tls = true;
 	log_established(s, t);
+	report_secured(s, tls_facts(t));
 	if (s->wrapper) {
 		session_set_state(s, S_GREETING);
 		stream_set_deadline(s->stream, set.helo_ms);
@@ -230,6 +249,7 @@ static void
 no_tlsa(struct session *s)
 {
 	if (s->level == TLS_LEVEL_DANE_ONLY) {
+		report_session(s, TLSRPT_DANE, "");
 		fail(s, "4.7.5", "no usable TLSA records, which are required",
 		    "");
 		return;
@@ -258,6 +278,8 @@ on_tlsa(void *arg, const struct dns_answer *a)
 
 	s->tlsa_query = NULL;
 	if (dns_temporary(a->status)) {
+		report_session(s, TLSRPT_DNSSEC,
+		    dns_status_text(a->status));
 		/* RFC 7672 2.1.3.1: not without an answer. */
 		fail(s, "4.7.5", "TLSA lookup error for ", s->where);
 		return;
@@ -282,6 +304,7 @@ on_tlsa(void *arg, const struct dns_answer *a)
 	} else if (s->level == TLS_LEVEL_DANE_ONLY) {
 		no_tlsa(s);
 	} else {
+		report_session(s, TLSRPT_BAD_TLSA, "no record is usable");
 		/* RFC 7672 2.2: they are there: at least encrypt. */
 		s->level = TLS_LEVEL_ENCRYPT;
 		without_dane(s);
@@ -312,6 +335,20 @@ host_proven(const struct session *s)
 	return d->hop.kind == HOP_HOST || d->peers.mx_secure;
 }
 
+/* A policy that could not be had. */
+static void
+report_policy(const struct session *s)
+{
+	if (s->sts == NULL)
+		return;
+	if (s->sts->result == MTASTS_FETCH)
+		report_session(s, TLSRPT_STS_FETCH, "");
+	else if (s->sts->result == MTASTS_INVALID)
+		report_session(s, TLSRPT_STS_INVALID, "");
+	else if (s->sts->result == MTASTS_WEBPKI)
+		report_session(s, TLSRPT_STS_WEBPKI, "");
+}
+
 /*
  * The level, may or encrypt, is open to more.  An enforced policy names the
  * hosts, and their certificates must have their names.  A policy that is under
@@ -324,7 +361,9 @@ without_dane(struct session *s)
 	bool must = delivery_requires_tls(s->d);
 	bool listed = sts_active(s->sts) && sts_has_host(s->sts, s->host);
 
+	report_policy(s);
 	if (enforce && !listed) {
+		report_session(s, TLSRPT_FAILURE, "host is not in the policy");
 		refuse(s, "4.7.5", "the MTA-STS policy of the domain does not "
 		    "have the host ", s->said);
 		return;
@@ -351,6 +390,7 @@ offer(struct session *s)
 		return;
 	}
 	if (!(s->features & FEATURE_STARTTLS)) {
+		report_session(s, TLSRPT_STARTTLS, "");
 		if (s->level <= TLS_LEVEL_MAY)
 			session_secured(s);
 		else
@@ -400,6 +440,7 @@ starttls_reply(struct session *s)
 		starttls_begin(s);
 		return;
 	}
+	report_session(s, TLSRPT_STARTTLS, s->reply.text.data);
 	if (s->level <= TLS_LEVEL_MAY) {
 		session_secured(s);
 		return;

@@ -84,6 +84,12 @@ const struct jail sandbox_table[] = {
 	      JAIL_THREADS,
 	  .sockets = "private/resolver", .paths = "w:$mtasts_directory",
 	  .says = "fetches the MTA-STS policies of other domains" },
+	{ .name = "tlsrpt", .user = JAIL_MAIL_OWNER,
+	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_INET |
+	      JAIL_THREADS,
+	  .sockets = "private/resolver private/cleanup",
+	  .paths = "w:$tlsrpt_directory",
+	  .says = "reports to other domains how mail to them was secured" },
 	{ .name = "authd", .user = JAIL_OWN, .owner = "authd_owner",
 	  .may = JAIL_FILES | JAIL_THREADS,
 	  .sockets = "", .paths = "r:/",
@@ -114,7 +120,8 @@ const struct jail sandbox_table[] = {
 	  .says = "lists the queue" },
 	{ .name = "smtp", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT | JAIL_INET | JAIL_READ,
-	  .sockets = "private/resolver private/rewrite private/mtasts",
+	  .sockets = "private/resolver private/rewrite private/mtasts "
+	      "private/tlsrpt",
 	  .paths = "",
 	  .says = "sends mail to other hosts; parses their answers" },
 	/* The UNIX sockets it delivers to lie anywhere. */

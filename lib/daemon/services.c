@@ -61,6 +61,7 @@ static const struct traits {
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "quotad",  PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "mtasts",  PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
+	{ "tlsrpt",  PLAN_SINGLE | PLAN_PRESTART, STAGE_BOUNCE, "private/%" },
 	{ "keyd",    PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
 	  "private/%" },
 	{ "authd",   PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
@@ -111,10 +112,12 @@ static const struct {
 static const struct {
 	const char	*command;
 	const char	*by[4];		/* who needs it */
+	const bool	*when;		/* only with this setting; or NULL */
 } implied[] = {
-	{ "resolver", { "smtp", "lmtp", NULL } },
-	{ "quotad", { "virtual", NULL } },
-	{ "mtasts", { "smtp", NULL } },
+	{ "resolver", { "smtp", "lmtp", NULL }, NULL },
+	{ "quotad", { "virtual", NULL }, NULL },
+	{ "mtasts", { "smtp", NULL }, &conf.mtasts_enable },
+	{ "tlsrpt", { "smtp", NULL }, &conf.smtp_tlsrpt_enable },
 };
 
 struct planner {
@@ -530,6 +533,8 @@ add_implied_services(struct planner *pl)
 		    .maxproc = 1 };
 		bool needed = false;
 
+		if (implied[i].when != NULL && !*implied[i].when)
+			continue;
 		for (size_t k = 0; k < ARRAY_LEN(implied[i].by) &&
 		    implied[i].by[k] != NULL; k++)
 			needed |= is_planned(pl->out, implied[i].by[k]);

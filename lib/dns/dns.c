@@ -4,6 +4,8 @@
  */
 #include "dns/dns.h"
 
+#include "io/sock.h"
+
 const char *
 dns_type_name(unsigned type)
 {
@@ -210,4 +212,19 @@ dns_reverse_name(const uint8_t *addr, size_t len, struct buf *out)
 			buf_addf(out, "%x.%x.", addr[i] & 15u, addr[i] >> 4);
 	}
 	buf_add_str(out, len == 4 ? "in-addr.arpa" : "ip6.arpa");
+}
+
+void
+dns_address(const struct dns_rr *rr, struct sock_addr *out)
+{
+	*out = (struct sock_addr){ .len = 0 };
+	if (rr->type == DNS_A) {
+		out->in.sin_family = AF_INET;
+		memcpy(&out->in.sin_addr, rr->addr, 4);
+		out->len = sizeof(out->in);
+	} else {
+		out->in6.sin6_family = AF_INET6;
+		memcpy(&out->in6.sin6_addr, rr->addr, 16);
+		out->len = sizeof(out->in6);
+	}
 }

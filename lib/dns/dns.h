@@ -64,6 +64,9 @@ MUST_CHECK int dns_rr_parse(unsigned type, struct span rdata,
  */
 MUST_CHECK int dns_next(const struct dns_answer *a, struct span *rest,
 	    struct dns_rr *out);
+/* Of an A or AAAA record; without a port. */
+struct sock_addr;
+void	 dns_address(const struct dns_rr *rr, struct sock_addr *out);
 /* The strings of a TXT record, put together (RFC 7208 3.3). */
 void	 dns_txt(const struct dns_rr *rr, struct buf *out);
 /* "4.3.2.1.in-addr.arpa", "...ip6.arpa" for len 4 or 16 bytes. */

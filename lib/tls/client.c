@@ -363,25 +363,34 @@ fingerprint_matches(struct tls *t, X509 *cert)
 
 /* How far the peer can be trusted under the policy, and why not further. */
 static enum tls_trust
-judge(struct tls *t, const char **text)
+judge(struct tls *t, const char **text, enum tls_problem *problem)
 {
 	X509 *cert = SSL_get0_peer_certificate(t->ssl);
 	long rc = SSL_get_verify_result(t->ssl);
 	const struct tls_check *k = t->check;
 
 	*text = "";
+	*problem = TLS_PROBLEM_UNTRUSTED;
 	if (cert == NULL)
 		return TLS_ANONYMOUS;
 	if (k->level == TLS_LEVEL_FINGERPRINT) {
-		if (fingerprint_matches(t, cert))
+		if (fingerprint_matches(t, cert)) {
+			*problem = TLS_PROBLEM_NONE;
 			return TLS_VERIFIED;
+		}
 		*text = "no fingerprint matches";
 		return TLS_UNTRUSTED;
 	}
 	if (rc != X509_V_OK) {
 		*text = X509_verify_cert_error_string(rc);
+		if (rc == X509_V_ERR_CERT_HAS_EXPIRED ||
+		    rc == X509_V_ERR_CERT_NOT_YET_VALID)
+			*problem = TLS_PROBLEM_EXPIRED;
+		else if (rc == X509_V_ERR_HOSTNAME_MISMATCH)
+			*problem = TLS_PROBLEM_NAME;
 		return TLS_UNTRUSTED;
 	}
+	*problem = TLS_PROBLEM_NONE;
 	if (k->dane)
 		return TLS_VERIFIED;
 	if (k->match.len == 0)
@@ -389,6 +398,7 @@ judge(struct tls *t, const char **text)
 	if (name_matches(k, cert))
 		return TLS_VERIFIED;
 	*text = "no name in the certificate matches";
+	*problem = TLS_PROBLEM_NAME;
 	return TLS_TRUSTED;
 }
 
@@ -396,17 +406,19 @@ int
 tls_client_judge(struct tls *t)
 {
 	const struct tls_check *k = t->check;
+	enum tls_problem problem;
 	enum tls_trust trust;
 	const char *text;
 	bool must = k->level >= TLS_LEVEL_FINGERPRINT || k->dane ||
 	    k->level == TLS_LEVEL_DANE_ONLY;
 
-	trust = judge(t, &text);
+	trust = judge(t, &text, &problem);
 	if (k->level == TLS_LEVEL_DANE_ONLY && !k->dane) {
 		trust = MIN(trust, TLS_UNTRUSTED);
 		text = "no usable TLSA records";
 	}
 	tls_facts_collect(t, t->client->conf.fingerprint_digest, trust, text);
+	t->facts.problem = problem;
 	if (!must || trust == TLS_VERIFIED)
 		return 0;
 	return why_set(&t->why, "4.7.5", "Server certificate not %s%s%s",

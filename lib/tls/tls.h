@@ -134,6 +134,14 @@ enum tls_trust {
 	TLS_VERIFIED		/* and the name, fingerprint or TLSA matched */
 };
 
+/* Why a certificate did not do. */
+enum tls_problem {
+	TLS_PROBLEM_NONE,	/* it did, or there was none */
+	TLS_PROBLEM_NAME,
+	TLS_PROBLEM_EXPIRED,
+	TLS_PROBLEM_UNTRUSTED	/* its chain, or no TLSA record matches */
+};
+
 /* Strings are never NULL and live as long as the struct tls. */
 struct tls_facts {
 	const char	*protocol;	/* "TLSv1.3" */
@@ -149,6 +157,7 @@ struct tls_facts {
 	/* The peer's certificate; "" without one.  Unprintable bytes are
 	 * replaced. */
 	enum tls_trust	 trust;
+	enum tls_problem problem;	/* of a client, also after a failure */
 	const char	*peer_cn;	/* common name, or first DNS name */
 	const char	*issuer_cn;
 	const char	*peer_email;	/* first rfc822Name that is trusted, "" */

@@ -39,8 +39,9 @@ ALLOWED = {
     "key": {"keyd", "virtual", "session"},
     # These connect to sockets, and modes keep others' from them.
     "other": {"cleanup", "qmgr", "rewrite", "resolver", "bounce", "pickup",
-              "showq", "lmtp", "virtual", "session", "mtasts", "verify"},
-    "inet": {"rewrite", "resolver", "smtp", "lmtp", "mtasts"},
+              "showq", "lmtp", "virtual", "session", "mtasts", "verify",
+              "tlsrpt"},
+    "inet": {"rewrite", "resolver", "smtp", "lmtp", "mtasts", "tlsrpt"},
     "fork": {"session"},
     "exec": set(), "ptrace": set(), "kill": {"session"}, "root": {"virtual",
                                                                   "session"},

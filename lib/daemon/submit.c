@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * submit - notices on their way into the queue.
+ * submit - see submit.h.
  *
- * One connection to cleanup, a tag for each notice.  What is attached is read
+ * One connection to cleanup, a tag for each message.  What is attached is read
  * from its file in pieces, as fast as cleanup takes them.  When cleanup goes
  * away, everything that had no answer is sent again from the start.
  */
-#include "bounce/bounce.h"
+#include "daemon/submit.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -18,6 +18,7 @@
 #include "conf/params.h"
 #include "daemon/daemon.h"
 #include "io/fd.h"
+#include "ipc/msg_cleanup.h"
 
 #define OUT_HIGH	(1u << 20)	/* bytes that cleanup has not taken */
 #define AGAIN_MS	1000		/* cleanup is away */
