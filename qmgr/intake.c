@@ -30,6 +30,8 @@
 #define SCAN_RECORDS	20000	/* of the log, in one turn */
 #define SCAN_MS		100
 #define PUMP_MAX	500	/* messages made active in one turn */
+#define PUMP_MS		10	/* and how long that may take */
+#define NEW_SHARE	5	/* a fifth of the room is for new mail only */
 #define TICK_MS		1000
 #define DUE_MAX_MS	60000	/* look again, whatever the clock did */
 #define FILE_RETRY_US	INT64_C(60000000)
@@ -427,14 +429,24 @@ intake_file(int64_t id_us, uint64_t seq, bool recovered)
 
 /* --- making messages active -------------------------------------------------------- */
 
+static uint64_t
+share(int64_t limit, bool deferred)
+{
+	return (uint64_t)limit - (deferred ? (uint64_t)limit / NEW_SHARE : 0);
+}
+
+/*
+ * A long queue that comes back at once, after a release or when a large site
+ * is up again, leaves room for mail that nobody has tried yet.
+ */
 static bool
-room(void)
+room(bool deferred)
 {
 	/* Those that wait for a checkpoint only are not active, but bounded
 	 * too: a hung agent must not fill the memory. */
 	return !qm.draining && qm.paused == 0 &&
-	    qm.n_active < (uint64_t)conf.qmgr_message_active_limit &&
-	    qm.n_rcpts < (uint64_t)conf.qmgr_message_recipient_limit &&
+	    qm.n_active < share(conf.qmgr_message_active_limit, deferred) &&
+	    qm.n_rcpts < share(conf.qmgr_message_recipient_limit, deferred) &&
 	    qm.n_messages < (uint64_t)conf.qmgr_message_active_limit * 8;
 }
 
@@ -447,6 +459,9 @@ due_timer_set(void)
 	if (first == NULL)
 		return;
 	in_ms = (first->next_us - clock_wall_us()) / 1000 + 1;
+	/* Who makes room calls intake_pump(). */
+	if (in_ms <= 0 && !room(true))
+		in_ms = DUE_MAX_MS;
 	loop_timer_set(in.due_timer, MAX(0, MIN(in_ms, DUE_MAX_MS)));
 }
 
@@ -454,16 +469,21 @@ static void
 pump(void *arg)
 {
 	int64_t now = clock_wall_us();
-	size_t n = 0;
+	int64_t until_ms = clock_mono_ms() + PUMP_MS;
+	bool more = false;
 
-	for (; n < PUMP_MAX && room(); n++) {
+	for (size_t n = 0; room(false); n++) {
 		const struct later_item *due = later_first(&qm.later);
 		bool have_new = in.head < in.backlog.len || in.cursor != 0;
 
-		if (due != NULL && due->next_us > now)
+		if (due != NULL && (due->next_us > now || !room(true)))
 			due = NULL;
 		if (due == NULL && !have_new)
 			break;
+		if (n == PUMP_MAX || clock_mono_ms() > until_ms) {
+			more = true;
+			break;
+		}
 		in.later_turn = !in.later_turn;
 		if (due != NULL && (in.later_turn || !have_new))
 			(void)intake_file(due->id_us, due->seq,
@@ -471,7 +491,7 @@ pump(void *arg)
 		else
 			(void)intake_next();
 	}
-	if (n == PUMP_MAX)
+	if (more)
 		loop_timer_set(in.pump_timer, 0);	/* others' turn first */
 	due_timer_set();
 }
@@ -685,7 +705,7 @@ on_message(const struct ipc_frame *f, const struct feed_message *fm)
 	}
 	if (!book_count(&qm.book, &pos, true, loop_now_ms(qm.loop)))
 		return;
-	if (in.head == in.backlog.len && in.cursor == 0 && room()) {
+	if (in.head == in.backlog.len && in.cursor == 0 && room(false)) {
 		struct waiting w = {
 			.seq = pos.seq, .offset = pos.offset,
 			.slot = pos.slot, .generation = pos.generation,
