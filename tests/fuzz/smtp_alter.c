@@ -50,10 +50,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conf.mime_nesting_limit = 10;
 	conf.body_checks_size_limit = 1000;
 	if (some.body == NULL) {
-		some.header = some.nested = maps("inline:{x=IGNORE}");
+		const char *nothing =
+		    "inline:{a_line_that_no_input_has=IGNORE}";
+
+		some.header = some.nested = maps(nothing);
 		some.mime = some.body = maps("static:{REPLACE a: b}");
 		none.header = none.mime = none.nested = none.body =
-		    maps("inline:{x=IGNORE}");
+		    maps(nothing);
 	}
 	run(&some, in, size + 1, &a);
 	run(&some, in, 5, &b);
