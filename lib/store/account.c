@@ -373,6 +373,19 @@ account_sync(struct account *a, struct why *why)
 
 /* --- journals ----------------------------------------------------------------------- */
 
+unsigned
+account_may_make(struct account *a, uint32_t box)
+{
+	const struct acct_box *b = account_box_by_id(a, box);
+
+	/* A maildir's files are the truth; its journal is made by who finds
+	 * them. */
+	if (box != ACCOUNT_INBOX && (a->format != STORE_PACKED || b == NULL ||
+	    b->gone || b->flags & BOX_NOSELECT))
+		return 0;
+	return PACKED_CREATE;
+}
+
 struct packed *
 account_journal(struct account *a, uint32_t box, unsigned flags,
     struct why *why)
@@ -427,7 +440,7 @@ account_writer(struct account *a, uint32_t box, struct why *why)
 			if (a->writers.len == WRITERS_MAX)
 				account_drop_writer(a, a->writers.v[0]);
 			p = account_journal(a, box, PACKED_WRITE |
-			    (box == ACCOUNT_INBOX ? PACKED_CREATE : 0), why);
+			    account_may_make(a, box), why);
 			if (p == NULL)
 				return NULL;
 			*ARRAY_PUSH(&a->writers) = p;

@@ -107,6 +107,9 @@ struct span account_canon(struct span name);
 struct packed *account_writer(struct account *a, uint32_t box,
 	    struct why *why);
 void	 account_drop_writer(struct account *a, struct packed *p);
+/* PACKED_CREATE where the list says that there is such a mailbox: a journal
+ * that was lost or damaged is made from the segments.  Else 0. */
+unsigned account_may_make(struct account *a, uint32_t box);
 /* Open the journal of a box anew. */
 struct packed *account_journal(struct account *a, uint32_t box,
 	    unsigned flags, struct why *why);

@@ -542,6 +542,13 @@ account_list_init(struct account *a, struct why *why)
 			fresh = a->boxes.len == 1;
 		}
 		account_unlock(a);
+	} else if (a->list->damaged && a->format == STORE_PACKED) {
+		/* What was passed over may have been a mailbox. */
+		if (account_lock(a, why) < 0)
+			return -1;
+		if (find_lost(a, why) < 0)
+			goto fail;
+		account_unlock(a);
 	}
 	if (a->format == STORE_MAILDIR && account_maildir_list(a, why) < 0)
 		return -1;

@@ -200,7 +200,9 @@ index_load(struct mailbox *m)
 	    h->uidvalidity != ph->uidvalidity ||
 	    memcmp(h->mailboxid, ph->mailboxid, 16) != 0 ||
 	    h->tail > (uint64_t)js.st_size)) {
-		/* The journal was made anew: no damage. */
+		/* The journal was made anew: no damage.  Or it was cut. */
+		if (h->generation == ph->generation)
+			packed_records_lost(m->p);
 		(void)munmap(map, (size_t)st.st_size);
 		return 0;
 	}

@@ -25,10 +25,9 @@ load_once(struct mailbox *m, struct why *why)
 	unsigned how = m->flags & MAILBOX_READONLY ? 0 : PACKED_WRITE;
 	int rc;
 
-	/* Also who only looks notes what it learned, where it may.  INBOX is
-	 * always there: a journal that was lost is made from the segments. */
+	/* Also who only looks notes what it learned, where it may. */
 	m->p = account_journal(m->a, m->box, how | PACKED_WRITE |
-	    (m->box == ACCOUNT_INBOX ? PACKED_CREATE : 0), why);
+	    account_may_make(m->a, m->box), why);
 	if (m->p == NULL && how == 0 && m->a->error != ACCOUNT_NONEXISTENT)
 		m->p = account_journal(m->a, m->box, 0, why);
 	if (m->p == NULL)

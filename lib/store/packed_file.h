@@ -26,6 +26,7 @@ struct packed {
 	struct packed_head	 head;		/* state: at state.tail */
 	struct hash		 index;		/* queue id NUL rcpt -> place */
 	bool			 have_index, locked, checked;
+	bool			 damaged;	/* records were passed over */
 	uint64_t		 saved_tail;
 	struct buf		 out;		/* records being put */
 	bool			 jdirty, sdirty;	/* to be synced: journal, */
@@ -81,6 +82,8 @@ void	 packed_name(uint32_t box, const char *suffix,
 int	 packed_catch_up(struct packed *p, struct why *why);
 /* Start over from the first record. */
 void	 packed_rewind(struct packed *p);
+/* Some that were there are not any more: their UIDs must not come again. */
+void	 packed_records_lost(struct packed *p);
 /* Take the lock, catch up, and see to it that this epoch may write: 0, -1,
  * PACKED_GONE (then the lock is not held). */
 int	 packed_lock(struct packed *p, struct why *why);

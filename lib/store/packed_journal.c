@@ -291,6 +291,14 @@ packed_rewind(struct packed *p)
 	p->saved_tail = 0;
 }
 
+void
+packed_records_lost(struct packed *p)
+{
+	struct packed_state *st = &p->head.state;
+
+	st->uidnext = MAX(st->uidnext, st->reserved);
+}
+
 int
 packed_catch_up(struct packed *p, struct why *why)
 {
@@ -312,6 +320,7 @@ packed_catch_up(struct packed *p, struct why *why)
 		if (p->hook != NULL)
 			return PACKED_GONE;
 		packed_rewind(p);
+		packed_records_lost(p);
 	}
 	end = packed_scan_file(p->jfd, st->tail, (uint64_t)sb.st_size,
 	    &damaged, catch_record, p);
@@ -320,9 +329,10 @@ packed_catch_up(struct packed *p, struct why *why)
 	if (damaged > 0) {
 		log_warning("%s: journal is damaged in %zu places: going on "
 		    "behind them", p->path, damaged);
-		if (st->uidnext < st->reserved)
-			st->uidnext = st->reserved;
+		packed_records_lost(p);
+		p->damaged = true;
 	}
+	p->damaged |= end < sb.st_size;
 	if (end < sb.st_size && p->locked) {
 		log_warning("%s: cutting off %lld bytes of a record that was "
 		    "not finished", p->path, (long long)(sb.st_size - end));
@@ -483,6 +493,26 @@ fail:
 	return NULL;
 }
 
+/*
+ * Leave a state that covers all of the file: the next one need not read it,
+ * and sees from it when something was cut off.  Only a hint; nobody waits.
+ */
+static void
+save_hint(struct packed *p)
+{
+	struct packed_head now;
+	struct stat st;
+
+	if (!p->checked || p->jfd < 0 || p->head.state.tail <= p->saved_tail ||
+	    flock(p->jfd, LOCK_EX | LOCK_NB) < 0)
+		return;
+	if (fstat(p->jfd, &st) == 0 && st.st_nlink > 0 &&
+	    (uint64_t)st.st_size == p->head.state.tail &&
+	    read_slots(p, &now, NULL) == 0)
+		(void)save_state(p, false);
+	(void)flock(p->jfd, LOCK_UN);
+}
+
 void
 packed_close(struct packed **pp)
 {
@@ -492,6 +522,7 @@ packed_close(struct packed **pp)
 		return;
 	*pp = NULL;
 	packed_unlock(p);
+	save_hint(p);
 	hash_fini(&p->index, mem_free);
 	buf_fini(&p->out);
 	for (size_t i = 0; i < p->unsynced.len; i++)
