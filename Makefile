@@ -250,6 +250,8 @@ lint: layers man
 BENCH		?=
 bench: all tests
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/run.py $(BENCH)
+	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/login.py
+	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/tls.py --rounds 1 --keys ecdsa
 
 # --- install ----------------------------------------------------------------------
 # Configuration that is there already is never touched.

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Postfix asks our authd who its clients are (smtpd_sasl_type = dovecot)."""
+import base64
+import hashlib
+import hmac
+import os
+import shutil
+import smtplib
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../bench")]
+import postfix  # noqa: E402
+from instance import Instance, free_port, need_root, skip  # noqa: E402
+
+ALICE = "alice@example.test"
+
+
+def start_postfix(base, port, socket):
+    p = postfix.Postfix(base, port, 1)
+    with open(f"{base}/etc/main.cf", "a", encoding="ascii") as f:
+        f.write("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n"
+                f"smtpd_sasl_path = {socket}\n"
+                "mynetworks =\nsmtpd_relay_restrictions = "
+                "permit_sasl_authenticated, reject\n"
+                "smtpd_delay_reject = yes\n"
+                f"maillog_file = {base}/log\n"
+                f"maillog_file_prefixes = {base}\n")
+    with open(f"{base}/etc/master.cf", "a", encoding="ascii") as f:
+        f.write("postlog unix-dgram n - n - 1 postlogd\n")
+    p.start()
+    end = time.monotonic() + 30
+    while True:
+        try:
+            smtplib.SMTP("127.0.0.1", port, timeout=30).quit()
+            return p
+        except OSError:
+            if time.monotonic() > end:
+                with open(f"{base}/log", encoding="utf-8") as f:
+                    raise TimeoutError(f.read()[-3000:]) from None
+            time.sleep(0.1)
+
+
+def b64(x):
+    return base64.b64encode(x).decode()
+
+
+def scram(s, user, password):
+    """SCRAM-SHA-256; the last code."""
+    bare = b"n=" + user.encode() + b",r=" + b64(os.urandom(12)).encode()
+    code, text = s.docmd("AUTH", "SCRAM-SHA-256 " + b64(b"n,," + bare))
+    if code != 334:
+        return code
+    first = base64.b64decode(text)
+    f = dict(x.split(b"=", 1) for x in first.split(b","))
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(),
+                                 base64.b64decode(f[b"s"]), int(f[b"i"]))
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    final = b"c=biws,r=" + f[b"r"]
+    auth = bare + b"," + first + b"," + final
+    sig = hmac.digest(hashlib.sha256(key).digest(), auth, "sha256")
+    proof = bytes(a ^ b for a, b in zip(key, sig))
+    code, text = s.docmd(b64(final + b",p=" + b64(proof).encode()))
+    return s.docmd("")[0] if code == 334 else code
+
+
+def attempt(port, how, user, password):
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as s:
+        s.ehlo()
+        s.user, s.password = user, password
+        if how == "SCRAM-SHA-256":
+            code = scram(s, user, password)
+        elif how == "PLAIN":
+            code = s.docmd("AUTH", "PLAIN " + b64(
+                f"\0{user}\0{password}".encode()))[0]
+        elif how == "PLAIN in two":
+            assert s.docmd("AUTH", "PLAIN")[0] == 334
+            code = s.docmd(b64(f"\0{user}\0{password}".encode()))[0]
+        else:
+            assert s.docmd("AUTH", "LOGIN")[0] == 334
+            assert s.docmd(b64(user.encode()))[0] == 334
+            code = s.docmd(b64(password.encode()))[0]
+        if code == 235:
+            assert s.mail(ALICE)[0] == 250
+            assert s.rcpt("u0@example.test")[0] in (250, 550, 554)
+        return code
+
+
+need_root()
+if not postfix.available():
+    skip("Postfix is not installed")
+passed = 0
+place = tempfile.mkdtemp(prefix="mansio-test-")
+os.chmod(place, 0o755)
+peer = None
+inst = Instance(settings={
+    "authd_dovecot_socket": "{base}/dovecot-auth",
+    "authd_dovecot_socket_owner": "postfix:postfix",
+    "authd_failure_delay": "0s", "authd_ban_exceptions": "127.0.0.0/8"})
+try:
+    with inst as m:
+        m.command("mansio", "user", "add", ALICE, input="wonderland\n")
+        smtp = free_port()
+        peer = start_postfix(place, smtp,
+                             f"{m.base}/dovecot-auth")
+        with smtplib.SMTP("127.0.0.1", smtp, timeout=30) as c:
+            c.ehlo()
+            offered = c.esmtp_features["auth"].split()
+            assert {"PLAIN", "LOGIN", "SCRAM-SHA-256"} <= set(offered), \
+                offered
+        for mech in ("PLAIN", "PLAIN in two", "LOGIN", "SCRAM-SHA-256"):
+            assert attempt(smtp, mech, ALICE, "wonderland") == 235, mech
+            assert attempt(smtp, mech, ALICE, "wrong") == 535, mech
+            assert attempt(smtp, mech, "nobody@example.test",
+                           "wonderland") == 535, mech
+            passed += 1
+        with smtplib.SMTP("127.0.0.1", smtp, timeout=30) as c:
+            c.ehlo()
+            assert c.docmd("AUTH", "NO-SUCH")[0] == 535
+            for junk in ("=", "AAAA", "!!!", "A" * 4000):
+                assert c.docmd("AUTH", "PLAIN " + junk)[0] in (
+                    501, 535, 500), junk
+        # authd is away for a moment: a temporary failure, then all is well.
+        log = m.log()
+        assert log.count("login: service=smtp") >= 4, log[-3000:]
+        authd, = [p for p, n in m.children().items() if n == "authd"]
+        os.kill(authd, 9)
+        deadline = time.monotonic() + 60
+        while attempt(smtp, "PLAIN", ALICE, "wonderland") != 235:
+            assert time.monotonic() < deadline, m.log()[-3000:]
+            time.sleep(0.5)
+        passed += 1
+finally:
+    if peer is not None:
+        peer.stop()
+    shutil.rmtree(place, ignore_errors=True)
+print(f"{passed} passed, 0 failed, 0 skipped")
