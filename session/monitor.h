@@ -42,7 +42,7 @@ struct process {
 	pid_t		 pid;		/* 0: waited for */
 	struct ipc_conn	*control;	/* NULL: it has ended */
 	uint64_t	 sent;		/* CONN frames */
-	bool		 leaving;
+	bool		 leaving, hurried;
 };
 
 struct conn {
@@ -65,7 +65,7 @@ struct monitor {
 	const struct engine *const *engines;
 	struct hash	 users;		/* by key */
 	struct hash	 conns;		/* by serial */
-	struct list	 processes;
+	struct list	 processes;	/* the one used last at the end */
 	unsigned	 nprocesses;
 	uint32_t	 serial;	/* the last one given */
 	bool		 draining;

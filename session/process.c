@@ -285,6 +285,33 @@ static const struct ipc_ops control_ops = {
 	.on_end = on_end,
 };
 
+/* --- room for others --------------------------------------------------------------------- */
+
+/*
+ * When nearly as many processes as may be are there, who has done nothing for
+ * the longest time hibernates, so that many thousands of users can come at
+ * once: each new process asks another one.
+ */
+static void
+make_room(void)
+{
+	unsigned limit = (unsigned)conf.session_process_limit;
+	struct process *p;
+
+	if (monitor.nprocesses < limit - MAX(limit / 8, MIN(limit, 2u)))
+		return;
+	LIST_FOREACH(at, &monitor.processes) {
+		p = LIST_ENTRY(at, struct process, link);
+		if (p->hurried || p->control == NULL || p->leaving)
+			continue;
+		p->hurried = true;
+		ipc_send(p->control, CONTROL_HURRY, 0, SPAN_EMPTY);
+		list_remove(&p->link);
+		list_append(&monitor.processes, &p->link);
+		return;
+	}
+}
+
 /* --- the beginning -------------------------------------------------------------------------- */
 
 static struct process *
@@ -295,6 +322,7 @@ process_new(struct user *u, struct why *why)
 	int pair[2];
 	pid_t pid;
 
+	make_room();
 	if (monitor.nprocesses >= (unsigned)conf.session_process_limit) {
 		why_set(why, "4.3.2", "%u session processes, as many as "
 		    "session_process_limit allows", monitor.nprocesses);
@@ -361,6 +389,9 @@ process_give(struct process *p, struct conn *c, int fd, struct span input,
 	ipc_send_fd(p->control, CONTROL_CONN, 0, buf_span(&b), fd);
 	buf_fini(&b);
 	p->sent++;
+	p->hurried = false;
+	list_remove(&p->link);
+	list_append(&monitor.processes, &p->link);
 	c->process = p;
 	c->changed = false;
 }

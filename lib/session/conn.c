@@ -14,6 +14,8 @@
 
 /* For a client to take our last words. */
 #define FINISH_MS	2000
+/* Idle for so long is idle when others need the room. */
+#define HURRY_MS	100
 
 /* What we put in front of an engine's state. */
 #define STATE_ROWS(ROW)							\
@@ -219,9 +221,12 @@ session_while_frozen(struct session_conn *conn, struct span text,
 static int64_t
 hibernate_ms(const struct session_private *c)
 {
+	int64_t ms;
+
 	if (c->engine->freeze == NULL || c->engine->hibernate_ms == NULL)
 		return -1;
-	return c->engine->hibernate_ms();
+	ms = c->engine->hibernate_ms();
+	return session_process.hurry ? MIN(ms, HURRY_MS) : ms;
 }
 
 /* Give a connection back to the monitor; false: it stays. */
@@ -265,8 +270,6 @@ freeze(struct session_private *c)
 	return true;
 }
 
-static void consider(void);
-
 /* All have been idle for long enough: give them back, and leave. */
 static void
 on_hibernate(void *arg)
@@ -290,12 +293,12 @@ on_hibernate(void *arg)
 	}
 	session_process_empty();
 later:
-	consider();
+	session_conn_consider();
 }
 
 /* Set the timer for when all of them will have been idle long enough. */
-static void
-consider(void)
+void
+session_conn_consider(void)
 {
 	struct session_process *p = &session_process;
 	int64_t due = 0;
@@ -329,5 +332,5 @@ session_idle(struct session_conn *conn, bool idle)
 	if (!idle)
 		return;
 	c->idle_ms = loop_now_ms(conn->loop);
-	consider();
+	session_conn_consider();
 }

@@ -31,6 +31,8 @@ enum {
 	CONTROL_WATCH,		/* <- control_watch, with a descriptor */
 	CONTROL_FROZEN,		/* <- control_frozen, with the descriptor */
 	CONTROL_IDLE,		/* <- control_idle */
+	CONTROL_HURRY,		/* -> empty: others need the room; until the
+				 * next CONN hibernate, or leave, soon */
 	CONTROL_SHARE,		/* <- control_share: about the user's own mail */
 };
 

@@ -39,6 +39,7 @@ struct session_process {
 	uint64_t		 seen;		/* CONN frames */
 	bool			 draining;
 	bool			 frozen;	/* the last ones were */
+	bool			 hurry;		/* CONTROL_HURRY */
 	struct loop_timer	*linger, *overdue, *hibernate;
 };
 
@@ -47,6 +48,8 @@ extern struct session_process session_process;
 /* A connection from the monitor; takes fd.  -1: not to be understood. */
 MUST_CHECK int session_conn_new(const struct engine *e,
 	    const struct control_conn *m, int fd);
+/* Think again about when to hibernate. */
+void	 session_conn_consider(void);
 /* A connection has gone: perhaps it was the last. */
 void	 session_process_empty(void);
 

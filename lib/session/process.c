@@ -89,7 +89,7 @@ session_process_empty(void)
 		loop_timer_set(p->linger, LAST_WORDS_MS);
 		return;
 	}
-	loop_timer_set(p->linger, p->frozen ? 0 :
+	loop_timer_set(p->linger, p->frozen || p->hurry ? 0 :
 	    p->draining ? LAST_WORDS_MS : LINGER_MS);
 }
 
@@ -142,6 +142,7 @@ on_conn(const struct ipc_frame *f)
 	int fd = f->fd;
 
 	p->seen++;
+	p->hurry = false;
 	if (control_conn_decode(&m, f->body) < 0 || fd < 0 ||
 	    (e = session_engine(p->engines, m.service)) == NULL) {
 		fd_close(&fd);
@@ -171,6 +172,11 @@ on_control(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		return 0;
 	case CONTROL_LEAVE:
 		leave(0);
+	case CONTROL_HURRY:
+		session_process.hurry = true;
+		session_conn_consider();
+		session_process_empty();
+		return 0;
 	default:
 		return -1;
 	}
