@@ -86,6 +86,7 @@ int
 monitor_reload(struct why *why)
 {
 	hash_each(&monitor.users, forget_process, NULL);
+	process_drop_spare();
 	return 0;
 }
 
@@ -102,6 +103,7 @@ void
 monitor_drain(void)
 {
 	monitor.draining = true;
+	process_drop_spare();
 	hash_each(&monitor.conns, end_frozen, NULL);
 	LIST_FOREACH(at, &monitor.processes) {
 		struct process *p = LIST_ENTRY(at, struct process, link);
@@ -115,6 +117,7 @@ monitor_drain(void)
 void
 monitor_log_moved(void)
 {
+	process_drop_spare();	/* it has the old log */
 	LIST_FOREACH(at, &monitor.processes) {
 		struct process *p = LIST_ENTRY(at, struct process, link);
 

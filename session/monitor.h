@@ -38,7 +38,7 @@ struct user {
 
 struct process {
 	struct list	 link;		/* monitor.processes */
-	struct user	*user;
+	struct user	*user;		/* NULL: spare */
 	pid_t		 pid;		/* 0: waited for */
 	struct ipc_conn	*control;	/* NULL: it has ended */
 	uint64_t	 sent;		/* CONN frames */
@@ -66,7 +66,8 @@ struct monitor {
 	struct hash	 users;		/* by key */
 	struct hash	 conns;		/* by serial */
 	struct list	 processes;	/* the one used last at the end */
-	unsigned	 nprocesses;
+	unsigned	 nprocesses;	/* without spare */
+	struct process	*spare;		/* forked, nobody's yet; or NULL */
 	uint32_t	 serial;	/* the last one given */
 	bool		 draining;
 };
@@ -109,6 +110,8 @@ void	 process_give(struct process *p, struct conn *c, int fd,
 void	 process_drain(struct process *p, enum session_stop why,
 	    uint32_t serial);
 void	 process_reap(void);
+/* The spare one has settings that hold no more, or is not needed. */
+void	 process_drop_spare(void);
 
 /* --- start.c: fronts --------------------------------------------------------------- */
 

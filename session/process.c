@@ -23,6 +23,8 @@
 #include "session/process.h"
 #include "session/shares.h"
 
+#define SPARE_MS	5	/* from when the last one was taken */
+
 /* --- the end ---------------------------------------------------------------------------- */
 
 /* Its connections are closed: they were open in it alone. */
@@ -71,6 +73,12 @@ on_end(void *arg, struct ipc_conn *c)
 {
 	struct process *p = arg;
 
+	if (p == monitor.spare) {
+		log_warning("spare session process %d has ended",
+		    (int)p->pid);
+		process_drop_spare();
+		return;
+	}
 	ipc_conn_free(&p->control);
 	if (p->user->process == p)
 		p->user->process = NULL;
@@ -246,7 +254,8 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 	struct control_share share;
 	int rc, fd = f->fd;
 
-	switch (f->type) {
+	/* A spare one has nothing to say. */
+	switch (p->user != NULL ? f->type : 0) {
 	case CONTROL_WATCH:
 		rc = on_watch(p, f->body, fd);
 		break;
@@ -273,7 +282,8 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 	}
 	if (rc < 0) {
 		log_warning("session process %d of user %s broke its "
-		    "conversation; killed", (int)p->pid, p->user->who.name);
+		    "conversation; killed", (int)p->pid,
+		    p->user != NULL ? p->user->who.name : "(nobody yet)");
 		if (p->pid > 0)
 			kill(p->pid, SIGKILL);
 	}
@@ -314,37 +324,27 @@ make_room(void)
 
 /* --- the beginning -------------------------------------------------------------------------- */
 
+/* One that waits to be told whose it is. */
 static struct process *
-process_new(struct user *u, struct why *why)
+fork_process(struct why *why)
 {
-	ARRAY(const struct session_user *) shared = ARRAY_EMPTY;
 	struct process *p;
 	int pair[2];
 	pid_t pid;
 
-	make_room();
-	if (monitor.nprocesses >= (unsigned)conf.session_process_limit) {
-		why_set(why, "4.3.2", "%u session processes, as many as "
-		    "session_process_limit allows", monitor.nprocesses);
-		return NULL;
-	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 	    pair) < 0) {
 		why_errno(why, "4.3.0", "socket pair");
 		return NULL;
 	}
-	find_shares(u, &shared);
-	pid = daemon_fork("session-user", &pair[1], 1);
+	pid = daemon_fork("session-spare", &pair[1], 1);
 	if (pid == 0) {
 		struct session_process_args args = {
-			.control = pair[1], .user = &u->who,
-			.engines = monitor.engines,
-			.shares = shared.v, .nshares = shared.len,
+			.control = pair[1], .engines = monitor.engines,
 		};
 
 		session_process_run(&args);
 	}
-	ARRAY_FINI(&shared);
 	close(pair[1]);
 	if (pid < 0) {
 		why_errno(why, "4.3.0", "fork");
@@ -352,10 +352,83 @@ process_new(struct user *u, struct why *why)
 		return NULL;
 	}
 	p = mem_zalloc(sizeof(*p));
-	p->user = u;
 	p->pid = pid;
 	p->control = ipc_conn_new(monitor.loop, pair[0], &CONTROL_PROTO,
 	    &control_ops, p);
+	return p;
+}
+
+static void
+fork_spare(void *arg)
+{
+	struct why why = WHY_INIT;
+
+	if (monitor.spare == NULL && !monitor.draining)
+		monitor.spare = fork_process(&why);
+}
+
+/*
+ * A fork takes milliseconds when many thousands of clients hibernate here: all
+ * of their descriptors are copied and closed again.  So one is made in
+ * advance, after the last one was taken, when nobody waits for it.
+ */
+static struct process *
+take_spare(struct why *why)
+{
+	static struct loop_timer *timer;
+	struct process *p = monitor.spare;
+
+	monitor.spare = NULL;
+	if (timer == NULL)
+		timer = loop_timer_new(monitor.loop, fork_spare, NULL);
+	loop_timer_set(timer, SPARE_MS);
+	return p != NULL ? p : fork_process(why);
+}
+
+void
+process_drop_spare(void)
+{
+	struct process *p = monitor.spare;
+
+	monitor.spare = NULL;
+	if (p == NULL)
+		return;
+	ipc_conn_free(&p->control);	/* it leaves */
+	mem_free(p);
+}
+
+/* Tell a process whose it is, and who shares with him. */
+static void
+give_to(struct process *p, struct user *u)
+{
+	ARRAY(const struct session_user *) shared = ARRAY_EMPTY;
+	struct auth_user a;
+
+	find_shares(u, &shared);
+	for (size_t i = 0; i < shared.len; i++) {
+		session_user_tell(shared.v[i], &a);
+		auth_user_encode(ipc_begin(p->control, CONTROL_SHARES, 0), &a);
+		ipc_end(p->control);
+	}
+	ARRAY_FINI(&shared);
+	ipc_send(p->control, CONTROL_USER, 0, u->key);
+	p->user = u;
+}
+
+static struct process *
+process_new(struct user *u, struct why *why)
+{
+	struct process *p;
+
+	make_room();
+	if (monitor.nprocesses >= (unsigned)conf.session_process_limit) {
+		why_set(why, "4.3.2", "%u session processes, as many as "
+		    "session_process_limit allows", monitor.nprocesses);
+		return NULL;
+	}
+	if ((p = take_spare(why)) == NULL)
+		return NULL;
+	give_to(p, u);
 	list_append(&monitor.processes, &p->link);
 	monitor.nprocesses++;
 	u->processes++;

@@ -24,35 +24,12 @@ engine_index(const struct engine *e)
 
 /* --- users --------------------------------------------------------------------------- */
 
-static const char *
-keep(char **at, struct span s)
-{
-	char *p = *at;
-
-	memcpy(p, s.p != NULL ? s.p : "", s.len);
-	p[s.len] = '\0';
-	*at = p + s.len + 1;
-	return p;
-}
-
 static struct user *
 user_new(const struct auth_user *a, struct span key)
 {
 	struct user *u = mem_zalloc(sizeof(*u));
-	char *at;
 
-	at = u->text = mem_alloc(a->user.len + a->login.len + a->home.len +
-	    a->base.len + a->path.len + a->groups.len + 6);
-	u->who = (struct session_user){
-		.name = keep(&at, a->user), .login = keep(&at, a->login),
-		.uid = a->uid, .gid = a->gid, .home = keep(&at, a->home),
-		.format = (enum store_format)a->format, .detect = a->detect,
-		.base = keep(&at, a->base), .path = keep(&at, a->path),
-		.is_virtual = a->virtual, .quota_bytes = a->quota_bytes,
-		.quota_messages = a->quota_messages,
-		.quota_mailboxes = a->quota_mailboxes,
-		.groups = keep(&at, a->groups),
-	};
+	u->text = session_user_init(&u->who, a);
 	list_init(&u->conns);
 	u->key = key;
 	return u;

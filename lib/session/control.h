@@ -8,6 +8,9 @@
  * but its successor for the same user looks at, and descriptors to poll or to
  * watch; all of it only concerns connections that it was given.
  *
+ * A process is forked before it is known whose it will be, and waits, still
+ * as root, for USER; only then it becomes the user and enters the sandbox.
+ *
  * Leaving.  A process without connections says IDLE with the number of CONN
  * frames that it has seen.  The monitor answers LEAVE when it has sent no
  * more than these, and sends nothing after that; otherwise a connection is on
@@ -16,6 +19,7 @@
 #ifndef SESSION_CONTROL_H
 #define SESSION_CONTROL_H
 
+#include "ipc/msg_auth.h"
 #include "ipc/msg_session.h"
 #include "session/engine.h"
 
@@ -33,6 +37,9 @@ enum {
 	CONTROL_IDLE,		/* <- control_idle */
 	CONTROL_HURRY,		/* -> empty: others need the room; until the
 				 * next CONN hibernate, or leave, soon */
+	CONTROL_SHARES,		/* -> auth_user, before USER: an account of the
+				 * same uid that shares something with him */
+	CONTROL_USER,		/* -> auth_user: whose process it is */
 	CONTROL_SHARE,		/* <- control_share: about the user's own mail */
 };
 
@@ -97,6 +104,11 @@ IPC_MESSAGE(control_idle, CONTROL_IDLE_ROWS)
 	ROW(STR, ident, 255)							\
 	ROW(BOOL, on, )
 IPC_MESSAGE(control_share, CONTROL_SHARE_ROWS)
+
+/* Fill *u, whose strings lie in what is returned, to be mem_free()d. */
+char	*session_user_init(struct session_user *u, const struct auth_user *a);
+/* The other way; *a points into u. */
+void	 session_user_tell(const struct session_user *u, struct auth_user *a);
 
 static const struct ipc_proto CONTROL_PROTO UNUSED = {
 	.name = "control", .version = 1,

@@ -9,6 +9,7 @@
 #include "ipc/ipc.h"
 #include "session/control.h"
 #include "session/engine.h"
+#include "session/shares.h"
 
 struct session_private {
 	struct session_conn	 conn;		/* what the engine sees */
@@ -30,7 +31,8 @@ struct session_process {
 	struct loop		*loop;
 	const struct session_user *user;
 	const struct engine *const *engines;
-	const struct session_user *const *shares;
+	/* Accounts of the same uid that share something with the user. */
+	const struct session_user *shares[SHARES_USER_MAX];
 	size_t			 nshares;
 	struct account		*account;	/* NULL: not open yet */
 	void			(*close_account)(void);

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <errno.h>
 #include <signal.h>
@@ -116,6 +117,8 @@ drain(enum session_stop why, uint32_t serial)
 {
 	struct session_process *p = &session_process;
 
+	if (p->user == NULL)
+		leave(0);
 	if (serial == 0 && !p->draining) {
 		p->draining = true;
 		p->overdue = loop_timer_new(p->loop, drain_overdue, NULL);
@@ -129,6 +132,94 @@ drain(enum session_stop why, uint32_t serial)
 			c->engine->drain(&c->conn, why);
 	}
 	session_process_empty();
+}
+
+/* --- becoming the user ---------------------------------------------------------------- */
+
+static void
+limit_memory(void)
+{
+	struct rlimit lim;
+
+	/* A sanitizer's shadow memory counts. */
+	if (conf.session_memory_limit == PARAM_UNLIMITED || SANITIZED)
+		return;
+	lim.rlim_cur = lim.rlim_max = (rlim_t)conf.session_memory_limit;
+	if (setrlimit(RLIMIT_DATA, &lim) < 0)
+		log_warning("cannot limit memory: %m");
+}
+
+static char *
+mail_of(const char *rule, const struct session_user *u)
+{
+	return u->path[0] != '\0' ? mem_printf("%s%s/%s", rule, u->base,
+	    u->path) : mem_printf("%s%s", rule, u->base);
+}
+
+/*
+ * The user's mail and that of those who share theirs, and nothing else.  What
+ * of the latter the user may see is for ACLs to say: all of one account's
+ * messages lie in the same files.
+ */
+static int
+enter(const struct session_process *p, struct why *why)
+{
+	const struct session_user *u = p->user;
+	ARRAY(const char *) paths = ARRAY_EMPTY;
+	char *mail = mail_of("", u);
+	struct sandbox_as as = { .uid = u->uid, .gid = u->gid, .make = mail };
+	int rc;
+
+	*ARRAY_PUSH(&paths) = mail_of("w:", u);
+	for (size_t i = 0; i < p->nshares; i++)
+		*ARRAY_PUSH(&paths) = mail_of("w:", p->shares[i]);
+	*ARRAY_PUSH(&paths) = mem_strdup("r:/dev/null");
+	*ARRAY_PUSH(&paths) = mem_strdup("r:/dev/urandom");
+	as.paths = paths.v;
+	as.npaths = paths.len;
+	rc = sandbox_enter_as(sandbox_find("session-user"), &as, why);
+	for (size_t i = 0; i < paths.len; i++)
+		mem_free((void *)(uintptr_t)paths.v[i]);
+	ARRAY_FINI(&paths);
+	mem_free(mail);
+	return rc;
+}
+
+/* What the monitor says first. */
+static int
+on_shares(struct session_process *p, struct span body)
+{
+	struct session_user *owner;
+	struct auth_user a;
+
+	if (p->user != NULL || p->nshares == SHARES_USER_MAX ||
+	    auth_user_decode(&a, body) < 0)
+		return -1;
+	owner = mem_zalloc(sizeof(*owner));
+	(void)session_user_init(owner, &a);
+	p->shares[p->nshares++] = owner;
+	return 0;
+}
+
+static int
+on_user(struct session_process *p, struct span body)
+{
+	static struct session_user user;
+	struct why why = WHY_INIT;
+	struct auth_user a;
+
+	if (p->user != NULL || auth_user_decode(&a, body) < 0)
+		return -1;
+	(void)session_user_init(&user, &a);
+	p->user = &user;
+	(void)prctl(PR_SET_NAME, "session-user");
+	limit_memory();
+	if (enter(p, &why) < 0) {
+		log_error("session process of %s: %s", p->user->name,
+		    why.text);
+		leave(1);
+	}
+	return 0;
 }
 
 /* --- the monitor ------------------------------------------------------------------- */
@@ -157,7 +248,7 @@ on_control(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	struct control_drain d;
 	int fd = f->fd;
 
-	if (f->type == CONTROL_CONN)
+	if (f->type == CONTROL_CONN && session_process.user != NULL)
 		return on_conn(f);
 	if (f->type == CONTROL_LOG && fd >= 0) {
 		log_replace_fd(fd);
@@ -165,6 +256,10 @@ on_control(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	}
 	fd_close(&fd);
 	switch (f->type) {
+	case CONTROL_SHARES:
+		return on_shares(&session_process, f->body);
+	case CONTROL_USER:
+		return on_user(&session_process, f->body);
 	case CONTROL_DRAIN:
 		if (control_drain_decode(&d, f->body) < 0)
 			return -1;
@@ -188,6 +283,8 @@ on_control_end(void *arg, struct ipc_conn *c)
 	struct session_process *p = arg;
 
 	ipc_conn_free(&p->control);
+	if (p->user == NULL)
+		leave(0);	/* a spare one that is not needed */
 	log_info("the session monitor is gone; finishing");
 	drain(SESSION_STOP_SHUTDOWN, 0);
 }
@@ -257,74 +354,14 @@ catch_signals(struct session_process *p)
 	sigaction(SIGUSR1, &ign, NULL);
 }
 
-/* --- becoming the user ---------------------------------------------------------------- */
-
-static void
-limit_memory(void)
-{
-	struct rlimit lim;
-
-	/* A sanitizer's shadow memory counts. */
-	if (conf.session_memory_limit == PARAM_UNLIMITED || SANITIZED)
-		return;
-	lim.rlim_cur = lim.rlim_max = (rlim_t)conf.session_memory_limit;
-	if (setrlimit(RLIMIT_DATA, &lim) < 0)
-		log_warning("cannot limit memory: %m");
-}
-
-static char *
-mail_of(const char *rule, const struct session_user *u)
-{
-	return u->path[0] != '\0' ? mem_printf("%s%s/%s", rule, u->base,
-	    u->path) : mem_printf("%s%s", rule, u->base);
-}
-
-/*
- * The user's mail and that of those who share theirs, and nothing else.  What
- * of the latter the user may see is for ACLs to say: all of one account's
- * messages lie in the same files.
- */
-static int
-enter(const struct session_process_args *a, struct why *why)
-{
-	const struct session_user *u = a->user;
-	ARRAY(const char *) paths = ARRAY_EMPTY;
-	char *mail = mail_of("", u);
-	struct sandbox_as as = { .uid = u->uid, .gid = u->gid, .make = mail };
-	int rc;
-
-	*ARRAY_PUSH(&paths) = mail_of("w:", u);
-	for (size_t i = 0; i < a->nshares; i++)
-		*ARRAY_PUSH(&paths) = mail_of("w:", a->shares[i]);
-	*ARRAY_PUSH(&paths) = mem_strdup("r:/dev/null");
-	*ARRAY_PUSH(&paths) = mem_strdup("r:/dev/urandom");
-	as.paths = paths.v;
-	as.npaths = paths.len;
-	rc = sandbox_enter_as(sandbox_find("session-user"), &as, why);
-	for (size_t i = 0; i < paths.len; i++)
-		mem_free((void *)(uintptr_t)paths.v[i]);
-	ARRAY_FINI(&paths);
-	mem_free(mail);
-	return rc;
-}
-
 void
 session_process_run(const struct session_process_args *a)
 {
 	struct session_process *p = &session_process;
-	struct why why = WHY_INIT;
 
-	*p = (struct session_process){
-		.loop = daemon_loop(), .user = a->user, .engines = a->engines,
-		.shares = a->shares, .nshares = a->nshares,
-	};
+	p->loop = daemon_loop();
+	p->engines = a->engines;
 	list_init(&p->conns);
-	limit_memory();
-	if (enter(a, &why) < 0) {
-		log_error("session process of %s: %s", a->user->name,
-		    why.text);
-		leave(1);
-	}
 	catch_signals(p);
 	p->linger = loop_timer_new(p->loop, on_timer, p);
 	p->control = ipc_conn_new(p->loop, a->control, &CONTROL_PROTO,

@@ -9,16 +9,13 @@
 
 struct session_process_args {
 	int			 control;	/* our end of the socket pair */
-	const struct session_user *user;
 	const struct engine *const *engines;	/* ends with NULL */
-	/* Accounts of the same uid that share something with the user. */
-	const struct session_user *const *shares;
-	size_t			 nshares;
 };
 
 /*
- * In the child of daemon_fork(), still root: become the user, enter the
- * sandbox, serve until told to leave or until the monitor is gone.
+ * In the child of daemon_fork(), still root: wait to be told which user to
+ * become, enter the sandbox, serve until told to leave or until the monitor
+ * is gone.
  */
 NORETURN void session_process_run(const struct session_process_args *a);
 
