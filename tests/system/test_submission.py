@@ -132,6 +132,48 @@ def run(*args, **kw):
                           **kw)
 
 
+def swaks(m):
+    """STARTTLS and TLS at once, with the mechanisms it has."""
+    n = 0
+    for port, how in ((m.port, "--tls"), (m.tls_port, "--tls-on-connect")):
+        for mech in ("PLAIN", "LOGIN"):
+            for password, code in (("wonderland", 0), ("wrong", 28)):
+                done = run("swaks", "--server", f"127.0.0.1:{port}", how,
+                           "--auth", mech, "--auth-user", ALICE,
+                           "--auth-password", password, "--from", ALICE,
+                           "--to", BOB)
+                if "requires Net::SSLeay" in done.stdout + done.stderr:
+                    print("skip: swaks (without TLS)")
+                    return 0
+                assert done.returncode == code, (mech, password, done)
+                n += code == 0
+    # It is told to log in without TLS, and does not come to it.
+    done = run("swaks", "--server", f"127.0.0.1:{m.port}", "--auth", "PLAIN",
+               "--auth-user", ALICE, "--auth-password", "wonderland",
+               "--from", ALICE, "--to", BOB)
+    assert done.returncode == 28 and "wonderland" not in m.log(), done
+    return n
+
+
+def s_nail(m):
+    n = 0
+    for scheme, port, more in (("submissions", m.tls_port, []),
+                               ("submission", m.port,
+                                ["-S", "smtp-use-starttls"])):
+        for auth in ("plain", "login"):
+            done = run("s-nail", "-:/", "-S", "v15-compat=y", "-S",
+                       f"mta={scheme}://alice%40example.test:wonderland@"
+                       f"localhost:{port}", *more,
+                       "-S", f"tls-ca-file={m.ca}", "-S", "tls-verify=strict",
+                       "-S", f"smtp-auth={auth}", "-S",
+                       f"DEAD={m.base}/dead", "-S", "sendwait",
+                       "-r", ALICE, "-s", f"s-nail {auth}", BOB,
+                       input="hi\n", env=dict(os.environ, HOME=m.base))
+            assert done.returncode == 0, (scheme, auth, done)
+            n += 1
+    return n
+
+
 def clients(m):
     mail = "From: alice@example.test\nTo: bob@example.test\n" \
         "Subject: {}\n\nhi\n"
@@ -166,17 +208,13 @@ def clients(m):
     else:
         print("skip: msmtp (not installed)")
     if shutil.which("swaks"):
-        done = run("swaks", "--server", f"127.0.0.1:{m.port}", "--tls",
-                   "--auth", "PLAIN", "--auth-user", ALICE,
-                   "--auth-password", "wonderland", "--from", ALICE,
-                   "--to", BOB)
-        if "requires Net::SSLeay" in done.stdout + done.stderr:
-            print("skip: swaks (without TLS)")
-        else:
-            assert done.returncode == 0, done
-            want += 1
+        want += swaks(m)
     else:
         print("skip: swaks (not installed)")
+    if shutil.which("s-nail"):
+        want += s_nail(m)
+    else:
+        print("skip: s-nail (not installed)")
     if shutil.which("mutt"):
         with open(f"{m.base}/muttrc", "w", encoding="ascii") as f:
             f.write(f"set ssl_force_tls=yes certificate_file={m.ca}\n"

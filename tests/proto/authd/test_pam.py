@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""authd: system users through PAM, with a service of our own in a mount
+namespace: right, wrong, expired, unavailable, and the rest goes on."""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from authlib import (UNAVAILABLE, WRONG, Client, Instance,  # noqa: E402
+                     accounts, free_port, need_root, skip)
+
+assert free_port
+need_root()
+if os.environ.get("MANSIO_TEST_NS") != "1":
+    if not shutil.which("unshare") or not os.path.isdir("/etc/pam.d"):
+        skip("no unshare(1) or no /etc/pam.d")
+    if "libpam" not in subprocess.run(
+            ["ldd", f"{os.environ['BUILD_DIR']}/bin/authd"],
+            capture_output=True, text=True, check=False).stdout:
+        skip("built without PAM")
+    probe = subprocess.run(["unshare", "-m", "true"], check=False)
+    if probe.returncode != 0:
+        skip("no mount namespaces here")
+    os.environ["MANSIO_TEST_NS"] = "1"
+    os.execvp("unshare", ["unshare", "-m", "--propagation", "private",
+                          sys.executable, os.path.abspath(__file__)])
+
+# The password comes on stdin, with a NUL behind it; the user in PAM_USER.
+CHECK = """#!/bin/sh
+read -r password
+case $PAM_USER:$password in
+daemon:open) exit 0 ;;
+esac
+exit 1
+"""
+inst = Instance(settings={
+    "authd_failure_delay": "0s", "authd_failure_ban_threshold": "100000",
+    "authd_username_format": "%u", "authd_password_maps": "pam:mansio-test"})
+services = f"{inst.base}/pam.d"
+os.makedirs(services)
+with open(f"{inst.base}/check", "w", encoding="ascii") as out:
+    out.write(CHECK)
+os.chmod(f"{inst.base}/check", 0o755)
+subprocess.run(["mount", "--bind", services, "/etc/pam.d"], check=True)
+
+
+def service(auth, account="required pam_permit.so"):
+    with open(f"{services}/mansio-test", "w", encoding="ascii") as f:
+        f.write(f"{auth}\naccount {account}\n")
+
+
+EXEC = (f"auth [success=1 default=ignore] pam_exec.so quiet expose_authtok "
+        f"{inst.base}/check\nauth requisite pam_deny.so\n"
+        "auth required pam_permit.so")
+accounts(inst, alice="wonderland")
+service(EXEC)
+with inst:
+    c = Client(inst.base)
+    got = c.plain("daemon", "open", service="imap")
+    assert got[:3] == ("ok", "daemon", "daemon"), (got, inst.log()[-2000:])
+    # What is cached is asked no more; what is wrong always is.
+    assert c.plain("daemon", "open", service="imap")[0] == "ok"
+    for user, password in (("daemon", "x"), ("nobody", "open"),
+                           ("no-such-user", "open")):
+        assert c.plain(user, password)[:2] == ("fail", WRONG), user
+    assert c.login("daemon", "open")[0] == "ok"
+    # No keys: SCRAM fails as for a wrong password.
+    assert c.scram("daemon", "open")[:2] == ("fail", WRONG)
+    # An account that PAM does not let in.
+    inst.command("mansio", "reload")        # forgets the cache
+    service(EXEC, "required pam_deny.so")
+    end = time.monotonic() + 20
+    while c.plain("daemon", "open")[0] == "ok":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert c.plain("daemon", "open")[:2] in (("fail", WRONG),
+                                             ("fail", UNAVAILABLE))
+    # A module that is not there: temporary.
+    service("auth required pam_no_such_module.so")
+    assert c.plain("daemon", "open")[0] == "fail"
+    service(EXEC)
+    assert c.plain("daemon", "open")[0] == "ok"
+    # Its process dies: PAM is away, other users are not.
+    for pid, name in [(p, open(f"/proc/{p}/comm", encoding="ascii").read()
+                       .strip()) for p in filter(str.isdigit,
+                                                 os.listdir("/proc"))
+                      if os.path.exists(f"/proc/{p}/comm")]:
+        if name == "authd-pam":
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                parent = int(f.read().rpartition(")")[2].split()[1])
+            if inst.children().get(parent) == "authd":
+                os.kill(int(pid), 9)
+    assert c.plain("daemon", "other")[:2] == ("fail", UNAVAILABLE)
+    log = inst.log()
+    assert "a process that asks PAM has ended" in log
+    assert "open" not in log.replace("opened", "")
+print("1 passed, 0 failed, 0 skipped")
