@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "mail/message_cache.h"
 #include "store/account.h"
 #include "store/mailbox.h"
 
@@ -102,6 +103,7 @@ build(void)
 	struct account *a;
 	struct mailbox *m;
 	struct mailbox_content c;
+	struct message_cache rec;
 	uint32_t box;
 
 	a = open_account();
@@ -117,7 +119,7 @@ build(void)
 		m = mailbox_open(a, i ? box : ACCOUNT_INBOX, 0, &why);
 		for (uint32_t n = 1; n <= mailbox_count(m); n++) {
 			ck_assert_int_eq(mailbox_cache(m, mailbox_uid(m, n), &c,
-			    &why), 0);
+			    &rec, &why), 0);
 			mailbox_content_done(&c);
 		}
 		mailbox_close(&m);
@@ -245,12 +247,13 @@ count_whole(struct account *a, uint32_t box, uint32_t *top)
 		struct buf b = BUF_INIT(BUF_UNLIMITED);
 		uint32_t uid = mailbox_uid(m, n);
 		struct mailbox_content c;
+		struct message_cache rec;
 		struct mailbox_message msg;
 		unsigned number;
 
 		*top = MAX(*top, uid);
 		NEED(mailbox_message(m, n, &msg), "no message %u", n);
-		if (mailbox_cache(m, uid, &c, &why) == 0)
+		if (mailbox_cache(m, uid, &c, &rec, &why) == 0)
 			mailbox_content_done(&c);
 		if (mailbox_content(m, uid, &c, &why) == 0) {
 			const char *at = memmem(c.bytes.p, c.bytes.len,
