@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * storeops - an account under change, for the test that cuts the power.
+ *
+ *	storeops run FORMAT BASE SEED
+ *
+ * appends, flags, expunges, copies, moves and purges at random in two
+ * mailboxes, until standard input ends.  What it says, a line each, to which
+ * an empty line is waited for:
+ *
+ *	touch BOX UID ...	these are about to be changed or to go
+ *	seen BOX UID TAG ...	these UIDs were given to messages
+ *	ack STATE		all so far is durable, and the account is this
+ *
+ *	storeops dump FORMAT BASE
+ *
+ * says "state STATE", appends to each mailbox and says "new BOX UID" and "end".
+ * A STATE is, for each mailbox: "BOX uidvalidity uidnext modseq", and for each
+ * message "UID:FLAGS:TAG"; TAG is 0 when its bytes are damaged.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "store/account.h"
+#include "store/mailbox.h"
+
+#define KEPT	60	/* messages in a mailbox: above, some are expunged */
+
+static struct why why;
+static struct account *account;
+static uint32_t boxes[2], state;
+static unsigned last_tag;
+static bool waits;
+
+static uint32_t
+any(uint32_t n)
+{
+	state = state * 1664525 + 1013904223;
+	return (uint32_t)((uint64_t)(state >> 4) * n >> 28);
+}
+
+static void
+need(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "storeops: %s: %s\n", what, why.text);
+	exit(1);
+}
+
+/* What was said is noted before we go on. */
+static void
+wait_noted(void)
+{
+	char line[16];
+
+	fflush(stdout);
+	if (waits && fgets(line, sizeof(line), stdin) == NULL)
+		exit(0);
+}
+
+static void
+open_all(const char *format, const char *base)
+{
+	struct account_options o = {
+		.flags = STORE_MAKE_BASE, .base = base, .path = "user",
+		.owner = "user", .hostname = "h", .depth_limit = 9,
+		.quota = { QUOTA_UNLIMITED, QUOTA_UNLIMITED, QUOTA_UNLIMITED },
+		.count_limit = 99,
+	};
+	const struct account_box *b;
+
+	need(store_format_parse(span_of(format), &o.format) == 0, "format");
+	account_warm();
+	account = account_open(&o, &why);
+	need(account != NULL, "account_open");
+	boxes[0] = ACCOUNT_INBOX;
+	b = account_find(account, SPAN("x"));
+	if (b != NULL)
+		boxes[1] = b->box;
+	else
+		need(account_create(account, SPAN("x"), 0, &boxes[1],
+		    &why) == 0, "create");
+}
+
+/* --- what is there ------------------------------------------------------------------ */
+
+static unsigned
+tag_of(struct mailbox *m, uint32_t uid)
+{
+	struct mailbox_content c;
+	unsigned tag = 0, len = 0;
+
+	if (mailbox_content(m, uid, &c, &why) == 0) {
+		const char *at = memmem(c.bytes.p, c.bytes.len, "Tag: ", 5);
+
+		if (at == NULL || sscanf(at + 5, "%u %u", &tag, &len) != 2 ||
+		    c.bytes.len < len)
+			tag = 0;
+	}
+	mailbox_content_done(&c);
+	return tag;
+}
+
+static void
+put_state(void)
+{
+	struct mailbox_message msg;
+
+	for (int i = 0; i < 2; i++) {
+		struct mailbox *m = mailbox_open(account, boxes[i],
+		    MAILBOX_READONLY, &why);
+
+		need(m != NULL, "mailbox_open");
+		printf(" %d %u %u %llu", i, mailbox_uidvalidity(m),
+		    mailbox_uidnext(m),
+		    (unsigned long long)mailbox_modseq(m));
+		for (uint32_t n = 1; n <= mailbox_count(m); n++) {
+			need(mailbox_message(m, n, &msg), "message");
+			printf(" %u:%x:%u", msg.uid, msg.flags & 0x1f,
+			    tag_of(m, msg.uid));
+		}
+		mailbox_close(&m);
+	}
+	printf("\n");
+}
+
+/* --- changes ------------------------------------------------------------------------- */
+
+static void
+append(int i, unsigned count)
+{
+	struct append *ap = append_begin(account, boxes[i], &why);
+	struct append_info info = { .flags = any(32) & ~(uint32_t)STORE_DELETED };
+	unsigned first = last_tag + 1;
+	struct uid_result r;
+
+	need(ap != NULL, "append_begin");
+	for (unsigned k = 0; k < count; k++) {
+		struct buf b = BUF_INIT(BUF_UNLIMITED);
+		unsigned len = any(4) == 0 ? any(100000) : any(3000);
+
+		buf_addf(&b, "Tag: %u %u\n\n", ++last_tag, len);
+		while (b.len < len)
+			buf_addf(&b, "%u %u\n", last_tag, (unsigned)any(1u << 20));
+		need(append_next(ap, &info, &why) == 0 &&
+		    append_data(ap, buf_span(&b), &why) == 0, "append");
+		buf_fini(&b);
+	}
+	need(append_commit(ap, &r, &why) == 0, "append_commit");
+	printf("seen %d", i);
+	for (size_t k = 0; k < r.to->len; k++)
+		for (uint32_t u = r.to->v[k].lo; u <= r.to->v[k].hi; u++)
+			printf(" %u %u", u, first++);
+	printf("\n");
+	wait_noted();
+	append_free(&ap);
+}
+
+static void
+choose(struct mailbox *m, int i, uint32_t one_in, struct ranges *out)
+{
+	*out = (struct ranges){ .v = NULL };
+	printf("touch %d", i);
+	for (uint32_t n = 1; n <= mailbox_count(m); n++) {
+		uint32_t uid = mailbox_uid(m, n);
+
+		if (any(one_in) != 0)
+			continue;
+		ranges_add(out, uid, uid);
+		printf(" %u", uid);
+	}
+	printf("\n");
+	wait_noted();
+}
+
+static void
+say_copies(int to, const unsigned *tags, const struct uid_result *r)
+{
+	size_t n = 0;
+
+	printf("seen %d", to);
+	for (size_t k = 0; k < r->to->len; k++)
+		for (uint32_t u = r->to->v[k].lo; u <= r->to->v[k].hi; u++)
+			printf(" %u %u", u, tags[n++]);
+	printf("\n");
+	wait_noted();
+}
+
+static void
+transfer(struct mailbox *m, int i, bool move)
+{
+	ARRAY(unsigned) tags = ARRAY_EMPTY;
+	struct ranges set;
+	struct uid_result r;
+
+	choose(m, i, 8, &set);
+	for (size_t k = 0; k < set.len; k++)
+		for (uint32_t u = set.v[k].lo; u <= set.v[k].hi; u++)
+			*ARRAY_PUSH(&tags) = tag_of(m, u);
+	need((move ? mailbox_move : mailbox_copy)(m, &set, account,
+	    boxes[1 - i], &r, &why) == 0, "copy");
+	say_copies(1 - i, tags.v, &r);
+	ARRAY_FINI(&tags);
+	ranges_fini(&set);
+}
+
+static void
+one_change(void)
+{
+	int i = (int)any(2);
+	struct account_purged purged;
+	struct expunge_result ex;
+	struct flags_result fr;
+	struct ranges set;
+	struct mailbox *m = mailbox_open(account, boxes[i], 0, &why);
+	uint32_t what = any(12);
+
+	need(m != NULL, "mailbox_open");
+	if (mailbox_count(m) > KEPT)
+		what = 9;
+	if (what < 4) {
+		append(i, 1 + any(3));
+	} else if (what < 7) {
+		struct flags_request rq = { .uids = &set,
+		    .op = (enum flags_op)any(3), .flags = any(32),
+		    .unchanged_since = UINT64_MAX };
+
+		choose(m, i, 3, &set);
+		need(mailbox_store_flags(m, &rq, &fr, &why) == 0, "flags");
+		ranges_fini(&set);
+	} else if (what < 9) {
+		transfer(m, i, what == 8);
+	} else if (what < 11) {
+		choose(m, i, 4, &set);
+		need(mailbox_expunge(m, &set, true, &ex, &why) == 0,
+		    "expunge");
+		ranges_fini(&set);
+	}
+	mailbox_close(&m);
+	if (what == 11 && any(4) == 0)
+		need(account_purge(account, &purged, &why) == 0, "purge");
+}
+
+NORETURN static void
+run(void)
+{
+	waits = true;
+	for (;;) {
+		for (unsigned n = 1 + any(4); n > 0; n--)
+			one_change();
+		need(account_sync(account, &why) == 0, "sync");
+		printf("ack");
+		put_state();
+		wait_noted();
+	}
+}
+
+static int
+dump(void)
+{
+	printf("state");
+	put_state();
+	for (int i = 0; i < 2; i++) {
+		printf("new %d ", i);
+		last_tag = 1000000;
+		append(i, 1);
+	}
+	need(account_sync(account, &why) == 0, "sync");
+	printf("end\n");
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	bool running = argc == 5 && strcmp(argv[1], "run") == 0;
+	uint64_t seed = 0;
+	int rc;
+
+	if (!running && (argc != 4 || strcmp(argv[1], "dump") != 0)) {
+		fprintf(stderr, "usage: storeops run FORMAT BASE SEED | "
+		    "dump FORMAT BASE\n");
+		return 2;
+	}
+	if (running)
+		need(num_parse_u64(span_of(argv[4]), UINT32_MAX, &seed) == 0,
+		    "seed");
+	state = (uint32_t)seed;
+	open_all(argv[2], argv[3]);
+	if (running)
+		run();
+	rc = dump();
+	account_close(&account);
+	return rc;
+}
