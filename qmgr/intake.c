@@ -844,7 +844,7 @@ on_tick(void *arg)
 	    in.clock_offset - offset > JUMP_US) {
 		log_warning("the clock was set %s by %lld seconds",
 		    offset > in.clock_offset ? "forward" : "back",
-		    (long long)((offset - in.clock_offset) / 1000000));
+		    llabs(offset - in.clock_offset) / 1000000);
 		later_flush(&qm.later, clock_wall_us() +
 		    conf.maximal_backoff_time * 1000000);
 		intake_pump();
