@@ -8,7 +8,7 @@
  *	account.c	user names, and what the user databases say
  *	verify.c	password checks in threads: bounded, fair
  *	cache.c		passwords that were right a moment ago
- *	guard.c		failures, delays and bans
+ *	guard.c		failures, delays and bans; guard_file.c keeps them
  *	place.c		whom to become and where the mail lies
  *	ticket.c	one-time tickets
  *	upgrade.c	better hashes after a login; keeper.c writes them
@@ -125,6 +125,8 @@ void	 cache_drop(void);
 
 /* --- guard.c ------------------------------------------------------------------------ */
 
+/* Before the jail: bans from before a restart. */
+void	 guard_read(void);
 void	 guard_start(struct loop *l);
 MUST_CHECK int guard_load(struct why *why);	/* authd_ban_exceptions */
 /* The network a client counts as: itself, or its /64. */

@@ -13,9 +13,10 @@
  * A mail program that goes on trying one old password counts as one failure.
  * Members of authd_ban_exceptions are delayed and never banned.
  *
- * It is one table for all protocols, in memory; it lives as long as authd.
+ * It is one table for all protocols, in memory, and in a file (guard_file.c)
+ * over a restart.
  */
-#include "authd/authd.h"
+#include "authd/guard_priv.h"
 #include "auth/digest.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -27,24 +28,12 @@
 
 #define DELAY_MAX_MS	15000
 #define USER_FACTOR	10
-#define GOOD_MAX	8		/* networks remembered for a user */
 #define ENTRIES_MAX	200000		/* then the oldest are forgotten */
 #define SWEEP_MS	60000
 
-struct entry {
-	struct list	 link;		/* least recently touched first */
-	struct span	 key;		/* the table's: "a..." or "u..." */
-	unsigned	 failures;
-	int64_t		 since_ms;	/* the first of them */
-	int64_t		 ban_end_ms;
-	bool		 by_hand;
-	unsigned char	 last[32];	/* digest of the last password */
-	uint64_t	 good[GOOD_MAX];	/* of users: networks */
-	unsigned	 ngood;
-};
-
 static struct hash entries;
-static struct list by_use = LIST_INIT(by_use);
+struct list guard_by_use = LIST_INIT(guard_by_use);
+uint64_t guard_net_key[2];
 static struct match_list *exceptions;
 static struct loop_timer *timer;
 static struct loop *loop;
@@ -56,7 +45,7 @@ ban_ms(void)
 }
 
 static void
-entry_free(struct entry *e)
+entry_free(struct guard_entry *e)
 {
 	(void)hash_del(&entries, e->key);
 	list_remove(&e->link);
@@ -65,7 +54,7 @@ entry_free(struct entry *e)
 
 /* Whether there is anything left to remember, other than good networks. */
 static void
-age(struct entry *e)
+age(struct guard_entry *e)
 {
 	int64_t now = clock_mono_ms();
 
@@ -81,8 +70,8 @@ age(struct entry *e)
 static void
 sweep(void *arg)
 {
-	LIST_FOREACH(l, &by_use) {
-		struct entry *e = LIST_ENTRY(l, struct entry, link);
+	LIST_FOREACH(l, &guard_by_use) {
+		struct guard_entry *e = LIST_ENTRY(l, struct guard_entry, link);
 
 		age(e);
 		if (e->failures == 0 && e->ban_end_ms == 0 && e->ngood == 0)
@@ -95,6 +84,7 @@ void
 guard_start(struct loop *l)
 {
 	loop = l;
+	guard_file_start(l);
 	timer = loop_timer_new(l, sweep, NULL);
 	loop_timer_set(timer, SWEEP_MS);
 }
@@ -132,12 +122,12 @@ guard_key(const struct sock_addr *a, char out[GUARD_KEY_MAX])
 	sock_addr_text(a, out);
 }
 
-static struct entry *
-find(char kind, struct span name, bool make)
+struct guard_entry *
+guard_find(char kind, struct span name, bool make)
 {
 	struct buf key = BUF_INIT(BUF_UNLIMITED);
 	struct hash_entry *h;
-	struct entry *e;
+	struct guard_entry *e;
 	bool made = false;
 
 	buf_add_char(&key, kind);
@@ -155,9 +145,9 @@ find(char kind, struct span name, bool make)
 		e = h->value = mem_zalloc(sizeof(*e));
 		e->key = h->key;
 	}
-	list_append(&by_use, &e->link);
+	list_append(&guard_by_use, &e->link);
 	if (entries.count > ENTRIES_MAX)
-		entry_free(LIST_ENTRY(by_use.next, struct entry, link));
+		entry_free(LIST_ENTRY(guard_by_use.next, struct guard_entry, link));
 	return e;
 }
 
@@ -176,7 +166,7 @@ excepted(const struct sock_addr *a)
 }
 
 static bool
-is_good(const struct entry *e, uint64_t net)
+is_good(const struct guard_entry *e, uint64_t net)
 {
 	for (unsigned i = 0; i < e->ngood; i++)
 		if (e->good[i] == net)
@@ -188,23 +178,23 @@ bool
 guard_banned(const struct sock_addr *client, struct span user)
 {
 	char net[GUARD_KEY_MAX];
-	const struct entry *e;
+	const struct guard_entry *e;
 
 	guard_key(client, net);
-	e = find('a', span_of(net), false);
+	e = guard_find('a', span_of(net), false);
 	if (e != NULL && e->ban_end_ms != 0 &&
 	    (e->by_hand || !excepted(client)))
 		return true;
 	if (user.len == 0)
 		return false;
-	e = find('u', user, false);
+	e = guard_find('u', user, false);
 	return e != NULL && e->ban_end_ms != 0 && (e->by_hand ||
-	    (!is_good(e, hash_bytes(span_of(net))) && !excepted(client)));
+	    (!is_good(e, hash_bytes_with(guard_net_key, span_of(net))) && !excepted(client)));
 }
 
 /* One more, unless it is the last one again. */
 static void
-count(struct entry *e, const unsigned char *digest)
+count(struct guard_entry *e, const unsigned char *digest)
 {
 	if (digest != NULL) {
 		if (e->failures > 0 && memcmp(e->last, digest, 32) == 0)
@@ -215,10 +205,11 @@ count(struct entry *e, const unsigned char *digest)
 		e->since_ms = clock_mono_ms();
 	if (e->failures < UINT32_MAX)
 		e->failures++;
+	guard_file_changed();
 }
 
 static void
-ban_at(struct entry *e, int64_t threshold, const char *what, struct span name)
+ban_at(struct guard_entry *e, int64_t threshold, const char *what, struct span name)
 {
 	if (e->failures < (uint64_t)threshold || e->ban_end_ms != 0)
 		return;
@@ -235,18 +226,18 @@ guard_failed(const struct sock_addr *client, struct span user,
 	int64_t threshold = conf.authd_failure_ban_threshold;
 	int64_t delay = conf.authd_failure_delay * 1000;
 	char net[GUARD_KEY_MAX];
-	struct entry *e;
+	struct guard_entry *e;
 
 	if (excepted(client))
 		return delay;
 	guard_key(client, net);
-	e = find('a', span_of(net), true);
+	e = guard_find('a', span_of(net), true);
 	count(e, digest);
 	for (unsigned i = 1; i < e->failures && delay < DELAY_MAX_MS; i++)
 		delay *= 2;
 	ban_at(e, threshold, "client", span_of(net));
 	if (user.len > 0) {
-		e = find('u', user, true);
+		e = guard_find('u', user, true);
 		count(e, digest);
 		ban_at(e, threshold * USER_FACTOR, "user", user);
 	}
@@ -257,17 +248,18 @@ void
 guard_succeeded(const struct sock_addr *client, struct span user)
 {
 	char net[GUARD_KEY_MAX];
-	struct entry *e;
+	struct guard_entry *e;
 	uint64_t h;
 
 	guard_key(client, net);
-	h = hash_bytes(span_of(net));
+	h = hash_bytes_with(guard_net_key, span_of(net));
 	/* The network keeps its failures: who owns one account there could
 	 * wipe them out again and again. */
-	e = find('u', user, true);
+	e = guard_find('u', user, true);
 	if (!is_good(e, h)) {
 		e->good[e->ngood < GOOD_MAX ? e->ngood : h % GOOD_MAX] = h;
 		e->ngood = MIN(e->ngood + 1, GOOD_MAX);
+		guard_file_changed();
 	}
 }
 
@@ -306,18 +298,19 @@ int
 guard_ban(struct span what, int64_t seconds, struct why *why)
 {
 	struct buf name = BUF_INIT(AUTH_NAME_MAX);
-	struct entry *e;
+	struct guard_entry *e;
 	char kind;
 
 	if (parse(what, &kind, &name, why) < 0) {
 		buf_fini(&name);
 		return -1;
 	}
-	e = find(kind, buf_span(&name), true);
+	e = guard_find(kind, buf_span(&name), true);
 	if (seconds == 0)
 		seconds = conf.authd_failure_ban_time;
 	e->ban_end_ms = clock_mono_ms() + seconds * 1000;
 	e->by_hand = true;
+	guard_file_changed();
 	log_info("ban: %s %s by hand, for %lld seconds",
 	    kind == 'a' ? "client" : "user", name.data, (long long)seconds);
 	buf_fini(&name);
@@ -325,13 +318,14 @@ guard_ban(struct span what, int64_t seconds, struct why *why)
 }
 
 static unsigned
-unban(struct entry *e)
+unban(struct guard_entry *e)
 {
 	unsigned n = e->ban_end_ms != 0 || e->failures > 0;
 
 	e->ban_end_ms = 0;
 	e->failures = 0;
 	e->by_hand = false;
+	guard_file_changed();
 	if (e->ngood == 0)
 		entry_free(e);
 	return n;
@@ -341,15 +335,15 @@ unsigned
 guard_unban(struct span what)
 {
 	struct buf name = BUF_INIT(AUTH_NAME_MAX);
-	struct entry *e;
+	struct guard_entry *e;
 	unsigned n = 0;
 	char kind;
 
 	if (span_is(what, "all")) {
-		LIST_FOREACH(l, &by_use)
-			n += unban(LIST_ENTRY(l, struct entry, link));
+		LIST_FOREACH(l, &guard_by_use)
+			n += unban(LIST_ENTRY(l, struct guard_entry, link));
 	} else if (parse(what, &kind, &name, NULL) == 0 &&
-	    (e = find(kind, buf_span(&name), false)) != NULL) {
+	    (e = guard_find(kind, buf_span(&name), false)) != NULL) {
 		n = unban(e);
 	}
 	if (n > 0)
@@ -363,8 +357,8 @@ guard_each(void (*fn)(void *, const struct auth_entry *), void *arg)
 {
 	int64_t now = clock_mono_ms();
 
-	LIST_FOREACH(l, &by_use) {
-		struct entry *e = LIST_ENTRY(l, struct entry, link);
+	LIST_FOREACH(l, &guard_by_use) {
+		struct guard_entry *e = LIST_ENTRY(l, struct guard_entry, link);
 		struct auth_entry out = {
 			.what = span_sub(span_from(e->key, 1), 0,
 			    AUTH_NAME_MAX),

@@ -3,7 +3,7 @@
  * helper - processes that authd forks before it gives up root, each for one
  * thing that authd itself cannot be allowed to do:
  *
- *	keeper	changes lines of authd_password_file, and nothing else
+ *	keeper	changes lines of authd_password_file, keeps the file of bans
  *	pam	asks PAM, which reads shadow passwords and loads libraries
  *
  * They take frames from authd and from nobody else, hold no connection to the
@@ -22,6 +22,7 @@
 enum {
 	KEEPER_CHANGE = 1,	/* -> keeper_change */
 	KEEPER_DONE,		/* <- empty: durable, or refused */
+	KEEPER_STATE,		/* -> the text of data_directory/authd.bans */
 	PAM_ASK,		/* -> pam_ask_msg */
 	PAM_ANSWER,		/* <- pam_answer */
 };

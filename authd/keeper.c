@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * keeper - the process that changes authd_password_file for authd: new hashes
- * and keys after a login, when an app password was last used.
+ * and keys after a login, when an app password was last used.  It also writes
+ * the file that keeps bans over a restart.
  *
  * What comes within BATCH_MS is one change of the file, under the lock that
  * mansio(8) takes too, and is answered when it is on disk.
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "daemon/daemon.h"
+#include "io/fd.h"
 
 #define BATCH_MS	300
 #define BATCH_MAX	1000
@@ -93,11 +95,25 @@ fired(void *arg)
 	batch.len = 0;
 }
 
+static void
+write_state(struct span text)
+{
+	char *path = mem_printf("%s/authd.bans", conf.data_directory);
+
+	if (fd_replace_file(AT_FDCWD, path, 0600, text.p, text.len) < 0)
+		log_warning("cannot write %s: %m", path);
+	mem_free(path);
+}
+
 static int
 on_change(struct ipc_conn *c, const struct ipc_frame *f)
 {
 	struct keeper_change m;
 
+	if (f->type == KEEPER_STATE) {
+		write_state(f->body);
+		return 0;
+	}
 	if (f->type != KEEPER_CHANGE || batch.len >= BATCH_MAX ||
 	    keeper_change_decode(&m, f->body) < 0 || !valid(m.now) ||
 	    m.now.len == 0)
@@ -126,9 +142,9 @@ keeper_start(struct why *why)
 	if (slash == NULL || slash == conf.authd_password_file)
 		return why_set(why, "", "authd_password_file is no absolute "
 		    "path: \"%s\"", conf.authd_password_file);
-	paths = mem_printf("w:%.*s",
+	paths = mem_printf("w:%.*s w:%s",
 	    (int)(slash - conf.authd_password_file),
-	    conf.authd_password_file);
+	    conf.authd_password_file, conf.data_directory);
 	jail.paths = paths;
 	fd = helper_start("authd-keeper", &jail, on_change, why);
 	mem_free(paths);

@@ -37,6 +37,7 @@ open_all(struct why *why)
 {
 	authd_unprivileged = geteuid() != 0;
 	digest_start();
+	guard_read();
 	if (accounts_open(why) < 0 || places_open(why) < 0 ||
 	    upgrade_open(why) < 0 || dovecot_open(why) < 0)
 		return -1;

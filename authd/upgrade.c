@@ -198,6 +198,13 @@ upgrade_account(const struct account *a, struct span password)
 	next();
 }
 
+void
+upgrade_keep_state(struct span text)
+{
+	if (keeper != NULL)
+		ipc_send(keeper, KEEPER_STATE, 0, text);
+}
+
 /* --- app passwords ------------------------------------------------------------------- */
 
 void

@@ -18,5 +18,7 @@ void	 upgrade_account(const struct account *a, struct span password);
 /* An app password was used. */
 void	 upgrade_app_used(const struct account *a,
 	    const struct app_password *app);
+/* Have the keeper write this to data_directory, for guard_file.c. */
+void	 upgrade_keep_state(struct span text);
 
 #endif

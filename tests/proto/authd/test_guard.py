@@ -87,6 +87,75 @@ def by_hand(m, c):
     m.command("mansio", "unban", "all")
 
 
+def over_a_restart(m):
+    """authd dies: bans, counts and known networks are still there."""
+    def again():
+        end = time.monotonic() + 30
+        while True:
+            try:
+                c = Client(m.base)
+                c.bans()
+                return c
+            except (OSError, EOFError):
+                assert time.monotonic() < end
+                time.sleep(0.1)
+
+    def die():
+        time.sleep(2)               # it is a second behind
+        authd, = [p for p, n in m.children().items() if n == "authd"]
+        os.kill(authd, 9)
+        while authd in m.children():
+            time.sleep(0.05)
+        return again()
+
+    c = again()
+    home = {"client": "203.0.113.77"}
+    assert c.plain(BOB, "builder", **home)[0] == "ok"
+    m.command("mansio", "ban", "198.51.100.40", "1h")
+    m.command("mansio", "ban", "198.51.100.41", "1")
+    for i in range(3):
+        c.plain(ALICE, f"guess{i}", client="198.51.100.42")
+    for i in range(60):
+        c.plain(BOB, f"guess{i}", client=f"198.19.{i}.1")
+    c.close()
+    c = die()
+    bans = c.bans()
+    assert bans["198.51.100.40"][0] and 3500 < bans["198.51.100.40"][1] <= \
+        3600, bans
+    assert "198.51.100.41" not in bans or not bans["198.51.100.41"][0], bans
+    assert bans["198.51.100.42"][2] == 3
+    assert c.plain(ALICE, "wonderland", client="198.51.100.40")[1] == BANNED
+    # The attacked user: from home, and from nowhere else.
+    assert c.plain(BOB, "builder", client="198.19.200.1")[1] == BANNED
+    assert c.plain(BOB, "builder", **home)[0] == "ok"
+    for i in range(3, 5):
+        c.plain(ALICE, f"guess{i}", client="198.51.100.42")
+    assert c.plain(ALICE, "wonderland", client="198.51.100.42")[1] == BANNED
+    m.command("mansio", "unban", "all")
+    c.close()
+    c = die()
+    assert not any(b[0] for b in c.bans().values()), c.bans()
+    c.close()
+    # A damaged file is a warning.
+    path = f"{m.base}/lib/authd.bans"
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    for text in (b"\0" * 100, b"key 1 2\na 1 2\nx\nu -1 0 0 0 - n\n",
+                 b"key 1\n", b"key 1 2\na 9 1 99999999999 1 - 192.0.2.77"):
+        time.sleep(1.5)
+        with open(path, "wb") as f:
+            f.write(text)
+        authd, = [p for p, n in m.children().items() if n == "authd"]
+        os.kill(authd, 9)
+        while authd in m.children():
+            time.sleep(0.05)
+        c = again()
+        got = c.bans()
+        c.close()
+    # At most a year, whatever it says.
+    assert got["192.0.2.77"][0] and got["192.0.2.77"][1] <= 31622400, got
+    assert "lines make no sense" in m.log() and "is damaged" in m.log()
+
+
 def flood(m):
     """A flood from one address waits in its own queue, and is bounded."""
     bad, good = Client(m.base), Client(m.base)
@@ -141,4 +210,6 @@ with inst:
     by_hand(inst, C)
     flood(inst)
     cache(inst, C)
-print("6 passed, 0 failed, 0 skipped")
+    C.close()
+    over_a_restart(inst)
+print("7 passed, 0 failed, 0 skipped")
