@@ -292,7 +292,8 @@ on_policy(void *arg, int rc, struct span value, const char *text)
 		policy_bad(d, text);
 		return;
 	}
-	if (rc > 0 && policy_parse(value, &d->policy, &why) < 0) {
+	if (rc > 0 && (policy_parse(value, &d->policy, &why) < 0 ||
+	    !starttls_policy_works(&d->policy, &why))) {
 		policy_bad(d, why.text);
 		return;
 	}

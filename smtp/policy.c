@@ -16,6 +16,8 @@ policy_fini(struct policy *p)
 	mem_free(p->protocols);
 	mem_free(p->ciphers);
 	mem_free(p->servername);
+	mem_free(p->exclude);
+	mem_free(p->tafile);
 	*p = (struct policy){ .level = TLS_LEVEL_NONE };
 }
 
@@ -34,10 +36,18 @@ take_attribute(struct policy *p, struct span word, struct why *why)
 	if (value.len == 0)
 		return why_set(why, "4.7.5", "TLS policy: %.*s is empty",
 		    SPAN_ARG(name));
+	if (span_caseis(name, "connection_reuse")) {
+		p->no_reuse = span_caseis(value, "no");
+		return p->no_reuse || span_caseis(value, "yes") ? 0 :
+		    why_set(why, "4.7.5", "TLS policy: connection_reuse is "
+		    "yes or no");
+	}
 	to = span_caseis(name, "match") ? &p->match :
 	    span_caseis(name, "protocols") ? &p->protocols :
 	    span_caseis(name, "ciphers") ? &p->ciphers :
-	    span_caseis(name, "servername") ? &p->servername : NULL;
+	    span_caseis(name, "servername") ? &p->servername :
+	    span_caseis(name, "exclude") ? &p->exclude :
+	    span_caseis(name, "tafile") ? &p->tafile : NULL;
 	if (to == NULL)
 		return why_set(why, "4.7.5", "TLS policy: unknown attribute "
 		    "\"%.*s\"", SPAN_ARG(name));
@@ -51,7 +61,8 @@ take_attribute(struct policy *p, struct span word, struct why *why)
 		*to = span_dup(value);
 	}
 	/* "TLSv1.2:TLSv1.3": a comma would end the attribute. */
-	for (char *c = *to; to == &p->protocols && *c != '\0'; c++)
+	for (char *c = *to; (to == &p->protocols || to == &p->exclude) &&
+	    *c != '\0'; c++)
 		if (*c == ':')
 			*c = ' ';
 	return 0;

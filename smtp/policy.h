@@ -16,6 +16,9 @@ struct policy {
 	enum tls_level	 level;
 	char		*match;		/* NULL: the setting of the level */
 	char		*protocols, *ciphers, *servername;	/* or NULL */
+	char		*exclude;	/* ciphers; NULL: the setting */
+	char		*tafile;	/* of smtp_tls_trust_anchor_file; or NULL */
+	bool		 no_reuse;	/* connection_reuse=no */
 };
 
 void	 policy_fini(struct policy *p);

@@ -534,6 +534,7 @@ session_start(struct delivery *d, int fd, const struct peer *p, size_t index)
 	s->peer = *p;
 	s->peer_index = index;
 	s->level = d->policy.level;
+	s->spent = d->policy.no_reuse;
 	s->sts = sts_ref(d->sts);
 	s->wrapper = set.tls_wrapper && p->addr.sa.sa_family != AF_UNIX;
 	attach(s, d);

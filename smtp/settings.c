@@ -132,6 +132,7 @@ settings_load(bool lmtp, struct why *why)
 		.tls_level = tls_level_parse(span_of(PICK(tls_security_level))),
 		.tls_loglevel = PICK(tls_loglevel),
 		.tls_wrapper = PICK(tls_wrappermode),
+		.note_offer = PICK(tls_note_starttls_offer),
 		.tls_policy_maps = PICK(tls_policy_maps),
 		.tls_fingerprints = PICK(tls_fingerprint_cert_match),
 		.tls_verify_match = PICK(tls_verify_cert_match),
@@ -208,7 +209,10 @@ settings_tls(bool lmtp, struct why *why)
 		.mandatory_protocols = PICK(tls_mandatory_protocols),
 		.mandatory_ciphers = PICK(tls_mandatory_ciphers),
 		.exclude_ciphers = PICK(tls_exclude_ciphers),
+		.mandatory_exclude_ciphers =
+		    PICK(tls_mandatory_exclude_ciphers),
 		.fingerprint_digest = PICK(tls_fingerprint_digest),
+		.anchor_files = PICK(tls_trust_anchor_file),
 		.session_time = PICK(tls_session_cache_timeout),
 		.session_max = SESSIONS_MAX,
 	};

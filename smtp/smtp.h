@@ -66,7 +66,7 @@ struct settings {
 	struct tls_client *tls;
 	enum tls_level	 tls_level;
 	int64_t		 tls_loglevel;
-	bool		 tls_wrapper;
+	bool		 tls_wrapper, note_offer;
 	const char	*tls_policy_maps, *tls_fingerprints, *tls_verify_match,
 			*tls_secure_match, *tls_servername;
 	/* SASL */
@@ -289,6 +289,8 @@ size_t	 session_count(void);
 
 /* --- starttls.c ------------------------------------------------------------------------------------ */
 
+/* False with why: no session could be made with its attributes. */
+bool	 starttls_policy_works(const struct policy *p, struct why *why);
 /* EHLO is answered: what about TLS? */
 void	 starttls_decide(struct session *s);
 void	 starttls_reply(struct session *s);	/* to STARTTLS */

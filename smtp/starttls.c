@@ -67,6 +67,18 @@ log_established(struct session *s, const struct tls *t)
 }
 
 /*
+ * As Postfix: a message that TLS has held up for a while goes in plain text,
+ * and none does where a password might be asked for.
+ */
+static bool
+plain_will_do(const struct delivery *d)
+{
+	return (d->env.flags & ENV_TLS_OPTIONAL) || (!set.sasl &&
+	    d->active_us - d->env.arrival_us >=
+	    conf.minimal_backoff_time * 1000000);
+}
+
+/*
  * The handshake failed.  Where plain text is as good, the same host is tried
  * without TLS.
  */
@@ -76,10 +88,13 @@ handshake_failed(struct session *s, const struct tls *t,
 {
 	struct delivery *d = s->d;
 	struct why why = *fail_why;
+	/* Of a handshake that was finished: it is the certificate. */
+	bool judged = t != NULL && tls_facts(t)->problem != TLS_PROBLEM_NONE;
 
-	if (why.code[0] == '\0')
+	if (!judged)
 		(void)why_set(&why, "4.7.5", "Cannot start TLS: handshake "
-		    "failure");
+		    "failure%s%s", fail_why->text[0] != '\0' ? ": " : "",
+		    fail_why->text);
 	if (d == NULL) {
 		session_drop(s);
 		return;
@@ -88,7 +103,8 @@ handshake_failed(struct session *s, const struct tls *t,
 	    why.text);
 	report_session(s, t != NULL ? report_problem(tls_facts(t)) :
 	    TLSRPT_FAILURE, why.text);
-	if (s->level <= TLS_LEVEL_MAY && s->peer_index < d->peers.len) {
+	if (s->level <= TLS_LEVEL_MAY && s->peer_index < d->peers.len &&
+	    plain_will_do(d)) {
 		d->peers.v[s->peer_index].no_tls = true;
 		d->next_peer = s->peer_index;
 		d->sessions--;
@@ -96,7 +112,7 @@ handshake_failed(struct session *s, const struct tls *t,
 		delivery_next(d);
 		return;
 	}
-	if (delivery_requires_tls(d) && strcmp(why.code, "4.7.5") == 0)
+	if (delivery_requires_tls(d) && judged)
 		(void)snprintf(why.code, sizeof(why.code), "%s",
 		    delivery_final(d) ? "5.7.10" : "4.7.10");
 	d->ready_us = clock_wall_us();
@@ -195,6 +211,16 @@ servername(const struct session *s)
 	return word;
 }
 
+bool
+starttls_policy_works(const struct policy *p, struct why *why)
+{
+	struct tls_policy t = { .level = p->level, .protocols = p->protocols,
+	    .ciphers = p->ciphers, .exclude = p->exclude,
+	    .anchors = p->tafile };
+
+	return tls_client_accepts(set.tls, &t, why) == 0;
+}
+
 static void
 split_fingerprints(const char *text, struct policy_names *out)
 {
@@ -214,7 +240,8 @@ starttls_begin(struct session *s)
 	char key[2048];
 	struct tls_policy p = { .level = s->level, .match = match,
 	    .fingerprints = prints, .tlsa = s->tlsa, .ntlsa = s->ntlsa,
-	    .protocols = d->policy.protocols, .ciphers = d->policy.ciphers };
+	    .protocols = d->policy.protocols, .ciphers = d->policy.ciphers,
+	    .exclude = d->policy.exclude, .anchors = d->policy.tafile };
 	struct sock_addr ip;
 
 	if (s->level == TLS_LEVEL_FINGERPRINT) {
@@ -386,6 +413,8 @@ static void
 offer(struct session *s)
 {
 	if (s->level == TLS_LEVEL_NONE) {
+		if (set.note_offer && (s->features & FEATURE_STARTTLS))
+			log_info("Host offered STARTTLS: [%s]", s->host);
 		session_secured(s);
 		return;
 	}

@@ -29,6 +29,7 @@ struct kept {
 struct tls_client {
 	struct tls_client_conf	 conf;		/* strings are the caller's */
 	SSL_CTX			*ctx[2];	/* may; encrypt and above */
+	struct hash		 anchors;	/* X509_STORE, by file */
 	struct hash		 sessions;	/* struct kept */
 	struct list		 lru;
 };
@@ -103,21 +104,34 @@ resume(struct tls *t)
 
 /* --- contexts -------------------------------------------------------------------------------- */
 
+/* The ciphers that are not used; to mem_free(). */
+static char *
+excluded(const struct tls_client_conf *c, bool mandatory)
+{
+	return mem_printf("%s %s", c->exclude_ciphers,
+	    mandatory && c->mandatory_exclude_ciphers != NULL ?
+	    c->mandatory_exclude_ciphers : "");
+}
+
 static SSL_CTX *
 make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	char *exclude;
 
 	if (ctx == NULL)
 		log_fatal("OpenSSL: no memory for a context");
+	exclude = excluded(c, mandatory);
 	if (tls_set_common(ctx, why) < 0 ||
 	    tls_set_protocols(ctx, mandatory ? c->mandatory_protocols :
 	    c->protocols, why) < 0 ||
 	    tls_set_ciphers(ctx, mandatory ? c->mandatory_ciphers :
-	    c->ciphers, c->exclude_ciphers, why) < 0) {
+	    c->ciphers, exclude, why) < 0) {
+		mem_free(exclude);
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
+	mem_free(exclude);
 	if (SSL_CTX_dane_enable(ctx) != 1)
 		log_warning("OpenSSL: DANE cannot be used");
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
@@ -125,6 +139,46 @@ make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
 	    SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, new_session);
 	return ctx;
+}
+
+/*
+ * Files of trust anchors: any certificate in them ends a chain, though another
+ * has signed it.
+ */
+static int
+read_anchors(struct tls_client *c, struct why *why)
+{
+	struct span rest = span_of(c->conf.anchor_files != NULL ?
+	    c->conf.anchor_files : ""), word;
+
+	while (span_token(&rest, " \t\r\n,", &word)) {
+		X509_STORE *store = X509_STORE_new(), *old;
+		char *file = span_dup(word);
+
+		if (store == NULL)
+			log_fatal("OpenSSL: no memory");
+		ERR_clear_error();
+		if (X509_STORE_load_file(store, file) != 1) {
+			struct why text = WHY_INIT;
+
+			tls_openssl_why(&text, file);
+			(void)why_set(why, "", "%s", text.text);
+			X509_STORE_free(store);
+			mem_free(file);
+			return -1;
+		}
+		(void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+		old = hash_put(&c->anchors, span_of(file), store);
+		X509_STORE_free(old);
+		mem_free(file);
+	}
+	return 0;
+}
+
+static void
+free_store(void *store)
+{
+	X509_STORE_free(store);
 }
 
 struct tls_client *
@@ -155,6 +209,11 @@ tls_client_new(const struct tls_client_conf *conf, struct why *why)
 		return NULL;
 	}
 	SSL_CTX_set1_cert_store(c->ctx[1], SSL_CTX_get_cert_store(c->ctx[0]));
+	if (read_anchors(c, why) < 0) {
+		why_prefix(why, "%s: TLS", conf->prefix);
+		tls_client_free(&c);
+		return NULL;
+	}
 	return c;
 }
 
@@ -169,6 +228,7 @@ tls_client_free(struct tls_client **cp)
 	LIST_FOREACH(l, &c->lru)
 		kept_free(LIST_ENTRY(l, struct kept, link));
 	hash_fini(&c->sessions, NULL);
+	hash_fini(&c->anchors, free_store);
 	SSL_CTX_free(c->ctx[0]);
 	SSL_CTX_free(c->ctx[1]);
 	mem_free(c);
@@ -213,6 +273,7 @@ make_key(struct tls_check *k, const struct tls_policy *p)
 		digest_span(md, span_make(head, sizeof(head)));
 		digest_span(md, r->data);
 	}
+	digest_span(md, span_of(p->anchors != NULL ? p->anchors : ""));
 	(void)EVP_DigestFinal_ex(md, sum, &n);
 	EVP_MD_CTX_free(md);
 	buf_add_span(&k->key, p->session_key);
@@ -285,19 +346,54 @@ set_alpn(struct tls *t, const char *alpn)
 	(void)SSL_set_alpn_protos(t->ssl, list, (unsigned)n + 1);
 }
 
-static void
-set_lists(struct tls *t, const struct tls_policy *p)
+/* 0, or -1 with why: the administrator's lists are wrong. */
+static int
+set_lists(SSL *ssl, const struct tls_client *c, const struct tls_policy *p,
+    struct why *why)
 {
-	struct why why = WHY_INIT;
+	const char *ciphers = p->ciphers != NULL ? p->ciphers :
+	    p->level > TLS_LEVEL_MAY ? c->conf.mandatory_ciphers :
+	    c->conf.ciphers;
+	char *exclude;
+	X509_STORE *store;
+	int rc = 0;
 
 	if (p->protocols != NULL &&
-	    tls_ssl_protocols(t->ssl, p->protocols, &why) < 0)
-		log_warning("%s: TLS policy: %s", t->client->conf.prefix,
-		    why.text);
-	if (p->ciphers != NULL && tls_ssl_ciphers(t->ssl, p->ciphers,
-	    t->client->conf.exclude_ciphers, &why) < 0)
-		log_warning("%s: TLS policy: %s", t->client->conf.prefix,
-		    why.text);
+	    tls_ssl_protocols(ssl, p->protocols, why) < 0)
+		return -1;
+	exclude = p->exclude != NULL ? mem_strdup(p->exclude) :
+	    excluded(&c->conf, p->level > TLS_LEVEL_MAY);
+	if (p->ciphers != NULL || p->exclude != NULL)
+		rc = tls_ssl_ciphers(ssl, ciphers, exclude, why);
+	mem_free(exclude);
+	if (rc < 0)
+		return -1;
+	if (p->anchors == NULL)
+		return 0;
+	store = hash_get(&c->anchors, span_of(p->anchors));
+	if (store == NULL)
+		return why_set(why, "", "tafile \"%s\" is not in "
+		    "%s_tls_trust_anchor_file", p->anchors, c->conf.prefix);
+	(void)SSL_set1_verify_cert_store(ssl, store);
+	return 0;
+}
+
+int
+tls_client_accepts(struct tls_client *c, const struct tls_policy *p,
+    struct why *why)
+{
+	SSL *ssl;
+	int rc;
+
+	if (p->protocols == NULL && p->ciphers == NULL &&
+	    p->exclude == NULL && p->anchors == NULL)
+		return 0;
+	ssl = SSL_new(c->ctx[p->level > TLS_LEVEL_MAY ? 1 : 0]);
+	if (ssl == NULL)
+		log_fatal("OpenSSL: no memory");
+	rc = set_lists(ssl, c, p, why);
+	SSL_free(ssl);
+	return rc;
 }
 
 size_t
@@ -306,6 +402,7 @@ tls_connect(struct stream *s, struct tls_client *c,
     void *arg)
 {
 	struct tls *t = mem_zalloc(sizeof(*t));
+	struct why why = WHY_INIT;
 	char *sni;
 
 	t->client = c;
@@ -319,7 +416,9 @@ tls_connect(struct stream *s, struct tls_client *c,
 	}
 	if (p->level == TLS_LEVEL_DANE || p->level == TLS_LEVEL_DANE_ONLY)
 		use_tlsa(t, p);
-	set_lists(t, p);
+	if (set_lists(t->ssl, c, p, &why) < 0)
+		log_panic("%s: a TLS policy that was not checked: %s",
+		    c->conf.prefix, why.text);
 	set_alpn(t, p->alpn);
 	resume(t);
 	return tls_attach(t, s, timeout_ms, done, arg);

@@ -197,8 +197,11 @@ struct tls_client_conf {
 	const char	*ca_file, *ca_path;	/* "" without */
 	const char	*protocols, *ciphers;	/* level may */
 	const char	*mandatory_protocols, *mandatory_ciphers;
-	const char	*exclude_ciphers;
+	const char	*exclude_ciphers, *mandatory_exclude_ciphers;
 	const char	*fingerprint_digest;	/* "sha256" */
+	/* Files of certificates that a policy can choose (tls_policy.anchors)
+	 * in the place of all authorities. */
+	const char	*anchor_files;
 	int64_t		 session_time;	/* s; how long to try to resume */
 	size_t		 session_max;	/* sessions kept */
 };
@@ -230,7 +233,12 @@ struct tls_policy {
 	struct span	 session_key;
 	const char	*alpn;		/* or NULL */
 	const char	*protocols, *ciphers;	/* or NULL: the client's */
+	const char	*exclude;	/* ciphers; NULL: the client's */
+	const char	*anchors;	/* one of anchor_files, or NULL */
 };
+/* Whether a policy's lists and anchors can be used: 0, or -1 with why. */
+MUST_CHECK int tls_client_accepts(struct tls_client *c,
+	    const struct tls_policy *p, struct why *why);
 /*
  * Begin the handshake as client.  The level decides what makes it fail:
  * above encrypt, a peer that does not satisfy it (4.7.5 in why); with may and

@@ -157,6 +157,9 @@ static const struct {
 	{ "secure match", -1, NULL, NULL },
 	{ "secure match=", -1, NULL, NULL },
 	{ "secure color=red", -1, NULL, NULL },
+	{ "verify tafile=/x exclude=a:b connection_reuse=no",
+	  TLS_LEVEL_VERIFY, NULL, NULL },
+	{ "encrypt connection_reuse=perhaps", -1, NULL, NULL },
 };
 
 START_TEST(tls_policies)
