@@ -12,17 +12,10 @@ start(struct why *why)
 	return 0;
 }
 
-static int
-reload(struct why *why)
-{
-	return 0;
-}
-
 static const struct daemon discard = {
 	.name	= "discard",
 	.start	= start,
 	.accept	= error_accept,
-	.reload	= reload,
 };
 
 int

@@ -12,17 +12,10 @@ start(struct why *why)
 	return 0;
 }
 
-static int
-reload(struct why *why)
-{
-	return 0;
-}
-
 static const struct daemon error = {
 	.name	= "error",
 	.start	= start,
 	.accept	= error_accept,
-	.reload	= reload,
 };
 
 int
