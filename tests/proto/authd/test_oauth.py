@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: ISC
 """authd: OAUTHBEARER and XOAUTH2 with tokens signed by RSA and P-256 keys;
 EXTERNAL; master users; system users through PAM."""
-import base64
 import json
 import os
 import re
@@ -12,62 +11,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from authlib import (MALFORMED, NOT_FOR_YOU, UNAVAILABLE,  # noqa: E402
-                     WRONG, Client, Instance, accounts, need_root)
+                     WRONG, Client, Instance, Key, accounts, b64u, need_root)
 
 ALICE = "alice@example.test"
-
-
-def b64u(data):
-    data = data if isinstance(data, bytes) else data.encode()
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def openssl(*args, data=None):
-    return subprocess.run(["openssl", *args], input=data, check=True,
-                          capture_output=True).stdout
-
-
-class Key:
-    def __init__(self, m, name, kind):
-        self.path, self.kind, self.kid = f"{m.base}/{name}.pem", kind, name
-        if kind == "RS256":
-            openssl("genpkey", "-algorithm", "RSA", "-pkeyopt",
-                    "rsa_keygen_bits:2048", "-out", self.path)
-        else:
-            openssl("genpkey", "-algorithm", "EC", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-out", self.path)
-
-    def jwk(self):
-        if self.kind == "RS256":
-            n = openssl("rsa", "-in", self.path, "-noout",
-                        "-modulus").decode().strip().split("=")[1]
-            return {"kty": "RSA", "use": "sig", "kid": self.kid,
-                    "n": b64u(bytes.fromhex(n)), "e": "AQAB"}
-        der = openssl("ec", "-in", self.path, "-pubout", "-outform", "DER",
-                      "-conv_form", "uncompressed")
-        return {"kty": "EC", "crv": "P-256", "kid": self.kid,
-                "x": b64u(der[-64:-32]), "y": b64u(der[-32:])}
-
-    def token(self, header=None, **claims):
-        head = {"alg": self.kind, "typ": "JWT", "kid": self.kid}
-        head.update(header or {})
-        body = {"iss": "https://id.test", "aud": ["mail", "x"],
-                "scope": "openid mail", "email": ALICE,
-                "exp": int(time.time()) + 300}
-        body.update(claims)
-        body = {k: v for k, v in body.items() if v is not None}
-        text = f"{b64u(json.dumps(head))}.{b64u(json.dumps(body))}"
-        sig = openssl("dgst", "-sha256", "-sign", self.path,
-                      data=text.encode())
-        if self.kind == "ES256":
-            # DER to two numbers of 32 bytes.
-            at, out = 2, b""
-            for _ in range(2):
-                n = sig[at + 1]
-                out += sig[at + 2:at + 2 + n].lstrip(b"\0").rjust(32, b"\0")
-                at += 2 + n
-            sig = out
-        return f"{text}.{b64u(sig)}"
 
 
 def bearer(c, token, user=ALICE):
