@@ -10,6 +10,8 @@
 #include "session/shares.h"
 #include "store/account.h"
 
+#define PURGE_SEGMENTS	4	/* copied at a time */
+
 static void
 close_account(void)
 {
@@ -122,4 +124,30 @@ session_account(struct session_conn *c, struct why *why)
 		mem_free((void *)(uintptr_t)g.v.v[i]);
 	ARRAY_FINI(&g.v);
 	return p->account;
+}
+
+/* --- at the end --------------------------------------------------------------------- */
+
+/*
+ * The user has gone, and the monitor knows that we are on our way out: a
+ * client that comes now gets another process and need not wait.  What is left
+ * when the limit is reached is for the next time.
+ */
+void
+session_purge(void)
+{
+	struct session_process *p = &session_process;
+	struct account_purged out;
+	struct why why = WHY_INIT;
+
+	if (p->account == NULL || !account_purge_due(p->account,
+	    conf.store_purge_interval))
+		return;
+	if (account_purge_some(p->account, PURGE_SEGMENTS, &out, &why) < 0 ||
+	    account_sync(p->account, &why) < 0)
+		log_warning("purge of %s: %s", p->user->name, why.text);
+	else if (out.journals > 0 || out.segments > 0)
+		log_info("purge of %s: %u journals, %u segments, %llu bytes "
+		    "given back", p->user->name, (unsigned)out.journals,
+		    (unsigned)out.segments, (unsigned long long)out.bytes);
 }

@@ -52,6 +52,8 @@ MUST_CHECK int session_conn_new(const struct engine *e,
 	    const struct control_conn *m, int fd);
 /* Think again about when to hibernate. */
 void	 session_conn_consider(void);
+/* Give back space, once in store_purge_interval; nobody waits for us. */
+void	 session_purge(void);
 /* A connection has gone: perhaps it was the last. */
 void	 session_process_empty(void);
 

@@ -266,6 +266,7 @@ on_control(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		drain((enum session_stop)d.why, d.serial);
 		return 0;
 	case CONTROL_LEAVE:
+		session_purge();
 		leave(0);
 	case CONTROL_HURRY:
 		session_process.hurry = true;

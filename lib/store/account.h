@@ -252,6 +252,11 @@ struct account_purged {
 };
 MUST_CHECK int account_purge(struct account *a, struct account_purged *out,
 	    struct why *why);
+/* The same, with at most so many segments (64 MiB each) copied. */
+MUST_CHECK int account_purge_some(struct account *a, uint32_t most,
+	    struct account_purged *out, struct why *why);
+/* Whether the last time is interval_s ago; 0: never. */
+bool	 account_purge_due(struct account *a, int64_t interval_s);
 
 /* --- status ---------------------------------------------------------------------- */
 

@@ -393,8 +393,34 @@ purge_boxes(struct purge *p)
 	}
 }
 
+bool
+account_purge_due(struct account *a, int64_t interval_s)
+{
+	int64_t now = clock_wall_s();
+	struct stat st;
+	int fd;
+
+	if (interval_s <= 0)
+		return false;
+	if (fstatat(a->dirfd, LOCK_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return now - (int64_t)st.st_mtim.tv_sec >= interval_s ||
+		    (int64_t)st.st_mtim.tv_sec > now;
+	/* Nothing is over before the first interval is. */
+	fd = openat(a->dirfd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
+	fd_close(&fd);
+	return false;
+}
+
 int
 account_purge(struct account *a, struct account_purged *out, struct why *why)
+{
+	return account_purge_some(a, UINT32_MAX, out, why);
+}
+
+int
+account_purge_some(struct account *a, uint32_t most,
+    struct account_purged *out, struct why *why)
 {
 	struct purge p = { .a = a, .out = out,
 	    .before_us = compact_before(a) };
@@ -410,6 +436,8 @@ account_purge(struct account *a, struct account_purged *out, struct why *why)
 		return account_say(a, ACCOUNT_INUSE, why, "%s is being "
 		    "purged already", a->path);
 	}
+	/* When it was, for account_purge_due(); also when it fails. */
+	(void)futimens(lock, NULL);
 	mailbox_close(&a->target);
 	if (a->format == STORE_PACKED)
 		purge_boxes(&p);
@@ -429,7 +457,8 @@ account_purge(struct account *a, struct account_purged *out, struct why *why)
 			if (note_box(&p, a->boxes.v[i].box, why) < 0)
 				goto out;
 		}
-		for (size_t i = 0; i < p.segs.len; i++) {
+		for (size_t i = 0; i < p.segs.len && out->segments < most;
+		    i++) {
 			if (purge_segment(&p, &p.segs.v[i], why) < 0)
 				goto out;
 		}

@@ -790,6 +790,24 @@ append_large(struct account *a, uint32_t box, int n, size_t size)
 	buf_fini(&text);
 }
 
+START_TEST(purge_is_due_once_in_an_interval)
+{
+	struct account *a = open_account(_i == 0 ? STORE_PACKED :
+	    STORE_MAILDIR);
+	struct account_purged got;
+
+	ck_assert(!account_purge_due(a, 0));
+	/* The first interval begins when somebody asks. */
+	ck_assert(!account_purge_due(a, 1));
+	ck_assert(!account_purge_due(a, 3600));
+	usleep(1100000);
+	ck_assert(account_purge_due(a, 1));
+	OK(account_purge_some(a, 4, &got, &why));
+	ck_assert(!account_purge_due(a, 1));
+	account_close(&a);
+}
+END_TEST
+
 START_TEST(purging)
 {
 	struct account *a = open_account(STORE_PACKED);
@@ -876,6 +894,7 @@ suite(void)
 	tcase_add_loop_test(t, watching, 0, n);
 	tcase_add_loop_test(t, names_are_checked, 0, (int)ARRAY_LEN(names));
 	tcase_add_test(t, rights);
+	tcase_add_loop_test(t, purge_is_due_once_in_an_interval, 0, 2);
 	tcase_add_test(t, quota);
 	tcase_add_test(t, metadata);
 	tcase_add_test(t, undelete);
