@@ -7,6 +7,8 @@
  * Recipients wait until END because the content may add one (BCC) or replace
  * them all (REDIRECT).
  */
+#include "auth/srs.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cleanup/cleanup.h"
@@ -156,6 +158,26 @@ add_expanded(struct expand *x, const struct rcpt *r)
 	n->text = SPAN(RCPT_TEXT_EXPANDED);
 }
 
+/* What comes back to a sender of ours made for another's mail goes to him.
+ * smtpd has refused it when the address is no good. */
+static void
+undo_srs(struct message *m, struct rcpt *r)
+{
+	struct buf to = BUF_INIT(BUF_UNLIMITED);
+	struct why why = WHY_INIT;
+
+	if (cl.set->srs == NULL || !srs_is(cl.set->srs, r->addr))
+		return;
+	if (srs_reverse(cl.set->srs, r->addr, clock_wall_us() / 1000000, &to,
+	    &why) == 0)
+		r->addr = span_make(arena_span_dup(&m->arena, buf_span(&to)),
+		    to.len);
+	else
+		log_info("%s: %.*s: %s", m->queue_id, SPAN_ARG(r->addr),
+		    why.text);
+	buf_fini(&to);
+}
+
 static int
 add(struct expand *x, struct rcpt *r, bool bcc)
 {
@@ -166,6 +188,7 @@ add(struct expand *x, struct rcpt *r, bool bcc)
 	int rc = 0;
 
 	r->orig = orig;
+	undo_srs(x->m, r);
 	r->addr = rewrite_complete(&m->arena, r->addr);
 	if (!(m->env.flags & ENV_NO_REWRITE) &&
 	    rewrite_map(cl.set, &m->arena, &r->addr,

@@ -2,11 +2,13 @@
 /*
  * settings - see settings.h.
  */
+#include "auth/srs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "cleanup/settings.h"
 #include "conf/params.h"
+#include "daemon/sandbox.h"
 #include "io/sock.h"
 #include "route/addr_map.h"
 #include "route/our.h"
@@ -187,6 +189,7 @@ struct settings *
 settings_new(struct why *why)
 {
 	struct settings *s = mem_zalloc(sizeof(*s));
+	struct sandbox_ids ids;
 	struct span rest, word;
 
 	if (open_tables(s, why) < 0 ||
@@ -207,7 +210,8 @@ settings_new(struct why *why)
 	s->mynetworks = match_list_new("mynetworks", conf.mynetworks, 0, why);
 	if (s->masquerade_exceptions == NULL || s->mynetworks == NULL)
 		goto bad;
-	if (our_open(why) < 0)
+	if (our_open(why) < 0 || sandbox_ids(&ids, why) < 0 ||
+	    srs_setup(&s->srs, ids.uid, ids.gid, why) < 0)
 		goto bad;
 	s->propagate_canonical = addr_map_propagates("canonical");
 	s->propagate_virtual = addr_map_propagates("virtual");
@@ -236,6 +240,7 @@ settings_free(struct settings **sp)
 	*sp = NULL;
 	if (s == NULL)
 		return;
+	srs_free(&s->srs);
 	maps_free(&s->header_checks);
 	maps_free(&s->mime_header_checks);
 	maps_free(&s->nested_header_checks);

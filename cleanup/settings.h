@@ -44,6 +44,7 @@ struct settings {
 	struct match_list *mynetworks;
 	struct maps	*local_clients;	/* check_address_map */
 
+	struct srs	*srs;		/* NULL: none */
 	struct mime_options mime;
 	bool		 content_checks;	/* any *_checks */
 	bool		 strict_mime;	/* refuse what the parser reports */

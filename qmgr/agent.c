@@ -157,6 +157,9 @@ encode_envelope(struct message *m, const struct delivery *d)
 	}
 	e.rcpts.v = rcpts_tmp.v;
 	e.rcpts.len = d->n;
+	if (d->sender.len > 0)
+		e.sender = d->sender;	/* SRS: a bounce of ours still goes to
+					 * the message's own */
 	buf_reset(&envelope_buf);
 	envelope_encode(&envelope_buf, &e);
 }
@@ -173,6 +176,7 @@ take_recipients(struct agent *a, struct job *j, uint32_t n, bool *recovered)
 	d->agent = a;
 	d->m = m;
 	d->n = d->open = n;
+	d->sender = j->sender;
 	for (uint32_t k = 0; k < n; k++) {
 		uint32_t i = j->first;
 

@@ -117,6 +117,7 @@ struct job {
 	struct list	message_link;
 	struct message	*m;
 	struct queue	*q;
+	struct span	sender;		/* "": the message's own; in m->texts */
 	uint32_t	first, last, count;	/* chain through mrcpt.next */
 };
 
@@ -179,6 +180,7 @@ struct delivery {
 	uint32_t	tag;
 	uint32_t	n, open;	/* recipients, without answer */
 	bool		good, down;	/* feedback */
+	struct span	sender;		/* as job's */
 	bool		lent;		/* reads a log slot */
 	uint32_t	lent_slot, lent_generation;
 	uint32_t	idx[];		/* in the message; NO_RCPT answered */
@@ -302,9 +304,10 @@ void	 resolve_message_gone(struct message *m);
 /* sched.c */
 void	 sched_start(void);
 void	 sched_config(void);		/* settings have changed */
-/* Queue a recipient for its destination, or defer it when that is dead. */
+/* Queue a recipient for its destination, with another sender than the message's
+ * unless that is "", or defer it when that is dead. */
 void	 sched_assign(struct message *m, uint32_t i, struct span transport,
-	    struct span nexthop, struct span address);
+	    struct span nexthop, struct span address, struct span sender);
 /* All of its recipients are resolved: its jobs may go. */
 void	 sched_release(struct message *m);
 void	 sched_kick(struct transport *t);	/* dispatch at the turn's end */

@@ -33,6 +33,7 @@ struct answer {
 	int64_t		good_until_ms;
 	uint32_t	status;
 	char		*transport, *nexthop, *address, *text;
+	char		*sender;	/* to send it on with; "" */
 	ARRAY(struct waiter) waiters;	/* while it is not known */
 };
 
@@ -52,7 +53,8 @@ answer_clear(struct answer *a)
 	mem_free(a->nexthop);
 	mem_free(a->address);
 	mem_free(a->text);
-	a->transport = a->nexthop = a->address = a->text = NULL;
+	mem_free(a->sender);
+	a->transport = a->nexthop = a->address = a->text = a->sender = NULL;
 	a->known = false;
 }
 
@@ -72,16 +74,31 @@ tag_key(const uint32_t *tag)
 	return span_make(tag, sizeof(*tag));
 }
 
-/* The key is sender, NUL, address: routes may depend on the sender. */
-static struct span
-make_key(struct span sender, struct span address)
+/* Whether it matters whom the address stands in for. */
+static bool
+is_forward(const struct rcpt *r)
 {
+	return strcmp(conf.srs_enable, "no") != 0 && r->orig.len > 0 &&
+	    !span_eq(r->orig, r->addr);
+}
+
+/* The key is sender, NUL, address: routes may depend on the sender.  For mail
+ * that is sent on there is NUL and whom it was for. */
+static struct span
+make_key(struct span sender, const struct rcpt *r)
+{
+	bool forward = is_forward(r);
+
 	buf_reset(&rs.key);
-	if (conf.sender_dependent_default_transport_maps[0] != '\0' ||
+	if (forward || conf.sender_dependent_default_transport_maps[0] != '\0' ||
 	    conf.sender_dependent_relayhost_maps[0] != '\0')
 		buf_add_span(&rs.key, sender);
 	buf_add_char(&rs.key, '\0');
-	buf_add_span(&rs.key, address);
+	buf_add_span(&rs.key, r->addr);
+	if (forward) {
+		buf_add_char(&rs.key, '\0');
+		buf_add_span(&rs.key, r->orig);
+	}
 	return buf_span(&rs.key);
 }
 
@@ -90,9 +107,10 @@ ask(struct answer *a)
 {
 	struct ipc_conn *c = ipc_client_conn(rs.client);
 	struct waiter *w = &a->waiters.v[0];
+	const struct rcpt *r = &w->m->env.rcpts.v[w->i];
 	struct rewrite_resolve q = {
-		.address = w->m->env.rcpts.v[w->i].addr,
-		.sender = w->m->env.sender,
+		.address = r->addr, .sender = w->m->env.sender,
+		.orig = is_forward(r) ? r->orig : SPAN_EMPTY,
 	};
 
 	if (c == NULL) {
@@ -162,7 +180,7 @@ apply(const struct answer *a, struct message *m, uint32_t i)
 		rcpt_defer_logged(m, i, "4.3.2", SPAN("deferred transport"));
 		return;
 	}
-	sched_assign(m, i, transport, nexthop, r->addr);
+	sched_assign(m, i, transport, nexthop, r->addr, span_of(a->sender));
 }
 
 void
@@ -176,7 +194,7 @@ resolve_rcpt(struct message *m, uint32_t i)
 	if (r->addr.len == 0)
 		r->addr = span_of(arena_strdup(&m->texts,
 		    conf.empty_address_recipient));
-	e = hash_enter(&rs.by_key, make_key(m->env.sender, r->addr), &made);
+	e = hash_enter(&rs.by_key, make_key(m->env.sender, r), &made);
 	if (made) {
 		a = e->value = mem_zalloc(sizeof(*a));
 		a->entry = e;
@@ -219,6 +237,7 @@ answered(struct answer *a, const struct rewrite_resolved *r)
 	a->nexthop = span_dup(r->nexthop);
 	a->address = span_dup(r->address);
 	a->text = span_dup(r->text);
+	a->sender = span_dup(r->forward_sender);
 	if (r->status == REWRITE_OK && r->relocated.len > 0) {
 		(void)snprintf(text, sizeof(text),
 		    "5.1.6 User has moved to %.*s", SPAN_ARG(r->relocated));

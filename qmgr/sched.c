@@ -287,7 +287,7 @@ transport_failed(struct transport *t, const char *text)
 
 void
 sched_assign(struct message *m, uint32_t i, struct span transport,
-    struct span nexthop, struct span address)
+    struct span nexthop, struct span address, struct span sender)
 {
 	struct transport *t;
 	struct queue *q;
@@ -314,7 +314,7 @@ sched_assign(struct message *m, uint32_t i, struct span transport,
 	if (t->p.recipient_limit != 1) {
 		LIST_FOREACH(l, &m->jobs) {
 			j = LIST_ENTRY(l, struct job, message_link);
-			if (j->q == q)
+			if (j->q == q && span_eq(j->sender, sender))
 				break;
 			j = NULL;
 		}
@@ -328,6 +328,9 @@ sched_assign(struct message *m, uint32_t i, struct span transport,
 	j = mem_zalloc(sizeof(*j));
 	j->m = m;
 	j->q = q;
+	if (sender.len > 0)
+		j->sender = span_make(arena_span_dup(&m->texts, sender),
+		    sender.len);
 	j->first = j->last = i;
 	j->count = 1;
 	q->n_jobs++;

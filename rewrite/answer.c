@@ -2,9 +2,12 @@
 /*
  * answer - requests in, answers out.
  */
+#include "auth/srs.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "conf/params.h"
 #include "conf/table.h"
+#include "daemon/sandbox.h"
 #include "rewrite/rewrite.h"
 #include "route/addr_map.h"
 
@@ -21,14 +24,24 @@ knowledge_load(struct why *why)
 {
 	struct resolver *r = resolver_new(why);
 	struct tables *tables;
+	struct sandbox_ids ids;
+	struct srs *srs;
 
 	if (r == NULL)
 		return -1;
+	if (sandbox_ids(&ids, why) < 0 ||
+	    srs_setup(&srs, ids.uid, ids.gid, why) < 0) {
+		resolver_free(&r);
+		return -1;
+	}
 	tables = tables_new();
 	if (knowledge.tables != NULL)
 		tables_adopt(tables, knowledge.tables);
 	knowledge_free();
 	knowledge.resolver = r;
+	knowledge.srs = srs;
+	knowledge.sender = BUF_INIT(BUF_UNLIMITED);
+	route_init(&knowledge.other);
 	knowledge.tables = tables;
 	knowledge.value = BUF_INIT(TABLE_VALUE_MAX);
 	route_init(&knowledge.route);
@@ -41,6 +54,9 @@ knowledge_free(void)
 	if (knowledge.resolver == NULL)
 		return;
 	resolver_free(&knowledge.resolver);
+	srs_free(&knowledge.srs);
+	buf_fini(&knowledge.sender);
+	route_fini(&knowledge.other);
 	tables_free(&knowledge.tables);
 	route_fini(&knowledge.route);
 	buf_fini(&knowledge.value);
@@ -61,12 +77,65 @@ too_long(const struct route *r)
 	    r->nexthop.len > NEXTHOP_MAX || r->address.len > ADDRESS_TEXT_MAX;
 }
 
+/* --- mail that is sent on, and what comes back --------------------------------- */
+
+/* Whether mail for address ends here; a table that is away says no. */
+static bool
+is_ours(struct span address)
+{
+	struct route *r = &knowledge.other;
+
+	resolver_resolve(knowledge.resolver, address, SPAN_EMPTY, false, r);
+	return r->status == ROUTE_OK && r->class != ROUTE_DEFAULT;
+}
+
+/*
+ * Somebody else's mail to one of ours goes to another host: with a sender of
+ * ours, and only then.
+ */
+static struct span
+forward_sender(const struct rewrite_resolve *q, const struct route *r)
+{
+	if (knowledge.srs == NULL || q->orig.len == 0 || q->sender.len == 0 ||
+	    r->status != ROUTE_OK || r->class != ROUTE_DEFAULT ||
+	    is_ours(q->sender) || !is_ours(q->orig))
+		return SPAN_EMPTY;
+	buf_reset(&knowledge.sender);
+	if (srs_forward(knowledge.srs, q->sender, clock_wall_us() / 1000000,
+	    &knowledge.sender) < 0)
+		return SPAN_EMPTY;
+	return buf_span(&knowledge.sender);
+}
+
+/* A bounce to such a sender: cleanup will put the address inside in its
+ * place.  True when that is what it is. */
+static bool
+answer_srs(const struct rewrite_resolve *q, struct buf *out)
+{
+	struct rewrite_resolved a = { .status = REWRITE_OK,
+	    .class = CLASS_LOCAL, .transport = SPAN("local"),
+	    .address = q->address, .rule = SPAN("srs_domain") };
+	struct why why = WHY_INIT;
+
+	if (knowledge.srs == NULL || !q->want_listed ||
+	    !srs_is(knowledge.srs, q->address))
+		return false;
+	buf_reset(&knowledge.sender);
+	a.listed = srs_reverse(knowledge.srs, q->address,
+	    clock_wall_us() / 1000000, &knowledge.sender, &why) == 0;
+	a.text = span_of(why.text);
+	rewrite_resolved_encode(out, &a);
+	return true;
+}
+
 void
 answer_resolve(const struct rewrite_resolve *q, struct buf *out)
 {
 	struct route *r = &knowledge.route;
 	struct rewrite_resolved a = { .class = CLASS_DEFAULT };
 
+	if (answer_srs(q, out))
+		return;
 	resolver_resolve(knowledge.resolver, q->address, q->sender,
 	    q->want_listed, r);
 	if (r->status == ROUTE_OK && (r->transport.len == 0 || too_long(r))) {
@@ -87,6 +156,7 @@ answer_resolve(const struct rewrite_resolve *q, struct buf *out)
 		a.nexthop = buf_span(&r->nexthop);
 		a.address = buf_span(&r->address);
 		a.alias = r->alias;
+		a.forward_sender = forward_sender(q, r);
 		a.relocated = cut(buf_span(&r->relocated), TEXT_MAX);
 		a.rule = cut(buf_span(&r->rule), TEXT_MAX);
 	}

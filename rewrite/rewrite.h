@@ -22,8 +22,10 @@ void	 session_drain_all(void);
 /* What answers come from; replaced as a whole by a reload. */
 struct knowledge {
 	struct resolver		*resolver;
+	struct srs		*srs;		/* NULL: none */
 	struct tables		*tables;
-	struct route		 route;		/* scratch */
+	struct route		 route, other;	/* scratch */
+	struct buf		 sender;	/* scratch */
 	struct buf		 value;		/* scratch */
 };
 extern struct knowledge knowledge;

@@ -37,6 +37,7 @@ enum rewrite_status {
 #define REWRITE_RESOLVE_ROWS(ROW)					\
 	ROW(STR, address, 1024)		/* unquoted form */		\
 	ROW(STR, sender, 1024)		/* for sender-dependent routes */ \
+	ROW(STR, orig, 1024)		/* whom address stands in for; "" */ \
 	ROW(BOOL, want_listed, )	/* also check that it exists */
 IPC_MESSAGE(rewrite_resolve, REWRITE_RESOLVE_ROWS)
 
@@ -52,6 +53,8 @@ IPC_MESSAGE(rewrite_resolve, REWRITE_RESOLVE_ROWS)
 					 * "a@b"@c): not to be relayed for \
 					 * strangers (allow_untrusted_	\
 					 * routing) */			\
+	ROW(STR, forward_sender, 1024)	/* the sender to send it on with, "" \
+					 * for the message's own (SRS) */ \
 	ROW(STR, relocated, 512)	/* new address text, or "" */	\
 	ROW(STR, rule, 512)		/* "transport_maps hash:/etc/…" */ \
 	ROW(STR, text, 512)		/* on failure; when not listed:	\

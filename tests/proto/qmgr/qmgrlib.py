@@ -291,7 +291,8 @@ class Rig(cleanuplib.Instance):
             transport = host.split(".")[0]
             peer.send(2, f[1], struct.pack("<II", status, 5) +
                       text(transport) + text(host) + text(addr) +
-                      struct.pack("<???", True, False, False) + text("") + text("") +
+                      struct.pack("<???", True, False, False) + text("") +
+                      text("") + text("") +
                       text("no answer" if status else ""))
 
     def on_bounce(self, peer):

@@ -59,7 +59,8 @@ class Client:
         return status, (key, value) if found else None
 
     def resolve(self, address, listed=True):
-        body = self.ask(RESOLVE, text(address) + text("") + bytes([listed]))
+        body = self.ask(RESOLVE, text(address) + text("") + text("")
+                        + bytes([listed]))
         status, kind = struct.unpack_from("<II", body)
         at, strings = 8, []
         for _ in range(3):

@@ -336,7 +336,7 @@ class Rewrite(Server):
         self.send(s, 2, tag, struct.pack("<II", status, cls) +
                   pstr("local") + pstr("") + pstr(addr) +
                   struct.pack("<???", listed, False, routed) +
-                  pstr(relocated) +
+                  pstr("") + pstr(relocated) +
                   pstr("") + pstr(text))
 
 
