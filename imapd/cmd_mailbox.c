@@ -65,6 +65,7 @@ cmd_create(struct imap *im, struct scan *s)
 		return;
 	}
 	b = account_by_id(im->account, box);
+	notify_own(im, b);
 	if (b) {			/* RFC 8474 4.2 */
 		buf_add_str(&code, "MAILBOXID (");
 		put_id(&code, b->mailboxid, 'F');
@@ -136,10 +137,12 @@ subscribe(struct imap *im, struct scan *s, bool on)
 	    account_find(im->account, name) == NULL &&
 	    imap_find_box(im, name, "NONEXISTENT") == NULL)
 		return;
-	if (account_subscribe(im->account, name, on, &why) != 0)
+	if (account_subscribe(im->account, name, on, &why) != 0) {
 		imap_fail(im, &why);
-	else
-		imap_done(im);
+		return;
+	}
+	notify_own(im, account_find(im->account, name));
+	imap_done(im);
 }
 
 void

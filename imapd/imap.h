@@ -331,6 +331,9 @@ bool	 notify_wants_selected(const struct imap *im);
 void	 notify_fetch_new(struct imap *im, uint32_t from);
 /* Whether flags that others change there are to be told. */
 bool	 notify_wants_flags(const struct imap *im);
+/* This client has made b, or changed its subscription: nothing to tell it
+ * (RFC 5465 5).  b may be NULL. */
+void	 notify_own(struct imap *im, const struct account_box *b);
 /* The selected mailbox is another one. */
 void	 notify_rewatch(struct imap *im);
 void	 notify_forget(struct imap *im);

@@ -274,6 +274,17 @@ notify_changed(struct imap *im)
 		look(im, LOOK_CHANGES);
 }
 
+void
+notify_own(struct imap *im, const struct account_box *b)
+{
+	struct renamed r = { NULL, NULL };
+
+	if (im->notify != NULL && b != NULL)
+		look_at_entry(im, b, LOOK_FIRST, &r);
+	mem_free(r.old);
+	mem_free(r.name);
+}
+
 bool
 notify_wants_flags(const struct imap *im)
 {

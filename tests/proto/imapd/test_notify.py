@@ -152,6 +152,14 @@ def the_list(c, d):
            rb'\* LIST \(\\NonExistent\) "/" newer/x$')
     d.ok("DELETE newer")
     expect(c, rb'\* LIST \(\\NonExistent\) "/" newer$')
+    # What the client did itself is not told.
+    c.ok("NOTIFY SET (personal (MailboxName SubscriptionChange MessageNew "
+         "MessageExpunge))")
+    for own in ("CREATE mine", "SUBSCRIBE mine", "UNSUBSCRIBE mine"):
+        c.ok(own)
+    assert len(c.ok("NOOP")) == 1
+    c.ok("DELETE mine")
+    expect(c, rb'\* LIST \(\\NonExistent\) "/" mine$')
     c.ok("NOTIFY NONE")
     d.ok("CREATE newest")
     assert len(c.ok("NOOP")) == 1

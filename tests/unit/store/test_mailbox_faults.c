@@ -489,8 +489,8 @@ worker(enum store_format f, int number)
 	state = (uint32_t)number * 7919 + 1;
 	ck_assert_int_eq(box_of(a, "x", &box[1]), 0);
 	for (int i = 0; i < 2; i++)
-		ck_assert_ptr_nonnull(m[i] = mailbox_open(a, box[i],
-		    MAILBOX_RECENT, &why));
+		ck_assert_msg((m[i] = mailbox_open(a, box[i],
+		    MAILBOX_RECENT, &why)) != NULL, "%s", why.text);
 	for (int n = 0; n < turns; n++) {
 		int i = (int)any(2);
 
