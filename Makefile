@@ -248,12 +248,14 @@ lint: layers man
 
 # --- speed: see tests/README ---------------------------------------------------
 BENCH		?=
+BENCH_IMAP	?= 20000
 bench: all tests
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/run.py $(BENCH)
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/login.py
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/pop3.py 20000 4096 1
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/idle.py --users 2000
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/tls.py --rounds 1 --keys ecdsa
+	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/imap.py $(BENCH_IMAP)
 
 # --- install ----------------------------------------------------------------------
 # Configuration that is there already is never touched.

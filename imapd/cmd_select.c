@@ -80,8 +80,7 @@ select_close(struct imap *im, bool say)
 	mailbox_close(&im->box);
 	ranges_reset(&im->saved);
 	context_forget(im);		/* RFC 5267 4.3 */
-	sort_forget(im);
-	thread_forget(im);
+	view_changed(im);
 	ARRAY_FINI(&im->asleep);
 	im->just_woken = false;
 	im->state = STATE_AUTH;

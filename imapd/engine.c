@@ -29,8 +29,6 @@ imap_free(struct imap *im)
 	mailbox_close(&im->box);
 	ranges_fini(&im->saved);
 	context_forget(im);
-	sort_forget(im);
-	thread_forget(im);
 	ARRAY_FINI(&im->asleep);
 	loop_timer_free(&im->timer);
 	loop_timer_free(&im->again);
@@ -407,9 +405,15 @@ imap_pump(struct imap *im)
 {
 	struct stream *s = im->conn->stream;
 
-	if (im->pumping || im->waits)
+	if (im->pumping)
 		return;
 	im->pumping = true;
+	if (im->waits) {
+		/* The sync is still to come: it is for this, too. */
+		run(im);
+		im->pumping = false;
+		return;
+	}
 	do {
 		run(im);
 		if (im->watch_pending && im->step == NULL && !im->full &&

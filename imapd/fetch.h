@@ -109,6 +109,9 @@ void	 fetch_msg_init(struct fetch_msg *m, struct imap *im, uint32_t seq,
 void	 fetch_msg_fini(struct fetch_msg *m);
 const struct message_cache *fetch_msg_cache(struct fetch_msg *m,
 	    struct why *why);
+/* The same for SORT and THREAD (mailbox_cache_keys()). */
+const struct message_cache *fetch_msg_keys(struct fetch_msg *m,
+	    struct why *why);
 const struct message *fetch_msg_parsed(struct fetch_msg *m, struct why *why);
 /* The root alone, with its sizes, which is cheaper. */
 const struct message *fetch_msg_header(struct fetch_msg *m, struct why *why);

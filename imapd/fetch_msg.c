@@ -98,3 +98,16 @@ fetch_msg_cache(struct fetch_msg *m, struct why *why)
 	m->has_record = true;
 	return &m->cache;
 }
+
+const struct message_cache *
+fetch_msg_keys(struct fetch_msg *m, struct why *why)
+{
+	if (m->has_record)
+		return &m->cache;
+	memset(&m->record, 0, sizeof(m->record));
+	if (mailbox_cache_keys(m->box, m->m.uid, &m->record, &m->cache,
+	    why) < 0)
+		return NULL;
+	m->has_record = true;
+	return &m->cache;
+}

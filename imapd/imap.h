@@ -60,8 +60,6 @@ struct imap;
 struct append_cmd;
 struct notify;
 struct search_context;
-struct sort_ranks;
-struct thread_kept;
 typedef enum step_result imap_step_fn(struct imap *im);
 
 struct command {
@@ -115,9 +113,9 @@ struct imap {
 	struct search_context	*contexts;
 	struct ranges		 touched;
 	uint32_t		 touched_new;
-	/* What SORT and THREAD found out about the view as it is. */
-	struct sort_ranks	*ranks;
-	struct thread_kept	*threads;
+	/* Which messages the view has (search.h view_key). */
+	uint64_t		 sum;
+	bool			 sum_known;
 
 	/* Input. */
 	struct frame		 frame;
@@ -310,9 +308,13 @@ int	 freeze_connection(struct imap *im, struct buf *state);
 void	 thaw_connection(struct imap *im, struct span state);
 void	 freeze_say_changes(struct imap *im);
 
-/* sort.c, thread_run.c: the messages of the view are others now. */
-void	 sort_forget(struct imap *im);
-void	 thread_forget(struct imap *im);
+/* sort.c: the view's messages are others now. */
+static inline void
+view_changed(struct imap *im)
+{
+	im->sum = 0;
+	im->sum_known = false;
+}
 
 /* context.c: a message came, or its flags changed; tell what that means for
  * results; messages are about to be told expunged; there are none any more. */

@@ -129,6 +129,20 @@ bool	 sort_scan(struct scan *s, struct sort_spec *out);
 /* Order seqs.  0, or -1 with code and text. */
 int	 sort_run(struct imap *im, const struct sort_spec *spec,
 	    uint32_t *seqs, size_t n, const char **code, const char **text);
+/*
+ * What is found out about all messages of a view is kept for the next time, for
+ * all connections of the process.  UIDs are never used again, so those of the
+ * messages, summed up after mixing, say which messages a view has.
+ */
+struct view_key {
+	const struct account	*account;
+	uint32_t		 box, uidvalidity, count;
+	uint64_t		 sum;
+};
+void	 view_key_get(struct imap *im, struct view_key *k);
+bool	 view_key_same(const struct view_key *a, const struct view_key *b);
+#define VIEWS_KEPT	4		/* by SORT; and by THREAD */
+
 /* Append the threads, "(2)(3 6 (4 23))"; UIDs if uid. */
 int	 thread_run(struct imap *im, enum thread_algorithm alg,
 	    const uint32_t *seqs, size_t n, bool uid, struct buf *out,

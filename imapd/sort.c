@@ -37,14 +37,47 @@ struct sorter {
 };
 
 /*
- * The place of each message of the view by one key; those that are equal have
- * the same.  They are kept while the view's messages are the same, so that
- * sorting again, also by several keys, is counting.
+ * The place of each message of a view by one key; those that are equal have the
+ * same.  With them, sorting again, also by several keys, is counting.  The one
+ * used last comes first.
  */
 struct sort_ranks {
-	uint32_t		 count;		/* messages in the view */
+	struct view_key		 view;
 	uint32_t		*of[SORT_DISPLAYTO + 1];	/* or NULL */
 };
+static struct sort_ranks kept[VIEWS_KEPT];
+
+static uint64_t
+sum_of_uids(struct imap *im)
+{
+	uint32_t count = mailbox_count(im->box);
+
+	for (uint32_t seq = 1; seq <= count && !im->sum_known; seq++) {
+		uint64_t h = mailbox_uid(im->box, seq) * 0x9e3779b97f4a7c15u;
+
+		im->sum += h ^ h >> 29;
+	}
+	im->sum_known = true;
+	return im->sum;
+}
+
+void
+view_key_get(struct imap *im, struct view_key *k)
+{
+	*k = (struct view_key){
+		.account = im->account, .box = mailbox_box(im->box),
+		.uidvalidity = mailbox_uidvalidity(im->box),
+		.count = mailbox_count(im->box), .sum = sum_of_uids(im),
+	};
+}
+
+bool
+view_key_same(const struct view_key *a, const struct view_key *b)
+{
+	return a->account == b->account && a->box == b->box &&
+	    a->uidvalidity == b->uidvalidity && a->count == b->count &&
+	    a->sum == b->sum;
+}
 
 static bool
 scan_key(struct scan *s, struct sort_spec *out)
@@ -193,7 +226,7 @@ gather(struct sorter *so, struct imap *im, const uint32_t *seqs, size_t n)
 		/* One that cannot be read sorts as if it were empty. */
 		fetch_msg_init(&m, im, seqs != NULL ? seqs[i] :
 		    (uint32_t)i + 1, &arena);
-		c = records ? fetch_msg_cache(&m, &why) : NULL;
+		c = records ? fetch_msg_keys(&m, &why) : NULL;
 		for (size_t k = 0; k < so->spec->n; k++) {
 			struct sort_value *v = &so->values[i * so->spec->n + k];
 
@@ -208,15 +241,29 @@ gather(struct sorter *so, struct imap *im, const uint32_t *seqs, size_t n)
 
 /* --- by ranks ---------------------------------------------------------------------------- */
 
-void
-sort_forget(struct imap *im)
+/* Those of this view, first in kept[].  NULL: there are none, and make is
+ * false. */
+static struct sort_ranks *
+find_ranks(struct imap *im, bool make)
 {
-	struct sort_ranks *r = im->ranks;
+	struct sort_ranks found = { .of = { NULL } };
+	size_t i = 0;
 
-	im->ranks = NULL;
-	for (size_t i = 0; r != NULL && i < ARRAY_LEN(r->of); i++)
-		mem_free(r->of[i]);
-	mem_free(r);
+	view_key_get(im, &found.view);
+	while (i < VIEWS_KEPT && !view_key_same(&kept[i].view, &found.view))
+		i++;
+	if (i < VIEWS_KEPT) {
+		found = kept[i];
+	} else if (!make) {
+		return NULL;
+	} else {
+		i--;
+		for (size_t k = 0; k < ARRAY_LEN(found.of); k++)
+			mem_free(kept[i].of[k]);
+	}
+	memmove(&kept[1], &kept[0], i * sizeof(kept[0]));
+	kept[0] = found;
+	return &kept[0];
 }
 
 static int
@@ -226,15 +273,15 @@ compare_single(const void *a, const void *b)
 }
 
 static const uint32_t *
-ranks(struct imap *im, enum sort_key key)
+ranks(struct imap *im, struct sort_ranks *r, enum sort_key key)
 {
 	const struct sort_spec one = { .v = { { .key = (uint8_t)key } },
 	    .n = 1 };
 	struct sorter so = { .spec = &one, .arena = ARENA_INIT };
-	uint32_t n = im->ranks->count, rank = 0, *out;
+	uint32_t n = r->view.count, rank = 0, *out;
 
-	if (im->ranks->of[key] != NULL)
-		return im->ranks->of[key];
+	if (r->of[key] != NULL)
+		return r->of[key];
 	so.values = mem_alloc_array(n, sizeof(*so.values));
 	out = mem_alloc_array(n, sizeof(*out));
 	gather(&so, im, NULL, n);
@@ -247,7 +294,7 @@ ranks(struct imap *im, enum sort_key key)
 	}
 	mem_free(so.values);
 	arena_fini(&so.arena);
-	return im->ranks->of[key] = out;
+	return r->of[key] = out;
 }
 
 /* Ranks of all are worth their while for a good part of all, or when they are
@@ -255,16 +302,18 @@ ranks(struct imap *im, enum sort_key key)
 static bool
 use_ranks(struct imap *im, const struct sort_spec *spec, size_t n)
 {
-	uint32_t count = mailbox_count(im->box);
+	const struct sort_ranks *r;
 
-	if (im->ranks != NULL && im->ranks->count != count)
-		sort_forget(im);
-	if (n >= count / 4)
-		return n > 0;
+	if (n == 0)
+		return false;
+	if (n >= mailbox_count(im->box) / 4)
+		return true;
+	if ((r = find_ranks(im, false)) == NULL)
+		return false;
 	for (size_t i = 0; i < spec->n; i++)
-		if (im->ranks == NULL || im->ranks->of[spec->v[i].key] == NULL)
+		if (r->of[spec->v[i].key] == NULL)
 			return false;
-	return n > 0;
+	return true;
 }
 
 /* Stable, by the last key first: each pass counts places. */
@@ -272,32 +321,28 @@ static void
 sort_by_ranks(struct imap *im, const struct sort_spec *spec, uint32_t *seqs,
     size_t n)
 {
-	uint32_t count, *places, *to, *from = seqs;
+	struct sort_ranks *r = find_ranks(im, true);
+	uint32_t count = r->view.count, *places, *to, *from = seqs;
 
-	if (im->ranks == NULL) {
-		im->ranks = mem_zalloc(sizeof(*im->ranks));
-		im->ranks->count = mailbox_count(im->box);
-	}
-	count = im->ranks->count;
 	places = mem_alloc_array((size_t)count + 1, sizeof(*places));
 	to = mem_alloc_array(n, sizeof(*to));
 	for (size_t k = spec->n; k-- > 0;) {
-		const uint32_t *rank = ranks(im, spec->v[k].key);
+		const uint32_t *rank = ranks(im, r, spec->v[k].key);
 		uint32_t mirror = spec->v[k].reverse ? count - 1 : 0;
 		uint32_t *swap;
 
 		memset(places, 0, ((size_t)count + 1) * sizeof(*places));
 		for (size_t i = 0; i < n; i++) {
-			uint32_t r = rank[from[i] - 1];
+			uint32_t at = rank[from[i] - 1];
 
-			places[(mirror > 0 ? mirror - r : r) + 1]++;
+			places[(mirror > 0 ? mirror - at : at) + 1]++;
 		}
 		for (uint32_t i = 0; i < count; i++)
 			places[i + 1] += places[i];
 		for (size_t i = 0; i < n; i++) {
-			uint32_t r = rank[from[i] - 1];
+			uint32_t at = rank[from[i] - 1];
 
-			to[places[mirror > 0 ? mirror - r : r]++] = from[i];
+			to[places[mirror > 0 ? mirror - at : at]++] = from[i];
 		}
 		swap = from;
 		from = to;

@@ -20,8 +20,7 @@ sync_expunged(struct imap *im, const struct mailbox_expunge *v, size_t n)
 	im->expunged += (uint32_t)n;
 	if (n > 0) {
 		context_expunged(im, v, n);
-		sort_forget(im);
-		thread_forget(im);
+		view_changed(im);
 	}
 	for (size_t i = 0; i < n; i++) {
 		ranges_add(&uids, v[i].uid, v[i].uid);
@@ -146,8 +145,7 @@ sync_report(struct imap *im, bool expunges)
 	if (c.keywords)
 		sync_flags_line(im);
 	if (c.arrived > 0) {
-		sort_forget(im);
-		thread_forget(im);
+		view_changed(im);
 		buf_addf(&im->out, "* %u EXISTS\r\n", c.count);
 		if (!IMAP_HAS(im, REV2))
 			buf_addf(&im->out, "* %u RECENT\r\n",

@@ -30,7 +30,7 @@ get_message(struct imap *im, uint32_t seq, bool uid, struct arena *keep,
 	out->num = uid ? m.m.uid : seq;
 	out->sent_s = m.m.date_us / 1000000;
 	/* One that cannot be read is a thread of its own. */
-	if ((c = fetch_msg_cache(&m, &why)) != NULL) {
+	if ((c = fetch_msg_keys(&m, &why)) != NULL) {
 		out->msgid = c->msgid;
 		out->is_reply = (c->flags & MESSAGE_IS_REPLY) != 0;
 		if (c->flags & MESSAGE_HAS_DATE)
@@ -47,36 +47,42 @@ get_message(struct imap *im, uint32_t seq, bool uid, struct arena *keep,
 	arena_reset(scratch);
 }
 
-/* The answer about all messages, while they are the same. */
+/* An answer about all messages of a view; the one used last comes first. */
 struct thread_kept {
+	struct view_key		 view;
 	enum thread_algorithm	 algorithm;
 	bool			 uid;
-	uint32_t		 count;
 	struct buf		 text;
 };
+static struct thread_kept kept[VIEWS_KEPT];
 
-void
-thread_forget(struct imap *im)
+static const struct thread_kept *
+find_answer(const struct view_key *view, enum thread_algorithm alg, bool uid)
 {
-	if (im->threads)
-		buf_fini(&im->threads->text);
-	mem_free(im->threads);
-	im->threads = NULL;
+	for (size_t i = 0; i < VIEWS_KEPT; i++) {
+		struct thread_kept t = kept[i];
+
+		if (t.text.len == 0 || t.algorithm != alg || t.uid != uid ||
+		    !view_key_same(&t.view, view))
+			continue;
+		memmove(&kept[1], &kept[0], i * sizeof(kept[0]));
+		kept[0] = t;
+		return &kept[0];
+	}
+	return NULL;
 }
 
 static void
-keep_answer(struct imap *im, enum thread_algorithm alg, bool uid, size_t n,
+keep_answer(const struct view_key *view, enum thread_algorithm alg, bool uid,
     struct span text)
 {
-	struct thread_kept *t;
+	struct thread_kept t = { .view = *view, .algorithm = alg, .uid = uid,
+	    .text = BUF_INIT(BUF_UNLIMITED) };
 
-	thread_forget(im);
-	t = im->threads = mem_zalloc(sizeof(*t));
-	t->algorithm = alg;
-	t->uid = uid;
-	t->count = (uint32_t)n;
-	t->text = BUF_INIT(BUF_UNLIMITED);
-	buf_add_span(&t->text, text);
+	buf_fini(&kept[VIEWS_KEPT - 1].text);
+	memmove(&kept[1], &kept[0], (VIEWS_KEPT - 1) * sizeof(kept[0]));
+	buf_add_span(&t.text, text);
+	kept[0] = t;
 }
 
 int
@@ -86,15 +92,16 @@ thread_run(struct imap *im, enum thread_algorithm alg, const uint32_t *seqs,
 	int64_t until = clock_mono_us() +
 	    conf.imapd_search_time_limit * 1000000;
 	struct arena keep = ARENA_INIT, scratch = ARENA_INIT;
-	const struct thread_kept *kept = im->threads;
+	const struct thread_kept *known;
 	bool all = n == mailbox_count(im->box);
+	struct view_key view;
 	size_t start = out->len;
 	struct thread_msg *msgs;
 	int rc = -1;
 
-	if (all && kept != NULL && kept->algorithm == alg &&
-	    kept->uid == uid && kept->count == n) {
-		buf_add_span(out, buf_span(&kept->text));
+	view_key_get(im, &view);
+	if (all && (known = find_answer(&view, alg, uid)) != NULL) {
+		buf_add_span(out, buf_span(&known->text));
 		return 0;
 	}
 	*code = "LIMIT";
@@ -109,7 +116,7 @@ thread_run(struct imap *im, enum thread_algorithm alg, const uint32_t *seqs,
 	if (rc < 0)
 		*text = "Threading took too long.";
 	else if (all && n > 0)
-		keep_answer(im, alg, uid, n, span_from(buf_span(out), start));
+		keep_answer(&view, alg, uid, span_from(buf_span(out), start));
 	mem_free(msgs);
 	arena_fini(&keep);
 	arena_fini(&scratch);

@@ -324,9 +324,9 @@ find_cache(struct mailbox *m, const struct record *r,
 	out->bytes = span_make(copy + 1, r->cache_len);
 }
 
-int
-mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
-    struct message_cache *c, struct why *why)
+static int
+get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
+    struct message_cache *c, bool trusted, struct why *why)
 {
 	struct mailbox_content bytes;
 	struct content_hold *hold;
@@ -341,7 +341,7 @@ mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		    "with UID %u", (unsigned)uid);
 	find_cache(m, r, out);
 	if (out->bytes.p != NULL) {
-		bool again = was_checked(m, i, CHECKED_RECORD);
+		bool again = trusted || was_checked(m, i, CHECKED_RECORD);
 
 		if ((again ? message_cache_again(out->bytes, c) :
 		    message_cache_decode(out->bytes, c)) == 0) {
@@ -370,6 +370,20 @@ mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 	out->hold = hold;
 	buf_fini(&b);
 	return message_cache_decode(out->bytes, c);
+}
+
+int
+mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
+    struct message_cache *c, struct why *why)
+{
+	return get_cache(m, uid, out, c, false, why);
+}
+
+int
+mailbox_cache_keys(struct mailbox *m, uint32_t uid,
+    struct mailbox_content *out, struct message_cache *c, struct why *why)
+{
+	return get_cache(m, uid, out, c, true, why);
 }
 
 int
