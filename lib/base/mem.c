@@ -128,6 +128,17 @@ mem_keep_free(size_t n)
 }
 
 void
+mem_tidy(size_t n)
+{
+#ifdef __GLIBC__
+	struct mallinfo2 m = mallinfo2();
+
+	if (m.fordblks > n && m.fordblks > m.arena / 4)
+		mem_give_back();
+#endif
+}
+
+void
 mem_give_back(void)
 {
 #ifdef __GLIBC__

@@ -30,6 +30,9 @@ void	 mem_free(void *p);
  */
 void	 mem_keep_free(size_t n);
 void	 mem_give_back(void);
+/* The same where more than n bytes, and a quarter of all, lie in holes that
+ * nobody uses. */
+void	 mem_tidy(size_t n);
 /* Overwrite a secret; not optimised away. */
 void	 mem_wipe(void *p, size_t n);
 

@@ -12,6 +12,7 @@
 
 #include "base/array.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "daemon/daemon_priv.h"
 #include "io/fd.h"
 
@@ -22,6 +23,9 @@
 #define SHORTAGE_MS		1000
 /* After the last session: what it wrote last is still on its way out. */
 #define LINGER_MS		20
+/* Memory is looked at so long after a client has come or gone. */
+#define TIDY_MS			10000
+#define TIDY_BYTES		(4u << 20)
 
 struct listener {
 	int		 fd;
@@ -35,6 +39,8 @@ static struct loop_timer	*idle_timer;	/* max_idle */
 static struct loop_timer	*shortage_timer;
 static struct loop_timer	*end_timer;	/* exits */
 static struct loop_timer	*alive_timer;
+static struct loop_timer	*tidy_timer;
+static bool			 tidy_set;
 static bool			 accepting;
 static bool			 shortage;
 static bool			 retired;	/* listeners are closed */
@@ -94,6 +100,17 @@ consider(void)
 	}
 }
 
+/*
+ * What many clients needed at the same time (handshakes, above all) lies in
+ * holes between what they have now: half of the process, when they stay.
+ */
+static void
+tidy(void *arg)
+{
+	tidy_set = false;
+	mem_tidy(TIDY_BYTES);
+}
+
 void
 daemon_busy(int delta)
 {
@@ -102,6 +119,10 @@ daemon_busy(int delta)
 	daemon_state.busy += delta;
 	if (daemon_state.busy < 0)
 		log_panic("fewer than no clients");
+	if (running && !tidy_set) {
+		tidy_set = true;
+		loop_timer_set(tidy_timer, TIDY_MS);
+	}
 	/* Only the edges matter; this is called for every client or job. */
 	if (was_idle || daemon_state.busy == 0 || !accepting ||
 	    daemon_state.busy >= conf.process_client_limit)
@@ -278,6 +299,7 @@ daemon_run_events(void)
 	shortage_timer = loop_timer_new(loop, on_shortage_over, NULL);
 	end_timer = loop_timer_new(loop, exit_now, NULL);
 	alive_timer = loop_timer_new(loop, on_alive, NULL);
+	tidy_timer = loop_timer_new(loop, tidy, NULL);
 	on_alive(NULL);
 	for (size_t i = 0; i < s->listeners.len; i++) {
 		struct listener *l = mem_zalloc(sizeof(*l));

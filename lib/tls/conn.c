@@ -198,6 +198,8 @@ established(struct tls *t)
 		return LAYER_BROKEN;
 	}
 	t->state = TLS_SECURE;
+	/* It would keep them until the next record comes. */
+	(void)SSL_free_buffers(t->ssl);
 	/* The owner is told first, then it gets what may have come along. */
 	loop_defer(stream_loop(t->stream), &t->notify);
 	return LAYER_WAITS;

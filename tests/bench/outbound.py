@@ -11,14 +11,18 @@ Scenarios:
     bad         20,000 messages to 2,000 destinations, all well, and with
                 half of them refusing or never saying a word: how fast the
                 others' mail leaves (Mansio only)
+    tls         5,000 sessions with TLS at the same time in one smtp process,
+                each with a message under way: its memory (Mansio only)
 
 CPU is that of the server's processes, without client and sink.
 """
 import argparse
+import asyncio
 import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -54,10 +58,10 @@ class Sink:
 class Mansio:
     name = "mansio"
 
-    def __init__(self, base, settings):
+    def __init__(self, base, settings, services=SERVICES):
         self.instance = Instance(
             {"smtpd_client_connection_count_limit": "unlimited", **settings},
-            services=SERVICES, base=base)
+            services=services, base=base)
         self.port = self.instance.smtp_port
         self.pid = None
         self.log_at = self.removed = 0
@@ -203,6 +207,18 @@ def run_list(mnt, rounds):
           f"the final dot, {cpu:.0f} us CPU each\n  the sink: {got}")
 
 
+def write_transport(etc, kinds):
+    """u<number>@ goes to an address of the loopback network of its own; the
+    last digit chooses one of kinds: (digits, network, port)."""
+    with open(f"{etc}/transport", "w", encoding="ascii") as f:
+        for digit, net, port in kinds:
+            for n, to in (("", ".0.1"), ("([0-9])", ".0.1$1"),
+                          ("([0-9])([0-9])", ".$1.1$2"),
+                          ("([0-9][0-9])([0-9])", ".$1.1$2")):
+                f.write(f"/^u{n}({digit})@/ smtp:[127.{net}{to}"
+                        f"${n.count('(') + 1}]:{port}\n")
+
+
 def run_bad(mnt, rounds):
     """2,000 recipients are 2,000 next hops of the loopback network."""
     count, users = 20000, 2000
@@ -210,19 +226,10 @@ def run_bad(mnt, rounds):
     for name, bad in (("all well", False), ("half are bad", True)):
         server = Mansio(f"{mnt}/bad{bad}", {
             "transport_maps": "regexp:{base}/etc/transport"})
-        with open(f"{server.instance.etc}/transport", "w",
-                  encoding="ascii") as f:
-            for digit, net, port in (("[0-4]", 2, good), ("[5-7]", 3, hang),
-                                     ("[89]", 4, closed)):
-                if not bad:
-                    net, port = 2, good
-                for n, to in (("", ".0.1"), ("([0-9])", ".0.1$1"),
-                              ("([0-9])([0-9])", ".$1.1$2"),
-                              ("([0-9][0-9])([0-9])", ".$1.1$2")):
-                    # The last digit is the next hop's kind, and a part of
-                    # its port-less name.
-                    f.write(f"/^u{n}({digit})@/ smtp:[127.{net}{to}"
-                            f"${n.count('(') + 1}]:{port}\n")
+        write_transport(server.instance.etc, [
+            ("[0-4]", 2, good), ("[5-7]", 3 if bad else 2,
+                                 hang if bad else good),
+            ("[89]", 4 if bad else 2, closed if bad else good)])
         sinks = [Sink(good, "-a", "0.0.0.0"),
                  Sink(hang, "-a", "0.0.0.0", "-n", "1000000")]
         server.start()
@@ -244,11 +251,88 @@ def run_bad(mnt, rounds):
               f"\n  sinks: {got}")
 
 
+async def tls_session(ctx, state, reader, writer):
+    """STARTTLS, and then silence after MAIL."""
+    state["live"] += 1
+    writer.write(b"220 sink\r\n")
+    while line := await reader.readline():
+        verb = line[:4].upper()
+        if verb == b"EHLO":
+            writer.write(b"250-sink\r\n250 STARTTLS\r\n")
+        elif verb == b"STAR":
+            writer.write(b"220 go\r\n")
+            await writer.drain()
+            await writer.start_tls(ctx)
+        elif verb == b"MAIL":
+            state["mail"] += 1
+            if state["mail"] % 100 == 0:
+                print(state["mail"], flush=True)
+        else:
+            writer.write(b"250 ok\r\n")
+
+
+async def tls_sink(cert, port):
+    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ctx.load_cert_chain(cert)
+    state = {"live": 0, "mail": 0}
+    server = await asyncio.start_server(
+        lambda r, w: tls_session(ctx, state, r, w), "0.0.0.0", port,
+        backlog=4096)
+    print("ready", flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+def run_tls(mnt, rounds):
+    port, count = free_port(), 5000
+    cert = f"{mnt}/sink.pem"
+    bench.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+              "ec_paramgen_curve:P-256", "-nodes", "-days", "9", "-subj",
+              "/CN=sink", "-keyout", cert, "-out", f"{cert}.crt")
+    with open(cert, "a", encoding="ascii") as f, \
+            open(f"{cert}.crt", encoding="ascii") as crt:
+        f.write(crt.read())
+    server = Mansio(f"{mnt}/tls", {
+        "transport_maps": "regexp:{base}/etc/transport",
+        "smtp_tls_security_level": "encrypt"}, SERVICES.replace(
+            "smtp unix - - - - - smtp", "smtp unix - - - - 1 smtp"))
+    write_transport(server.instance.etc, [("[0-9]", 2, port)])
+    server.start()
+    with subprocess.Popen([sys.executable, __file__, "--sink", cert,
+                           str(port)], stdout=subprocess.PIPE,
+                          text=True) as sink:
+        try:
+            sink.stdout.readline()
+            subprocess.run([LOAD, "-s", "20", "-p", "-n", str(count), "-u",
+                            str(count), "-d", "remote.test", "127.0.0.1",
+                            str(server.port)], check=True,
+                           capture_output=True, timeout=600)
+            for line in sink.stdout:
+                if int(line) >= count:
+                    break
+            pids = [p for p in bench.family(server.pid)
+                    if name_of(p) == "smtp"]
+            print(f"\n{count} sessions with TLS: "
+                  f"{bench.memory_kib(pids) / 1024:.1f} MiB in {len(pids)} "
+                  "process")
+        finally:
+            sink.kill()
+            server.stop()
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+        return f.read().strip()
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--only", default="")
+    p.add_argument("--sink", nargs=2, help=argparse.SUPPRESS)
     args = p.parse_args()
+    if args.sink:
+        asyncio.run(tls_sink(*args.sink))
     need_root()
     os.nice(-10)
     with tempfile.TemporaryDirectory(prefix="mansio-bench-") as work, \
@@ -256,7 +340,7 @@ def main():
         os.chmod(work, 0o755)
         os.chmod(mnt, 0o755)
         for name, fn in (("relay", run_relay), ("list", run_list),
-                         ("bad", run_bad)):
+                         ("bad", run_bad), ("tls", run_tls)):
             if args.only in name:
                 fn(mnt, args.rounds)
 
