@@ -95,6 +95,7 @@ on_message(struct agent *a, const struct ipc_frame *f)
 		return -1;
 	d = mem_zalloc(sizeof(*d));
 	d->arena = ARENA_INIT;
+	d->relay = "";
 	d->agent = a;
 	d->tag = f->tag;
 	blob = span_make(arena_span_dup(&d->arena, m.envelope),

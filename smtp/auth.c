@@ -57,7 +57,7 @@ static void
 begin(struct session *s, struct span user, struct span password)
 {
 	unsigned char exporter[TLS_BINDING_MAX];
-	struct sasl_choice c = { .offered = s->mechs,
+	struct sasl_choice c = { .offered = s->mechs != NULL ? s->mechs : "",
 	    .filter = set.sasl_filter,
 	    .options = s->tls ? set.sasl_tls_options : set.sasl_options };
 	struct buf first = BUF_INIT(BUF_UNLIMITED);

@@ -67,7 +67,7 @@ failed(struct delivery *d, const struct peer *p, const char *reason)
 	(void)peer_text(p, where, sizeof(where));
 	log_info("connect to %s: %s", where, reason);
 	(void)why_set(&d->why, "4.4.1", "connect to %s: %s", where, reason);
-	d->relay[0] = '\0';
+	d->relay = "";
 	if (list_empty(&d->attempts))
 		delivery_next(d);
 }

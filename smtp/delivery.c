@@ -176,7 +176,7 @@ on_lookup(void *arg, struct peers *peers, const struct why *why, bool loop)
 	d->sessions = 0;
 	if (d->peers.len == 0) {
 		d->why = *why;
-		d->relay[0] = '\0';
+		d->relay = "";
 		d->why_loop = loop;
 	}
 	delivery_next(d);

@@ -113,7 +113,7 @@ send_event(const struct session *s, struct ipc_conn *c,
 	struct tlsrpt_event e = { .result = r, .type = type_of(s, r),
 	    .domain = span_of(s->d->hop.name),
 	    .policy_domain = span_of(s->d->hop.name),
-	    .mx = span_of(s->host),
+	    .mx = span_of(s->peer.host),
 	    .reason = span_sub(span_of(reason), 0, TLSRPT_REASON_MAX) };
 
 	if (e.type == TLSRPT_TLSA) {

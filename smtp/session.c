@@ -18,6 +18,7 @@
 #include "smtp/smtp.h"
 
 #define IN_MAX		(64u * 1024)	/* bytes of replies kept */
+#define MECHS_MAX	255	/* bytes of the AUTH line that are kept */
 #define OUT_MAX		(16u << 20)	/* bytes of commands kept */
 #define GOODBYE_MS	5000		/* for QUIT to go out */
 
@@ -95,6 +96,9 @@ session_free(struct session *s)
 	auth_fini(s);
 	loop_timer_free(&s->idle_timer);
 	reply_fini(&s->reply);
+	mem_free(s->mechs);
+	mem_free(s->where);
+	mem_free(s->said);
 	mem_free(s->key);
 	mem_free(s);
 }
@@ -147,7 +151,7 @@ retry_fresh(struct session *s)
 	log_debug("%s: a kept session has ended", s->where);
 	session_drop(s);
 	d->peers.len = d->next_peer = 0;
-	d->relay[0] = '\0';
+	d->relay = "";
 	delivery_restart(d);
 	return true;
 }
@@ -242,7 +246,8 @@ session_ehlo(struct session *s)
 
 	s->features = 0;
 	s->size_limit = 0;
-	s->mechs[0] = '\0';
+	mem_free(s->mechs);
+	s->mechs = NULL;
 	session_set_state(s, helo ? S_HELO : S_EHLO);
 	stream_printf(s->stream, "%s %s\r\n", helo ? "HELO" : set.lmtp ?
 	    "LHLO" : "EHLO", set.helo_name);
@@ -274,9 +279,9 @@ on_keyword(struct session *s, struct span line)
 			continue;
 		s->features |= known[i].feature;
 		/* "AUTH PLAIN LOGIN", and "AUTH=PLAIN" of old servers. */
-		if (known[i].feature == FEATURE_AUTH && s->mechs[0] == '\0')
-			(void)snprintf(s->mechs, sizeof(s->mechs), "%.*s",
-			    SPAN_ARG(span_trim(line)));
+		if (known[i].feature == FEATURE_AUTH && s->mechs == NULL)
+			s->mechs = span_dup(span_sub(span_trim(line), 0,
+			    MECHS_MAX));
 		if (known[i].feature == FEATURE_SIZE &&
 		    span_token(&line, " \t", &arg) &&
 		    num_parse_u64(arg, UINT64_MAX, &n) == 0)
@@ -479,15 +484,14 @@ name_session(struct session *s, const struct peer *p)
 	char ip[SOCK_ADDR_TEXT_MAX];
 
 	if (p->addr.sa.sa_family == AF_UNIX) {
-		(void)snprintf(s->said, sizeof(s->said), "%s[%s]",
-		    conf.myhostname, p->addr.un.sun_path);
-		(void)snprintf(s->where, sizeof(s->where), "%s", s->said);
+		s->said = mem_printf("%s[%s]", conf.myhostname,
+		    p->addr.un.sun_path);
+		s->where = mem_strdup(s->said);
 		return;
 	}
 	sock_addr_text(&p->addr, ip);
-	(void)snprintf(s->said, sizeof(s->said), "%s[%s]", p->host, ip);
-	(void)snprintf(s->where, sizeof(s->where), "%s[%s]:%u", p->host, ip,
-	    sock_addr_port(&p->addr));
+	s->said = mem_printf("%s[%s]", p->host, ip);
+	s->where = mem_printf("%s:%u", s->said, sock_addr_port(&p->addr));
 }
 
 /* smtp_reply_filter */
@@ -511,7 +515,7 @@ attach(struct session *s, struct delivery *d)
 {
 	s->d = d;
 	d->session = s;
-	(void)snprintf(d->relay, sizeof(d->relay), "%s", s->where);
+	d->relay = arena_strdup(&d->arena, s->where);
 }
 
 void
@@ -521,7 +525,6 @@ session_start(struct delivery *d, int fd, const struct peer *p, size_t index)
 
 	list_append(&sessions, &s->link);
 	nsessions++;
-	memcpy(s->host, p->host, sizeof(s->host));
 	name_session(s, p);
 	s->key = mem_strdup(d->key);
 	s->born_ms = loop_now_ms(daemon_loop());
@@ -532,6 +535,7 @@ session_start(struct delivery *d, int fd, const struct peer *p, size_t index)
 		s->reply.filter = filter_line;
 	s->stream = stream_new(daemon_loop(), fd, IN_MAX, OUT_MAX, &ops, s);
 	s->peer = *p;
+	s->tlsa_base = "";
 	s->peer_index = index;
 	s->level = d->policy.level;
 	s->spent = d->policy.no_reuse;

@@ -146,7 +146,7 @@ struct delivery {
 	struct why	 why;
 	bool		 why_loop;	/* mail loops back to myself */
 	bool		 no_host;	/* no host was reached: the site is down */
-	char		 relay[512];
+	const char	*relay;		/* for the log; "": none */
 	/* Times for the log, wall clock: agent, connected, transaction. */
 	int64_t		 began_us, ready_us;
 	struct loop_defer step;
@@ -227,9 +227,8 @@ struct session {
 	enum session_state state;
 	struct delivery	*d;		/* NULL: idle */
 	char		*key;
-	char		 host[DNS_NAME_MAX + 1];
-	char		 where[512];	/* "host[addr]:port": as relay in logs */
-	char		 said[512];	/* "host[addr]": in "host ... said:" */
+	char		*where;		/* "host[addr]:port": as relay in logs */
+	char		*said;		/* "host[addr]": in "host ... said:" */
 	struct reply	 reply;
 	unsigned	 features;
 	uint64_t	 size_limit;	/* SIZE; 0 unknown */
@@ -247,9 +246,9 @@ struct session {
 	struct dns_query *tlsa_query;
 	struct tls_tlsa	*tlsa;
 	size_t		 ntlsa;
-	char		 tlsa_base[DNS_NAME_MAX + 1];
+	const char	*tlsa_base;	/* peer.target, or "": not asked */
 	/* SASL: auth.c */
-	char		 mechs[256];	/* as offered */
+	char		*mechs;		/* as offered; NULL: none */
 	struct sasl_client *sasl;
 	struct table_query *secret;
 	/* The transaction. */

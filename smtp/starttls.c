@@ -127,7 +127,7 @@ report_secured(const struct session *s, const struct tls_facts *f)
 {
 	bool tested = sts_active(s->sts) && s->ntlsa == 0;
 
-	if (tested && !sts_has_host(s->sts, s->host))
+	if (tested && !sts_has_host(s->sts, s->peer.host))
 		report_session(s, TLSRPT_FAILURE, "host is not in the policy");
 	else if (tested && f->trust != TLS_VERIFIED)
 		report_session(s, report_problem(f), f->trust_text);
@@ -343,8 +343,7 @@ ask_tlsa(struct session *s)
 {
 	char name[DNS_NAME_MAX + 32];
 
-	(void)snprintf(s->tlsa_base, sizeof(s->tlsa_base), "%s",
-	    s->peer.target);
+	s->tlsa_base = s->peer.target;
 	(void)snprintf(name, sizeof(name), "_%u._tcp.%s",
 	    sock_addr_port(&s->peer.addr), s->tlsa_base);
 	session_set_state(s, S_TLSA);
@@ -386,7 +385,7 @@ without_dane(struct session *s)
 {
 	bool enforce = sts_active(s->sts) && s->sts->mode == STS_ENFORCE;
 	bool must = delivery_requires_tls(s->d);
-	bool listed = sts_active(s->sts) && sts_has_host(s->sts, s->host);
+	bool listed = sts_active(s->sts) && sts_has_host(s->sts, s->peer.host);
 
 	report_policy(s);
 	if (enforce && !listed) {

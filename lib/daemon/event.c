@@ -40,7 +40,7 @@ static struct loop_timer	*shortage_timer;
 static struct loop_timer	*end_timer;	/* exits */
 static struct loop_timer	*alive_timer;
 static struct loop_timer	*tidy_timer;
-static bool			 tidy_set;
+static bool			 tidy_set, tidy_again;
 static bool			 accepting;
 static bool			 shortage;
 static bool			 retired;	/* listeners are closed */
@@ -107,8 +107,12 @@ consider(void)
 static void
 tidy(void *arg)
 {
-	tidy_set = false;
 	mem_tidy(TIDY_BYTES);
+	/* And once more when all is quiet. */
+	tidy_set = tidy_again;
+	if (tidy_set)
+		loop_timer_set(tidy_timer, TIDY_MS);
+	tidy_again = false;
 }
 
 void
@@ -119,6 +123,7 @@ daemon_busy(int delta)
 	daemon_state.busy += delta;
 	if (daemon_state.busy < 0)
 		log_panic("fewer than no clients");
+	tidy_again = tidy_set;
 	if (running && !tidy_set) {
 		tidy_set = true;
 		loop_timer_set(tidy_timer, TIDY_MS);
