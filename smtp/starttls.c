@@ -413,7 +413,7 @@ offer(struct session *s)
 {
 	if (s->level == TLS_LEVEL_NONE) {
 		if (set.note_offer && (s->features & FEATURE_STARTTLS))
-			log_info("Host offered STARTTLS: [%s]", s->host);
+			log_info("Host offered STARTTLS: [%s]", s->peer.host);
 		session_secured(s);
 		return;
 	}
