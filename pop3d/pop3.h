@@ -26,6 +26,7 @@ struct drop {
 	uint8_t		*marks;		/* DROP_*, per message; from index 1 */
 	const char	*uidl;		/* format; NULL until it is asked for */
 	bool		 uidl_plain;	/* it is "%i" and nothing else */
+	bool		 uidl_file;	/* ... "%f" ... */
 	bool		 uidl_ids;	/* it has no UID in it */
 };
 

@@ -14,6 +14,7 @@
 #include "pop3d/pop3.h"
 
 #define DEFAULT		"%i"
+#define BY_FILE		"%f"	/* stands alone */
 
 static const struct {
 	const char	*compat, *format;
@@ -103,14 +104,18 @@ uidl_check(const char *format, struct why *why)
 {
 	struct mailbox_message m = { .uid = UINT32_MAX };
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	bool ok = make(format, &m, UINT32_MAX, &b) && b.len > 0 &&
+	bool ok;
+
+	if (strcmp(format, BY_FILE) == 0)
+		return 0;
+	ok = make(format, &m, UINT32_MAX, &b) && b.len > 0 &&
 	    b.len <= UIDL_MAX - (sizeof("-4294967295") - 1);
 
 	buf_fini(&b);
 	if (!ok)
 		return why_set(why, "", "pop3d_uidl_format: \"%s\" does not "
 		    "give 1 to %zu printable characters of %%i, %%u, %%v, "
-		    "%%08Xu, %%08Xv", format,
+		    "%%08Xu, %%08Xv, and is not %%f", format,
 		    UIDL_MAX - (sizeof("-4294967295") - 1));
 	/* Different for each message. */
 	if (!has(format, 'u') && !has(format, 'i'))
@@ -130,7 +135,8 @@ choose(struct drop *d)
 	d->uidl = format_now();
 	if (uidl_check(d->uidl, &why) < 0)
 		d->uidl = DEFAULT;
-	d->uidl_plain = strcmp(d->uidl, DEFAULT) == 0;
+	d->uidl_file = strcmp(d->uidl, BY_FILE) == 0;
+	d->uidl_plain = d->uidl_file || strcmp(d->uidl, DEFAULT) == 0;
 	d->uidl_ids = !has(d->uidl, 'u');
 }
 
@@ -168,6 +174,16 @@ put_made(const struct drop *d, uint32_t n, char *to)
 	return to;
 }
 
+/* Whether a file's name is a unique id by itself (RFC 1939 7). */
+static bool
+is_id(struct span name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (name.p[i] < 0x21 || name.p[i] > 0x7e)
+			return false;
+	return name.len > 0 && name.len <= UIDL_MAX;
+}
+
 char *
 uidl_put(struct drop *d, uint32_t n, char *to)
 {
@@ -176,6 +192,14 @@ uidl_put(struct drop *d, uint32_t n, char *to)
 
 	if (d->uidl == NULL)
 		choose(d);
+	if (d->uidl_file) {
+		struct span name = mailbox_file(d->box, n);
+
+		if (is_id(name)) {
+			memcpy(to, name.p, name.len);
+			return to + name.len;
+		}
+	}
 	id = mailbox_emailid(d->box, n, &copied);
 	if (id == NULL)
 		return to;

@@ -262,6 +262,7 @@ int	 maildir_view_sync(struct mailbox *m, struct why *why);
 /* The same in mailbox_lock(): what is changed are files with names that
  * others may have changed since. */
 int	 maildir_view_sync_locked(struct mailbox *m, struct why *why);
+struct span record_base(const struct mailbox *m, const struct record *r);
 /* The files of these UIDs get the names that say their flags. */
 void	 maildir_view_rename(struct mailbox *m, const struct ranges *uids);
 int	 maildir_view_unlink(struct mailbox *m, const struct ranges *uids,

@@ -653,6 +653,18 @@ mailbox_emailid(const struct mailbox *m, uint32_t seq, bool *copied)
 	return r->guid;
 }
 
+struct span
+mailbox_file(const struct mailbox *m, uint32_t seq)
+{
+	const struct record *r;
+
+	if (seq == 0 || seq > m->count)
+		return SPAN_EMPTY;
+	r = record_at(m, record_of_seq(m, seq));
+	return r->segment == PACKED_NO_SEGMENT ? record_base(m, r) :
+	    SPAN_EMPTY;
+}
+
 uint32_t
 mailbox_seq_from(const struct mailbox *m, uint32_t uid)
 {

@@ -71,7 +71,7 @@ base_of(const char *name)
 }
 
 /* The name part that a record remembers. */
-static struct span
+struct span
 record_base(const struct mailbox *m, const struct record *r)
 {
 	uint16_t n;

@@ -62,11 +62,19 @@ def unique_ids():
                 assert int(got[0][:8], 16) < int(got[1][:8], 16)
     use(lambda c: ids(c)[0].startswith("x-"), pop3d_uidl_compat="none",
         pop3d_uidl_format="x-%u-%08Xv")
+    with m.pop3("alice") as c:
+        halves = [(i.split("-")[2], int(i.split("-")[1])) for i in ids(c)]
+    use(lambda c: re.fullmatch("[0-9a-f]{16}", ids(c)[0]),
+        pop3d_uidl_format="%08Xv%08Xu")
+    with m.pop3("alice") as c:
+        assert ids(c) == [f"{v}{u:08x}" for v, u in halves]
+    use(lambda c: re.fullmatch("[0-9a-f]{32}", ids(c)[0]),
+        pop3d_uidl_format="%f")             # there are no files
     use(lambda c: re.fullmatch("[0-9a-f]{32}", ids(c)[0]),
         pop3d_uidl_format="%i")
     with m.pop3("alice") as c:              # the same ones again
         assert ids(c) == default
-    for bad in ("same", "%q", "a b%u", "%i%i%i", ""):
+    for bad in ("same", "x%f", "%q", "a b%u", "%i%i%i", ""):
         m.command("postconf", "-e", f"pop3d_uidl_format={bad}")
         assert m.command("mansio", "check",
                          check=False).returncode != 0, bad

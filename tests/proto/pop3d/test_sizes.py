@@ -154,6 +154,23 @@ with Users(maildir=True) as m:
     assert check(everything) == all_ids
     assert forget("mansio.idx")
     assert check(everything) == all_ids
+    # As Courier has them: where a name is no id, the message's own.
+    m.command("postconf", "-e", "pop3d_uidl_format=%f")
+    m.command("mansio", "reload")
+    end = time.monotonic() + TIMEOUT
+    names = all_ids
+    while names == all_ids and time.monotonic() < end:
+        with m.pop3("alice") as c:
+            names = [line.split()[1] for line in c.many("UIDL")]
+    files = {n.partition(":")[0] for n in os.listdir(f"{box}/cur")}
+    assert names[0] in files and len(set(names)) == len(names)
+    assert all(name in files or len(name) == 32 for name in names), names
+    m.command("postconf", "-e", "pop3d_uidl_format=%i")
+    m.command("mansio", "reload")
+    while names != all_ids and time.monotonic() < end:
+        with m.pop3("alice") as c:
+            names = [line.split()[1] for line in c.many("UIDL")]
+    assert names == all_ids
     # Ids come from the files, also when the journal is lost.
     assert forget("mansio.jrn", "mansio.idx")
     assert sorted(check(everything, False)) == sorted(all_ids)
