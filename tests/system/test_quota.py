@@ -2,9 +2,14 @@
 # SPDX-License-Identifier: ISC
 """Quotas: a mailbox that is full is refused at RCPT, its user is warned
 before, and what came in spite of it waits or is returned."""
+import imaplib
+import os
+import sys
 import time
 
-from instance import Instance
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from instance import Instance  # noqa: E402
+from mailusers import PASSWORDS, Users  # noqa: E402
 
 BODY = "Subject: hello\n\n" + ("x" * 70 + "\n") * 100  # about 7 KiB
 
@@ -75,6 +80,35 @@ def main(maildir):
         assert "20480" in out, out
 
 
+def setquota():
+    """A master user sets limits over IMAP; others see them and cannot."""
+    with Users(maildir=False, settings={
+            "authd_master_users": "carol@example.test"}) as m:
+        c = imaplib.IMAP4("127.0.0.1", m.imap_port)
+        assert "QUOTASET" not in c.capabilities
+        c.authenticate("PLAIN", lambda _: b"alice@example.test\0"
+                       b"carol@example.test\0christmas")
+        assert b"QUOTASET" in c.capability()[1][0]
+        typ, data = c.setquota('""', "(STORAGE 10 MESSAGE 2)")
+        assert typ == "OK" and b"STORAGE 0 10 MESSAGE 0 2" in data[0], data
+        assert c.setquota('""', "(ANNOTATION-STORAGE 1)")[0] == "NO"
+        assert c.setquota('"x"', "(STORAGE 1)")[0] == "NO"
+        c.logout()
+        c = imaplib.IMAP4("127.0.0.1", m.imap_port)
+        c.login("alice@example.test", PASSWORDS["alice"])
+        assert b"QUOTASET" not in c.capability()[1][0]
+        assert b"MESSAGE 0 2" in c.getquota('""')[1][0]
+        assert c.setquota('""', "(STORAGE 1000)")[0] == "NO"
+        typ, data = c.append("INBOX", None, None, b"x: y\r\n" * 3000)
+        assert typ == "NO" and b"OVERQUOTA" in data[0], data
+        for _ in range(2):
+            assert c.append("INBOX", None, None, b"x: y\r\n\r\n")[0] == "OK"
+        assert b"OVERQUOTA" in c.append("INBOX", None, None,
+                                        b"x: y\r\n\r\n")[1][0]
+        c.logout()
+
+
 if __name__ == "__main__":
     for kind in (False, True):
         main(kind)
+    setquota()
