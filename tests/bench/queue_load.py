@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """What a long queue costs: N messages wait in deferred/.
 
-    queue.py [N]		100,000 without an argument
+    queue_load.py [N]		100,000 without an argument
 
 Shows how long the queue manager takes to know them, its memory, how quickly
 new mail goes through meanwhile and after, and what mailq and postsuper take.
