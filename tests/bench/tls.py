@@ -27,6 +27,7 @@ from instance import BUILD, Instance, free_port, need_root  # noqa: E402
 LOAD = f"{BUILD}/tests/bench/tlsload"
 SERVE = f"{BUILD}/tests/bench/tlsserve"
 BULK = 64 << 20
+SLICES = 6
 
 
 def load(port, *args):
@@ -78,6 +79,30 @@ class Mansio(Instance):
         p = subprocess.Popen([SERVE, self.etc, str(self.port), *args])
         time.sleep(1)
         return p
+
+
+def paired(m, keyd, count):
+    """What keyd adds: both servers in turn, in small slices, so that whatever
+    else the machine does is the same for both."""
+    servers = {}
+    for name in ("keyd", "local"):
+        p = m.serve(*(["local"] if name == "local" else []))
+        servers[name] = p, m.port, [p.pid] + ([keyd] if name == "keyd" else [])
+        load(m.port, "-n", "20")
+    result = {}
+    for column, args in (("full", ()), ("full 1.2", ("-2",))):
+        cost = {name: [] for name in servers}
+        for _ in range(SLICES):
+            for name, (_, port, pids) in servers.items():
+                before = sum(map(bench.cpu_of, pids))
+                load(port, *args, "-n", str(max(count // SLICES, 10)))
+                cost[name].append(sum(map(bench.cpu_of, pids)) - before)
+        result[column] = 100 * (statistics.median(cost["keyd"]) /
+                                statistics.median(cost["local"]) - 1)
+    for p, _, _ in servers.values():
+        p.terminate()
+        p.wait()
+    return result
 
 
 def wait_for(port):
@@ -176,6 +201,7 @@ def main():
         for kind in opt.keys.split():
             with Mansio(kind) as m:
                 keyd, = [p for p, n in m.children().items() if n == "keyd"]
+                note(f"keyd adds %, {kind}", paired(m, keyd, opt.count))
                 p = m.serve()
                 note(f"bare, keyd, {kind}",
                      measure([p.pid, keyd], m.port, opt.count))
