@@ -11,10 +11,11 @@
 void
 line_count_add(struct line_count *c, struct span s)
 {
-	const char *p = s.p, *end = s.p + s.len;
+	const char *p = s.p, *end;
 
 	if (s.len == 0)
 		return;
+	end = p + s.len;
 	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		c->bare += (p > s.p ? p[-1] : c->last) != '\r';
 		p++;
