@@ -268,7 +268,7 @@ def run(name, d, dns):
                                submission=submission, ca=f"{d}/ca.pem"))
         wait_for("listener", lambda: listening(port), box, None)
         tls = can_tls(port)
-        m = instance(d, dns, port, submission, "secure" if tls else "may")
+        m = instance(d, dns, port, submission, "secure" if tls else "none")
         with open(f"{m.etc}/master.cf", encoding="utf-8") as f:
             cf = f.read().replace(f"127.0.0.1:{m.smtp_port} ",
                                   f"127.0.0.1:{smtp} ")
