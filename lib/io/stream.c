@@ -416,13 +416,22 @@ receive_layer(struct stream *s, char *to, size_t room)
 	return put > 0 ? (ssize_t)put : -1;
 }
 
-/* The peer has closed: show what it has not seen whole, then end. */
+/*
+ * The peer has closed: show what it has not seen whole, then end.  A handler
+ * that has paused, or wants to be shown the rest again, is not done yet: the
+ * end of the input is found again when it goes on.
+ */
 static void
 end_of_input(struct stream *s)
 {
-	if (s->kept_len > 0 && (s->want > s->kept_len || s->kicked) &&
-	    !show(s, span_make(s->kept, s->kept_len)))
-		return;
+	if (s->kept_len > 0 && (s->want > s->kept_len || s->kicked)) {
+		if (!show(s, span_make(s->kept, s->kept_len)))
+			return;
+		if (s->kept_len > 0 && (s->paused || s->kicked)) {
+			s->layer_more = s->layer != NULL;
+			return;
+		}
+	}
 	set_end(s, STREAM_EOF, 0);
 	stream_flush(s);
 }

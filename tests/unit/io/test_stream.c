@@ -858,6 +858,76 @@ START_TEST(a_pipe_can_be_a_stream)
 }
 END_TEST
 
+/* A byte a call, as a handler does that has to wait for an answer. */
+static void
+one_and_pause(void)
+{
+	leave_last--;
+	stream_pause(s);
+}
+
+static void
+one_and_again(void)
+{
+	if (leave_last-- > 0)
+		stream_kick(s);
+}
+
+static void
+resume_now(void *arg, unsigned events)
+{
+	char c;
+
+	ck_assert_int_eq(read(*(int *)arg, &c, 1), 1);
+	stream_resume(s);
+}
+
+/* What it waits for comes in the same turn as the end. */
+START_TEST(all_is_shown_before_the_end_when_it_pauses)
+{
+	struct loop_io *io;
+	int answer[2];
+
+	ck_assert_int_eq(pipe(answer), 0);
+	io = loop_io_new(l, answer[0], resume_now, &answer[0]);
+	loop_io_want(io, LOOP_READ);
+	leave_last = 3;
+	in_read = one_and_pause;
+	say("abcd");
+	ck_assert_uint_eq(seen.len, 1);
+	ck_assert_int_eq(fd_write_all(answer[1], "x", 1), 0);
+	shutdown(peer, SHUT_WR);
+	run_for(2);
+	for (size_t n = 2; n < 4; n++) {
+		ck_assert_uint_eq(seen.len, n);
+		ck_assert_int_eq(ends, 0);
+		stream_resume(s);
+		run_for(2);
+	}
+	ck_assert(span_is(buf_span(&seen), "abcd"));
+	stream_resume(s);
+	run_for(2);
+	ck_assert_int_eq(ends, 1);
+	ck_assert_int_eq(end, STREAM_EOF);
+	loop_io_free(&io);
+	fd_close(&answer[0]);
+	fd_close(&answer[1]);
+}
+END_TEST
+
+START_TEST(all_is_shown_before_the_end_when_it_takes_turns)
+{
+	leave_last = 3;
+	in_read = one_and_again;
+	ck_assert_int_eq(fd_write_all(peer, "abcd", 4), 0);
+	shutdown(peer, SHUT_WR);
+	run_for(5);
+	ck_assert(span_is(buf_span(&seen), "abcd"));
+	ck_assert_int_eq(ends, 1);
+	ck_assert_int_eq(end, STREAM_EOF);
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -865,6 +935,8 @@ suite(void)
 	TCase *t = tcase_create("stream");
 
 	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, all_is_shown_before_the_end_when_it_pauses);
+	tcase_add_test(t, all_is_shown_before_the_end_when_it_takes_turns);
 	tcase_add_test(t, input_that_is_left_is_shown_again_with_what_comes);
 	tcase_add_test(t, every_split_of_the_input_gives_the_same);
 	tcase_add_test(t, on_read_waits_for_what_it_wants);
