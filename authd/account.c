@@ -72,7 +72,7 @@ format_name(struct span local, struct span domain, struct buf *out)
 }
 
 int
-account_name(struct span typed, struct buf *out)
+account_name(struct span typed, struct span realm, struct buf *out)
 {
 	struct buf same = BUF_INIT(AUTH_NAME_MAX);
 	struct buf low = BUF_INIT(BUF_UNLIMITED);
@@ -88,8 +88,9 @@ account_name(struct span typed, struct buf *out)
 	    !sasl_name_ok(typed) || span_find(buf_span(&same), ':') >= 0)
 		goto out;
 	if (domain.p == NULL)
-		domain = span_of(conf.authd_default_domain);
-	else if (place_is_system_domain(domain))
+		domain = realm.len > 0 ? realm :
+		    span_of(conf.authd_default_domain);
+	if (domain.len > 0 && place_is_system_domain(domain))
 		domain = SPAN("");	/* joe@our.host is the user joe */
 	rc = format_name(local, domain, out);
 	if (rc == 0 && out->len == 0)

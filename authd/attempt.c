@@ -30,7 +30,7 @@ struct attempt {
 	void			*owner;
 	uint32_t		 tag;
 	/* What the front says of its client. */
-	char			*service, *client_text, *trace;
+	char			*service, *client_text, *trace, *realm;
 	struct sock_addr	 client;	/* len 0: none */
 	uint32_t		 client_port;
 	bool			 tls, want_ticket, has_initial;
@@ -245,7 +245,8 @@ authorise(struct attempt *a)
 		fail(a, AUTH_DISABLED, "disabled");
 	} else if (authzid.len == 0) {
 		succeed(a, login);
-	} else if (account_name(authzid, &other) < 0) {
+	} else if (account_name(authzid, span_of(a->realm),
+	    &other) < 0) {
 		fail(a, AUTH_NOT_FOR_YOU, "not a user name to act for");
 	} else if (span_eq(buf_span(&other), login)) {
 		succeed(a, login);
@@ -270,7 +271,7 @@ find_account(struct attempt *a)
 	struct why why = WHY_INIT;
 	bool ok = true;
 
-	if (account_name(sasl_authcid(a->sasl), &name) < 0) {
+	if (account_name(sasl_authcid(a->sasl), span_of(a->realm), &name) < 0) {
 		/* Nobody can have such a name; it fails like the others. */
 		ok = !guard_banned(&a->client, SPAN(""));
 	} else if (guard_banned(&a->client, buf_span(&name))) {
@@ -511,6 +512,7 @@ attempt_new(const struct auth_start *m, const struct attempt_sink *sink,
 	a->client_text = span_dup(m->client);
 	a->client_port = m->client_port;
 	a->trace = span_dup(m->trace);
+	a->realm = span_dup(m->realm);
 	a->cert_name = span_dup(m->cert_name);
 	if (sock_addr_parse(m->client, (uint16_t)m->client_port,
 	    &a->client) < 0)
@@ -597,6 +599,7 @@ attempt_free(struct attempt **ap)
 	mem_free(a->service);
 	mem_free(a->client_text);
 	mem_free(a->trace);
+	mem_free(a->realm);
 	mem_free(a->cert_name);
 	mem_free((char *)(uintptr_t)a->app);
 	mem_free(a);

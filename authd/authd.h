@@ -65,8 +65,10 @@ MUST_CHECK int accounts_check(struct why *why);
 void	 accounts_close(void);
 void	 account_init(struct account *a);
 void	 account_fini(struct account *a);		/* wipes */
-/* The name as databases have it, in *out; -1: it can be none. */
-MUST_CHECK int account_name(struct span typed, struct buf *out);
+/* The name as databases have it, in *out; realm is the domain of one that has
+ * none, "" for authd_default_domain.  -1: it can be none. */
+MUST_CHECK int account_name(struct span typed, struct span realm,
+	    struct buf *out);
 /* Fill a for a normalised name; found says whether.  -1 with why: a database
  * could not be asked. */
 MUST_CHECK int user_find(struct account *a, struct span name,

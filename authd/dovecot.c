@@ -237,13 +237,14 @@ int
 dovecot_parse_auth(struct span line, struct auth_start *out,
     struct buf *data)
 {
-	struct span f;
+	struct span f, cert = SPAN("");
+	bool valid = false;
 
 	*out = (struct auth_start){
 		.service = SPAN(""), .initial = SPAN(""), .client = SPAN(""),
 		.server = SPAN(""), .tls_exporter = SPAN(""),
 		.tls_endpoint = SPAN(""), .cert_name = SPAN(""),
-		.trace = SPAN(""),
+		.realm = SPAN(""), .trace = SPAN(""),
 	};
 	if (span_has_nul(line))
 		return -1;
@@ -276,7 +277,13 @@ dovecot_parse_auth(struct span line, struct auth_start *out,
 			out->trace = value(f, 8, 32);
 		else if (span_starts(f, SPAN("secured")))
 			out->tls = true;
+		else if (span_starts(f, SPAN("cert_username=")))
+			cert = value(f, 14, AUTH_CERT_MAX);
+		else if (span_is(f, "valid-client-cert"))
+			valid = true;
 	}
+	if (valid)
+		out->cert_name = cert;
 	return 0;
 }
 

@@ -288,7 +288,7 @@ parse(struct span what, char *kind, struct buf *name, struct why *why)
 		return 0;
 	}
 	*kind = 'u';
-	if (slash >= 0 || account_name(what, name) < 0)
+	if (slash >= 0 || account_name(what, SPAN(""), name) < 0)
 		return why_set(why, "", "\"%.*s\" is neither an address nor "
 		    "a user", SPAN_ARG(what));
 	return 0;

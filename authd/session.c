@@ -199,7 +199,7 @@ look_up(struct session *s, const struct ipc_frame *f)
 
 	if (auth_lookup_decode(&m, f->body) == 0) {
 		rc = 0;
-		if (account_name(m.user, &name) < 0)
+		if (account_name(m.user, SPAN(""), &name) < 0)
 			refuse(s, f->tag, false, "no such user");
 		else
 			send_user(s, f->tag, buf_span(&name),

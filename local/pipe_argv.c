@@ -237,7 +237,8 @@ add_macro(struct expansion *x, struct span name, struct buf *out,
 		{ "client_hostname", e->client_name },
 		{ "client_helo", e->helo }, { "client_protocol", e->protocol },
 		{ "sasl_method", e->sasl_method }, { "sasl_username", e->login },
-		{ "sasl_sender", SPAN_EMPTY }, { "envid", e->dsn_envid },
+		{ "sasl_sender", envelope_attr(e, ENV_ATTR_SASL_SENDER) },
+		{ "envid", e->dsn_envid },
 	};
 
 	if (add_rcpt_macro(x, name, out))

@@ -155,6 +155,7 @@ auth_reply(struct session *s)
 			return;
 		}
 		sasl_client_free(&s->sasl);
+		s->logged_in = true;
 		session_ready(s);
 		return;
 	}

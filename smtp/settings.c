@@ -141,6 +141,7 @@ settings_load(bool lmtp, struct why *why)
 		.sasl = PICK(sasl_auth_enable),
 		.sasl_soft_bounce = PICK(sasl_auth_soft_bounce),
 		.sasl_by_sender = PICK(sender_dependent_authentication),
+		.sasl_dummy = PICK(send_dummy_mail_auth),
 		.sasl_maps = PICK(sasl_password_maps),
 		.sasl_filter = PICK(sasl_mechanism_filter),
 		.sasl_options = PICK(sasl_security_options),

@@ -70,7 +70,7 @@ struct settings {
 	const char	*tls_policy_maps, *tls_fingerprints, *tls_verify_match,
 			*tls_secure_match, *tls_servername;
 	/* SASL */
-	bool		 sasl, sasl_soft_bounce, sasl_by_sender;
+	bool		 sasl, sasl_soft_bounce, sasl_by_sender, sasl_dummy;
 	const char	*sasl_maps, *sasl_filter, *sasl_options,
 			*sasl_tls_options;
 };
@@ -250,6 +250,7 @@ struct session {
 	/* SASL: auth.c */
 	char		*mechs;		/* as offered; NULL: none */
 	struct sasl_client *sasl;
+	bool		 logged_in;
 	struct table_query *secret;
 	/* The transaction. */
 	bool		 mail_sent, mail_ok, mail_failed, data_sent;

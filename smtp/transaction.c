@@ -158,6 +158,9 @@ send_mail(struct session *s)
 	if ((e->flags & ENV_REQUIRETLS) && s->tls &&
 	    (s->features & FEATURE_REQUIRETLS))
 		buf_add_str(b, " REQUIRETLS");
+	/* Who logged in is this host; we vouch for no sender (RFC 4954 5). */
+	if (set.sasl_dummy && s->logged_in)
+		buf_add_str(b, " AUTH=<>");
 	if (s->features & FEATURE_DSN) {
 		if (e->dsn_ret != DSN_RET_UNSET)
 			buf_addf(b, " RET=%s", e->dsn_ret == DSN_RET_FULL ?

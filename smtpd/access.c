@@ -87,6 +87,28 @@ access_addr_keys(struct lookup_keys *k, struct arena *a, struct span addr)
 	}
 }
 
+bool
+access_print_keys(struct policy_run *r, enum print_order order)
+{
+	const struct secured *sec = r->s->secured;
+	struct lookup_keys *k = &r->keys;
+	struct span cert, pkey;
+
+	if (sec == NULL || sec->cert_print == NULL)
+		return false;
+	cert = fold(&r->arena, span_of(sec->cert_print));
+	pkey = fold(&r->arena, span_of(sec->pkey_print));
+	k->n = 0;
+	if (order == PRINT_PKEY_CERT || order == PRINT_PKEY)
+		add(k, pkey);
+	if (order != PRINT_PKEY)
+		add(k, cert);
+	if (order == PRINT_CERT_PKEY)
+		add(k, pkey);
+	k->nwhole = k->n;
+	return k->n > 0;
+}
+
 /* user+ext@domain, user@domain, domain and parents, user+ext@, user@. */
 void
 access_email_keys(struct lookup_keys *k, struct arena *a, struct span addr)
@@ -398,6 +420,17 @@ access_eval(struct policy_run *r, const struct rule *rule)
 				access_email_keys(&r->keys, &r->arena,
 				    a->status == ANSWER_OK ? a->address :
 				    r->rcpt);
+				break;
+			case FOR_CCERT:
+				if (!access_print_keys(r,
+				    (enum print_order)rule->number))
+					return V_DUNNO;
+				break;
+			case FOR_LOGIN:
+				if (s->login == NULL)
+					return V_DUNNO;
+				add(&r->keys, fold(&r->arena,
+				    span_of(s->login)));
 				break;
 			default:		/* FOR_ETRN */
 				access_domain_keys(&r->keys, &r->arena,

@@ -53,7 +53,7 @@ facts_of(const struct session *s, struct auth_facts *f)
 
 	*f = (struct auth_facts){
 		.service = "smtp", .client = &s->addr, .trace = s->trace,
-		.tls = sec != NULL,
+		.tls = sec != NULL, .realm = conf.smtpd_sasl_local_domain,
 	};
 	if (sec == NULL)
 		return;

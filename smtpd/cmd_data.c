@@ -161,20 +161,18 @@ void
 data_log_client(struct session *s, struct span queue_id)
 {
 	struct txn *t = s->txn;
+	struct span from = envelope_attr(&t->env, ENV_ATTR_SASL_SENDER);
 
 	if (t->logged)
 		return;
 	t->logged = true;
-
-	if (s->login != NULL)
-		log_info("%.*s: client=%s%s%s, sasl_username=%s trace=%s",
-		    SPAN_ARG(queue_id), s->namaddr,
-		    s->sasl_method != NULL ? ", sasl_method=" : "",
-		    s->sasl_method != NULL ? s->sasl_method : "", s->login,
-		    t->trace);
-	else
-		log_info("%.*s: client=%s trace=%s", SPAN_ARG(queue_id),
-		    s->namaddr, t->trace);
+	log_info("%.*s: client=%s%s%s%s%s%s%.*s trace=%s",
+	    SPAN_ARG(queue_id), s->namaddr,
+	    s->sasl_method != NULL ? ", sasl_method=" : "",
+	    s->sasl_method != NULL ? s->sasl_method : "",
+	    s->login != NULL ? ", sasl_username=" : "",
+	    s->login != NULL ? s->login : "",
+	    from.len > 0 ? ", sasl_sender=" : "", SPAN_ARG(from), t->trace);
 }
 
 void

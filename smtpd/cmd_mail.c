@@ -28,6 +28,19 @@ dup_span(struct arena *a, struct span s)
 	return span_make(arena_span_dup(a, s), s.len);
 }
 
+/* What stands in the log and in others' programs' arguments. */
+static struct span
+dup_printable(struct arena *a, struct span s)
+{
+	char *p = arena_span_dup(a, span_sub(s, 0, ADDR_BUF_MAX));
+	size_t n = strlen(p);
+
+	for (size_t i = 0; i < n; i++)
+		if (p[i] <= ' ' || p[i] > '~')
+			p[i] = '?';
+	return span_make(p, n);
+}
+
 /* xtext, decoded, in the transaction's memory. */
 static struct span
 dup_xtext(struct arena *a, struct span s)
@@ -136,6 +149,11 @@ txn_make(struct session *s, struct span sender, const struct mail_params *p)
 	}
 	e->dsn_ret = p->ret;
 	e->dsn_envid = dup_xtext(&t->arena, p->envid);
+	if (p->auth.len > 0)
+		*ARRAY_PUSH(&e->attrs) = (struct env_attr){
+			SPAN(ENV_ATTR_SASL_SENDER),
+			dup_printable(&t->arena, p->auth)
+		};
 	t->declared = p->size;
 	/*
 	 * The session's id and a count: everything a client did can be found

@@ -167,6 +167,8 @@ secured_free(struct secured **secp)
 		return;
 	mem_free(sec->received);
 	mem_free(sec->cert_name);
+	mem_free(sec->cert_print);
+	mem_free(sec->pkey_print);
 	buf_fini(&sec->exporter);
 	buf_fini(&sec->endpoint);
 	mem_free(sec);
@@ -193,6 +195,10 @@ handshake_done(void *arg, struct stream *st, struct tls *t,
 	if (sec->cert_trusted)
 		sec->cert_name = mem_strdup(f->peer_email[0] != '\0' ?
 		    f->peer_email : f->peer_cn);
+	if (f->trust != TLS_ANONYMOUS) {
+		sec->cert_print = mem_strdup(f->cert_fingerprint);
+		sec->pkey_print = mem_strdup(f->pkey_fingerprint);
+	}
 	sec->exporter = sec->endpoint = BUF_INIT(AUTH_CB_MAX);
 	take_binding(t, TLS_BINDING_EXPORTER, &sec->exporter);
 	take_binding(t, TLS_BINDING_SERVER_END_POINT, &sec->endpoint);

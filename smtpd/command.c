@@ -153,8 +153,10 @@ command_start(void)
 unsigned
 command_parse_flags(const struct session *s)
 {
-	unsigned f = PARSE_AUTH;
+	unsigned f = 0;
 
+	if (auth_enabled(s))
+		f |= PARSE_AUTH;
 	if (!conf.strict_rfc821_envelopes)
 		f |= PARSE_LAX;
 	if (!(ehlo_discard & EHLO_SMTPUTF8))

@@ -12,34 +12,6 @@
 #include "mail/address.h"
 #include "smtpd/restrict.h"
 
-/* The table number n of the list; false: there are fewer. */
-static bool
-nth_table(unsigned n, struct span *out)
-{
-	struct span rest = span_of(conf.smtpd_sender_login_maps);
-	unsigned depth = 0;
-	size_t i = 0, from = 0;
-
-	/* A table may hold spaces within braces. */
-	for (i = 0; i <= rest.len; i++) {
-		char c = i < rest.len ? rest.p[i] : ' ';
-
-		if (c == '{')
-			depth++;
-		else if (c == '}' && depth > 0)
-			depth--;
-		if (depth > 0 || (c != ' ' && c != '\t' && c != '\n' &&
-		    c != '\r' && c != ','))
-			continue;
-		if (i > from && n-- == 0) {
-			*out = span_sub(rest, from, i - from);
-			return true;
-		}
-		from = i + 1;
-	}
-	return false;
-}
-
 static void
 make_keys(struct policy_run *r, struct span sender)
 {
@@ -109,7 +81,8 @@ eval_login_mismatch(struct policy_run *r, const struct rule *rule)
 	    LOGIN_UNAUTH)))
 		return V_DUNNO;
 	make_keys(r, s->txn->env.sender);
-	for (; nth_table(r->sub, &table); r->sub++) {
+	for (; restrict_nth_table(conf.smtpd_sender_login_maps, r->sub,
+	    &table); r->sub++) {
 		a = policy_ask_table(r, table);
 		if (a == NULL)
 			return V_WAIT;

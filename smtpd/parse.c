@@ -153,7 +153,10 @@ parse_mail_param(struct span word, unsigned flags, unsigned *seen,
 		if (value.len == 0)
 			return fail(err, "501 5.5.4 Bad AUTH parameter syntax",
 			    none);
-		out->auth = value;
+		/* Which was meant to be xtext.  It changes nothing of what
+		 * becomes of the mail, so nobody is sent away for it. */
+		if (!span_is(value, "<>"))
+			out->auth = value;
 	} else {
 		/* RFC 5321 4.1.1.11 */
 		return fail(err, "555 5.5.4 Unsupported option", word);

@@ -42,7 +42,7 @@ struct mail_params {
 	bool		requiretls;	/* RFC 8689 */
 	unsigned	ret;		/* DSN_RET_*, RFC 3461 */
 	struct span	envid;		/* xtext as it came */
-	struct span	auth;		/* RFC 4954 5, xtext as it came */
+	struct span	auth;		/* RFC 4954 5, as it came; not "<>" */
 };
 
 struct rcpt_params {

@@ -260,7 +260,9 @@ policy_class_text(enum flavour f)
 		[FOR_CLIENT] = "Client host", [FOR_HELO] = "Helo command",
 		[FOR_SENDER] = "Sender address",
 		[FOR_RCPT] = "Recipient address", [FOR_ETRN] = "Etrn command",
-		[FOR_DATA] = "Data command", [FOR_EOD] = "End-of-data"
+		[FOR_DATA] = "Data command", [FOR_EOD] = "End-of-data",
+		[FOR_CCERT] = "Client certificate",
+		[FOR_LOGIN] = "SASL login name",
 	};
 
 	return text[f];
@@ -273,7 +275,10 @@ policy_reply_name(struct policy_run *r, enum flavour f)
 
 	switch (f) {
 	case FOR_CLIENT:
+	case FOR_CCERT:
 		return s->namaddr;
+	case FOR_LOGIN:
+		return s->login == NULL ? "" : s->login;
 	case FOR_HELO:
 		return s->helo == NULL ? "" : s->helo;
 	case FOR_SENDER:

@@ -32,7 +32,7 @@ struct rules;
 
 typedef enum verdict rule_fn(struct policy_run *r, const struct rule *rule);
 
-enum rule_arg { ARG_NONE, ARG_TABLE, ARG_NUMBER };
+enum rule_arg { ARG_NONE, ARG_TABLE, ARG_PRINTS, ARG_NUMBER };
 
 struct rule_def {
 	const char	*name;
@@ -44,7 +44,7 @@ struct rule_def {
 struct rule {
 	const struct rule_def	*def;
 	struct span		 arg;		/* a table, or "" */
-	int64_t			 number;
+	int64_t			 number;	/* ARG_PRINTS: enum print_order */
 	const struct rules	*list;		/* of a class */
 	char			*text;		/* as written, for the log */
 };
@@ -58,7 +58,13 @@ struct rules {
 
 enum flavour {			/* whose text and address a rule is about */
 	FOR_CLIENT, FOR_HELO, FOR_SENDER, FOR_RCPT, FOR_ETRN, FOR_DATA,
-	FOR_EOD
+	FOR_EOD, FOR_CCERT, FOR_LOGIN
+};
+
+/* Which fingerprints of a client's certificate are looked up, in order: of the
+ * certificate, of its public key. */
+enum print_order {
+	PRINT_CERT_PKEY, PRINT_PKEY_CERT, PRINT_CERT, PRINT_PKEY
 };
 
 /*
@@ -163,6 +169,8 @@ void	 access_addr_keys(struct lookup_keys *k, struct arena *a,
 	    struct span addr);
 enum verdict access_result(struct policy_run *r, const struct rule *rule,
 	    struct span value, struct span key, enum flavour f);
+/* The fingerprints of the client's certificate.  False: there is none. */
+bool	 access_print_keys(struct policy_run *r, enum print_order order);
 rule_fn access_eval;
 
 #endif

@@ -41,6 +41,33 @@ restrict_open(struct why *why)
 	return 0;
 }
 
+bool
+restrict_nth_table(const char *list, unsigned n, struct span *out)
+{
+	struct span rest = span_of(list);
+	unsigned depth = 0;
+	size_t i = 0, from = 0;
+
+	/* A table may hold spaces within braces. */
+	for (i = 0; i <= rest.len; i++) {
+		char c = i < rest.len ? rest.p[i] : ' ';
+
+		if (c == '{')
+			depth++;
+		else if (c == '}' && depth > 0)
+			depth--;
+		if (depth > 0 || (c != ' ' && c != '\t' && c != '\n' &&
+		    c != '\r' && c != ','))
+			continue;
+		if (i > from && n-- == 0) {
+			*out = span_sub(rest, from, i - from);
+			return true;
+		}
+		from = i + 1;
+	}
+	return false;
+}
+
 /* --- permit, reject and their kin ----------------------------------------------------- */
 
 enum verdict
@@ -79,13 +106,44 @@ eval_permit_sasl(struct policy_run *r, const struct rule *rule)
 	return r->s->login != NULL ? V_PERMIT : V_DUNNO;
 }
 
-/* Any certificate that a CA of smtpd_tls_CAfile stands for. */
+/*
+ * A certificate that relay_clientcerts lists, by its fingerprint or its key's.
+ * Who made it does not matter then.
+ */
 enum verdict
 eval_permit_cert(struct policy_run *r, const struct rule *rule)
 {
+	const struct answer *a;
+	struct span table;
+
+	for (; restrict_nth_table(conf.relay_clientcerts, r->sub, &table);
+	    r->sub++) {
+		if (!access_print_keys(r, PRINT_CERT_PKEY))
+			return V_DUNNO;
+		a = policy_ask_table(r, table);
+		if (a == NULL)
+			return V_WAIT;
+		if (a->status != ANSWER_OK) {
+			log_warning("%s: relay_clientcerts cannot be read: "
+			    "%.*s", r->s->namaddr, SPAN_ARG(a->text));
+			return policy_reject(r, 451, "4.3.0",
+			    "<%s>: Temporary lookup failure",
+			    policy_reply_name(r, FOR_CLIENT));
+		}
+		if (a->found)
+			return V_PERMIT;
+	}
+	return V_DUNNO;
+}
+
+/* Those, and any that a CA of smtpd_tls_CAfile stands for. */
+enum verdict
+eval_permit_any_cert(struct policy_run *r, const struct rule *rule)
+{
 	const struct secured *sec = r->s->secured;
 
-	return sec != NULL && sec->cert_trusted ? V_PERMIT : V_DUNNO;
+	return sec != NULL && sec->cert_trusted ? V_PERMIT :
+	    eval_permit_cert(r, rule);
 }
 
 enum verdict

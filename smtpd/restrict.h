@@ -8,7 +8,8 @@
 #include "smtpd/policy.h"
 
 rule_fn eval_permit, eval_permit_mynetworks, eval_permit_interfaces;
-rule_fn eval_permit_sasl, eval_permit_cert, eval_permit_auth_dest;
+rule_fn eval_permit_sasl, eval_permit_cert, eval_permit_any_cert;
+rule_fn eval_permit_auth_dest;
 rule_fn eval_reject, eval_defer;
 rule_fn eval_defer_if_permit, eval_defer_if_reject, eval_relay;
 rule_fn eval_unlisted, eval_over_quota, eval_non_fqdn, eval_invalid_helo, eval_pipelining;
@@ -17,6 +18,8 @@ rule_fn eval_login_mismatch, eval_unverified;
 
 enum { LOGIN_AUTH = 1, LOGIN_UNAUTH = 2, LOGIN_KNOWN = 4 };
 
+/* The table number n of a list of tables; false: there are fewer. */
+bool	 restrict_nth_table(const char *list, unsigned n, struct span *out);
 /* The addresses of this machine, for permit_inet_interfaces. */
 MUST_CHECK int restrict_open(struct why *why);
 

@@ -24,7 +24,8 @@ static const struct rule_def defs[] = {
 	{ "permit_mynetworks",		ARG_NONE, eval_permit_mynetworks, 0 },
 	{ "permit_inet_interfaces",	ARG_NONE, eval_permit_interfaces, 0 },
 	{ "permit_sasl_authenticated",	ARG_NONE, eval_permit_sasl, 0 },
-	{ "permit_tls_all_clientcerts",	ARG_NONE, eval_permit_cert, 0 },
+	{ "permit_tls_clientcerts",	ARG_NONE, eval_permit_cert, 0 },
+	{ "permit_tls_all_clientcerts",	ARG_NONE, eval_permit_any_cert, 0 },
 	{ "permit_auth_destination",	ARG_NONE, eval_permit_auth_dest, 0 },
 	{ "reject",			ARG_NONE, eval_reject, 0 },
 	{ "defer",			ARG_NONE, eval_defer, 0 },
@@ -63,6 +64,8 @@ static const struct rule_def defs[] = {
 	{ "check_sender_access",	ARG_TABLE, access_eval, FOR_SENDER },
 	{ "check_recipient_access",	ARG_TABLE, access_eval, FOR_RCPT },
 	{ "check_etrn_access",		ARG_TABLE, access_eval, FOR_ETRN },
+	{ "check_sasl_access",		ARG_TABLE, access_eval, FOR_LOGIN },
+	{ "check_ccert_access",		ARG_PRINTS, access_eval, FOR_CCERT },
 };
 
 static const struct rule_def class_def = {
@@ -74,7 +77,6 @@ static const struct {
 	const char	*name;
 	bool		 has_arg;
 } not_yet[] = {
-	{ "check_ccert_access", true },
 	{ "check_client_a_access", true },
 	{ "check_client_mx_access", true },
 	{ "check_client_ns_access", true },
@@ -90,7 +92,6 @@ static const struct {
 	{ "check_reverse_client_hostname_access", true },
 	{ "check_reverse_client_hostname_mx_access", true },
 	{ "check_reverse_client_hostname_ns_access", true },
-	{ "check_sasl_access", true },
 	{ "check_sender_a_access", true },
 	{ "check_sender_mx_access", true },
 	{ "check_sender_ns_access", true },
@@ -98,7 +99,6 @@ static const struct {
 	{ "permit_mx_backup", false },
 	{ "permit_naked_ip_address", false },
 	{ "permit_rhswl_client", true },
-	{ "permit_tls_clientcerts", false },
 	{ "reject_maps_rbl", false },
 	{ "reject_rbl_client", true },
 	{ "reject_rhsbl_client", true },
@@ -246,6 +246,46 @@ add_rule(struct compile *c, const struct rule_def *def, struct span arg,
 	buf_fini(&b);
 }
 
+/*
+ * check_ccert_access { type:table, { search_order = cert_fingerprint,
+ * pubkey_fingerprint } }, as Postfix 3.5 and later: what is behind the table.
+ * -1: it cannot be understood.
+ */
+static int
+print_order(struct span rest)
+{
+	static const char cert[] = "cert_fingerprint",
+	    pkey[] = "pubkey_fingerprint";
+	struct span word, name, first, second, more;
+	ptrdiff_t eq;
+	int n;
+
+	if ((n = next_word(&rest, &word)) == 0)
+		return PRINT_CERT_PKEY;
+	if (n < 0 || next_word(&rest, &more) != 0 || word.len < 2 ||
+	    word.p[0] != '{')
+		return -1;
+	word = span_sub(word, 1, word.len - 2);
+	eq = span_find(word, '=');
+	if (eq < 0)
+		return -1;
+	name = span_trim(span_sub(word, 0, (size_t)eq));
+	word = span_from(word, (size_t)eq + 1);
+	if (!span_is(name, "search_order") ||
+	    next_word(&word, &first) != 1)
+		return -1;
+	n = next_word(&word, &second);
+	if (n < 0 || (n == 1 && next_word(&word, &more) != 0))
+		return -1;
+	if (span_is(first, cert))
+		return n == 0 ? PRINT_CERT :
+		    span_is(second, pkey) ? PRINT_CERT_PKEY : -1;
+	if (span_is(first, pkey))
+		return n == 0 ? PRINT_PKEY :
+		    span_is(second, cert) ? PRINT_PKEY_CERT : -1;
+	return -1;
+}
+
 static void
 one_word(struct compile *c, struct span *rest, struct span word)
 {
@@ -284,7 +324,22 @@ one_word(struct compile *c, struct span *rest, struct span word)
 		/* "{ type:name }" is how Postfix lets one write it, too. */
 		if (arg.len > 2 && arg.p[0] == '{')
 			arg = span_trim(span_sub(arg, 1, arg.len - 2));
-		if (def->arg == ARG_TABLE && (span_find(arg, ':') <= 0 ||
+		if (def->arg == ARG_PRINTS) {
+			struct span whole = arg, table;
+			int order;
+
+			if (next_word(&whole, &table) != 1 ||
+			    (order = print_order(whole)) < 0) {
+				problem(c, "%s: \"%.*s\" is not \"type:name, "
+				    "{ search_order = cert_fingerprint, "
+				    "pubkey_fingerprint }\"", def->name,
+				    SPAN_ARG(arg));
+				return;
+			}
+			arg = table;
+			n = (uint64_t)order;
+		}
+		if ((def->arg == ARG_TABLE || def->arg == ARG_PRINTS) && (span_find(arg, ':') <= 0 ||
 		    arg.len > TABLE_SPEC_MAX)) {
 			problem(c, "%s: \"%.*s\" is no table (type:name)",
 			    def->name, SPAN_ARG(arg));

@@ -228,6 +228,8 @@ struct secured {
 	char		*received;	/* for Received, or NULL */
 	struct buf	 exporter, endpoint;	/* channel bindings */
 	char		*cert_name;	/* of a verified certificate, or NULL */
+	/* Of any client certificate and its key, in hexadecimal; or NULL. */
+	char		*cert_print, *pkey_print;
 };
 
 struct xforward {

@@ -170,6 +170,7 @@ send_start(struct auth_attempt *a, struct ipc_conn *c,
 		.tls_exporter = span_sub(f->tls_exporter, 0, AUTH_CB_MAX),
 		.tls_endpoint = span_sub(f->tls_endpoint, 0, AUTH_CB_MAX),
 		.cert_name = cut(f->cert_name, AUTH_CERT_MAX),
+		.realm = cut(f->realm, 255),
 		.trace = cut(f->trace, 32),
 		.want_ticket = f->want_ticket,
 	};

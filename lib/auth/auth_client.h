@@ -34,6 +34,7 @@ struct auth_facts {
 	struct span	 tls_exporter;	/* RFC 9266; "" when there is none */
 	struct span	 tls_endpoint;	/* RFC 5929 tls-server-end-point */
 	const char	*cert_name;	/* of a verified client certificate */
+	const char	*realm;		/* of a name without a domain; or NULL */
 	const char	*trace;
 	bool		 want_ticket;
 };

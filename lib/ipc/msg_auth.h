@@ -100,6 +100,8 @@ enum auth_reason {
 	ROW(BLOB, tls_endpoint, AUTH_CB_MAX)	/* RFC 5929, or "" */	\
 	ROW(STR, cert_name, AUTH_CERT_MAX)	/* of a verified client	\
 						 * certificate, or "" */ \
+	ROW(STR, realm, 255)		/* of a name without a domain,	\
+					 * or "" */			\
 	ROW(STR, trace, 32)						\
 	ROW(BOOL, want_ticket, )
 IPC_MESSAGE(auth_start, AUTH_START_ROWS)

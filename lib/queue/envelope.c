@@ -313,6 +313,15 @@ bad:
 	return -1;
 }
 
+struct span
+envelope_attr(const struct envelope *e, const char *name)
+{
+	for (size_t i = 0; i < e->attrs.len; i++)
+		if (span_is(e->attrs.v[i].name, name))
+			return e->attrs.v[i].value;
+	return SPAN_EMPTY;
+}
+
 void
 envelope_fini(struct envelope *e)
 {

@@ -24,6 +24,7 @@
 
 /* Names of free attributes. */
 #define ENV_ATTR_FULL_NAME	"fullname"	/* for a From: that is made */
+#define ENV_ATTR_SASL_SENDER	"sasl_sender"	/* AUTH= of MAIL, as it came */
 
 enum {					/* envelope.flags */
 	ENV_8BITMIME	= 1 << 0,	/* BODY=8BITMIME */
@@ -115,6 +116,8 @@ void	 envelope_encode(struct buf *b, const struct envelope *e);
  * empty. */
 MUST_CHECK int envelope_decode(struct envelope *e, struct span in,
 	    struct why *why);
+/* The value of a free attribute; "" when there is none. */
+struct span envelope_attr(const struct envelope *e, const char *name);
 void	 envelope_fini(struct envelope *e);	/* the arrays, not the spans */
 /* A new trace id: 16 random characters. */
 void	 trace_id_make(char out[TRACE_ID_MAX]);

@@ -90,13 +90,14 @@ class Client:
                 return kind, tag, Reader(body)
 
     def start(self, mech, initial=None, service="smtp", client="192.0.2.1",
-              tls=True, exporter=b"", endpoint=b"", cert="", ticket=False):
+              tls=True, exporter=b"", endpoint=b"", cert="", ticket=False,
+              realm=""):
         self.tag += 1
         body = (blob(service) + blob(mech) + bytes([initial is not None])
                 + blob(initial or b"") + blob(client) + u32(1234)
                 + blob("192.0.2.9") + u32(587) + bytes([tls])
                 + blob(exporter) + blob(endpoint) + blob(cert)
-                + blob("trace0") + bytes([ticket]))
+                + blob(realm) + blob("trace0") + bytes([ticket]))
         self.s.sendall(frame(START, self.tag, body))
         return self.tag
 

@@ -85,6 +85,43 @@ def protocol(m):
     assert d.ask("AUTH\t7\tPLAIN\tservice=smtp\tresp=!!")[:2] == ["FAIL", "7"]
 
 
+def external(m):
+    """The certificate's name counts only where the client says that it is
+    valid, which Postfix never does."""
+    d = Dovecot(m)
+    head = "AUTH\t{}\tEXTERNAL\tservice=imap\tsecured=tls\t"
+    name = "cert_username=alice@example.test\t"
+    assert d.ask(head.format(1) + name + "valid-client-cert\tresp=") == [
+        "OK", "1", "user=alice@example.test"]
+    assert d.ask(head.format(2) + name + "resp=")[:2] == ["FAIL", "2"]
+    assert d.ask(head.format(3) + "valid-client-cert\tresp=")[:2] == [
+        "FAIL", "3"]
+    assert d.ask(head.format(4) + name + "valid-client-cert\tresp=" +
+                 b64("bob@example.test"))[:2] == ["FAIL", "4"]
+
+
+def doveadm(m):
+    """Dovecot's own client of this protocol."""
+    if shutil.which("doveadm") is None:
+        print("skip: no doveadm here")
+        return
+    with tempfile.TemporaryDirectory(prefix="mansio-doveadm-") as base:
+        with open(f"{base}/dovecot.conf", "w", encoding="ascii") as f:
+            f.write(f"base_dir = {base}\nlog_path = /dev/stderr\n")
+        for password, code in (("wonderland", 0), ("wrong", 77)):
+            for service in ("imap", "smtp"):
+                done = subprocess.run(
+                    ["doveadm", "-c", f"{base}/dovecot.conf", "auth", "test",
+                     "-a", f"{m.base}/auth-dovecot", "-x",
+                     f"service={service}", "-x", "rip=192.0.2.9",
+                     "alice@example.test", password],
+                    capture_output=True, text=True, check=False, timeout=60)
+                assert done.returncode == code, done
+                assert ("auth succeeded" in done.stdout) == (code == 0), done
+    m.wait_log("login: service=imap method=PLAIN user=<alice@example.test> "
+               "client=192.0.2.9[0]")
+
+
 def hostile(m):
     for data in (b"AUTH\tx\tPLAIN\n", b"CONT\tx\n", b"CONT\t1\t!!\n",
                  b"VERSION\t1\t2\n", b"A" * 40000,
@@ -181,12 +218,15 @@ def postfix(m):
 need_root()
 inst = Instance(settings={
     "authd_failure_delay": "0s", "authd_failure_ban_threshold": "100000",
+    "authd_mechanism_filter": "static:rest",
     "authd_dovecot_socket": "{base}/auth-dovecot",
     "authd_dovecot_socket_owner":
         "postfix" if shutil.which("postfix") else ""})
 accounts(inst, alice="wonderland")
 with inst:
     protocol(inst)
+    external(inst)
+    doveadm(inst)
     hostile(inst)
     postfix(inst)
-print("3 passed, 0 failed, 0 skipped")
+print("5 passed, 0 failed, 0 skipped")

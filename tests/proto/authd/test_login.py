@@ -55,6 +55,9 @@ def failures(m):
         c.start(mech, data)
         got = c.answer()
         assert got[:2] == ("fail", want), (mech, data, got)
+    # A front that was taken over claims that a certificate was seen.
+    c.start("EXTERNAL", b"", cert="alice@example.test", ticket=True)
+    assert c.answer()[:2] == ("fail", NO_MECHANISM)
 
 
 def tickets(m):

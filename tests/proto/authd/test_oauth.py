@@ -133,6 +133,7 @@ def tables(m, c):
 
 need_root()
 inst = Instance(settings={
+    "authd_mechanism_filter": "static:rest",
     "authd_failure_delay": "0s", "authd_failure_ban_threshold": "100000",
     "authd_oauth_jwks_file": "{base}/etc/jwks.json",
     "authd_oauth_issuer": "https://id.test", "authd_oauth_audience": "mail",

@@ -144,6 +144,52 @@ def senders(m, port):
     c.cmd("RSET")
 
 
+def auth_parameter(m, port):
+    """AUTH= of MAIL (RFC 4954 5): kept, and believed by nobody."""
+    for sender, shown in (("e+3Dmc2@example.com", "e+3Dmc2@example.com"),
+                          ("<>", ""), ("a+b@c", "a+b@c"),
+                          ("x" * 1500, "x" * 1024), ("\x7f\xe9", "???")):
+        c = Smtp(port)
+        c.code("AUTH PLAIN " + GOOD)
+        assert c.code("MAIL FROM:<alice@example.test> AUTH=" +
+                      sender) == "250 2.1.0", sender
+        assert c.code("RCPT TO:<x@elsewhere.test>") == "250 2.1.5"
+        c.cmd("DATA")
+        code, text = c.cmd("Subject: x\r\n\r\n.")
+        assert code == 250
+        queue_id = text.rsplit(" ", 1)[1]
+        m.wait_log(f"{queue_id}: client=localhost[127.0.0.1], sasl_method="
+                   "PLAIN, sasl_username=alice@example.test" +
+                   (f", sasl_sender={shown}" if shown else "") + " trace=")
+    # Where there is no AUTH there is no AUTH=.
+    c = Smtp(m.smtp_port)
+    assert c.code("MAIL FROM:<a@example.org> AUTH=<>") == "555 5.5.4"
+    c = Smtp(port)
+    assert c.code("MAIL FROM:<a@example.org> AUTH=") == "501 5.5.4"
+    assert c.code("MAIL FROM:<a@b> AUTH=<> AUTH=<>") == "501 5.5.4"
+    assert c.code("MAIL FROM:<a@example.org> AUTH=eve") == "250 2.1.0"
+
+
+def local_domain(port):
+    c = Smtp(port)
+    assert c.code("AUTH PLAIN " + b64("\0alice\0wonderland")) == "235 2.7.0"
+    # check_sasl_access, with the name that authd made of it.
+    c.cmd("MAIL FROM:<alice@example.test>")
+    assert c.cmd("RCPT TO:<bob@example.test>") == (
+        554, "5.7.1 <alice@example.test>: SASL login name rejected: "
+        "Access denied")
+    c = Smtp(port)
+    assert c.code("AUTH PLAIN " + b64("\0bob\0builder")) == "235 2.7.0"
+    c.cmd("MAIL FROM:<bob@example.test>")
+    assert c.code("RCPT TO:<bob@example.test>") == "250 2.1.5"
+    # Who has a domain has no other.
+    c = Smtp(port)
+    assert c.code("AUTH PLAIN " + b64("\0alice@other.test\0wonderland")) == (
+        "535 5.7.8")
+    # To act for somebody.
+    assert c.code("AUTH PLAIN " + b64("bob\0bob\0builder")) == "235 2.7.0"
+
+
 def delivered(m, port):
     with smtplib.SMTP("127.0.0.1", port) as s:
         s.ehlo()
@@ -164,7 +210,7 @@ def delivered(m, port):
 
 
 need_root()
-PORT, STRICT = free_port(), free_port()
+PORT, STRICT, LOCAL = free_port(), free_port(), free_port()
 AUTH = "-o smtpd_sasl_auth_enable=yes -o authd_failure_delay=0s"
 inst = Instance(
     settings={
@@ -182,12 +228,19 @@ inst = Instance(
              "  -o { smtpd_sender_login_maps = "
              "inline:{ sales@example.test=alice@example.test } "
              "pcre:{{/^([^+]+)([+].*)?@example.test$$/ $$1@example.test}} }\n"
-             f"127.0.0.1:{STRICT} inet n - - - - smtpd\n  {AUTH}\n")
+             f"127.0.0.1:{STRICT} inet n - - - - smtpd\n  {AUTH}\n"
+             f"127.0.0.1:{LOCAL} inet n - - - - smtpd\n  {AUTH}\n"
+             "  -o smtpd_tls_auth_only=no\n"
+             "  -o smtpd_sasl_local_domain=example.test\n"
+             "  -o { smtpd_recipient_restrictions = check_sasl_access "
+             "inline:{alice@example.test=REJECT} }\n")
 accounts(inst, alice="wonderland", bob="builder")
 with inst:
     offers(inst, PORT, STRICT)
     replies(PORT)
     lines(PORT)
     senders(inst, PORT)
+    auth_parameter(inst, PORT)
+    local_domain(LOCAL)
     delivered(inst, PORT)
-print("5 passed, 0 failed, 0 skipped")
+print("7 passed, 0 failed, 0 skipped")

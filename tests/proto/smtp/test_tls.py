@@ -179,7 +179,14 @@ def test_auth(certs):
                 words.append(base64.b64decode(s.f.readline()))
             return "235 2.7.0 ok"
         p.on["AUTH"] = login
+        with open(f"{m.etc}/main.cf", "a", encoding="ascii") as f:
+            f.write("smtp_send_dummy_mail_auth = yes\n")
+        m.stop()
+        m.start()
         send(m, "c@plain.test", "status=sent")
+        mails = [x.mail for x in p.messages]
+        assert "AUTH=" not in mails[-2], mails
+        assert mails[-1].endswith(" AUTH=<>"), mails
         assert words == [b"joe", b"se=cret,:x"], words
         # SCRAM: the server proves itself, too.
         p.extra = "250-AUTH PLAIN SCRAM-SHA-256\n"
