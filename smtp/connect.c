@@ -2,9 +2,13 @@
 /*
  * connect - one peer after the other, until one takes the connection.
  *
- * When the next address is of the other family, it is tried beside the first
- * one after a moment (RFC 8305): a broken IPv6 path costs seconds and not the
- * connect timeout.  The first that answers wins.
+ * An address of the other family that is as good as the first one is tried
+ * beside it after a moment (RFC 8305): a broken IPv6 path costs seconds and not
+ * the connect timeout.  The first that answers wins.  A host of lower
+ * preference waits until the better ones have failed (RFC 5321 5.1).
+ *
+ * The delivery goes on (delivery_next()) when no attempt is under way, and then
+ * the timer is not armed: the one or the other leads to the next address.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -31,6 +35,7 @@ struct attempt {
 };
 
 static void	 try_next(struct delivery *d);
+static bool	 may_race(struct delivery *d);
 
 static void
 attempt_free(struct attempt *a)
@@ -68,8 +73,12 @@ failed(struct delivery *d, const struct peer *p, const char *reason)
 	log_info("connect to %s: %s", where, reason);
 	(void)why_set(&d->why, "4.4.1", "connect to %s: %s", where, reason);
 	d->relay = "";
-	if (list_empty(&d->attempts))
+	if (list_empty(&d->attempts)) {
+		connect_cancel(d);
 		delivery_next(d);
+	} else if (may_race(d)) {
+		try_next(d);
+	}
 }
 
 static void
@@ -143,13 +152,38 @@ on_race(void *arg)
 	try_next(d);
 }
 
-/* Whether the next address may be tried beside this one. */
 static bool
-other_family_next(const struct delivery *d, const struct peer *p)
+may_race_with(const struct delivery *d, const struct peer *next)
 {
-	return d->next_peer < d->peers.len &&
-	    d->peers.v[d->next_peer].addr.sa.sa_family !=
-	    p->addr.sa.sa_family;
+	LIST_FOREACH(l, &d->attempts) {
+		const struct peer *p = &LIST_ENTRY(l, struct attempt,
+		    link)->peer;
+
+		if (p->addr.sa.sa_family == next->addr.sa.sa_family ||
+		    p->pref != next->pref)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether an address may be tried beside what is under way: the first of them
+ * is made the next one (RFC 8305 4: the families take turns).
+ */
+static bool
+may_race(struct delivery *d)
+{
+	for (size_t i = d->next_peer; i < d->peers.len; i++) {
+		struct peer found = d->peers.v[i];
+
+		if (!may_race_with(d, &found))
+			continue;
+		for (size_t k = i; k > d->next_peer; k--)
+			d->peers.v[k] = d->peers.v[k - 1];
+		d->peers.v[d->next_peer] = found;
+		return true;
+	}
+	return false;
 }
 
 static void
@@ -183,7 +217,7 @@ try_next(struct delivery *d)
 	loop_timer_set(a->timer, set.connect_ms > 0 ? set.connect_ms :
 	    SYSTEM_MS);
 	list_append(&d->attempts, &a->link);
-	if (other_family_next(d, p)) {
+	if (may_race(d)) {
 		if (d->race == NULL)
 			d->race = loop_timer_new(daemon_loop(), on_race, d);
 		loop_timer_set(d->race, RACE_MS);
