@@ -132,8 +132,9 @@ open_part(struct mailbox *m, const char *name, struct why *why)
 
 	fd = openat(m->p->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 	    O_CLOEXEC);
+	/* EEXIST: another process that opens it for the first time, too. */
 	if (fd < 0 && errno == ENOENT &&
-	    fault_mkdirat(m->p->dirfd, name, 0700) == 0)
+	    (fault_mkdirat(m->p->dirfd, name, 0700) == 0 || errno == EEXIST))
 		fd = openat(m->p->dirfd, name, O_RDONLY | O_DIRECTORY |
 		    O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {

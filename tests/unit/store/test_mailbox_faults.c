@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -544,6 +545,49 @@ START_TEST(processes_at_the_same_time)
 }
 END_TEST
 
+/* A delivery made the directory only: all of them find parts missing. */
+START_TEST(first_opens_at_the_same_time)
+{
+	int go[2], status;
+	char c;
+
+	for (int round = 0; round < 20; round++) {
+		pid_t pids[PROCESSES];
+		char path[80];
+
+		clean();
+		snprintf(path, sizeof(path), "%s/user", dir);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+		ck_assert_int_eq(pipe(go), 0);
+		for (int i = 0; i < PROCESSES; i++) {
+			struct account *a;
+			struct mailbox *m;
+
+			if ((pids[i] = fork()) != 0)
+				continue;
+			close(go[1]);
+			(void)!read(go[0], &c, 1);
+			a = open_account(STORE_MAILDIR);
+			ck_assert_msg(a != NULL, "%s", why.text);
+			m = mailbox_open(a, ACCOUNT_INBOX, MAILBOX_RECENT,
+			    &why);
+			ck_assert_msg(m != NULL, "%s", why.text);
+			mailbox_close(&m);
+			account_close(&a);
+			_exit(0);
+		}
+		/* The end of the pipe lets all of them go. */
+		close(go[0]);
+		close(go[1]);
+		for (int i = 0; i < PROCESSES; i++) {
+			ck_assert_int_eq(waitpid(pids[i], &status, 0),
+			    pids[i]);
+			ck_assert_int_eq(status, 0);
+		}
+	}
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -556,6 +600,7 @@ suite(void)
 	    (int)ARRAY_LEN(faults));
 	tcase_add_loop_test(t, processes_at_the_same_time, 0,
 	    (int)ARRAY_LEN(formats));
+	tcase_add_test(t, first_opens_at_the_same_time);
 	suite_add_tcase(s, t);
 	return s;
 }
