@@ -40,6 +40,9 @@ struct loop {
 	uint64_t		 turn;
 	bool			 stop;
 	char			*shared;
+	int64_t			 eager_us;	/* 0: never */
+	int			 points;	/* EAGER_* */
+	bool			 woken;		/* something has happened */
 };
 
 struct loop_io {
@@ -67,6 +70,7 @@ struct loop_timer {
 };
 
 struct loop_signal {
+	struct loop	*loop;
 	loop_fn		*fn;
 	void		*arg;
 	struct event	 event;
@@ -178,6 +182,66 @@ run_deferred(struct loop *l)
 	}
 }
 
+/* --- waiting --------------------------------------------------------------- */
+
+/*
+ * Whether looking pays: a wait that turned out short earns a point, a look in
+ * vain costs as many as it takes short waits to make good for it.
+ */
+#define EAGER_MIN	3	/* points, to look at all */
+#define EAGER_MAX	64
+#define EAGER_LOSS	32
+
+static void
+turn(struct loop *l, int flags)
+{
+	if (event_base_loop(l->base, flags) < 0)
+		log_fatal("libevent: cannot wait: %m");
+}
+
+/* Look again and again instead of sleeping; false: nothing came in time. */
+static bool
+look(struct loop *l, int64_t until_us)
+{
+	do {
+		turn(l, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		if (l->woken)
+			return true;
+	} while (clock_mono_us() < until_us);
+	return false;
+}
+
+/* The wait of a loop that can be eager; see loop_set_eager(). */
+static void
+wait_eagerly(struct loop *l)
+{
+	int64_t begin = clock_mono_us();
+
+	l->woken = false;
+	if (l->points >= EAGER_MIN) {
+		if (look(l, begin + l->eager_us)) {
+			l->points = MIN(l->points + 1, EAGER_MAX);
+			return;
+		}
+		l->points = MAX(l->points - EAGER_LOSS, -EAGER_LOSS);
+		turn(l, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+		return;
+	}
+	turn(l, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+	/* Handlers have run since; now_us is from before the first. */
+	if (l->woken && l->now_us - begin <= l->eager_us)
+		l->points++;
+	else
+		l->points = MIN(l->points, 0);
+}
+
+void
+loop_set_eager(struct loop *l, int64_t us)
+{
+	l->eager_us = us;
+	l->points = 0;
+}
+
 void
 loop_run(struct loop *l)
 {
@@ -194,9 +258,10 @@ loop_run(struct loop *l)
 		apply_timers(l);
 		l->now_us = 0;
 		l->turn++;
-		if (event_base_loop(l->base,
-			EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
-			log_fatal("libevent: cannot wait: %m");
+		if (l->eager_us > 0)
+			wait_eagerly(l);
+		else
+			turn(l, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
 	}
 }
 
@@ -212,6 +277,16 @@ now_us(struct loop *l)
 	if (l->now_us == 0)
 		l->now_us = clock_mono_us();
 	return l->now_us;
+}
+
+/* Something is ready: note when, if that decides how we wait. */
+static void
+wake(struct loop *l)
+{
+	if (l->eager_us == 0 || l->woken)
+		return;
+	l->woken = true;
+	(void)now_us(l);
 }
 
 int64_t
@@ -242,6 +317,7 @@ io_ready_read(evutil_socket_t fd, short events, void *arg)
 {
 	struct loop_io *io = arg;
 
+	wake(io->loop);
 	if (io->want & LOOP_READ) {
 		io->fn(io->arg, LOOP_READ);
 	} else {
@@ -255,6 +331,7 @@ io_ready_write(evutil_socket_t fd, short events, void *arg)
 {
 	struct loop_io *io = arg;
 
+	wake(io->loop);
 	if (io->want & LOOP_WRITE)
 		io->fn(io->arg, LOOP_WRITE);
 }
@@ -385,6 +462,7 @@ tick(evutil_socket_t fd, short events, void *arg)
 	struct loop *l = arg;
 	int64_t now = now_us(l);
 
+	wake(l);
 	l->tick_us = 0;
 	for (size_t n = l->timers.len; n > 0 && l->timers.len > 0; n--) {
 		struct due d = l->timers.v[0];
@@ -423,6 +501,7 @@ signal_came(evutil_socket_t signo, short events, void *arg)
 {
 	struct loop_signal *s = arg;
 
+	wake(s->loop);
 	s->fn(s->arg);
 }
 
@@ -431,6 +510,7 @@ loop_signal_new(struct loop *l, int signo, loop_fn *fn, void *arg)
 {
 	struct loop_signal *s = mem_zalloc(sizeof(*s));
 
+	s->loop = l;
 	s->fn = fn;
 	s->arg = arg;
 	if (event_assign(&s->event, l->base, signo, EV_SIGNAL | EV_PERSIST,

@@ -29,6 +29,15 @@ void	 loop_free(struct loop **l);
 /* Until loop_stop(), called from any handler. */
 void	 loop_run(struct loop *l);
 void	 loop_stop(struct loop *l);
+/*
+ * For a process that speaks with one peer, which waits for each answer: after
+ * a few waits of at most us microseconds, look for what comes next again and
+ * again for so long before going to sleep.  Where nothing else runs, to be put
+ * to sleep and woken costs more CPU than that.  It is done as long as hardly a
+ * look is in vain: not when the peer is far away, or the machine busy.
+ * 0: never, as at first.
+ */
+void	 loop_set_eager(struct loop *l, int64_t us);
 /* Monotonic time of this turn: for deadlines, cheap. */
 int64_t	 loop_now_ms(struct loop *l);
 /* Counts the turns. */

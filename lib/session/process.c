@@ -35,6 +35,9 @@
 /* Without connections, a little patience: many clients log in again at once,
  * or open several connections one after the other. */
 #define LINGER_MS	2000
+/* A client on a network of the quickest kind has its next command here within
+ * this time (loop_set_eager()). */
+#define EAGER_US	100
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
@@ -361,6 +364,7 @@ session_process_run(const struct session_process_args *a)
 	struct session_process *p = &session_process;
 
 	p->loop = daemon_loop();
+	loop_set_eager(p->loop, EAGER_US);
 	p->engines = a->engines;
 	list_init(&p->conns);
 	catch_signals(p);

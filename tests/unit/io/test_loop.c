@@ -2,9 +2,11 @@
 /*
  * loop: descriptors, timers, signals, deferred calls and workers.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -343,13 +345,97 @@ START_TEST(freeing_a_worker_waits_for_its_job)
 }
 END_TEST
 
-Suite *
-suite(void)
-{
-	Suite *s = suite_create("loop");
-	TCase *t = tcase_create("loop");
+/* --- loop_set_eager() -------------------------------------------------------- */
 
-	tcase_add_checked_fixture(t, setup, teardown);
+static void
+setup_eager(void)
+{
+	setup();
+	loop_set_eager(l, 200);
+}
+
+/* A peer that answers each byte at once. */
+static void *
+echo(void *arg)
+{
+	char c;
+
+	while (recv(sv[1], &c, 1, 0) == 1 && c != '.')
+		ck_assert_int_eq(send(sv[1], &c, 1, 0), 1);
+	return NULL;
+}
+
+static int rounds, raise_at;
+
+static void
+on_echo(void *arg, unsigned events)
+{
+	char c;
+
+	ck_assert_int_eq(read(sv[0], &c, 1), 1);
+	rounds++;
+	ck_assert_int_eq(write(sv[0], rounds < 1000 ? "x" : ".", 1), 1);
+	if (rounds == 1000)
+		loop_stop(l);
+	if (rounds == raise_at)
+		raise(SIGUSR1);
+}
+
+START_TEST(a_quick_dialogue_keeps_neither_timers_nor_signals_waiting)
+{
+	struct loop_io *io = loop_io_new(l, sv[0], on_echo, NULL);
+	struct loop_timer *t = loop_timer_new(l, note_arg, (char []){"t"});
+	struct loop_signal *s = loop_signal_new(l, SIGUSR1, note_arg,
+	    (char []){"s"});
+	pthread_t peer;
+
+	loop_io_want(io, LOOP_READ);
+	loop_timer_set(t, 0);
+	raise_at = 500;
+	ck_assert_int_eq(fcntl(sv[1], F_SETFL, 0), 0);
+	ck_assert_int_eq(pthread_create(&peer, NULL, echo, NULL), 0);
+	ck_assert_int_eq(write(sv[0], "x", 1), 1);
+	loop_run(l);
+	pthread_join(peer, NULL);
+	ck_assert_int_eq(rounds, 1000);
+	ck_assert_str_eq(trace, "ts");
+	loop_signal_free(&s);
+	loop_timer_free(&t);
+	loop_io_free(&io);
+}
+END_TEST
+
+static int64_t
+cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+START_TEST(when_the_peer_is_silent_the_loop_sleeps)
+{
+	struct loop_io *io = loop_io_new(l, sv[0], on_echo, NULL);
+	pthread_t peer;
+	int64_t before;
+
+	loop_io_want(io, LOOP_READ);
+	ck_assert_int_eq(fcntl(sv[1], F_SETFL, 0), 0);
+	ck_assert_int_eq(pthread_create(&peer, NULL, echo, NULL), 0);
+	ck_assert_int_eq(write(sv[0], "x", 1), 1);
+	loop_run(l);
+	pthread_join(peer, NULL);
+	before = cpu_ms();
+	run_for(400);
+	ck_assert_int_lt(cpu_ms() - before, 100);
+	loop_io_free(&io);
+}
+END_TEST
+
+static void
+add_tests(TCase *t)
+{
 	tcase_add_test(t, only_what_is_wanted_is_told);
 	tcase_add_test(t, a_freed_object_is_not_called_in_the_same_turn);
 	tcase_add_test(t,
@@ -362,6 +448,22 @@ suite(void)
 	tcase_add_test(t, time_stands_still_in_a_turn_and_moves_between);
 	tcase_add_test(t, a_worker_does_one_job_after_the_other);
 	tcase_add_test(t, freeing_a_worker_waits_for_its_job);
+}
+
+Suite *
+suite(void)
+{
+	Suite *s = suite_create("loop");
+	TCase *t = tcase_create("loop"), *eager = tcase_create("eager");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	add_tests(t);
 	suite_add_tcase(s, t);
+	tcase_add_checked_fixture(eager, setup_eager, teardown);
+	add_tests(eager);
+	tcase_add_test(eager,
+	    a_quick_dialogue_keeps_neither_timers_nor_signals_waiting);
+	tcase_add_test(eager, when_the_peer_is_silent_the_loop_sleeps);
+	suite_add_tcase(s, eager);
 	return s;
 }
