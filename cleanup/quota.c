@@ -5,40 +5,18 @@
  * A stolen password is noticed by what is sent with it.  Each recipient of a
  * message that came with a login counts; over the quota the message goes on
  * hold, where the administrator finds, releases or deletes it, and the
- * postmaster is told, once in NOTICE_MS.  Mail that is held does not count.
- *
- * Counters are for the last period, in twelfths of it; they live as long as
- * this process, which is the only one that takes mail in.
+ * postmaster is told, at most once an hour.  Mail that is held does not count.
+ * This process is the only one that takes mail in, so it can count
+ * (quota_count.c).
  */
 #include "cleanup/quota.h"
 
-#include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/num.h"
+#include "cleanup/quota_count.h"
 #include "cleanup/settings.h"
 #include "conf/params.h"
 #include "mail/address.h"
-
-#define SLOTS		12
-#define COUNTERS_MAX	100000		/* then the oldest go */
-#define NOTICE_MS	(60 * 60 * 1000)
-
-struct window {
-	int64_t		now;		/* the slot counted in: time / length */
-	uint64_t	slot[SLOTS];
-};
-
-struct counter {
-	struct list	link;		/* least recently used first */
-	struct span	key;		/* the table's */
-	int64_t		told_ms;	/* last notice; 0 none */
-	struct window	w[QUOTA_LIMITS_MAX];
-};
-
-static struct hash counters;
-static struct list by_use = LIST_INIT(by_use);
 
 /* "1h" in seconds, or -1. */
 static int64_t
@@ -84,88 +62,16 @@ quota_parse(struct span text, struct quota_limits *out)
 	return 0;
 }
 
-/* --- counting ------------------------------------------------------------------- */
-
-static struct counter *
-counter_get(char kind, struct span name)
-{
-	struct buf key = BUF_INIT(BUF_UNLIMITED);
-	struct hash_entry *h;
-	struct counter *c;
-	bool made;
-
-	buf_add_char(&key, kind);
-	buf_add_span(&key, name);
-	h = hash_enter(&counters, buf_span(&key), &made);
-	buf_fini(&key);
-	if (made) {
-		c = h->value = mem_zalloc(sizeof(*c));
-		c->key = h->key;
-	} else {
-		c = h->value;
-		list_remove(&c->link);
-	}
-	list_append(&by_use, &c->link);
-	if (counters.count > COUNTERS_MAX) {
-		struct counter *old = LIST_ENTRY(by_use.next, struct counter,
-		    link);
-
-		list_remove(&old->link);
-		(void)hash_del(&counters, old->key);
-		mem_free(old);
-	}
-	return c;
-}
-
-/* What was counted in the last period, with old slots emptied. */
-static uint64_t
-window_sum(struct window *w, int64_t seconds, int64_t now_s)
-{
-	int64_t slot = now_s * SLOTS / seconds;
-	uint64_t sum = 0;
-
-	if (slot - w->now >= SLOTS)
-		memset(w->slot, 0, sizeof(w->slot));
-	else
-		while (w->now < slot)
-			w->slot[++w->now % SLOTS] = 0;
-	w->now = slot;
-	for (size_t i = 0; i < SLOTS; i++)
-		sum += w->slot[i];
-	return sum;
-}
-
-/* The limit that n more would break, or NULL. */
-static const struct quota_limit *
-over(struct counter *c, const struct quota_limits *l, uint64_t n,
-    int64_t now_s)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (window_sum(&c->w[i], l->v[i].seconds, now_s) + n >
-		    l->v[i].max)
-			return &l->v[i];
-	return NULL;
-}
-
-static void
-count(struct counter *c, const struct quota_limits *l, uint64_t n)
-{
-	for (size_t i = 0; i < l->n; i++)
-		c->w[i].slot[c->w[i].now % SLOTS] += n;
-}
-
 /* --- the decision ------------------------------------------------------------------ */
 
 static void
 tell_postmaster(struct message *m, struct counter *c, struct span who,
     const struct quota_limit *l)
 {
-	int64_t now = clock_mono_ms();
 	struct buf text;
 
-	if (c->told_ms != 0 && now - c->told_ms < NOTICE_MS)
+	if (!quota_counter_tell(c))
 		return;
-	c->told_ms = now;
 	text = BUF_INIT(BUF_UNLIMITED);
 	buf_addf(&text, "Subject: %.*s is over the sending quota\n"
 	    "Auto-Submitted: auto-generated\n\n"
@@ -239,7 +145,6 @@ quota_check(struct message *m, uint64_t n)
 		{ .kind = 'd', .title = "sender_domain_quota_maps",
 		  .maps = cl.set->sender_domain_quota },
 	};
-	int64_t now_s = clock_mono_ms() / 1000;
 	int rc = 0;
 
 	if (m->env.login.len == 0)
@@ -257,8 +162,8 @@ quota_check(struct message *m, uint64_t n)
 		    &q[i].limits, &why);
 		if (rc <= 0)
 			continue;
-		q[i].counter = counter_get(q[i].kind, q[i].who);
-		l = over(q[i].counter, &q[i].limits, n, now_s);
+		q[i].counter = quota_counter(q[i].kind, q[i].who);
+		l = quota_counter_over(q[i].counter, &q[i].limits, n);
 		if (l != NULL) {
 			act(m, q[i].counter, q[i].who, l);
 			buf_fini(&low);
@@ -267,7 +172,8 @@ quota_check(struct message *m, uint64_t n)
 	}
 	for (size_t i = 0; rc >= 0 && i < ARRAY_LEN(q); i++)
 		if (q[i].counter != NULL)
-			count(q[i].counter, &q[i].limits, n);
+			quota_counter_add(q[i].counter, &q[i].limits,
+			    n);
 	buf_fini(&low);
 	return rc < 0 ? refuse_why(m, &why) : 0;
 }

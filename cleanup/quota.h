@@ -10,6 +10,8 @@
 
 #define QUOTA_LIMITS_MAX	4	/* "500/1h 2000/1d" has two */
 
+#define QUOTA_SECONDS_MAX	(10000LL * 7 * 86400)
+
 struct quota_limit {
 	uint64_t	max;		/* recipients */
 	int64_t		seconds;

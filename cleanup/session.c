@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cleanup/cleanup.h"
+#include "cleanup/quota_count.h"
 #include "cleanup/settings.h"
 #include "conf/params.h"
 #include "daemon/daemon.h"
@@ -790,4 +791,5 @@ void
 cleanup_drain(void)
 {
 	feed_drain();
+	quota_counters_end();
 }

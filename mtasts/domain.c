@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "daemon/daemon.h"
+#include "io/saver.h"
 #include "mtasts/mtasts.h"
 
 #define CHECK_MIN_S	60		/* between looks at a TXT record */
@@ -47,16 +48,9 @@ static struct {
 	struct list	 with[2];	/* [has] */
 	size_t		 count[2];
 	size_t		 jobs;
-	struct loop_timer *sweep, *save;
-	struct loop_worker *worker;
-	bool		 dirty;
+	struct loop_timer *sweep;
+	struct saver	*saver;
 } g;
-
-struct writing {
-	struct buf	 text;
-	struct why	 why;
-	int		 rc;
-};
 
 /* --- the file ------------------------------------------------------------------------- */
 
@@ -69,7 +63,7 @@ in_force(const struct domain *d, int64_t now)
 }
 
 static void
-all_text(struct buf *out)
+all_text(void *arg, struct buf *out)
 {
 	LIST_FOREACH(l, &g.with[1]) {
 		const struct domain *d = LIST_ENTRY(l, struct domain, link);
@@ -79,63 +73,15 @@ all_text(struct buf *out)
 }
 
 static void
-write_it(void *arg)
-{
-	struct writing *w = arg;
-
-	w->rc = store_write(buf_span(&w->text), &w->why);
-}
-
-static void
-written(void *arg)
-{
-	struct writing *w = arg;
-
-	if (w->rc < 0)
-		log_warning("%s", w->why.text);
-	buf_fini(&w->text);
-	mem_free(w);
-	if (g.dirty)
-		loop_timer_set(g.save, SAVE_MS);
-}
-
-static void
-on_save(void *arg)
-{
-	struct writing *w;
-
-	if (!g.dirty || loop_worker_busy(g.worker))
-		return;		/* written() sets the timer again */
-	w = mem_zalloc(sizeof(*w));
-	w->text = BUF_INIT(BUF_UNLIMITED);
-	all_text(&w->text);
-	g.dirty = false;
-	if (loop_worker_start(g.worker, write_it, written, w) < 0)
-		log_panic("mtasts: two writers");
-}
-
-static void
 changed(void)
 {
-	g.dirty = true;
-	loop_timer_set(g.save, SAVE_MS);
+	saver_changed(g.saver);
 }
 
 void
 domain_save(void)
 {
-	struct buf text = BUF_INIT(BUF_UNLIMITED);
-	struct why why = WHY_INIT;
-
-	loop_worker_free(&g.worker);	/* waits for it */
-	g.worker = loop_worker_new(daemon_loop());
-	if (g.dirty) {
-		all_text(&text);
-		if (store_write(buf_span(&text), &why) < 0)
-			log_warning("%s", why.text);
-		g.dirty = false;
-	}
-	buf_fini(&text);
+	saver_flush(g.saver);
 }
 
 /* --- domains ----------------------------------------------------------------------------- */
@@ -419,8 +365,8 @@ domain_start(void)
 	g.by_name = HASH_INIT;
 	list_init(&g.with[0]);
 	list_init(&g.with[1]);
-	g.worker = loop_worker_new(daemon_loop());
-	g.save = loop_timer_new(daemon_loop(), on_save, NULL);
+	g.saver = saver_new(daemon_loop(), store_path(), 0600, SAVE_MS,
+	    all_text, NULL);
 	g.sweep = loop_timer_new(daemon_loop(), on_sweep, NULL);
 	store_load(loaded, NULL);
 	loop_timer_set(g.sweep, SWEEP_MS);

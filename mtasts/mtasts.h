@@ -84,8 +84,8 @@ void	 store_put(struct buf *out, const char *domain,
 /* One line of it: 0, or -1: damaged.  p->mx is allocated. */
 MUST_CHECK int store_parse(struct span line, char domain[DNS_NAME_MAX + 1],
 	    struct policy *p);
-/* Replaces the file; in any thread.  -1 with why. */
-MUST_CHECK int store_write(struct span text, struct why *why);
+/* The file. */
+const char *store_path(void);
 
 /* --- session.c --------------------------------------------------------------------------- */
 

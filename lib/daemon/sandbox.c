@@ -61,7 +61,8 @@ const struct jail sandbox_table[] = {
 	{ .name = "cleanup", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_THREADS,
 	  .sockets = "private/rewrite private/bounce",
-	  .paths = "r:/ w:log w:large w:corrupt w:hold w:state",
+	  .paths = "r:/ w:log w:large w:corrupt w:hold w:state "
+	      "w:$data_directory",
 	  .says = "writes the message log; reads tables" },
 	{ .name = "qmgr", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_THREADS,

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 import shutil
+import signal
 import smtplib
 import ssl
 import subprocess
@@ -231,6 +232,23 @@ def clients(m):
     assert len(m.maildir("bob")) == before + want
 
 
+def held_again(m):
+    end = time.monotonic() + 30
+    while True:
+        try:
+            with m.implicit() as s:
+                s.login(BOB, "builder")
+                s.sendmail(BOB, ["x@elsewhere.test"], "Subject: y\n\nhi\n")
+            break
+        except (smtplib.SMTPException, OSError):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    while [q["queue_name"] for q in m.queue()] != ["hold"]:
+        assert time.monotonic() < end, m.queue()
+        time.sleep(0.1)
+    m.command("postsuper", "-d", "ALL")
+
+
 def quota(m):
     """Five recipients an hour for bob: more is held, and one is told."""
     with m.implicit() as s:
@@ -257,6 +275,16 @@ def quota(m):
     assert b"mansio user disable bob@example.test" in notices[0]
     m.command("postsuper", "-H", "ALL")
     m.wait_idle()
+    # Neither a restart nor a crash of cleanup gives bob a new quota.
+    m.stop()
+    m.start()
+    held_again(m)
+    time.sleep(1.5)
+    cleanup, = m.pids("cleanup")
+    os.kill(cleanup, signal.SIGKILL)
+    held_again(m)
+    with open(f"{m.base}/lib/sender_quota", encoding="ascii") as f:
+        assert "3600:5 bob@example.test" in f.read()
     # Others go on.
     with m.implicit() as s:
         s.login(ALICE, "wonderland")
