@@ -469,7 +469,7 @@ on_drain(void *arg, struct stream *stream)
 	struct session *s = arg;
 
 	if (s->state == S_BODY)
-		transaction_pump(s);
+		body_pump(s);
 }
 
 static const struct stream_ops ops = {

@@ -4,7 +4,7 @@
  *
  * A delivery (delivery.c) is one message for recipients with one next hop.
  * It looks for peers (lookup.c), connects to one after the other (connect.c),
- * and has a session (session.c, transaction.c) with each that answers, until
+ * and has a session (session.c, transaction.c, body.c) with each that answers, until
  * no recipient is left to be tried.  Sessions outlive deliveries: idle ones
  * wait in cache.c for more mail of the same key.
  *
@@ -309,7 +309,24 @@ void	 auth_fini(struct session *s);
 
 void	 transaction_start(struct session *s);
 void	 transaction_reply(struct session *s);
-void	 transaction_pump(struct session *s);
+/* For body.c. */
+/* What the server said, as the reason of a failure. */
+void	 transaction_why(const struct session *s, const char *command,
+	    struct why *why);
+/* All recipients that are left share this fate; temporary: the next host. */
+void	 transaction_failed(struct session *s, const struct why *why);
+void	 transaction_rcpt_failed(struct session *s, size_t i,
+	    const struct why *why);
+/* The session is well and has no transaction; the delivery goes on alone. */
+void	 transaction_finish(struct session *s, bool need_rset);
+
+/* --- body.c ---------------------------------------------------------------------------------------- */
+
+/* The server waits for the message. */
+void	 body_begin(struct session *s);
+void	 body_reply(struct session *s);
+/* There is room for more of it. */
+void	 body_pump(struct session *s);
 
 /* --- cache.c --------------------------------------------------------------------------------------- */
 

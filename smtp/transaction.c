@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * transaction - one message in a session: MAIL, RCPT, DATA, the message, and
- * what the server says to each (RFC 5321 3.3).
+ * transaction - one message in a session: MAIL, RCPT, DATA, and what the
+ * server says to each (RFC 5321 3.3); body.c has the message itself.
  *
  * With PIPELINING the commands go out together and DATA with them, so DATA
  * may be accepted though no recipient was: then an empty message is ended at
@@ -18,14 +18,13 @@
 #include "smtp/smtp.h"
 
 #define AHEAD_MAX	200	/* RCPTs without an answer */
-#define OUT_HIGH	(128u * 1024)	/* bytes of message kept for the peer */
 
-static struct buf line_buf, piece_buf;
+static struct buf line_buf = BUF_INIT(BUF_UNLIMITED);
 
 /* --- reasons ------------------------------------------------------------------------ */
 
-static void
-reply_why(const struct session *s, const char *command, struct why *why)
+void
+transaction_why(const struct session *s, const char *command, struct why *why)
 {
 	unsigned class = s->reply.code / 100;
 	const char *dsn = s->reply.dsn;
@@ -53,8 +52,8 @@ clear(struct session *s)
 }
 
 /* The session is well and has no transaction; the delivery goes on alone. */
-static void
-finish(struct session *s, bool need_rset)
+void
+transaction_finish(struct session *s, bool need_rset)
 {
 	struct delivery *d = s->d;
 
@@ -75,8 +74,8 @@ finish(struct session *s, bool need_rset)
 }
 
 /* All recipients that are left share this fate; temporary: the next host. */
-static void
-message_failed(struct session *s, const struct why *why)
+void
+transaction_failed(struct session *s, const struct why *why)
 {
 	struct delivery *d = s->d;
 
@@ -86,8 +85,8 @@ message_failed(struct session *s, const struct why *why)
 	delivery_host_failed(d, why, s->reply.code == 421);
 }
 
-static void
-recipient_failed(struct session *s, size_t i, const struct why *why)
+void
+transaction_rcpt_failed(struct session *s, size_t i, const struct why *why)
 {
 	struct delivery *d = s->d;
 
@@ -323,13 +322,11 @@ transaction_start(struct session *s)
 {
 	struct why why = WHY_INIT;
 
-	if (line_buf.max == 0)
-		line_buf = piece_buf = BUF_INIT(BUF_UNLIMITED);
 	clear(s);
 	session_set_state(s, S_ENVELOPE);
 	if (check_peer(s, &why) < 0) {
 		delivery_host_failed(s->d, &why, false);
-		finish(s, false);
+		transaction_finish(s, false);
 		return;
 	}
 	send_envelope(s);
@@ -345,7 +342,7 @@ transaction_start(struct session *s)
 static void
 no_message(struct session *s)
 {
-	finish(s, s->mail_ok);
+	transaction_finish(s, s->mail_ok);
 }
 
 static void
@@ -358,8 +355,8 @@ on_mail(struct session *s)
 		return;
 	}
 	s->mail_failed = true;
-	reply_why(s, "MAIL FROM command", &why);
-	message_failed(s, &why);
+	transaction_why(s, "MAIL FROM command", &why);
+	transaction_failed(s, &why);
 }
 
 static void
@@ -384,31 +381,8 @@ on_rcpt(struct session *s)
 		s->accepted++;
 		return;
 	}
-	reply_why(s, "RCPT TO command", &why);
-	recipient_failed(s, i, &why);
-}
-
-static void
-begin_body(struct session *s)
-{
-	struct delivery *d = s->d;
-	bool downgrade = !conf.disable_mime_output_conversion &&
-	    (d->facts.eight_bit_body || d->facts.eight_bit_header) &&
-	    !(s->features & FEATURE_8BITMIME);
-
-	session_set_state(s, S_BODY);
-	if (s->abort_data) {
-		stream_write_span(s->stream, SPAN(".\r\n"));
-		session_set_state(s, S_DOT);
-		stream_set_deadline(s->stream, set.data_done_ms);
-		return;
-	}
-	s->content = content_new(d->source->fd, d->offset, d->len,
-	    (size_t)set.line_limit, downgrade);
-	if (set.alters || d->generic != NULL)
-		content_alter(s->content, &set.checks, d->generic,
-		    d->env.queue_id);
-	transaction_pump(s);
+	transaction_why(s, "RCPT TO command", &why);
+	transaction_rcpt_failed(s, i, &why);
 }
 
 static void
@@ -419,12 +393,12 @@ on_data(struct session *s)
 	if (s->reply.code / 100 == 3) {
 		/* Accepted though nobody gets it: an empty message. */
 		s->abort_data = s->accepted == 0;
-		begin_body(s);
+		body_begin(s);
 		return;
 	}
 	if (s->accepted > 0) {
-		reply_why(s, "DATA command", &why);
-		message_failed(s, &why);
+		transaction_why(s, "DATA command", &why);
+		transaction_failed(s, &why);
 	}
 	no_message(s);
 }
@@ -446,10 +420,10 @@ on_envelope_reply(struct session *s)
 		/* The server goes away: no more answers come. */
 		struct why why = WHY_INIT;
 
-		reply_why(s, "MAIL FROM command", &why);
+		transaction_why(s, "MAIL FROM command", &why);
 		if (d->ntodo > 0)
-			message_failed(s, &why);
-		finish(s, false);
+			transaction_failed(s, &why);
+		transaction_finish(s, false);
 		return;
 	}
 	if (s->mail_failed && !s->data_sent &&
@@ -467,141 +441,11 @@ on_envelope_reply(struct session *s)
 	set_deadline(s);
 }
 
-/* --- the message --------------------------------------------------------------------------- */
-
-void
-transaction_pump(struct session *s)
-{
-	struct why why = WHY_INIT;
-	int rc = 1;
-
-	while (rc > 0 && stream_out_len(s->stream) < OUT_HIGH) {
-		buf_reset(&piece_buf);
-		rc = content_next(s->content, &piece_buf, &why);
-		if (rc < 0) {
-			/* Half a message must not get an end. */
-			log_warning("%.*s: %s", SPAN_ARG(s->d->env.queue_id),
-			    why.text);
-			session_failed(s, &why);
-			return;
-		}
-		stream_write_span(s->stream, buf_span(&piece_buf));
-	}
-	if (rc > 0) {
-		stream_set_deadline(s->stream, set.data_xfer_ms);
-		return;
-	}
-	content_free(&s->content);
-	stream_write_span(s->stream, SPAN(".\r\n"));
-	session_set_state(s, S_DOT);
-	stream_set_deadline(s->stream, set.data_done_ms);
-}
-
-static void
-delivered(struct session *s, size_t i)
-{
-	struct delivery *d = s->d;
-	bool passed = d->targets[i].notify_passed;
-	const char *dsn = s->reply.dsn[0] == '2' ? s->reply.dsn : "2.0.0";
-
-	/* RFC 3461 5.2.2: whoever cannot promise notices is the end of the
-	 * road, and we say that the message went there. */
-	delivery_rcpt_done(d, i, DELIVER_DELIVERED, dsn, s->reply.text.data,
-	    passed ? "none" : "relayed");
-}
-
-/* LMTP: a reply for each accepted recipient (RFC 2033 4.2). */
-static void
-on_lmtp_dot(struct session *s)
-{
-	struct delivery *d = s->d;
-	struct why why = WHY_INIT;
-	size_t i = s->lmtp_reply;
-
-	while (!d->targets[i].accepted)
-		i++;
-	s->lmtp_reply = i + 1;
-	d->targets[i].accepted = false;
-	s->accepted--;
-	if (s->reply.code / 100 == 2) {
-		delivered(s, i);
-	} else {
-		reply_why(s, "end of DATA command", &why);
-		recipient_failed(s, i, &why);
-	}
-	if (s->accepted == 0)
-		finish(s, false);
-	else
-		stream_set_deadline(s->stream, set.data_done_ms);
-}
-
-static void
-on_dot(struct session *s)
-{
-	struct delivery *d = s->d;
-	struct why why = WHY_INIT;
-
-	if (s->abort_data) {
-		finish(s, false);
-		return;
-	}
-	if (set.lmtp && s->reply.code != 421) {
-		on_lmtp_dot(s);
-		return;
-	}
-	if (s->reply.code / 100 == 2) {
-		for (size_t i = 0; i < d->env.rcpts.len; i++) {
-			if (!d->targets[i].accepted)
-				continue;
-			d->targets[i].accepted = false;
-			delivered(s, i);
-		}
-	} else {
-		reply_why(s, "end of DATA command", &why);
-		message_failed(s, &why);
-	}
-	finish(s, false);
-}
-
-/*
- * The server speaks before the message is at its end.  A refusal is one; but
- * nobody can have taken what was not sent yet.
- */
-static void
-on_early(struct session *s)
-{
-	struct delivery *d = s->d;
-	struct why why = WHY_INIT;
-
-	if (s->reply.code / 100 == 4 || s->reply.code / 100 == 5) {
-		reply_why(s, "end of DATA command", &why);
-		message_failed(s, &why);
-	} else {
-		(void)why_set(&why, "4.5.0", "protocol error: host %s "
-		    "answered before the end of the message: %s", s->said,
-		    s->reply.text.data);
-		delivery_host_failed(d, &why, false);
-	}
-	session_drop(s);	/* in the middle of a message: no QUIT */
-	delivery_next(d);
-}
-
 void
 transaction_reply(struct session *s)
 {
-	switch (s->state) {
-	case S_ENVELOPE:
+	if (s->state == S_ENVELOPE)
 		on_envelope_reply(s);
-		break;
-	case S_BODY:
-		on_early(s);
-		break;
-	default:
-		/* An answer to what has not left us yet. */
-		if (stream_out_len(s->stream) > 0)
-			on_early(s);
-		else
-			on_dot(s);
-		break;
-	}
+	else
+		body_reply(s);
 }
