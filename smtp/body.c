@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * body - the message itself in a session, after DATA, and what the server says
- * to it (RFC 5321 4.1.1.4, RFC 2033 4.2).
+ * body - the message itself in a session, after DATA (RFC 5321 4.1.1.4) or by
+ * BDAT (RFC 3030), and what the server says to it (RFC 2033 4.2).
+ *
+ * A server with CHUNKING gets the message in chunks: no byte of it has to be
+ * looked at to find its end, and none can be taken for it.  Nothing of it goes
+ * out before all recipients are answered for, so it never costs more round
+ * trips than DATA, and a refused message is not sent.  Contents are lines (the
+ * binary parts of a BINARYMIME message have become base64 when it came), so
+ * BODY=BINARYMIME is never asked for.
  */
 #include <stdio.h>
 
@@ -12,34 +19,97 @@
 
 #define OUT_HIGH	(128u * 1024)	/* bytes of message kept for the peer */
 
+#define CHUNK_MIN	OUT_HIGH	/* bytes of a chunk that is not the last */
+
 static struct buf piece_buf = BUF_INIT(BUF_UNLIMITED);
 
-void
-body_pump(struct session *s)
+/*
+ * Fill piece_buf with at least min bytes of the message, or what is left.  1:
+ * there is more; 0: that was all; -1: it cannot be read, and the session is
+ * over.
+ */
+static int
+next_piece(struct session *s, size_t min)
 {
 	struct why why = WHY_INIT;
+	int rc;
+
+	buf_reset(&piece_buf);
+	do {
+		rc = content_next(s->content, &piece_buf, &why);
+	} while (rc > 0 && piece_buf.len < min);
+	if (rc >= 0)
+		return rc;
+	/* Half a message must not get an end. */
+	log_warning("%.*s: %s", SPAN_ARG(s->d->env.queue_id), why.text);
+	session_failed(s, &why);
+	return -1;
+}
+
+/* All of the message has been written. */
+static void
+sent(struct session *s)
+{
+	content_free(&s->content);
+	session_set_state(s, S_DOT);
+	stream_set_deadline(s->stream, set.data_done_ms);
+}
+
+static void
+pump_lines(struct session *s)
+{
 	int rc = 1;
 
 	while (rc > 0 && stream_out_len(s->stream) < OUT_HIGH) {
-		buf_reset(&piece_buf);
-		rc = content_next(s->content, &piece_buf, &why);
-		if (rc < 0) {
-			/* Half a message must not get an end. */
-			log_warning("%.*s: %s", SPAN_ARG(s->d->env.queue_id),
-			    why.text);
-			session_failed(s, &why);
+		rc = next_piece(s, 1);
+		if (rc < 0)
 			return;
-		}
 		stream_write_span(s->stream, buf_span(&piece_buf));
 	}
 	if (rc > 0) {
 		stream_set_deadline(s->stream, set.data_xfer_ms);
 		return;
 	}
-	content_free(&s->content);
 	stream_write_span(s->stream, SPAN(".\r\n"));
-	session_set_state(s, S_DOT);
-	stream_set_deadline(s->stream, set.data_done_ms);
+	sent(s);
+}
+
+/* RFC 3030 4.2: without PIPELINING each chunk waits for the last one's reply. */
+static void
+pump_chunks(struct session *s)
+{
+	bool ahead = (s->features & FEATURE_PIPELINING) != 0;
+	int rc = 1;
+
+	while (rc > 0 && stream_out_len(s->stream) < OUT_HIGH &&
+	    (ahead || s->chunks == 0)) {
+		rc = next_piece(s, CHUNK_MIN);
+		if (rc < 0)
+			return;
+		stream_printf(s->stream, "BDAT %zu%s\r\n", piece_buf.len,
+		    rc == 0 ? " LAST" : "");
+		stream_write_span(s->stream, buf_span(&piece_buf));
+		s->chunks++;
+	}
+	if (rc > 0)
+		stream_set_deadline(s->stream, set.data_xfer_ms);
+	else
+		sent(s);
+}
+
+void
+body_pump(struct session *s)
+{
+	if (body_chunked(s))
+		pump_chunks(s);
+	else
+		pump_lines(s);
+}
+
+bool
+body_chunked(const struct session *s)
+{
+	return (s->features & FEATURE_CHUNKING) != 0;
 }
 
 void
@@ -51,6 +121,7 @@ body_begin(struct session *s)
 	    !(s->features & FEATURE_8BITMIME);
 
 	session_set_state(s, S_BODY);
+	s->chunks = 0;
 	if (s->abort_data) {
 		stream_write_span(s->stream, SPAN(".\r\n"));
 		session_set_state(s, S_DOT);
@@ -58,11 +129,19 @@ body_begin(struct session *s)
 		return;
 	}
 	s->content = content_new(d->source->fd, d->offset, d->len,
-	    (size_t)set.line_limit, downgrade);
+	    (size_t)set.line_limit, (downgrade ? CONTENT_DOWNGRADE : 0) |
+	    (body_chunked(s) ? 0 : CONTENT_DOTS));
 	if (set.alters || d->generic != NULL)
 		content_alter(s->content, &set.checks, d->generic,
 		    d->env.queue_id);
 	body_pump(s);
+}
+
+/* What the last command was, for reasons. */
+static const char *
+command(const struct session *s)
+{
+	return body_chunked(s) ? "BDAT command" : "end of DATA command";
 }
 
 static void
@@ -94,7 +173,7 @@ on_lmtp_dot(struct session *s)
 	if (s->reply.code / 100 == 2) {
 		delivered(s, i);
 	} else {
-		transaction_why(s, "end of DATA command", &why);
+		transaction_why(s, command(s), &why);
 		transaction_rcpt_failed(s, i, &why);
 	}
 	if (s->accepted == 0)
@@ -125,7 +204,7 @@ on_dot(struct session *s)
 			delivered(s, i);
 		}
 	} else {
-		transaction_why(s, "end of DATA command", &why);
+		transaction_why(s, command(s), &why);
 		transaction_failed(s, &why);
 	}
 	transaction_finish(s, false);
@@ -138,27 +217,54 @@ on_dot(struct session *s)
 static void
 on_early(struct session *s)
 {
-	struct delivery *d = s->d;
 	struct why why = WHY_INIT;
 
 	if (s->reply.code / 100 == 4 || s->reply.code / 100 == 5) {
-		transaction_why(s, "end of DATA command", &why);
+		transaction_why(s, command(s), &why);
 		transaction_failed(s, &why);
 	} else {
 		(void)why_set(&why, "4.5.0", "protocol error: host %s "
 		    "answered before the end of the message: %s", s->said,
 		    s->reply.text.data);
-		delivery_host_failed(d, &why, false);
+		delivery_host_failed(s->d, &why, false);
 	}
-	session_drop(s);	/* in the middle of a message: no QUIT */
-	delivery_next(d);
+	session_abandon(s);
+}
+
+/*
+ * A chunk that is not the last.  What has been written behind one that is
+ * refused cannot be taken back, and answers to it mean nothing: then the
+ * session ends.
+ */
+static void
+on_chunk(struct session *s)
+{
+	struct why why = WHY_INIT;
+
+	s->chunks--;
+	if (s->reply.code / 100 == 2) {
+		if (s->state == S_BODY)
+			body_pump(s);
+		return;
+	}
+	transaction_why(s, command(s), &why);
+	transaction_failed(s, &why);
+	if (s->chunks == 0) {
+		transaction_finish(s, true);	/* RFC 3030 2: RSET */
+		return;
+	}
+	session_abandon(s);
 }
 
 void
 body_reply(struct session *s)
 {
+	bool last = s->state == S_DOT && s->chunks <= 1;
+
+	if (s->chunks > 0 && !last)
+		on_chunk(s);
 	/* Also an answer to what has not left us yet. */
-	if (s->state == S_BODY || stream_out_len(s->stream) > 0)
+	else if (s->state == S_BODY || stream_out_len(s->stream) > 0)
 		on_early(s);
 	else
 		on_dot(s);

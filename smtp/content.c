@@ -17,6 +17,7 @@ struct content {
 	uint64_t	 at, end;
 	size_t		 line_limit;
 	size_t		 column;	/* bytes of the line so far */
+	bool		 dots;
 	struct alter	*alter;
 	struct buf	 altered;	/* from alter, LF lines */
 	struct downgrade *downgrade;
@@ -104,7 +105,7 @@ content_look(int fd, uint64_t offset, uint64_t len, struct content_facts *out,
 
 struct content *
 content_new(int fd, uint64_t offset, uint64_t len, size_t line_limit,
-    bool downgrade)
+    unsigned flags)
 {
 	struct content *c = mem_alloc(sizeof(*c));
 
@@ -113,11 +114,13 @@ content_new(int fd, uint64_t offset, uint64_t len, size_t line_limit,
 	c->end = offset + len;
 	c->line_limit = line_limit;
 	c->column = 0;
+	c->dots = (flags & CONTENT_DOTS) != 0;
 	c->finished = false;
 	c->alter = NULL;
 	c->altered = BUF_INIT(BUF_UNLIMITED);
 	c->lines = BUF_INIT(BUF_UNLIMITED);
-	c->downgrade = downgrade ? downgrade_new(&c->lines) : NULL;
+	c->downgrade = (flags & CONTENT_DOWNGRADE) != 0 ?
+	    downgrade_new(&c->lines) : NULL;
 	return c;
 }
 
@@ -149,7 +152,7 @@ put_piece(struct content *c, struct span s, struct buf *out)
 {
 	if (s.len == 0)
 		return;
-	if (c->column == 0 && s.p[0] == '.')
+	if (c->dots && c->column == 0 && s.p[0] == '.')
 		buf_add_char(out, '.');	/* RFC 5321 4.5.2 */
 	while (c->line_limit > 0 && c->column + s.len > c->line_limit) {
 		size_t n = c->line_limit - c->column;

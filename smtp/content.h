@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * content - a message on its way out: from a file of lines that end in LF to
- * what follows DATA (RFC 5321 4.5.2).
+ * what follows DATA or BDAT.
  *
- * Lines get CR LF, a dot at their start is doubled, and what is longer than
- * the limit is cut with CR LF and a space.  With downgrade set, 8-bit parts
- * become quoted-printable on the way (RFC 6152 3).
+ * Lines get CR LF, and what is longer than the limit is cut with CR LF and a
+ * space.
  */
 #ifndef SMTP_CONTENT_H
 #define SMTP_CONTENT_H
@@ -25,9 +24,16 @@ MUST_CHECK int content_look(int fd, uint64_t offset, uint64_t len,
 
 struct content;
 
+enum {					/* flags */
+	CONTENT_DOWNGRADE = 1 << 0,	/* 8-bit parts become quoted-printable
+					 * on the way (RFC 6152 3) */
+	CONTENT_DOTS	= 1 << 1,	/* a dot at the start of a line is
+					 * doubled (RFC 5321 4.5.2) */
+};
+
 /* fd stays the caller's, and open until content_free(). */
 struct content *content_new(int fd, uint64_t offset, uint64_t len,
-	    size_t line_limit, bool downgrade);
+	    size_t line_limit, unsigned flags);
 void	 content_free(struct content **c);
 /* Before the first piece: what goes out is altered (alter.h) first. */
 void	 content_alter(struct content *c, const struct alter_checks *checks,

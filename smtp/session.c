@@ -112,6 +112,15 @@ session_drop(struct session *s)
 }
 
 void
+session_abandon(struct session *s)
+{
+	struct delivery *d = s->d;
+
+	session_drop(s);
+	delivery_next(d);
+}
+
+void
 session_quit(struct session *s)
 {
 	if (s->d != NULL)
@@ -267,6 +276,7 @@ on_keyword(struct session *s, struct span line)
 		{ "AUTH", FEATURE_AUTH }, { "SMTPUTF8", FEATURE_SMTPUTF8 },
 		{ "ENHANCEDSTATUSCODES", FEATURE_ENHANCED },
 		{ "REQUIRETLS", FEATURE_REQUIRETLS },
+		{ "CHUNKING", FEATURE_CHUNKING },
 	};
 	struct span word, arg;
 	uint64_t n;

@@ -28,6 +28,7 @@ static const struct {
 	{ "smtputf8", FEATURE_SMTPUTF8 },
 	{ "enhancedstatuscodes", FEATURE_ENHANCED },
 	{ "requiretls", FEATURE_REQUIRETLS },
+	{ "chunking", FEATURE_CHUNKING },
 };
 
 static unsigned

@@ -208,6 +208,7 @@ enum {					/* what the peer has said it can */
 	FEATURE_SMTPUTF8	= 1 << 7,
 	FEATURE_ENHANCED	= 1 << 8,
 	FEATURE_REQUIRETLS	= 1 << 9,
+	FEATURE_CHUNKING	= 1 << 10,
 };
 
 enum session_state {
@@ -262,6 +263,7 @@ struct session {
 	bool		 spent;		/* no further message */
 	bool		 self;		/* it has our own name */
 	struct content	*content;
+	unsigned	 chunks;	/* BDATs without an answer */
 };
 
 /* p is number index of d->peers. */
@@ -274,6 +276,8 @@ void	 session_detach(struct session *s);
 /* QUIT, politely or not, and free. */
 void	 session_quit(struct session *s);
 void	 session_drop(struct session *s);
+/* In the middle of a message: the end without QUIT, and the next peer. */
+void	 session_abandon(struct session *s);
 void	 session_set_state(struct session *s, enum session_state to);
 /* "lost connection with ... while ..." and so on: the session is over. */
 void	 session_failed(struct session *s, const struct why *why);
@@ -322,6 +326,8 @@ void	 transaction_finish(struct session *s, bool need_rset);
 
 /* --- body.c ---------------------------------------------------------------------------------------- */
 
+/* Whether the message goes by BDAT and not by DATA. */
+bool	 body_chunked(const struct session *s);
 /* The server waits for the message. */
 void	 body_begin(struct session *s);
 void	 body_reply(struct session *s);

@@ -5,7 +5,7 @@
  *
  * With PIPELINING the commands go out together and DATA with them, so DATA
  * may be accepted though no recipient was: then an empty message is ended at
- * once and its result is nobody's (RFC 2920 3.1).
+ * once and its result is nobody's (RFC 2920 3.1).  BDAT waits for all answers.
  */
 #include <stdio.h>
 
@@ -273,7 +273,7 @@ send_envelope(struct session *s)
 	if (d->env.flags & ENV_PROBE)
 		return;		/* the answers to RCPT are all we want */
 	if (s->next_send >= d->env.rcpts.len && !s->data_sent &&
-	    (pipelining || (s->next_reply >= d->env.rcpts.len &&
+	    !body_chunked(s) && (pipelining || (s->next_reply >= d->env.rcpts.len &&
 	    s->accepted > 0))) {
 		stream_write_span(s->stream, SPAN("DATA\r\n"));
 		s->data_sent = true;
@@ -436,6 +436,10 @@ on_envelope_reply(struct session *s)
 	if (!s->data_sent && s->next_reply >= d->env.rcpts.len &&
 	    s->accepted == 0) {
 		no_message(s);
+		return;
+	}
+	if (s->next_reply >= d->env.rcpts.len && body_chunked(s)) {
+		body_begin(s);
 		return;
 	}
 	set_deadline(s);

@@ -43,6 +43,7 @@ DEFAULT = {
     "MAIL": "250 2.1.0 Ok",
     "RCPT": "250 2.1.5 Ok",
     "DATA": "354 go on",
+    "BDAT": "250 2.0.0 Ok",
     "DOT": "250 2.0.0 Ok: queued as ABC",
     "RSET": "250 2.0.0 Ok",
     "QUIT": "221 2.0.0 Bye",
@@ -52,6 +53,7 @@ DEFAULT = {
 class Message:
     def __init__(self, mail):
         self.mail, self.rcpts, self.data = mail, [], b""
+        self.chunks = []        # their sizes, when it came by BDAT
 
 
 class Session:
@@ -98,7 +100,7 @@ class Session:
             self.peer.commands.append(text)
             verb = text.split(" ")[0].split(":")[0].upper()
             arg = text[len(verb):].strip()
-            a = self.answer(verb, arg)
+            a = b"" if verb == "BDAT" else self.answer(verb, arg)
             if a is None:
                 return
             good = a[:1] == b"2"
@@ -109,9 +111,34 @@ class Session:
             elif verb == "DATA" and a[:1] == b"3":
                 if not self.body():
                     return
+            elif verb == "BDAT":
+                if not self.chunk(arg):
+                    return
+            elif verb == "RSET" and good:
+                self.message = None
             elif verb == "QUIT":
                 self.close()
                 return
+
+    def chunk(self, arg):
+        """RFC 3030: the answer comes after the bytes.  One that is not
+        the last is answered as BDAT, the last as DOT."""
+        n, _, last = arg.partition(" ")
+        data = self.f.read(int(n))
+        if len(data) < int(n):
+            return False
+        m = self.message
+        if m is None:
+            self.s.sendall(b"503 5.5.1 no transaction\r\n")
+            return True
+        m.data += data
+        m.chunks.append(len(data))
+        if last.upper() == "LAST":
+            return self.ended(m)
+        a = self.answer("BDAT", arg)
+        if a is not None and a[:1] != b"2":
+            self.message = None
+        return a is not None
 
     def body(self):
         data = b""
@@ -128,6 +155,10 @@ class Session:
                     return False
         m = self.message or Message("")
         m.data = data
+        return self.ended(m)
+
+    def ended(self, m):
+        """The message is complete; LMTP: an answer for each recipient."""
         if not self.peer.lmtp:
             a = self.answer("DOT")
             if a is None:

@@ -24,7 +24,8 @@ static void
 all(int fd, size_t off, size_t len, size_t limit, bool downgrade,
     struct buf *out)
 {
-	struct content *c = content_new(fd, off, len, limit, downgrade);
+	struct content *c = content_new(fd, off, len, limit,
+	    CONTENT_DOTS | (downgrade ? CONTENT_DOWNGRADE : 0));
 	struct why why = WHY_INIT;
 	int rc;
 
