@@ -4,14 +4,12 @@
  * (msg_mtasts.h).
  */
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/clients.h"
 #include "mtasts/mtasts.h"
 
 struct session {
-	struct list	 link;
-	struct ipc_conn	*conn;
+	struct client	 client;
 	struct hash	 by_tag;
 };
 
@@ -20,8 +18,6 @@ struct question {
 	struct session	*s;
 	uint32_t	 tag;
 };
-
-static struct list sessions = LIST_INIT(sessions);
 
 static struct span
 tag_key(const uint32_t *tag)
@@ -42,15 +38,16 @@ on_policy(struct waiter *w, const struct mtasts_policy *p)
 {
 	struct question *q = LIST_ENTRY(w, struct question, w);
 
-	mtasts_policy_encode(ipc_begin(q->s->conn, MTASTS_POLICY, q->tag), p);
-	ipc_end(q->s->conn);
+	mtasts_policy_encode(client_answer(&q->s->client, MTASTS_POLICY,
+	    q->tag), p);
+	client_sent(&q->s->client);
 	question_free(q);
 }
 
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_frame(struct client *c, const struct ipc_frame *f)
 {
-	struct session *s = arg;
+	struct session *s = CONTAINER_OF(c, struct session, client);
 	struct mtasts_ask m;
 	struct question *q;
 
@@ -75,42 +72,34 @@ free_one(struct hash_entry *e, void *arg)
 }
 
 static void
-session_end(struct session *s)
+begin(struct client *c)
 {
-	list_remove(&s->link);
-	hash_each(&s->by_tag, free_one, NULL);
-	hash_fini(&s->by_tag, NULL);
-	ipc_conn_free(&s->conn);
-	mem_free(s);
-	daemon_busy(-1);
+	CONTAINER_OF(c, struct session, client)->by_tag = HASH_INIT;
 }
 
 static void
-on_end(void *arg, struct ipc_conn *c)
+end(struct client *c)
 {
-	session_end(arg);
+	struct session *s = CONTAINER_OF(c, struct session, client);
+
+	hash_each(&s->by_tag, free_one, NULL);
+	hash_fini(&s->by_tag, NULL);
 }
 
-static const struct ipc_ops ops = {
-	.on_frame = on_frame, .on_end = on_end,
+static const struct client_kind kind = {
+	.proto = &MTASTS_PROTO, .size = sizeof(struct session),
+	.begin = begin, .on_frame = on_frame, .end = end,
 };
 
 void
 session_start(int fd, const struct sock_addr *peer, int index)
 {
-	struct session *s = mem_zalloc(sizeof(*s));
-
-	daemon_busy(1);
-	s->by_tag = HASH_INIT;
-	list_append(&sessions, &s->link);
-	s->conn = ipc_conn_new(daemon_loop(), fd, &MTASTS_PROTO, &ops, s);
+	clients_add(&kind, fd);
 }
 
-/* Clients put their questions again, to the next process. */
 void
 session_retire(void)
 {
 	domain_save();
-	LIST_FOREACH(l, &sessions)
-		session_end(LIST_ENTRY(l, struct session, link));
+	clients_drain();
 }

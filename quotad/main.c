@@ -6,6 +6,7 @@
  * It runs as the owner of the mailboxes, because counting means reading their
  * journals, and writes nothing.  It is asked only where there are quotas.
  */
+#include "daemon/clients.h"
 #include "daemon/daemon.h"
 #include "quotad/quotad.h"
 
@@ -14,7 +15,7 @@ static const struct daemon quotad_daemon = {
 	.pre_jail	= answer_open,
 	.accept		= session_start,
 	.reload		= answer_open,
-	.drain		= session_drain_all,
+	.drain		= clients_drain,
 };
 
 int

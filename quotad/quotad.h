@@ -19,6 +19,5 @@ void	 answer_ask(const struct quota_ask *q, struct quota_answer *a,
 /* --- session.c: the clients ------------------------------------------------------- */
 
 void	 session_start(int fd, const struct sock_addr *peer, int index);
-void	 session_drain_all(void);
 
 #endif

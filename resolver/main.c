@@ -6,15 +6,16 @@
  * the cache for all of them and says of each answer whether DNSSEC proves it.
  * It reads no mail and knows no client but those of this machine.
  */
+#include "daemon/clients.h"
 #include "daemon/daemon.h"
 #include "resolver/resolver.h"
 
 static const struct daemon resolver = {
 	.name	= "resolver",
-	.start	= session_setup,
+	.start	= source_setup,
 	.accept	= session_start,
-	.reload	= session_reload,
-	.drain	= session_drain_all,
+	.reload	= source_setup,
+	.drain	= clients_drain,
 };
 
 int

@@ -14,10 +14,17 @@
 
 /* --- session.c: the clients ---------------------------------------------------- */
 
-MUST_CHECK int session_setup(struct why *why);
-MUST_CHECK int session_reload(struct why *why);
 void	 session_start(int fd, const struct sock_addr *peer, int index);
-void	 session_drain_all(void);
+
+/* --- source.c: whom they ask ----------------------------------------------------- */
+
+struct source;
+/* At start and at reload; -1 with why. */
+MUST_CHECK int source_setup(struct why *why);
+/* For a new question: it holds the source until source_leave(). */
+struct source *source_now(void);
+struct unb *source_unb(const struct source *o);
+void	 source_leave(struct source *o);
 
 /* --- unbound.c: the only file that knows libunbound ------------------------------ */
 

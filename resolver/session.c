@@ -3,33 +3,25 @@
  * session - the clients of the resolver, and their questions.
  *
  * A question is asked at once and answered when libunbound knows, or after
- * resolver_timeout.  When resolv.conf changes, new questions go to a resolver
- * with the new servers; the old one lives until its last question is over.
+ * resolver_timeout.
  */
-#include <sys/stat.h>
-
 #include "base/hash.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "daemon/clients.h"
 #include "daemon/daemon.h"
 #include "dns/dns.h"
 #include "io/fd.h"
 #include "resolver/resolver.h"
 
-#define OUT_HIGH	(1u << 20)	/* bytes: read no more questions */
-#define WATCH_MS	2000		/* between looks at resolv.conf */
-#define RESOLV_CONF	"/etc/resolv.conf"
 #define HOSTS		"/etc/hosts"
 #define HOSTS_MAX	(1u << 20)	/* bytes of it that are read */
 #define HOSTS_TTL	10		/* seconds */
 
 struct session {
-	struct list	 link;
-	struct ipc_conn	*conn;
+	struct client	 client;
 	struct hash	 by_tag;
-	bool		 paused;
 };
 
 struct question {
@@ -41,95 +33,6 @@ struct question {
 	char		 name[256];
 	unsigned	 type;
 };
-
-/* A resolver that questions hold. */
-struct source {
-	struct unb	*unb;
-	bool		 old;
-	struct loop_defer free;
-};
-
-static struct list sessions = LIST_INIT(sessions);
-static struct source *source;
-static struct stat seen;	/* resolv.conf as the source read it */
-static int64_t looked_ms;
-
-/* --- the source ------------------------------------------------------------------ */
-
-static void
-source_free(void *arg)
-{
-	struct source *o = arg;
-
-	unb_free(&o->unb);
-	mem_free(o);
-}
-
-static void
-source_drop(struct source *o)
-{
-	o->old = true;
-	if (unb_pending(o->unb) == 0)
-		loop_defer(daemon_loop(), &o->free);
-}
-
-static void
-look_at_resolv_conf(struct stat *st)
-{
-	if (stat(RESOLV_CONF, st) < 0)
-		memset(st, 0, sizeof(*st));
-}
-
-static int
-source_new(struct why *why)
-{
-	struct unb *u = unb_new(daemon_loop(), why);
-
-	if (u == NULL)
-		return -1;
-	if (source != NULL)
-		source_drop(source);
-	source = mem_zalloc(sizeof(*source));
-	source->unb = u;
-	source->free = (struct loop_defer){ .fn = source_free, .arg = source };
-	return 0;
-}
-
-int
-session_setup(struct why *why)
-{
-	look_at_resolv_conf(&seen);
-	return source_new(why);
-}
-
-int
-session_reload(struct why *why)
-{
-	return session_setup(why);
-}
-
-static void
-watch(void)
-{
-	int64_t now = loop_now_ms(daemon_loop());
-	struct why why = WHY_INIT;
-	struct stat st;
-
-	if (conf.resolver_servers[0] != '\0' || now - looked_ms < WATCH_MS)
-		return;
-	looked_ms = now;
-	look_at_resolv_conf(&st);
-	if (st.st_ino == seen.st_ino && st.st_dev == seen.st_dev &&
-	    st.st_size == seen.st_size &&
-	    st.st_mtim.tv_sec == seen.st_mtim.tv_sec &&
-	    st.st_mtim.tv_nsec == seen.st_mtim.tv_nsec)
-		return;
-	seen = st;
-	if (source_new(&why) < 0)
-		log_warning("%s", why.text);
-	else
-		log_info("%s has changed: using its servers", RESOLV_CONF);
-}
 
 /* --- questions ----------------------------------------------------------------------- */
 
@@ -153,12 +56,9 @@ send_answer(struct session *s, uint32_t tag, const struct unb_answer *a)
 		name.len--;
 	if (name.len <= DNS_NAME_MAX && dns_name_valid(name))
 		m.name = name;
-	resolver_answer_encode(ipc_begin(s->conn, RESOLVER_ANSWER, tag), &m);
-	ipc_end(s->conn);
-	if (ipc_out_len(s->conn) > OUT_HIGH && !s->paused) {
-		s->paused = true;
-		ipc_pause(s->conn);
-	}
+	resolver_answer_encode(client_answer(&s->client, RESOLVER_ANSWER,
+	    tag), &m);
+	client_sent(&s->client);
 }
 
 static void
@@ -175,13 +75,10 @@ send_status(struct session *s, uint32_t tag, enum resolver_status status,
 static void
 question_free(struct question *q)
 {
-	struct source *o = q->source;
-
 	(void)hash_del(&q->s->by_tag, tag_key(&q->tag));
 	unb_cancel(&q->q);
 	loop_timer_free(&q->timer);
-	if (o->old && unb_pending(o->unb) == 0)
-		loop_defer(daemon_loop(), &o->free);
+	source_leave(q->source);
 	mem_free(q);
 }
 
@@ -251,7 +148,6 @@ on_ask(struct session *s, const struct ipc_frame *f)
 	    hash_find(&s->by_tag, tag_key(&f->tag)) != NULL ||
 	    s->by_tag.count >= RESOLVER_PENDING_MAX)
 		return -1;
-	watch();
 	if (name_to_ascii(m.name, name) < 0) {
 		send_status(s, f->tag, RESOLVER_INVALID, "", "malformed name");
 		return 0;
@@ -262,12 +158,12 @@ on_ask(struct session *s, const struct ipc_frame *f)
 	q->s = s;
 	q->tag = f->tag;
 	q->type = m.type;
-	q->source = source;
+	q->source = source_now();
 	memcpy(q->name, name, sizeof(q->name));
 	q->timer = loop_timer_new(daemon_loop(), on_timeout, q);
 	loop_timer_set(q->timer, conf.resolver_timeout * 1000);
 	(void)hash_put(&s->by_tag, tag_key(&q->tag), q);
-	q->q = unb_ask(source->unb, q->name, m.type, on_answer, q, &why);
+	q->q = unb_ask(source_unb(q->source), q->name, m.type, on_answer, q, &why);
 	if (q->q == NULL) {
 		send_status(s, f->tag, RESOLVER_SERVFAIL, name, why.text);
 		question_free(q);
@@ -284,20 +180,24 @@ free_one(struct hash_entry *e, void *arg)
 }
 
 static void
-session_end(struct session *s)
+begin(struct client *c)
 {
-	list_remove(&s->link);
+	CONTAINER_OF(c, struct session, client)->by_tag = HASH_INIT;
+}
+
+static void
+end(struct client *c)
+{
+	struct session *s = CONTAINER_OF(c, struct session, client);
+
 	hash_each(&s->by_tag, free_one, NULL);
 	hash_fini(&s->by_tag, NULL);
-	ipc_conn_free(&s->conn);
-	mem_free(s);
-	daemon_busy(-1);
 }
 
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_frame(struct client *c, const struct ipc_frame *f)
 {
-	struct session *s = arg;
+	struct session *s = CONTAINER_OF(c, struct session, client);
 	struct question *q;
 
 	switch (f->type) {
@@ -313,46 +213,13 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	}
 }
 
-static void
-on_drain(void *arg, struct ipc_conn *c)
-{
-	struct session *s = arg;
-
-	if (daemon_draining() && s->by_tag.count == 0) {
-		session_end(s);
-		return;
-	}
-	if (s->paused) {
-		s->paused = false;
-		ipc_resume(c);
-	}
-}
-
-static void
-on_end(void *arg, struct ipc_conn *c)
-{
-	session_end(arg);
-}
-
-static const struct ipc_ops ops = {
-	.on_frame = on_frame, .on_drain = on_drain, .on_end = on_end,
+static const struct client_kind kind = {
+	.proto = &RESOLVER_PROTO, .size = sizeof(struct session),
+	.begin = begin, .on_frame = on_frame, .end = end,
 };
 
 void
 session_start(int fd, const struct sock_addr *peer, int index)
 {
-	struct session *s = mem_zalloc(sizeof(*s));
-
-	daemon_busy(1);
-	s->by_tag = HASH_INIT;
-	list_append(&sessions, &s->link);
-	s->conn = ipc_conn_new(daemon_loop(), fd, &RESOLVER_PROTO, &ops, s);
-}
-
-/* Clients put their questions again, to the next process. */
-void
-session_drain_all(void)
-{
-	LIST_FOREACH(l, &sessions)
-		session_end(LIST_ENTRY(l, struct session, link));
+	clients_add(&kind, fd);
 }

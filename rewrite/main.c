@@ -11,6 +11,7 @@
  * that need it and never as "unknown".
  */
 #include "base/log.h"
+#include "daemon/clients.h"
 #include "daemon/daemon.h"
 #include "rewrite/rewrite.h"
 
@@ -27,7 +28,7 @@ static const struct daemon rewrite_daemon = {
 	.pre_jail	= open_tables,
 	.accept		= session_start,
 	.reload		= knowledge_load,
-	.drain		= session_drain_all,
+	.drain		= clients_drain,
 };
 
 int

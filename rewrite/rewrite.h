@@ -15,7 +15,6 @@
 /* --- session.c: the clients --------------------------------------------------- */
 
 void	 session_start(int fd, const struct sock_addr *peer, int index);
-void	 session_drain_all(void);
 
 /* --- answer.c: one request, one answer; no I/O but the tables' ------------------ */
 

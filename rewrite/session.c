@@ -1,39 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * session - the clients of rewrite: one connection each, any number of
- * requests under way.  A request is answered in the turn it is read, so a
- * session has no state but its connection.
+ * session - the clients of rewrite: any number of requests, each answered in
+ * the turn it is read.
  */
-#include "base/list.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/clients.h"
 #include "rewrite/rewrite.h"
 
-/* A client that does not read its answers is not read from. */
-#define OUT_HIGH	(1u << 20)	/* bytes */
-
-struct session {
-	struct list	 link;
-	struct ipc_conn	*conn;
-	bool		 paused;
-};
-
-static struct list sessions = LIST_INIT(sessions);
-
-static void
-session_end(struct session *s)
-{
-	list_remove(&s->link);
-	ipc_conn_free(&s->conn);
-	mem_free(s);
-	daemon_busy(-1);
-}
-
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_frame(struct client *c, const struct ipc_frame *f)
 {
-	struct session *s = arg;
 	struct rewrite_resolve resolve;
 	struct rewrite_lookup lookup;
 	struct rewrite_map map;
@@ -43,74 +18,32 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		if (rewrite_resolve_decode(&resolve, f->body) < 0)
 			return -1;
 		answer_resolve(&resolve,
-		    ipc_begin(c, REWRITE_RESOLVED, f->tag));
-		ipc_end(c);
+		    client_answer(c, REWRITE_RESOLVED, f->tag));
 		break;
 	case REWRITE_LOOKUP:
 		if (rewrite_lookup_decode(&lookup, f->body) < 0)
 			return -1;
-		answer_lookup(&lookup, ipc_begin(c, REWRITE_FOUND, f->tag));
-		ipc_end(c);
+		answer_lookup(&lookup, client_answer(c, REWRITE_FOUND, f->tag));
 		break;
 	case REWRITE_MAP:
 		if (rewrite_map_decode(&map, f->body) < 0)
 			return -1;
-		answer_map(&map, ipc_begin(c, REWRITE_FOUND, f->tag));
-		ipc_end(c);
+		answer_map(&map, client_answer(c, REWRITE_FOUND, f->tag));
 		break;
 	default:
 		return -1;
 	}
-	if (ipc_out_len(c) > OUT_HIGH && !s->paused) {
-		s->paused = true;
-		ipc_pause(c);
-	}
+	client_sent(c);
 	return 0;
 }
 
-static void
-on_drain(void *arg, struct ipc_conn *c)
-{
-	struct session *s = arg;
-
-	if (daemon_draining()) {
-		session_end(s);
-		return;
-	}
-	if (s->paused) {
-		s->paused = false;
-		ipc_resume(c);
-	}
-}
-
-static void
-on_end(void *arg, struct ipc_conn *c)
-{
-	session_end(arg);
-}
-
-static const struct ipc_ops ops = {
-	.on_frame = on_frame, .on_drain = on_drain, .on_end = on_end,
+static const struct client_kind kind = {
+	.proto = &REWRITE_PROTO, .size = sizeof(struct client),
+	.on_frame = on_frame,
 };
 
 void
 session_start(int fd, const struct sock_addr *peer, int index)
 {
-	struct session *s = mem_zalloc(sizeof(*s));
-
-	daemon_busy(1);
-	list_append(&sessions, &s->link);
-	s->conn = ipc_conn_new(daemon_loop(), fd, &REWRITE_PROTO, &ops, s);
-}
-
-/* Clients connect again, to the next process, when they have to ask. */
-void
-session_drain_all(void)
-{
-	LIST_FOREACH(l, &sessions) {
-		struct session *s = LIST_ENTRY(l, struct session, link);
-
-		if (ipc_out_len(s->conn) == 0)
-			session_end(s);
-	}
+	clients_add(&kind, fd);
 }

@@ -3,20 +3,12 @@
  * session - the clients of the reporting daemon: events in, nothing out
  * (msg_tlsrpt.h).
  */
-#include "base/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/clients.h"
 #include "dns/dns.h"
 #include "tlsrpt/tlsrpt.h"
 
-struct session {
-	struct list	 link;
-	struct ipc_conn	*conn;
-};
-
-static struct list sessions = LIST_INIT(sessions);
-
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_frame(struct client *c, const struct ipc_frame *f)
 {
 	struct tlsrpt_event e;
 
@@ -27,33 +19,15 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	return 0;
 }
 
-static void
-session_end(struct session *s)
-{
-	list_remove(&s->link);
-	ipc_conn_free(&s->conn);
-	mem_free(s);
-	daemon_busy(-1);
-}
-
-static void
-on_end(void *arg, struct ipc_conn *c)
-{
-	session_end(arg);
-}
-
-static const struct ipc_ops ops = {
-	.on_frame = on_frame, .on_end = on_end,
+static const struct client_kind kind = {
+	.proto = &TLSRPT_PROTO, .size = sizeof(struct client),
+	.on_frame = on_frame,
 };
 
 void
 session_start(int fd, const struct sock_addr *peer, int index)
 {
-	struct session *s = mem_zalloc(sizeof(*s));
-
-	daemon_busy(1);
-	list_append(&sessions, &s->link);
-	s->conn = ipc_conn_new(daemon_loop(), fd, &TLSRPT_PROTO, &ops, s);
+	clients_add(&kind, fd);
 }
 
 /* A reload, or the end: the next process reads what is saved now. */
@@ -61,6 +35,5 @@ void
 session_retire(void)
 {
 	period_save();
-	LIST_FOREACH(l, &sessions)
-		session_end(LIST_ENTRY(l, struct session, link));
+	clients_drain();
 }

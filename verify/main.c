@@ -10,6 +10,7 @@
  */
 #include "conf/params.h"
 #include "base/clock.h"
+#include "daemon/clients.h"
 #include "daemon/daemon.h"
 #include "verify/verify.h"
 
@@ -46,7 +47,7 @@ static void
 drain(void)
 {
 	cache_save();
-	session_drain();
+	clients_drain();
 }
 
 static int
@@ -58,7 +59,7 @@ reload(struct why *why)
 static const struct daemon verify = {
 	.name	= "verify",
 	.start	= start,
-	.accept	= session_accept,
+	.accept	= session_start,
 	.reload	= reload,
 	.drain	= drain,
 };

@@ -6,14 +6,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "daemon/clients.h"
 #include "daemon/daemon.h"
 #include "verify/verify.h"
 
 #define WAITERS_MAX	10000	/* questions that wait for a probe, in all */
 
 struct session {
-	struct list	 link;
-	struct ipc_conn	*conn;
+	struct client	 client;
 	struct list	 questions;	/* struct question, by session_link */
 };
 
@@ -26,7 +26,6 @@ struct question {
 	struct loop_timer *timer;
 };
 
-static struct list sessions = LIST_INIT(sessions);
 static unsigned nquestions;
 
 static void
@@ -35,8 +34,8 @@ answer(struct session *s, uint32_t tag, enum verify_status status,
 {
 	struct verify_result m = { .status = status, .text = text };
 
-	verify_result_encode(ipc_begin(s->conn, VERIFY_RESULT, tag), &m);
-	ipc_end(s->conn);
+	verify_result_encode(client_answer(&s->client, VERIFY_RESULT, tag), &m);
+	client_sent(&s->client);
 }
 
 static void
@@ -123,7 +122,7 @@ on_update(const struct verify_update *m)
 }
 
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_frame(struct client *c, const struct ipc_frame *f)
 {
 	struct verify_query query;
 	struct verify_update update;
@@ -132,7 +131,8 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	case VERIFY_QUERY:
 		if (verify_query_decode(&query, f->body) < 0)
 			return -1;
-		on_query(arg, f->tag, &query);
+		on_query(CONTAINER_OF(c, struct session, client), f->tag,
+		    &query);
 		return 0;
 	case VERIFY_UPDATE:
 		if (verify_update_decode(&update, f->body) < 0)
@@ -145,40 +145,28 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 }
 
 static void
-session_end(struct session *s)
+begin(struct client *c)
 {
-	while (!list_empty(&s->questions))
-		question_free(LIST_ENTRY(s->questions.next, struct question,
-		    session_link));
-	list_remove(&s->link);
-	ipc_conn_free(&s->conn);
-	mem_free(s);
-	daemon_busy(-1);
+	list_init(&CONTAINER_OF(c, struct session, client)->questions);
 }
 
 static void
-on_end(void *arg, struct ipc_conn *c)
+end(struct client *c)
 {
-	session_end(arg);
+	struct session *s = CONTAINER_OF(c, struct session, client);
+
+	while (!list_empty(&s->questions))
+		question_free(LIST_ENTRY(s->questions.next, struct question,
+		    session_link));
 }
 
-static const struct ipc_ops ops = { .on_frame = on_frame, .on_end = on_end };
+static const struct client_kind kind = {
+	.proto = &VERIFY_PROTO, .size = sizeof(struct session),
+	.begin = begin, .on_frame = on_frame, .end = end,
+};
 
 void
-session_accept(int fd, const struct sock_addr *peer, int index)
+session_start(int fd, const struct sock_addr *peer, int index)
 {
-	struct session *s = mem_zalloc(sizeof(*s));
-
-	daemon_busy(1);
-	list_init(&s->questions);
-	list_append(&sessions, &s->link);
-	s->conn = ipc_conn_new(daemon_loop(), fd, &VERIFY_PROTO, &ops, s);
-}
-
-/* Clients connect again, to the next process, when they have to ask. */
-void
-session_drain(void)
-{
-	LIST_FOREACH(l, &sessions)
-		session_end(LIST_ENTRY(l, struct session, link));
+	clients_add(&kind, fd);
 }

@@ -54,8 +54,7 @@ MUST_CHECK int cache_value_parse(struct span value, struct entry *e);
 
 /* --- session.c: clients ------------------------------------------------------------- */
 
-void	 session_accept(int fd, const struct sock_addr *peer, int index);
-void	 session_drain(void);
+void	 session_start(int fd, const struct sock_addr *peer, int index);
 
 /* --- probe.c: messages that nobody gets ----------------------------------------------- */
 
