@@ -37,8 +37,6 @@ static const struct { const char *name; unsigned bit; } options[] = {
 static bool
 scan_update(struct imap *im, struct scan *s, struct search_cmd *c)
 {
-	if (c->verb == VERB_SORT)	/* that were CONTEXT=SORT */
-		return scan_bad(s, "UPDATE is not for SORT.");
 	if (c->context == NULL && (c->context = context_new(im)) == NULL)
 		return scan_bad(s, "The tag is in use.");
 	return context_scan_fetch(im, s, c->context);
@@ -174,27 +172,37 @@ put_plain(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
 	buf_add_str(&im->out, "\r\n");
 }
 
+void
+search_put_numbers(struct buf *out, const uint32_t *v, size_t n)
+{
+	for (size_t i = 0, k; i < n; i = k) {
+		for (k = i + 1; k < n && v[k] == v[k - 1] + 1;)
+			k++;
+		if (i > 0)
+			buf_add_char(out, ',');
+		buf_add_num(out, v[i]);
+		if (k > i + 1) {
+			buf_add_char(out, ':');
+			buf_add_num(out, v[k - 1]);
+		}
+	}
+}
+
 /* In the order of the result: SORT's order matters. */
 static void
 put_set(struct imap *im, const uint32_t *seqs, size_t n)
 {
-	for (size_t i = 0; i < n;) {
-		uint32_t first = shown(im, seqs[i]), last = first;
-		size_t k = i + 1;
+	uint32_t *uids;
 
-		while (k < n && shown(im, seqs[k]) == last + 1) {
-			last++;
-			k++;
-		}
-		if (i > 0)
-			buf_add_char(&im->out, ',');
-		buf_add_num(&im->out, first);
-		if (last != first) {
-			buf_add_char(&im->out, ':');
-			buf_add_num(&im->out, last);
-		}
-		i = k;
+	if (!by_uid(im)) {
+		search_put_numbers(&im->out, seqs, n);
+		return;
 	}
+	uids = mem_alloc_array(MAX(n, 1), sizeof(*uids));
+	for (size_t i = 0; i < n; i++)
+		uids[i] = mailbox_uid(im->box, seqs[i]);
+	search_put_numbers(&im->out, uids, n);
+	mem_free(uids);
 }
 
 /* RFC 9394 3.1: which part of the results the window shows. */
@@ -378,7 +386,7 @@ answer(struct imap *im, struct search_cmd *c, uint32_t *seqs, size_t n)
 		put_plain(im, c, seqs, n);
 	}
 	if (c->context)
-		context_start(im, &c->context, c->keys, false, seqs, n);
+		context_start(im, c, seqs, n);
 	imap_done(im);
 }
 

@@ -6,14 +6,15 @@
  * A context holds its search keys and the UIDs of what was found.  Messages
  * that came, or whose flags changed, are gathered in im->touched by whoever
  * tells the client of that; context_tell() searches among them and says what
- * joined and what left.  Context positions are 0: mailbox order.
+ * joined and what left.  Context positions are 0, mailbox order, but for SORT
+ * (context_order.c).
  *
  * A search that takes longer than it may at such a moment ends the updates
  * with NOUPDATE.
  */
 #include "base/mem.h"
+#include "imapd/context_order.h"
 #include "imapd/fetch.h"
-#include "imapd/search.h"
 
 #define TELL_US		200000		/* for one context, in one go */
 
@@ -26,6 +27,8 @@ struct search_context {
 	struct search	*keys;		/* pinned; NULL before the start */
 	struct fetch	*fetch;		/* of new messages, or NULL */
 	struct ranges	 found;		/* UIDs */
+	bool		 sorted;
+	struct context_order order;	/* of found, if it is */
 };
 
 static struct search_context *
@@ -63,6 +66,7 @@ context_free(struct search_context **cp)
 	if (c->keys)
 		search_unpin(c->keys);
 	ranges_fini(&c->found);
+	context_order_fini(&c->order);
 	arena_fini(&c->arena);
 	mem_free(c);
 }
@@ -84,27 +88,36 @@ context_scan_fetch(struct imap *im, struct scan *s, struct search_context *c)
 	return c->fetch != NULL;
 }
 
-void
-context_start(struct imap *im, struct search_context **cp,
-    struct search *keys, bool correlate, const uint32_t *seqs, size_t n)
+static void
+no_update(struct imap *im, const struct search_context *c, const char *text)
 {
-	struct search_context *c = *cp, **last = &im->contexts;
+	buf_add_str(&im->out, "* NO [NOUPDATE ");
+	put_string(&im->out, span_of(c->tag));
+	buf_addf(&im->out, "] %s\r\n", text);
+}
+
+void
+context_start(struct imap *im, struct search_cmd *cmd, const uint32_t *seqs,
+    size_t n)
+{
+	struct search_context *c = cmd->context, **last = &im->contexts;
 	size_t count = 0;
 
 	for (; *last != NULL; last = &(*last)->next)
 		count++;
 	if (count >= CONTEXTS_MAX) {
-		buf_add_str(&im->out, "* NO [NOUPDATE ");
-		put_string(&im->out, span_of(c->tag));
-		buf_add_str(&im->out, "] Too many contexts.\r\n");
-		context_free(cp);
+		no_update(im, c, "Too many contexts.");
+		context_free(&cmd->context);
 		return;
 	}
-	*cp = NULL;
+	cmd->context = NULL;
 	*last = c;
-	c->keys = keys;
-	c->correlate = correlate;
-	search_pin(im, keys);
+	c->keys = cmd->keys;
+	c->correlate = cmd->verb == VERB_MULTI;
+	c->sorted = cmd->verb == VERB_SORT;
+	search_pin(im, c->keys);
+	if (c->sorted)
+		context_order_init(&c->order, im, &cmd->sort, seqs, n);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t uid = mailbox_uid(im->box, seqs[i]);
 
@@ -155,32 +168,69 @@ put_update(struct imap *im, const struct search_context *c, const char *what,
 	buf_add_char(&im->out, ')');
 }
 
+static uint32_t
+number_of(void *arg, uint32_t uid)
+{
+	return mailbox_seq(((struct imap *)arg)->box, uid);
+}
+
 /*
  * RFC 5267 4.3.4: before EXPUNGE, with the numbers that hold until then.  The
  * view has forgotten them, but each entry says its number after those before
  * it were gone.
  */
+struct expunged {
+	const struct mailbox_expunge *v;	/* by UID, ascending */
+	size_t		 n;
+};
+
+static uint32_t
+expunged_number(void *arg, uint32_t uid)
+{
+	const struct expunged *e = arg;
+	size_t low = 0, high = e->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (e->v[middle].uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < e->n ? e->v[low].seq + (uint32_t)low : 0;
+}
+
 static void
 tell_expunged(struct imap *im, struct search_context *c,
     const struct mailbox_expunge *v, size_t n)
 {
-	struct ranges gone = RANGES_INIT;
+	struct ranges gone = RANGES_INIT, numbers = RANGES_INIT;
+	struct expunged e = { v, n };
 
 	for (size_t i = 0; i < n; i++) {
 		uint32_t number = c->uid ? v[i].uid : v[i].seq + (uint32_t)i;
 
 		if (!ranges_has(&c->found, v[i].uid))
 			continue;
-		ranges_add(&gone, number, number);
+		ranges_add(&gone, v[i].uid, v[i].uid);
+		ranges_add(&numbers, number, number);
 		ranges_remove(&c->found, v[i].uid, v[i].uid);
 	}
 	if (gone.len > 0) {
 		put_start(im, c);
-		buf_add_str(&im->out, " REMOVEFROM (0 ");
-		ranges_print(&gone, &im->out);
-		buf_add_str(&im->out, ")\r\n");
+		if (c->sorted) {
+			context_order_remove(&c->order, &gone,
+			    c->uid ? NULL : expunged_number, &e, &im->out);
+		} else {
+			buf_add_str(&im->out, " REMOVEFROM (0 ");
+			ranges_print(&numbers, &im->out);
+			buf_add_char(&im->out, ')');
+		}
+		buf_add_str(&im->out, "\r\n");
 	}
 	ranges_fini(&gone);
+	ranges_fini(&numbers);
 }
 
 void
@@ -235,6 +285,29 @@ fetch_new(struct imap *im, struct search_context *c,
 				    mailbox_seq(im->box, u));
 }
 
+/* -1: there are too many to sort them. */
+static int
+put_changes(struct imap *im, struct search_context *c,
+    const struct ranges *left, const struct ranges *joined)
+{
+	size_t before = im->out.len;
+
+	put_start(im, c);
+	if (!c->sorted) {
+		put_update(im, c, "REMOVEFROM", left);
+		put_update(im, c, "ADDTO", joined);
+	} else {
+		context_order_remove(&c->order, left, c->uid ? NULL :
+		    number_of, im, &im->out);
+		if (context_order_add(&c->order, im, joined, c->uid) != 0) {
+			buf_trunc(&im->out, before);
+			return -1;
+		}
+	}
+	buf_add_str(&im->out, "\r\n");
+	return 0;
+}
+
 static int
 tell(struct imap *im, struct search_context *c, const struct ranges *seqs)
 {
@@ -254,17 +327,14 @@ tell(struct imap *im, struct search_context *c, const struct ranges *seqs)
 	if (joined.len > 0 && c->fetch != NULL)
 		fetch_new(im, c, &joined);
 	if (joined.len > 0 || left.len > 0) {
-		put_start(im, c);
-		put_update(im, c, "REMOVEFROM", &left);
-		put_update(im, c, "ADDTO", &joined);
-		buf_add_str(&im->out, "\r\n");
+		rc = put_changes(im, c, &left, &joined);
 		without(&c->found, &left);
 		ranges_merge(&c->found, &joined);
 	}
 	ranges_fini(&is);
 	ranges_fini(&joined);
 	ranges_fini(&left);
-	return 0;
+	return rc;
 }
 
 void
@@ -283,9 +353,7 @@ context_tell(struct imap *im)
 			cp = &c->next;
 			continue;
 		}
-		buf_add_str(&im->out, "* NO [NOUPDATE ");
-		put_string(&im->out, span_of(c->tag));
-		buf_add_str(&im->out, "] Searching takes too long.\r\n");
+		no_update(im, c, "Searching takes too long.");
 		*cp = c->next;
 		context_free(&c);
 	}

@@ -92,7 +92,7 @@ answer_box(struct imap *im, struct multi *m, const uint32_t *seqs, size_t n)
 	if (m->selected && (m->cmd.give & RETURN_SAVE))
 		search_save(im, &m->cmd, seqs, n);
 	if (m->selected && m->cmd.context)
-		context_start(im, &m->cmd.context, m->cmd.keys, true, seqs, n);
+		context_start(im, &m->cmd, seqs, n);
 	im->box = selected;
 }
 

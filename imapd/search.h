@@ -6,7 +6,8 @@
  *	search_parse.c	search keys to a struct search
  *	search_run.c	which messages match, a slice of time after the other
  *	sort.c		ordering them; thread_run.c: threads of them
- *	context.c	results that are kept up to date (RFC 5267 UPDATE)
+ *	context.c	results that are kept up to date (RFC 5267 UPDATE);
+ *			context_order.c: those of SORT
  *	multisearch.c	ESEARCH, in several mailboxes (RFC 7377)
  *
  * Everything lives in the command's arena unless it says otherwise.
@@ -117,18 +118,26 @@ struct arena *context_arena(struct search_context *c);
 bool	 context_scan_fetch(struct imap *im, struct scan *s,
 	    struct search_context *c);
 /*
- * Keep telling from now on; takes *c.  correlate: with MAILBOX and
- * UIDVALIDITY.  Says NOUPDATE when there are too many.
+ * Keep telling of cmd's result from now on; takes cmd->context and its keys.
+ * Says NOUPDATE when there are too many.
  */
-void	 context_start(struct imap *im, struct search_context **c,
-	    struct search *keys, bool correlate, const uint32_t *seqs,
-	    size_t n);
+void	 context_start(struct imap *im, struct search_cmd *cmd,
+	    const uint32_t *seqs, size_t n);
 
 /* "(REVERSE DATE SUBJECT)" (RFC 5256 3, RFC 5957). */
 bool	 sort_scan(struct scan *s, struct sort_spec *out);
 /* Order seqs.  0, or -1 with code and text. */
 int	 sort_run(struct imap *im, const struct sort_spec *spec,
 	    uint32_t *seqs, size_t n, const char **code, const char **text);
+/*
+ * Where each of more (sorted) goes in seqs (sorted): places[i] of seqs stand
+ * before more[i].  0, or -1 when there are too many to sort.
+ */
+int	 sort_places(struct imap *im, const struct sort_spec *spec,
+	    const uint32_t *seqs, size_t n, const uint32_t *more, size_t k,
+	    size_t *places);
+/* Numbers in the order of v: "5,3,7:9". */
+void	 search_put_numbers(struct buf *out, const uint32_t *v, size_t n);
 /*
  * What is found out about all messages of a view is kept for the next time, for
  * all connections of the process.  UIDs are never used again, so those of the

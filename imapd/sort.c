@@ -192,11 +192,10 @@ compare_values(const struct sort_value *v, const struct sort_value *w)
 	return span_cmp(v->text, w->text);
 }
 
+/* Two messages by all keys. */
 static int
-compare(const void *a, const void *b, void *arg)
+compare_keys(const struct sorter *so, size_t i, size_t j)
 {
-	const struct sorter *so = arg;
-	size_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
 	const struct sort_value *v = &so->values[i * so->spec->n];
 	const struct sort_value *w = &so->values[j * so->spec->n];
 
@@ -206,7 +205,42 @@ compare(const void *a, const void *b, void *arg)
 		if (rc != 0)
 			return so->spec->v[k].reverse ? -rc : rc;
 	}
-	return i < j ? -1 : i > j;
+	return 0;
+}
+
+static int
+compare(const void *a, const void *b, void *arg)
+{
+	size_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+	int rc = compare_keys(arg, i, j);
+
+	return rc != 0 ? rc : i < j ? -1 : i > j;
+}
+
+/* The keys of one message, as number i of those that are sorted. */
+static void
+gather_one(struct sorter *so, struct imap *im, uint32_t seq, size_t i,
+    struct arena *arena)
+{
+	const struct message_cache *c = NULL;
+	struct why why = WHY_INIT;
+	struct fetch_msg m = { 0 };
+	bool records = false;
+
+	for (size_t k = 0; k < so->spec->n; k++)
+		records |= !of_index(so->spec->v[k].key);
+	/* One that cannot be read sorts as if it were empty. */
+	fetch_msg_init(&m, im, seq, arena);
+	if (records)
+		c = fetch_msg_keys(&m, &why);
+	for (size_t k = 0; k < so->spec->n; k++) {
+		struct sort_value *v = &so->values[i * so->spec->n + k];
+
+		get_value(so, &m, c, so->spec->v[k].key, v);
+		v->index = (uint32_t)i;
+	}
+	fetch_msg_fini(&m);
+	arena_reset(arena);
 }
 
 /* seqs NULL: all messages. */
@@ -214,28 +248,10 @@ static void
 gather(struct sorter *so, struct imap *im, const uint32_t *seqs, size_t n)
 {
 	struct arena arena = ARENA_INIT;
-	struct fetch_msg m = { 0 };
-	bool records = false;
 
-	for (size_t i = 0; i < so->spec->n; i++)
-		records |= !of_index(so->spec->v[i].key);
-	for (size_t i = 0; i < n; i++) {
-		struct why why = WHY_INIT;
-		const struct message_cache *c;
-
-		/* One that cannot be read sorts as if it were empty. */
-		fetch_msg_init(&m, im, seqs != NULL ? seqs[i] :
-		    (uint32_t)i + 1, &arena);
-		c = records ? fetch_msg_keys(&m, &why) : NULL;
-		for (size_t k = 0; k < so->spec->n; k++) {
-			struct sort_value *v = &so->values[i * so->spec->n + k];
-
-			get_value(so, &m, c, so->spec->v[k].key, v);
-			v->index = (uint32_t)i;
-		}
-		fetch_msg_fini(&m);
-		arena_reset(&arena);
-	}
+	for (size_t i = 0; i < n; i++)
+		gather_one(so, im, seqs != NULL ? seqs[i] : (uint32_t)i + 1, i,
+		    &arena);
 	arena_fini(&arena);
 }
 
@@ -385,5 +401,50 @@ sort_run(struct imap *im, const struct sort_spec *spec, uint32_t *seqs,
 	mem_free(order);
 	mem_free(so.values);
 	arena_fini(&so.arena);
+	return 0;
+}
+
+/* --- into what is sorted already ----------------------------------------------------------- */
+
+int
+sort_places(struct imap *im, const struct sort_spec *spec,
+    const uint32_t *seqs, size_t n, const uint32_t *more, size_t k,
+    size_t *places)
+{
+	struct sorter so = { .spec = spec, .arena = ARENA_INIT };
+	struct arena arena = ARENA_INIT;
+	size_t at = 0;
+	bool *known;
+
+	if (n + k > (uint64_t)conf.imapd_sort_limit)
+		return -1;
+	/* Only those that are met are looked at; the last place is for the
+	 * message that is to go in. */
+	so.values = mem_zalloc((n + 1) * spec->n * sizeof(*so.values));
+	known = mem_zalloc(n + 1);
+	for (size_t i = 0; i < k; i++) {
+		size_t high = n;
+
+		gather_one(&so, im, more[i], n, &arena);
+		while (at < high) {
+			size_t middle = at + (high - at) / 2;
+			int rc;
+
+			if (!known[middle])
+				gather_one(&so, im, seqs[middle], middle,
+				    &arena);
+			known[middle] = true;
+			rc = compare_keys(&so, middle, n);
+			if (rc < 0 || (rc == 0 && seqs[middle] < more[i]))
+				at = middle + 1;
+			else
+				high = middle;
+		}
+		places[i] = at;
+	}
+	mem_free(known);
+	mem_free(so.values);
+	arena_fini(&so.arena);
+	arena_fini(&arena);
 	return 0;
 }

@@ -156,8 +156,7 @@ def cancelling(c, d):
     c.ok("UNSELECT")
     c.ok("SELECT can")
     assert esearch(c.ok("STORE 2 +FLAGS (\\Seen)")) == []
-    for bad in ("SORT RETURN (UPDATE) (DATE) UTF-8 ALL",
-                "SEARCH RETURN (UPDATE (FOO)) ALL",
+    for bad in ("SEARCH RETURN (UPDATE (FOO)) ALL",
                 "SEARCH RETURN (UPDATE (UID) ALL"):
         assert c.status(bad)[0] == "BAD", bad
     assert esearch(c.ok("SEARCH RETURN (CONTEXT COUNT) ALL")) == \
@@ -166,6 +165,51 @@ def cancelling(c, d):
         [b"(T) PARTIAL (1:1 1)"]
     # With a vanished connection and its contexts nothing stays behind.
     c.ok("SEARCH RETURN (UPDATE) TEXT body")
+
+
+def sorted_updates(c, d):
+    """CONTEXT=SORT: positions in the order that was asked for."""
+    c.ok("CREATE sorted")
+    for s in (b"d", b"b", b"f", b"b", b"h"):
+        c.append("sorted", msg(s))
+    c.ok("SELECT sorted")
+    # b2 b4 d1 f3 h5
+    assert esearch(c.ok("SORT RETURN (UPDATE COUNT) (SUBJECT) UTF-8 "
+                        "UNFLAGGED")) == [b"(T) COUNT 5"]
+    assert esearch(c.ok("STORE 1,2,5 +FLAGS (\\Flagged)")) == \
+        [b"(T) REMOVEFROM (5 5 3 1 1 2)"]
+    # b4 f3
+    c.append("sorted", msg(b"c"))
+    d.ok("SELECT sorted")
+    d.ok("STORE 1,2 -FLAGS (\\Flagged)")
+    d.append("sorted", msg(b"a"))
+    lines = c.ok("NOOP")
+    # a7 b2 b4 c6 d1 f3; c6 was told of with its arrival.
+    assert esearch(lines) == [b"(T) ADDTO (1 7,2 5 1)"], lines
+    assert c.ok("SORT (SUBJECT) UTF-8 UNFLAGGED")[0] == \
+        b"* SORT 7 2 4 6 1 3"
+    # Several at one place, in order; and by UID, the other way round.
+    assert esearch(c.ok("UID SORT RETURN (UPDATE ALL) (REVERSE SUBJECT) "
+                        "UTF-8 UNFLAGGED")) == [b"(T) UID ALL 3,1,6,2,4,7"]
+    lines = c.ok("STORE 1,2,6 +FLAGS.SILENT (\\Flagged)")
+    assert esearch(lines) == [b"(T) REMOVEFROM (4 6,1 2 2)",
+                              b"(T) UID REMOVEFROM (2 1,6,2)"], lines
+    lines = c.ok("STORE 1,2,6 -FLAGS.SILENT (\\Flagged)")
+    assert esearch(lines) == [b"(T) ADDTO (2 2 4 6,1)",
+                              b"(T) UID ADDTO (2 1,6,2)"], lines
+    # Expunged: said before, with the numbers of before.
+    c.ok("STORE 2:3,6 +FLAGS.SILENT (\\Deleted)")
+    lines = c.ok("EXPUNGE")
+    assert esearch(lines) == [b"(T) REMOVEFROM (6 3 4 6 2 2)",
+                              b"(T) UID REMOVEFROM (3 6,2 1 3)"], lines
+    assert lines[2] == b"* 2 EXPUNGE", lines
+    # The same tag again.
+    t = c.start("SORT RETURN (UPDATE) (DATE) UTF-8 SEEN")
+    c.until(t)
+    c.send(t + " SORT RETURN (UPDATE) (DATE) UTF-8 SEEN\r\n")
+    assert b" BAD " in c.until(t)[-1]
+    assert esearch(c.ok("STORE 1 +FLAGS.SILENT (\\Seen)")) == \
+        [b"(T) ADDTO (1 1)"]
 
 
 def boxes(c, d):
@@ -266,7 +310,7 @@ def batches(c, d):
 
 e = Engine()
 for fn in (updates_of_numbers, updates_of_uids, while_idle,
-           numbers_are_pinned, with_data, cancelling, boxes, batches):
+           numbers_are_pinned, with_data, cancelling, sorted_updates, boxes, batches):
     case(fn)
 e.stop()
 shutil.rmtree(e.dir)

@@ -8,7 +8,11 @@ on one account, so there is an exact model of what is in each mailbox.  Each
 client's view follows what it is told alone; whenever a command may report
 everything, the view must be the model: numbers, UIDs, flags.
 
-usage: test_model.py [seed [steps [format]]]
+Some clients have QRESYNC and come back with what they remember, some have
+UIDONLY, some are told by NOTIFY, and most keep results of searches and sorts up
+to date (CONTEXT): those must be what the model says, too.
+
+usage: test_model.py [seed [steps [format [seconds]]]]
 """
 import random
 import re
@@ -19,8 +23,9 @@ import time
 from imaptalk import Client, Closed, Engine, parse
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 4000
+STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 2500
 FORMAT = sys.argv[3] if len(sys.argv) > 3 else "packed"
+SECONDS = float(sys.argv[4]) if len(sys.argv) > 4 else 0
 FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "\\Deleted", "\\Draft",
          "$Forwarded", "Junk", "work"]
 BOXES = ["INBOX", "Archive", "Work/2026", "&AOQ-/b c"]
@@ -46,6 +51,66 @@ class Box:
         return uid
 
 
+SORTS = [None, None, "SIZE", "REVERSE SUBJECT"]
+# Search keys, and what they mean to the model.
+KEYS = [("SEEN", lambda f: "\\Seen" in f),
+        ("UNDELETED", lambda f: "\\Deleted" not in f),
+        ("KEYWORD Junk FLAGGED", lambda f: "Junk" in f and "\\Flagged" in f),
+        ("OR KEYWORD work NOT ANSWERED",
+         lambda f: "work" in f or "\\Answered" not in f)]
+
+
+class Context:
+    """A result that the server keeps up to date."""
+
+    def __init__(self, uid, key, sort):
+        self.uid, self.sort = uid, sort
+        self.text, self.has = key
+        self.result = []        # UIDs, in order
+
+    def expected(self, msgs):
+        found = [u for u in sorted(msgs) if self.has(msgs[u][0])]
+        if self.sort == "SIZE":
+            return sorted(found, key=lambda u: len(msgs[u][1]))
+        if self.sort == "REVERSE SUBJECT":
+            return sorted(found, key=lambda u: subject(msgs[u][1]),
+                          reverse=True)
+        return found
+
+    def update(self, view, what, pairs):
+        if self in view.lost:
+            return
+        for position, text in zip(pairs[::2], pairs[1::2]):
+            got = numbers(text)
+            if not self.uid:
+                for seq in got:
+                    assert 1 <= seq <= len(view.uids), (text, view.uids)
+                if None in view.uids:
+                    view.lost.add(self)     # it cannot know which they are
+                    return
+                got = [view.uids[seq - 1] for seq in got]
+            position = int(position)
+            assert position > 0 or self.sort is None, "no position"
+            if what == "ADDTO":
+                assert not set(got) & set(self.result), (got, self.result)
+                if position == 0:
+                    self.result = sorted(self.result + got)
+                else:
+                    assert position <= len(self.result) + 1, position
+                    self.result[position - 1:position - 1] = got
+            elif position == 0:
+                assert set(got) <= set(self.result), (got, self.result)
+                self.result = [u for u in self.result if u not in got]
+            else:
+                at = slice(position - 1, position - 1 + len(got))
+                assert self.result[at] == got, (position, got, self.result)
+                del self.result[at]
+
+
+def subject(body):
+    return re.search(rb"Subject: ([^\r]*)", body).group(1)
+
+
 class View:
     """A client, and what it has been told."""
 
@@ -56,8 +121,13 @@ class View:
         self.readonly = False
         self.uids = []          # by sequence number; None: not told yet
         self.flags = {}
-        self.condstore = self.qresync = False
-        self.modseq = 0
+        self.condstore = self.qresync = self.uidonly = False
+        self.notify = None      # what it has asked for
+        self.status = {}        # box -> what NOTIFY said last
+        self.contexts = {}      # tag -> Context
+        self.lost = set()       # contexts
+        self.placeless = set()  # UIDs
+        self.snapshots = {}     # box -> (modseq, uids, flags)
         self.name = "c%x" % (id(self) >> 4 & 0xfff)
 
     # -- what the server says ------------------------------------------------
@@ -74,7 +144,7 @@ class View:
         m = re.match(rb"\* (\d+) EXPUNGE$", line)
         if m:
             assert not quiet, "EXPUNGE in a command with numbers"
-            assert not self.qresync, "EXPUNGE with QRESYNC"
+            assert not self.qresync and not self.uidonly, "EXPUNGE"
             n = int(m.group(1))
             assert 1 <= n <= len(self.uids), line
             uid = self.uids.pop(n - 1)
@@ -82,8 +152,9 @@ class View:
             return
         m = re.match(rb"\* VANISHED ([0-9:,]+)$", line)
         if m:
-            assert not quiet and self.qresync
+            assert not quiet and (self.qresync or self.uidonly)
             for uid in numbers(m.group(1).decode()):
+                self.placeless.discard(uid)
                 if uid in self.uids:
                     self.uids.remove(uid)
                     self.flags.pop(uid, None)
@@ -97,7 +168,38 @@ class View:
             return
         m = re.match(rb"\* (\d+) FETCH ", line)
         if m:
+            assert not self.uidonly, line
             self.fetched(int(m.group(1)), parse(line)[3])
+        m = re.match(rb"\* (\d+) UIDFETCH ", line)
+        if m:
+            assert self.uidonly, line
+            self.uid_fetched(int(m.group(1)), parse(line)[3])
+        m = re.match(rb'\* STATUS (.*) \((.*)\)$', line)
+        if m and self.notify and b"UIDVALIDITY" in line:
+            words = m.group(2).decode().split()
+            self.status.setdefault(m.group(1).decode().strip('"'), {}).update(
+                zip(words[::2], map(int, words[1::2])))
+        m = re.match(rb'\* ESEARCH \(TAG "(\w+)"\)( UID)? ?(.*)$', line)
+        if m and m.group(1).decode() in self.contexts:
+            self.updated(self.contexts[m.group(1).decode()],
+                         bool(m.group(2)), m.group(3))
+        assert b"NOUPDATE" not in line, line
+
+    def updated(self, context, uid, text):
+        assert uid == context.uid, text
+        words = parse(text)
+        for what, pairs in zip(words[::2], words[1::2]):
+            if what in ("ADDTO", "REMOVEFROM"):
+                context.update(self, what, pairs)
+
+    def uid_fetched(self, uid, items):
+        """No number says where it is: learn() finds a place for it."""
+        assert "UID" not in items
+        if uid in self.uids:
+            self.fetched(self.uids.index(uid) + 1, items)
+        else:
+            assert None in self.uids, uid
+            self.placeless.add(uid)
 
     def fetched(self, seq, items):
         assert 1 <= seq <= len(self.uids), "FETCH of %d of %d" % (
@@ -145,10 +247,28 @@ class View:
             assert told in (None, uid), (self.name, self.box, self.uids, sorted(want))
         for uid, flags in self.flags.items():
             assert flags == want[uid][0], (uid, flags, want[uid][0])
+        for tag, x in self.contexts.items():
+            if x in self.lost or None in self.uids:
+                continue
+            assert x.result == x.expected(want), (
+                tag, x.text, x.sort, x.result, x.expected(want))
+
+    def place(self):
+        if self.uids.count(None) == len(self.placeless):
+            self.uids = sorted(self.placeless.union(self.uids) - {None})
+            self.placeless = set()
 
     def learn(self):
         """All UIDs and flags."""
         if not self.uids:
+            return
+        if self.uidonly or self.notify:
+            # By UIDs; what has come meanwhile may be told with it.
+            for _ in range(2):
+                self.run("UID FETCH 1:* (FLAGS)")
+                self.place()
+            self.run("UID FETCH 1:* (FLAGS)")
+            assert None not in self.uids
             return
         self.run("FETCH 1:* (UID FLAGS)", quiet=True)
         if None in self.uids:       # they came with its end
@@ -166,14 +286,15 @@ def numbers(text):
 
 def some(view):
     """Numbers of messages that are known, as (text, uids, by_uid)."""
+    if None in view.uids:       # it was told of them, not what they are
+        view.learn()
     n = len(view.uids)
+    if n == 0:                  # and that they are gone
+        return "1:*", [], True
     a = rnd.randint(1, n)
     b = min(n, a + rnd.choice([0, 0, 1, 5, 30]))
     uids = view.uids[a - 1:b]
-    if None in uids:            # it was told of them, not what they are
-        view.learn()
-        uids = view.uids[a - 1:b]
-    if rnd.random() < 0.5:
+    if not view.uidonly and not view.notify and rnd.random() < 0.5:
         return "%d:%d" % (a, b), uids, False
     return ",".join(map(str, uids)), uids, True
 
@@ -194,9 +315,19 @@ class Test:
 
     def new(self):
         v = View(rnd.choice(self.engines), self.model)
-        if rnd.random() < 0.3:
+        if rnd.random() < 0.4:
             v.run("ENABLE QRESYNC")
             v.qresync = v.condstore = True
+        if rnd.random() < 0.2:
+            v.run("ENABLE UIDONLY")
+            v.uidonly = True
+        if rnd.random() < 0.25:
+            # Numbers may change between two commands then, so such a client
+            # uses UIDs; with "delayed" only NOOP and the like tell of it.
+            v.notify = rnd.choice(["selected", "selected-delayed"])
+            v.run("NOTIFY SET (%s (MessageNew (UID FLAGS) MessageExpunge "
+                  "FlagChange)) (personal (MessageNew MessageExpunge "
+                  "FlagChange))" % v.notify)
         return v
 
     def body(self):
@@ -210,10 +341,18 @@ class Test:
         v.box = None
         box = rnd.choice(BOXES)
         v.readonly = rnd.random() < 0.2
-        lines = v.c.ok("%s %s" % ("EXAMINE" if v.readonly else "SELECT",
-                                  quote(box)))
-        history.append("%s: select %s" % (v.name, box))
+        old = v.snapshots.get(box) if v.qresync else None
+        if self.model[box].uidvalidity is None:
+            old = None
+        lines = v.c.ok("%s %s%s" % (
+            "EXAMINE" if v.readonly else "SELECT", quote(box),
+            " (QRESYNC (%s %d))" % (self.model[box].uidvalidity.decode(),
+                                    old[0]) if old else ""))
+        history.append("%s: select %s%s" % (v.name, box,
+                                            ", again" if old else ""))
         v.box, v.uids, v.flags = box, [], {}
+        v.contexts, v.lost, v.placeless = {}, set(), set()
+        v.status.pop(box, None)     # the view tells of it from now on
         m = self.model[box]
         # What comes before CLOSED is about the mailbox before.
         closed = [i for i, l in enumerate(lines) if b"[CLOSED]" in l]
@@ -227,8 +366,123 @@ class Test:
             f = re.match(rb"\* OK \[UIDNEXT (\d+)\]", l)
             if f:
                 assert int(f.group(1)) == m.uidnext, (l, m.uidnext)
+        if old:
+            self.resynced(v, old, lines[closed[0] + 1 if closed else 0:-1])
         v.learn()
         v.check()
+        f = [f for f in (re.search(rb"\[HIGHESTMODSEQ (\d+)\]", l)
+                         for l in lines) if f]
+        v.snapshots[box] = (int(f[-1].group(1)), list(v.uids),
+                            {u: set(f) for u, f in v.flags.items()})
+
+    def resynced(self, v, old, lines):
+        """What was remembered and what was said is what there is."""
+        uids, flags = set(old[1]), dict(old[2])
+        for l in lines:
+            g = re.match(rb"\* VANISHED \(EARLIER\) ([0-9:,]+)$", l)
+            if g:
+                uids -= set(numbers(g.group(1).decode()))
+            g = re.match(rb"\* (\d+) (UID)?FETCH ", l)
+            if g:
+                items = parse(l)[3]
+                got = dict(zip(items[::2], items[1::2]))
+                uid = int(g.group(1) if v.uidonly else got["UID"])
+                uids.add(uid)
+                flags[uid] = set(x for x in got["FLAGS"] if x != "\\Recent")
+        want = self.model[v.box].msgs
+        assert uids == set(want), (old, sorted(uids), sorted(want))
+        for u in uids:
+            assert flags[u] == want[u][0], (u, flags[u], want[u][0])
+
+    def context(self, v):
+        """A result that is kept up to date from now on."""
+        if v.box is None:
+            return
+        if len(v.contexts) >= 3 or (v.contexts and rnd.random() < 0.2):
+            lost = [t for t, x in v.contexts.items() if x in v.lost]
+            tag = rnd.choice(lost or list(v.contexts))
+            del v.contexts[tag]
+            v.run('CANCELUPDATE "%s"' % tag)
+            v.check()
+            return
+        # What has not been told yet may come with the answer.
+        v.run("NOOP")
+        v.learn()
+        uid = v.uidonly or bool(v.notify) or rnd.random() < 0.5
+        key = rnd.choice(KEYS)
+        sort = rnd.choice(SORTS)
+        x = Context(uid, key, sort)
+        before = v.c.n
+        lines = v.run("%s%s RETURN (UPDATE ALL) %s%s" % (
+            "UID " if uid else "", "SORT" if sort else "SEARCH",
+            "(%s) UTF-8 " % sort if sort else "", key[0]), quiet=not uid)
+        tag = "a%d" % (before + 1)
+        for l in lines:
+            g = re.match(rb'\* ESEARCH \(TAG "%s"\)(?: UID)? ALL ([0-9:,]+)$'
+                         % tag.encode(), l)
+            if g:
+                x.result = numbers(g.group(1).decode())
+                if not uid:
+                    x.result = [v.uids[q - 1] for q in x.result]
+        v.contexts[tag] = x
+        v.check()
+
+    def partial(self, v):
+        """A window of a result, and of a FETCH (RFC 9394)."""
+        if v.box is None:
+            return
+        msgs = self.model[v.box].msgs
+        text, has = rnd.choice(KEYS)
+        found = [u for u in sorted(msgs) if has(msgs[u][0])]
+        a, b = sorted([rnd.randint(1, 20), rnd.randint(1, 20)])
+        v.run("NOOP")
+        if rnd.random() < 0.5:
+            window, want = "%d:%d" % (a, b), found[a - 1:b]
+        else:
+            window = "-%d:-%d" % (a, b)
+            want = found[max(0, len(found) - b):max(0, len(found) - a + 1)]
+        lines = v.run("UID SEARCH RETURN (PARTIAL %s COUNT) %s" % (window,
+                                                                   text))
+        got = [re.search(rb"\(TAG \"a%d\"\) UID (?:COUNT (\d+) )?PARTIAL "
+                         rb"\((\S+) ([0-9:,]+|NIL)\)" % v.c.n, l)
+               for l in lines]
+        got = [g for g in got if g]
+        assert len(got) == 1 and got[0].group(2).decode() == window, lines
+        assert int(got[0].group(1)) == len(found), lines
+        have = [] if got[0].group(3) == b"NIL" else \
+            numbers(got[0].group(3).decode())
+        assert have == want, (have, want)
+        lines = v.run("UID FETCH 1:* (FLAGS) (PARTIAL %s)" % window)
+        v.check()
+
+    def conditional(self, v):
+        """STORE with UNCHANGEDSINCE (RFC 7162)."""
+        if not v.uids or v.readonly:
+            return
+        v.run("NOOP")
+        if not v.uids:
+            return
+        text, uids, by_uid = some(v)
+        m = self.model[v.box]
+        since = 0 if rnd.random() < 0.5 else 1 << 60
+        lines = v.run("%sSTORE %s (UNCHANGEDSINCE %d) +FLAGS (work)" % (
+            "UID " if by_uid else "", text, since), quiet=not by_uid)
+        code = re.search(rb"\[MODIFIED ([0-9:,]+)\]", lines[-1])
+        there = [u for u in uids if u in m.msgs]
+        if since == 0:
+            failed = numbers(code.group(1).decode()) if code else []
+            if not by_uid:
+                failed = [v.uids[q - 1] for q in failed]
+            assert failed == there, (failed, there, lines)
+        else:
+            assert code is None, lines
+            for u in there:
+                m.msgs[u][0].add("work")
+            # What was said during the command is older than the change.
+            v.run("%sFETCH %s (FLAGS)" % ("UID " if by_uid else "", text),
+                  quiet=not by_uid)
+        v.condstore = True
+        v.check(quiet=not by_uid)
 
     def append(self, v):
         box = rnd.choice(BOXES)
@@ -318,7 +572,7 @@ class Test:
         if not v.uids or (move and v.readonly):
             return
         text, uids, by_uid = some(v)
-        if None in uids:
+        if not uids or None in uids:
             return
         to = rnd.choice(BOXES)
         src, dst = self.model[v.box], self.model[to]
@@ -346,8 +600,8 @@ class Test:
         for l in v.run("STATUS %s (MESSAGES UIDNEXT UNSEEN DELETED)" %
                        quote(box)):
             got = re.match(rb"\* STATUS .* \((.*)\)$", l)
-            if not got:
-                continue
+            if not got or b"UIDVALIDITY" in l:
+                continue        # NOTIFY's
             words = got.group(1).decode().split()
             have = dict(zip(words[::2], map(int, words[1::2])))
             flags = [x[0] for x in m.msgs.values()]
@@ -386,6 +640,9 @@ class Test:
             if how == "CLOSE" and not v.readonly:
                 for u in [u for u in m.msgs if "\\Deleted" in m.msgs[u][0]]:
                     del m.msgs[u]
+            # With the mailbox all results go; what CLOSE expunges is not
+            # told.
+            v.contexts = {}
             v.run(how)
             v.box, v.uids, v.flags = None, [], {}
             return
@@ -428,7 +685,8 @@ class Test:
                  (self.fetch, 12), (self.expunge, 4),
                  (lambda v: self.copy_or_move(v, False), 4),
                  (lambda v: self.copy_or_move(v, True), 4),
-                 (self.status, 4), (self.noop, 8), (self.pipelined, 4)]
+                 (self.status, 4), (self.noop, 8), (self.pipelined, 4),
+                 (self.context, 3), (self.partial, 3), (self.conditional, 2)]
         if idle:
             steps += [(self.idle, 4), (self.leave, 2), (self.nap, 1)]
         if v.box is None and rnd.random() < 0.8:
@@ -437,8 +695,29 @@ class Test:
         fn = rnd.choices([s[0] for s in steps], [s[1] for s in steps])[0]
         fn(v)
 
+    def told(self, v):
+        """NOTIFY: sooner or later it is told of each other mailbox."""
+        for _ in range(200):
+            v.run("NOOP")
+            wrong = [b for b in BOXES if b in v.status and b != v.box and
+                     not self.status_is(b, v.status[b])]
+            if not wrong:
+                return
+            time.sleep(0.05)
+        raise AssertionError("%s is not told: %s" % (v.name, [
+            (b, v.status[b], len(self.model[b].msgs), self.model[b].uidnext)
+            for b in wrong]))
+
+    def status_is(self, box, have):
+        m = self.model[box]
+        want = {"MESSAGES": len(m.msgs), "UIDNEXT": m.uidnext}
+        return all(have.get(k, n) == n for k, n in want.items())
+
     def end(self):
         """A fresh look at everything, also by a new process."""
+        for v in self.views:
+            if v.notify:
+                self.told(v)
         e = Engine(directory=self.engines[0].dir, settings=self.settings)
         for box in BOXES:
             v = View(e, self.model)
@@ -458,11 +737,15 @@ class Test:
 
 t = Test()
 try:
-    for i in range(STEPS):
+    began = time.monotonic()
+    i = 0
+    while i < STEPS or time.monotonic() - began < SECONDS:
+        i += 1
         t.step(rnd.choice(t.views))
+        del history[:-100000]
     t.end()
 except (AssertionError, Closed, ValueError):
     print("seed %d, the last steps:" % SEED)
     print("\n".join(history[-400:]))
     raise
-print("ok: %d commands, seed %d" % (len(history), SEED))
+print("ok: %d steps, seed %d" % (i, SEED))
