@@ -31,7 +31,7 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 static void
 on_end(void *arg, struct ipc_conn *c)
 {
-	log_flush();
+	log_finish();
 	_exit(0);
 }
 

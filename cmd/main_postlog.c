@@ -81,7 +81,7 @@ open_log(void)
 	int fd;
 
 	if (conf.maillog_file[0] == '\0') {
-		log_open_syslog(conf.syslog_facility);
+		log_open_syslog(conf.syslog_facility, -1);
 		return;
 	}
 	fd = open(conf.maillog_file, O_WRONLY | O_APPEND | O_CREAT |

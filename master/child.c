@@ -209,7 +209,7 @@ make_argv(const struct svc *s)
 	push(&argv, &n, "-s");
 	push(&argv, &n, count);
 	if (master.log_fd >= 0)
-		push(&argv, &n, "-l");
+		push(&argv, &n, master.log_syslog ? "-y" : "-l");
 	if (master.settings_fd >= 0)
 		push(&argv, &n, "-m");
 	if (p->flags & PLAN_SINGLE)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * logfile - the log when it is a file or our standard output.
+ * logfile - the log: a file, our standard output, or syslog (syslog.c).
  *
  * master alone opens it; children inherit the descriptor and get a new one
  * after rotation.  A jailed daemon has no way to open it.
@@ -75,6 +75,21 @@ set_tag(void)
 	mem_free(tag);
 }
 
+/* Instead of a file, if there was one. */
+static int
+open_syslog(struct why *why)
+{
+	int old = master.log_syslog ? -1 : master.log_fd;
+
+	master.log_syslog = true;
+	if (syslog_open(why) < 0) {
+		master.log_syslog = old < 0;
+		return -1;
+	}
+	fd_close(&old);
+	return 0;
+}
+
 int
 logfile_open(struct why *why)
 {
@@ -84,21 +99,32 @@ logfile_open(struct why *why)
 		return -1;
 	set_tag();
 	log_flush();
-	if (fd == -2) {
-		log_open_syslog(conf.syslog_facility);
-		fd_close(&master.log_fd);
-		return 0;
-	}
+	if (fd == -2)
+		return open_syslog(why);
 	/* The log has a descriptor of its own, for children there is ours. */
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (copy < 0) {
 		close(fd);
 		return why_errno(why, "", "log");
 	}
+	syslog_close();
 	log_replace_fd(copy);
 	fd_close(&master.log_fd);
 	master.log_fd = fd;
+	master.log_syslog = false;
 	return 0;
+}
+
+void
+logfile_tell_children(void)
+{
+	for (size_t i = 0; i < master.services.len; i++) {
+		LIST_FOREACH(l, &master.services.v[i]->children) {
+			child_tell(LIST_ENTRY(l, struct child, link),
+			    master.log_syslog ? MASTER_MSG_SYSLOG
+			    : MASTER_MSG_LOG, master.log_fd);
+		}
+	}
 }
 
 void
@@ -110,11 +136,7 @@ logfile_reopen(void)
 		log_error("%s; going on with the old log", why.text);
 		return;
 	}
-	if (master.log_fd < 0)
-		return;
-	for (size_t i = 0; i < master.services.len; i++) {
-		LIST_FOREACH(l, &master.services.v[i]->children)
-			child_tell(LIST_ENTRY(l, struct child, link),
-			    MASTER_MSG_LOG, master.log_fd);
-	}
+	/* A socket of syslog that they have is the same one. */
+	if (!master.log_syslog)
+		logfile_tell_children();
 }

@@ -11,6 +11,7 @@
  *	stop.c		stopping in stages
  *	control.c	public/master: status and reload for administrators
  *	logfile.c	opening and rotating the log
+ *	syslog.c	the socket to syslogd
  *	notify.c	telling systemd
  */
 #ifndef MASTER_MASTER_H
@@ -80,7 +81,8 @@ struct master {
 	bool		 foreground, debug;
 	struct sandbox_ids ids;
 	ARRAY(struct svc *) services;
-	int		 log_fd;		/* -1: syslog */
+	int		 log_fd;		/* for children */
+	bool		 log_syslog;		/* and it is syslog's socket */
 	int		 pid_fd;
 	int		 settings_fd;		/* -1: daemons read main.cf */
 	int64_t		 started_ms;
@@ -153,6 +155,14 @@ void	 control_child_answered(void);
 int	 logfile_open(struct why *why);
 /* Open it again and give it to all children. */
 void	 logfile_reopen(void);
+void	 logfile_tell_children(void);
+
+/* --- syslog.c --- */
+/* Make master.log_fd and our own log syslog's socket, and keep it connected;
+ * it is no error that nobody listens there now. */
+int	 syslog_open(struct why *why);
+/* Let go of it, for another log; master.log_fd is left to the caller. */
+void	 syslog_close(void);
 
 /* --- notify.c --- */
 void	 notify_init(void);		/* before the environment is cleaned */

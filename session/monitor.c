@@ -122,7 +122,8 @@ monitor_log_moved(void)
 		struct process *p = LIST_ENTRY(at, struct process, link);
 
 		if (p->control != NULL)
-			ipc_send_fd(p->control, CONTROL_LOG, 0, SPAN_EMPTY,
+			ipc_send_fd(p->control, log_to_syslog()
+			    ? CONTROL_SYSLOG : CONTROL_LOG, 0, SPAN_EMPTY,
 			    log_keep_fd());
 	}
 }

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/logsock.h"
 #include "base/span.h"
 #include "base/utf8.h"
 
@@ -41,6 +42,7 @@ static struct {
 	char	tag[TAG_MAX];
 	char	host[65];
 	int	fd;
+	int	facility;
 	bool	debug;
 	bool	dying;
 	int	fatal_status;
@@ -70,9 +72,33 @@ write_fd(int fd, const char *p, size_t n)
 	}
 }
 
+static void update_head(void);
+
+/* What there was no room for is told where it is missing. */
+static void
+flush_syslog(void)
+{
+	char head[sizeof(state.head) + 8], text[80];
+	uint64_t lost;
+	int n, m;
+
+	logsock_flush();
+	if (logsock_retry_ms() >= 0 || (lost = logsock_take_lost()) == 0)
+		return;
+	update_head();
+	n = snprintf(head, sizeof(head), "<%d>%.*s",
+	    state.facility | LOG_WARNING, (int)state.head_len, state.head);
+	m = snprintf(text, sizeof(text), "warning: %llu lines were lost while "
+	    "syslog did not take them", (unsigned long long)lost);
+	logsock_put(span_make(head, (size_t)n), span_make(text, (size_t)m));
+	logsock_flush();
+}
+
 static void
 flush_locked(void)
 {
+	if (state.to == TO_SYSLOG)
+		flush_syslog();
 	if (state.len > 0 && state.fd >= 0)
 		write_fd(state.fd, state.gathered, state.len);
 	state.len = 0;
@@ -86,6 +112,21 @@ log_flush(void)
 	pthread_mutex_lock(&lock);
 	flush_locked();
 	pthread_mutex_unlock(&lock);
+	errno = err;
+}
+
+void
+log_finish(void)
+{
+	int err = errno;
+
+	log_flush();
+	if (state.to == TO_SYSLOG) {
+		pthread_mutex_lock(&lock);
+		logsock_finish();
+		flush_locked();
+		pthread_mutex_unlock(&lock);
+	}
 	errno = err;
 }
 
@@ -138,8 +179,10 @@ update_head(void)
 		return;
 	state.stamp_s = now;
 	clock_syslog(now, stamp);
-	n = snprintf(state.head, sizeof(state.head), "%s %s %s[%d]: ", stamp,
-	    state.host, state.tag, (int)getpid());
+	/* syslogd puts in the host itself. */
+	n = snprintf(state.head, sizeof(state.head), "%s %s%s%s[%d]: ", stamp,
+	    state.to == TO_FD ? state.host : "",
+	    state.to == TO_FD ? " " : "", state.tag, (int)getpid());
 	state.head_len = MIN((size_t)MAX(n, 0), sizeof(state.head) - 1);
 }
 
@@ -154,6 +197,24 @@ static void
 after_fork_child(void)
 {
 	forget_head();
+	logsock_forget();
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+to_syslog(enum log_level level, const char *text, size_t len)
+{
+	char head[sizeof(state.head) + 8];
+	int n;
+
+	pthread_mutex_lock(&lock);
+	update_head();
+	n = snprintf(head, sizeof(head), "<%d>%.*s",
+	    state.facility | levels[level].priority, (int)state.head_len,
+	    state.head);
+	logsock_put(span_make(head, (size_t)n), span_make(text, len));
+	if (level >= LOG_LEVEL_WARNING)
+		flush_locked();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -192,7 +253,7 @@ log_line(enum log_level level, const char *fmt, va_list ap)
 		dprintf(STDERR_FILENO, "%s: %s\n", state.tag, line);
 		break;
 	case TO_SYSLOG:
-		syslog(levels[level].priority, "%s", line);
+		to_syslog(level, line, at + len);
 		break;
 	case TO_FD:
 		gather(level, line, at + len);
@@ -241,20 +302,52 @@ facility_number(const char *name)
 	return LOG_MAIL;
 }
 
-/* In the jail there is no /etc/localtime and no /dev/log. */
-void
-log_open_syslog(const char *facility)
+/* What is gathered gets out, once, whoever forks or exits. */
+static void
+register_handlers(void)
 {
-	tzset();
-	log_flush();
-	openlog(state.tag, LOG_PID | LOG_NDELAY, facility_number(facility));
+	static bool registered;
+
+	if (registered)
+		return;
+	/* A child must not write its parent's lines once more. */
+	pthread_atfork(before_fork, after_fork, after_fork_child);
+	atexit(log_finish);
+	registered = true;
+}
+
+void
+log_open_syslog(const char *facility, int fd)
+{
+	tzset();	/* in the jail there is no /etc/localtime */
+	pthread_mutex_lock(&lock);
+	flush_locked();
+	if (state.to == TO_FD)
+		close(state.fd);
+	state.fd = -1;
+	state.facility = facility_number(facility);
+	logsock_open(fd);
 	state.to = TO_SYSLOG;
+	forget_head();
+	pthread_mutex_unlock(&lock);
+	register_handlers();
+}
+
+void
+log_set_facility(const char *facility)
+{
+	state.facility = facility_number(facility);
+}
+
+bool
+log_to_syslog(void)
+{
+	return state.to == TO_SYSLOG;
 }
 
 void
 log_open_fd(int fd)
 {
-	static bool registered;
 	char *dot;
 
 	tzset();
@@ -263,16 +356,15 @@ log_open_fd(int fd)
 	/* syslogd writes the short name too. */
 	if ((dot = strchr(state.host, '.')) != NULL)
 		*dot = '\0';
+	pthread_mutex_lock(&lock);
+	flush_locked();
+	if (state.to == TO_SYSLOG)
+		logsock_close();
 	forget_head();
-	log_flush();
 	state.fd = fd;
 	state.to = TO_FD;
-	if (!registered) {
-		/* A child must not write its parent's lines once more. */
-		pthread_atfork(before_fork, after_fork, after_fork_child);
-		atexit(log_flush);
-		registered = true;
-	}
+	pthread_mutex_unlock(&lock);
+	register_handlers();
 }
 
 void
@@ -292,18 +384,41 @@ log_replace_fd(int fd)
 	close(fd);
 }
 
+void
+log_replace_socket(const char *facility, int fd)
+{
+	if (state.to != TO_SYSLOG) {
+		log_open_syslog(facility, fd);
+		return;
+	}
+	if (logsock_replace(fd) < 0)
+		log_warning("cannot replace the log socket: %m");
+}
+
 int
 log_keep_fd(void)
 {
 	switch (state.to) {
 	case TO_FD:
 		return state.fd;
-	case TO_STDERR:
-		return STDERR_FILENO;
+	case TO_SYSLOG:
+		return logsock_fd();
 	default:
-		closelog();
-		return -1;
+		return STDERR_FILENO;
 	}
+}
+
+int
+log_retry_ms(void)
+{
+	int ms;
+
+	if (state.to != TO_SYSLOG)
+		return -1;
+	pthread_mutex_lock(&lock);
+	ms = logsock_retry_ms();
+	pthread_mutex_unlock(&lock);
+	return ms;
 }
 
 void

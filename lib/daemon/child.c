@@ -60,8 +60,6 @@ become_child(const char *name, const int *keep, size_t n)
 	qsort(fds.v, fds.len, sizeof(fds.v[0]), by_number);
 	close_others(fds.v, fds.len);
 	ARRAY_FINI(&fds);
-	if (log_fd < 0)
-		log_open_syslog(conf.syslog_facility);
 	/* Handlers and mask are as at the start of a program again. */
 	daemon_reset_signals();
 	s->status_fd = -1;

@@ -146,9 +146,13 @@ daemon_hear(struct master_msg *m)
 		fd_close(&fd);
 		return -1;
 	}
-	if (m->type == MASTER_MSG_LOG && fd >= 0) {
+	if ((m->type == MASTER_MSG_LOG || m->type == MASTER_MSG_SYSLOG) &&
+	    fd >= 0) {
 		log_flush();
-		log_replace_fd(fd);
+		if (m->type == MASTER_MSG_LOG)
+			log_replace_fd(fd);
+		else
+			log_replace_socket(conf.syslog_facility, fd);
 		fd = -1;
 		if (daemon_state.d->log_moved != NULL)
 			daemon_state.d->log_moved();
@@ -295,6 +299,7 @@ daemon_reload(void)
 		return;
 	}
 	log_set_debug(daemon_state.debug);
+	log_set_facility(conf.syslog_facility);
 	if (daemon_state.d->reload(&why) < 0) {
 		log_error("reload: %s", why.text);
 		daemon_tell(MASTER_MSG_FAILED, 0);
@@ -342,7 +347,10 @@ open_log(void)
 
 	set_tag();
 	log_set_debug(daemon_state.debug);
-	if (daemon_state.to_stderr || daemon_state.master_log)
+	if (daemon_state.master_syslog)
+		log_set_facility(conf.syslog_facility);
+	if (daemon_state.to_stderr || daemon_state.master_log ||
+	    daemon_state.master_syslog)
 		return;		/* open already */
 	if (!daemon_state.master && conf.maillog_file != NULL &&
 	    conf.maillog_file[0] != '\0') {
@@ -354,7 +362,7 @@ open_log(void)
 		log_open_fd(fd);
 		return;
 	}
-	log_open_syslog(conf.syslog_facility);
+	log_open_syslog(conf.syslog_facility, -1);
 }
 
 /*
@@ -422,7 +430,7 @@ parse_options(int argc, char **argv)
 	s->config_dir = getenv("MAIL_CONFIG");
 	if (s->config_dir == NULL)
 		s->config_dir = SYSCONFDIR "/mansio";
-	while ((c = getopt(argc, argv, "+Cc:fkL:lmn:o:s:t:uv")) != -1) {
+	while ((c = getopt(argc, argv, "+Cc:fkL:lmn:o:s:t:uvy")) != -1) {
 		switch (c) {
 		case 'C':
 			s->check = true;
@@ -468,6 +476,9 @@ parse_options(int argc, char **argv)
 		case 'v':
 			s->debug = true;
 			break;
+		case 'y':
+			s->master_syslog = true;
+			break;
 		default:
 			usage(s->d->name);
 		}
@@ -500,7 +511,7 @@ tidy_descriptors(uint32_t nlisten)
 			usage(s->d->name);
 		s->status_fd = MASTER_STATUS_FD;
 		fd_set_cloexec(MASTER_STATUS_FD, true);
-		if (s->master_log)
+		if (s->master_log || s->master_syslog)
 			fd_set_cloexec(MASTER_LOG_FD, true);
 		else
 			close(MASTER_LOG_FD);
@@ -654,8 +665,8 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 	log_set_debug(s->debug);
 	if (s->master_log)
 		log_open_fd(MASTER_LOG_FD);
-	else if (s->master && !s->to_stderr)
-		log_open_syslog("mail");
+	else if (s->master_syslog)
+		log_open_syslog("mail", MASTER_LOG_FD);
 
 	load_settings();
 	daemon_clean_environment();

@@ -29,6 +29,7 @@ struct daemon_state {
 	bool			 keep;		/* -k */
 	bool			 master;	/* -s was given */
 	bool			 master_log;	/* -l */
+	bool			 master_syslog;	/* -y */
 	bool			 settings_given;	/* -m */
 	int			 settings_fd;	/* -1: read the files */
 	char			*const *argv;	/* what follows the options */

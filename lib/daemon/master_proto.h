@@ -10,6 +10,7 @@
  *	-s count	listeners, which are descriptors MASTER_LISTEN_FD and up;
  *			this option says that master is there at all
  *	-l		MASTER_LOG_FD is open: append log lines to it
+ *	-y		MASTER_LOG_FD is syslog's socket, which master connects
  *	-m		the descriptor after the listeners holds the settings of
  *			main.cf that master has checked (params_snapshot()): read
  *			these, not the files, which may be wrong by now
@@ -54,6 +55,7 @@ enum master_msg_type {
 
 	/* Master to child. */
 	MASTER_MSG_LOG,		/* one descriptor comes along: the new log */
+	MASTER_MSG_SYSLOG,		/* the same: a new socket of syslog */
 	MASTER_MSG_WAKEUP,		/* the wake-up column's time has come */
 	MASTER_MSG_QUERY,		/* say MASTER_MSG_COUNT */
 	MASTER_MSG_DRAIN,		/* as SIGTERM: say goodbye and exit */

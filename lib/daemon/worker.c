@@ -117,6 +117,9 @@ wait_for(struct pollfd *p, size_t n, int64_t timeout_ms)
 		/* Wake up for the watchdog too. */
 		if (left < 0 || left > 60 * 1000)
 			left = MIN(60, MAX(conf.daemon_timeout / 4, 1)) * 1000;
+		/* And for lines that syslog has not taken. */
+		if (log_retry_ms() >= 0)
+			left = MIN(left, log_retry_ms());
 		if (poll(p, (nfds_t)n + 2, (int)left) < 0) {
 			if (errno != EINTR && errno != EAGAIN)
 				log_fatal("poll: %m");

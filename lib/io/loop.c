@@ -39,6 +39,7 @@ struct loop {
 	int64_t			 now_us;	/* 0: not asked this turn */
 	uint64_t		 turn;
 	bool			 stop;
+	struct loop_timer	*log_timer;	/* of lines not sent yet */
 	char			*shared;
 	int64_t			 eager_us;	/* 0: never */
 	int			 points;	/* EAGER_* */
@@ -122,6 +123,7 @@ loop_free(struct loop **lp)
 	*lp = NULL;
 	if (l == NULL)
 		return;
+	loop_timer_free(&l->log_timer);
 	(void)event_del(&l->tick);
 	event_base_free(l->base);
 	ARRAY_FINI(&l->timers);
@@ -242,6 +244,23 @@ loop_set_eager(struct loop *l, int64_t us)
 	l->points = 0;
 }
 
+/* --- the log ----------------------------------------------------------------- */
+
+static void
+do_nothing(void *arg)
+{
+}
+
+/* Lines that syslog did not take need another turn, whatever else happens. */
+static void
+flush_later(struct loop *l)
+{
+	if (l->log_timer == NULL)
+		l->log_timer = loop_timer_new(l, do_nothing, NULL);
+	if (l->log_timer->place == 0)
+		loop_timer_set(l->log_timer, log_retry_ms());
+}
+
 void
 loop_run(struct loop *l)
 {
@@ -254,6 +273,8 @@ loop_run(struct loop *l)
 		log_flush();
 		if (l->stop)
 			return;
+		if (log_retry_ms() >= 0)
+			flush_later(l);
 		apply_changes(l);
 		apply_timers(l);
 		l->now_us = 0;

@@ -41,6 +41,7 @@ enum {
 				 * same uid that shares something with him */
 	CONTROL_USER,		/* -> auth_user: whose process it is */
 	CONTROL_SHARE,		/* <- control_share: about the user's own mail */
+	CONTROL_SYSLOG,		/* -> as CONTROL_LOG: a socket of syslog */
 };
 
 /* What is known of a connection; the monitor keeps it as it is. */

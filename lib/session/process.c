@@ -65,7 +65,7 @@ leave(int status)
 
 	if (p->account != NULL)
 		p->close_account();
-	log_flush();
+	log_finish();
 	_exit(status);
 }
 
@@ -253,8 +253,12 @@ on_control(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 
 	if (f->type == CONTROL_CONN && session_process.user != NULL)
 		return on_conn(f);
-	if (f->type == CONTROL_LOG && fd >= 0) {
-		log_replace_fd(fd);
+	if ((f->type == CONTROL_LOG || f->type == CONTROL_SYSLOG) &&
+	    fd >= 0) {
+		if (f->type == CONTROL_LOG)
+			log_replace_fd(fd);
+		else
+			log_replace_socket(conf.syslog_facility, fd);
 		return 0;
 	}
 	fd_close(&fd);
