@@ -47,7 +47,7 @@ class Box:
                                capture_output=True)
             for top in ("etc", "var"):
                 os.makedirs(f"{self.d}/up/{top}")
-                os.makedirs(f"{self.d}/work/{top}")
+                os.makedirs(f"{self.d}/upper-work/{top}")
                 if os.path.isdir(f"{self.d}/x/{top}"):
                     subprocess.run(["cp", "-a", f"{self.d}/x/{top}/.",
                                     f"{self.d}/up/{top}"], check=True)
@@ -72,7 +72,7 @@ class Box:
         mounts = " && ".join(
             [f"mount -t overlay o -o lowerdir={self.d}/x/usr:/usr /usr"] +
             [f"mount -t overlay o -o lowerdir=/{t},upperdir={self.d}/up/{t},"
-             f"workdir={self.d}/work/{t} /{t}" for t in ("etc", "var")])
+             f"workdir={self.d}/upper-work/{t} /{t}" for t in ("etc", "var")])
         probe = subprocess.run(["unshare", "-m", "sh", "-c", mounts],
                                capture_output=True, text=True)
         if probe.returncode != 0:
