@@ -2,7 +2,7 @@
 /*
  * services - see services.h.
  */
-#include "daemon/services.h"
+#include "daemon/services_priv.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -121,15 +121,13 @@ static const struct {
 };
 
 struct planner {
-	report_fn	*report;
-	void		*arg;
+	struct reporter	 r;
 	struct services	*out;
-	bool		 bad;
 	bool		 v4, v6;	/* inet_protocols */
 };
 
-static void PRINTF(3, 4)
-report(struct planner *pl, enum log_level level, const char *fmt, ...)
+void
+report_to(struct reporter *r, enum log_level level, const char *fmt, ...)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	va_list ap;
@@ -137,16 +135,18 @@ report(struct planner *pl, enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)!buf_vprintf(&b, fmt, ap);
 	va_end(ap);
-	pl->report(pl->arg, level, b.data);
+	r->report(r->arg, level, b.data);
 	if (level >= LOG_LEVEL_ERROR)
-		pl->bad = true;
+		r->bad = true;
 	buf_fini(&b);
 }
+
+#define report(pl, ...)	report_to(&(pl)->r, __VA_ARGS__)
 
 static void
 conf_problem(void *arg, bool is_error, const char *line)
 {
-	report(arg, is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s",
+	report_to(arg, is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s",
 	    line);
 }
 
@@ -326,14 +326,14 @@ plan_inet(struct planner *pl, struct plan *p)
 		portname = span_from(s, (size_t)colon + 1);
 	}
 	if (master_cf_port(portname, &port) < 0) {
-		pl->bad = true;		/* master_cf_load() has said it */
+		pl->r.bad = true;		/* master_cf_load() has said it */
 		return;
 	}
 	if (host.len > 0)
 		add_host(pl, p, host, port, p->origin);
 	else
 		add_interfaces(pl, p, port);
-	if (p->sockets.len == 0 && !pl->bad)
+	if (p->sockets.len == 0 && !pl->r.bad)
 		report(pl, LOG_LEVEL_ERROR, "%s: service \"%s\": no address "
 		    "to listen on (see inet_interfaces, inet_protocols)",
 		    p->origin, p->name);
@@ -357,7 +357,7 @@ read_protocols(struct planner *pl)
 			    "\"%.*s\" is none of ipv4, ipv6, all",
 			    params_origin("inet_protocols"), SPAN_ARG(word));
 	}
-	if (!pl->v4 && !pl->v6 && !pl->bad)
+	if (!pl->v4 && !pl->v6 && !pl->r.bad)
 		report(pl, LOG_LEVEL_ERROR, "%s: inet_protocols is empty",
 		    params_origin("inet_protocols"));
 }
@@ -586,16 +586,16 @@ int
 services_load(const char *config_dir, const char *const *overrides, size_t n,
     struct services *out, report_fn *fn, void *arg)
 {
-	struct planner pl = { .report = fn, .arg = arg, .out = out };
+	struct planner pl = { .r = { .report = fn, .arg = arg }, .out = out };
 	struct master_cf m = { ARRAY_EMPTY };
 
 	*out = (struct services){ ARRAY_EMPTY };
 	/* Go on with what could be read: all that is wrong is to be said. */
 	if (params_load_flags(config_dir, overrides, n, PARAMS_KEEP_GOING,
-	    conf_problem, &pl) < 0)
-		pl.bad = true;
-	if (master_cf_load(config_dir, &m, conf_problem, &pl) < 0)
-		pl.bad = true;
+	    conf_problem, &pl.r) < 0)
+		pl.r.bad = true;
+	if (master_cf_load(config_dir, &m, conf_problem, &pl.r) < 0)
+		pl.r.bad = true;
 	read_protocols(&pl);
 	for (size_t i = 0; i < m.services.len; i++)
 		plan_entry(&pl, &m.services.v[i]);
@@ -603,259 +603,12 @@ services_load(const char *config_dir, const char *const *overrides, size_t n,
 	for (size_t i = 0; i < out->v.len; i++)
 		for (size_t k = i + 1; k < out->v.len; k++)
 			check_pair(&pl, out->v.v[i], out->v.v[k]);
-	if (!pl.bad && out->v.len == 0)
+	if (!pl.r.bad && out->v.len == 0)
 		report(&pl, LOG_LEVEL_ERROR, "%s/master.cf: no service",
 		    config_dir);
 	master_cf_fini(&m);
-	if (!pl.bad)
+	if (!pl.r.bad)
 		return 0;
 	services_fini(out);
 	return -1;
-}
-
-/* --- the machine ----------------------------------------------------------------- */
-
-static void
-check_directory(struct planner *pl, const char *param, const char *path)
-{
-	struct stat st;
-
-	if (path[0] != '/')
-		report(pl, LOG_LEVEL_ERROR, "%s: %s = %s: not an absolute "
-		    "path", params_origin(param), param, path);
-	else if (stat(path, &st) < 0)
-		report(pl, LOG_LEVEL_ERROR, "%s: %s = %s: %s",
-		    params_origin(param), param, path, strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		report(pl, LOG_LEVEL_ERROR, "%s: %s = %s: not a directory",
-		    params_origin(param), param, path);
-	else if (geteuid() == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)))
-		report(pl, LOG_LEVEL_WARNING, "%s: %s = %s: others than its "
-		    "owner can write there", params_origin(param), param,
-		    path);
-}
-
-static void
-check_log_file(struct planner *pl)
-{
-	struct span rest = span_of(conf.maillog_file_prefixes), word;
-	struct span file = span_of(conf.maillog_file);
-
-	if (file.len == 0)
-		return;
-	while (span_token(&rest, " \t,", &word)) {
-		if (!span_starts(file, word))
-			continue;
-		/* "/var" is no prefix of "/variable". */
-		if (file.len == word.len || word.p[word.len - 1] == '/' ||
-		    file.p[word.len] == '/')
-			goto found;
-	}
-	report(pl, LOG_LEVEL_ERROR, "%s: maillog_file = %s: not below any of "
-	    "maillog_file_prefixes = %s", params_origin("maillog_file"),
-	    conf.maillog_file, conf.maillog_file_prefixes);
-found:
-	if (span_is(span_of(conf.maillog_file_permissions), "0600") ||
-	    span_is(span_of(conf.maillog_file_permissions), "0640") ||
-	    span_is(span_of(conf.maillog_file_permissions), "0644"))
-		return;
-	report(pl, LOG_LEVEL_ERROR, "%s: maillog_file_permissions = %s: none "
-	    "of 0600, 0640, 0644", params_origin("maillog_file_permissions"),
-	    conf.maillog_file_permissions);
-}
-
-int
-services_check_machine(report_fn *fn, void *arg)
-{
-	struct planner pl = { .report = fn, .arg = arg };
-	struct sandbox_ids ids;
-	struct why why = WHY_INIT;
-
-	if (sandbox_ids(&ids, &why) < 0)
-		report(&pl, LOG_LEVEL_ERROR, "%s: %s",
-		    params_origin("mail_owner"), why.text);
-	if (conf.queue_directory[0] != '/')
-		report(&pl, LOG_LEVEL_ERROR, "%s: queue_directory = %s: not "
-		    "an absolute path", params_origin("queue_directory"),
-		    conf.queue_directory);
-	check_directory(&pl, "daemon_directory", conf.daemon_directory);
-	check_log_file(&pl);
-	return pl.bad ? -1 : 0;
-}
-
-/* --- the programs' own opinion ------------------------------------------------- */
-
-struct opinion {
-	struct planner	 pl;
-	const char	*config_dir;
-	const char *const *overrides;
-	size_t		 n;
-	ARRAY(char *)	 said;		/* the same from two is said once */
-	bool		 error;		/* from the one that runs */
-};
-
-/* "smtpd: error: text", as a command's standard error shows it. */
-static void
-take_line(struct opinion *o, const char *line)
-{
-	static const struct {
-		const char	*mark;
-		enum log_level	 level;
-	} marks[] = {
-		{ ": error: ", LOG_LEVEL_ERROR },
-		{ ": fatal: ", LOG_LEVEL_ERROR },
-		{ ": panic: ", LOG_LEVEL_ERROR },
-		/* The settings were read before, and warned of. */
-		{ ": warning: ", LOG_LEVEL_DEBUG },
-	};
-	enum log_level level = LOG_LEVEL_INFO;
-
-	for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
-		const char *at = strstr(line, marks[i].mark);
-
-		if (at == NULL)
-			continue;
-		line = at + strlen(marks[i].mark);
-		level = marks[i].level;
-		break;
-	}
-	if (level == LOG_LEVEL_DEBUG)
-		return;
-	o->error |= level == LOG_LEVEL_ERROR;
-	for (size_t i = 0; i < o->said.len; i++)
-		if (strcmp(o->said.v[i], line) == 0) {
-			o->pl.bad |= level == LOG_LEVEL_ERROR;
-			return;
-		}
-	*ARRAY_PUSH(&o->said) = mem_strdup(line);
-	report(&o->pl, level, "%s", line);
-}
-
-NORETURN static void
-run_check(const struct opinion *o, const struct plan *p, int fd)
-{
-	ARRAY(char *) argv = ARRAY_EMPTY;
-	int null = open("/dev/null", O_RDWR);
-	sigset_t none;
-
-	*ARRAY_PUSH(&argv) = mem_strdup(p->command);
-	*ARRAY_PUSH(&argv) = mem_strdup("-C");
-	*ARRAY_PUSH(&argv) = mem_strdup("-c");
-	*ARRAY_PUSH(&argv) = mem_strdup(o->config_dir);
-	*ARRAY_PUSH(&argv) = mem_strdup("-n");
-	*ARRAY_PUSH(&argv) = mem_strdup(p->name);
-	*ARRAY_PUSH(&argv) = mem_strdup("-t");
-	*ARRAY_PUSH(&argv) = mem_strdup(p->type);
-	for (size_t i = 0; i < o->n; i++) {
-		*ARRAY_PUSH(&argv) = mem_strdup("-o");
-		*ARRAY_PUSH(&argv) = mem_strdup(o->overrides[i]);
-	}
-	for (size_t i = 0; i < p->options.len; i++)
-		*ARRAY_PUSH(&argv) = mem_strdup(p->options.v[i]);
-	*ARRAY_PUSH(&argv) = NULL;
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
-	    dup2(null, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
-		_exit(126);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execv(p->program, argv.v);
-	dprintf(STDERR_FILENO, "%s: error: cannot execute %s: %s\n",
-	    p->command, p->program, strerror(errno));
-	_exit(126);
-}
-
-/* A program that judges its settings, on its way. */
-struct question {
-	const struct plan *p;
-	pid_t		 pid;
-	FILE		*in;		/* what it says; NULL: could not ask */
-};
-
-static struct question
-ask_program(struct opinion *o, const struct plan *p)
-{
-	struct question q = { .p = p, .pid = -1 };
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		report(&o->pl, LOG_LEVEL_ERROR, "pipe: %s", strerror(errno));
-		return q;
-	}
-	fflush(NULL);
-	q.pid = fork();
-	if (q.pid == 0)
-		run_check(o, p, fds[1]);
-	close(fds[1]);
-	q.in = q.pid < 0 ? NULL : fdopen(fds[0], "r");
-	if (q.in == NULL) {
-		report(&o->pl, LOG_LEVEL_ERROR, "fork: %s", strerror(errno));
-		close(fds[0]);
-	}
-	return q;
-}
-
-static void
-take_answer(struct opinion *o, struct question *q)
-{
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t len;
-	int status;
-
-	o->error = false;
-	while (q->in != NULL && (len = getline(&line, &room, q->in)) > 0) {
-		if (line[len - 1] == '\n')
-			line[len - 1] = '\0';
-		take_line(o, line);
-	}
-	if (q->in != NULL)
-		fclose(q->in);
-	free(line);
-	while (q->pid > 0 && waitpid(q->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return;
-	if (q->pid > 0 && status != 0 && !o->error)
-		report(&o->pl, LOG_LEVEL_ERROR, "%s: %s does not accept its "
-		    "settings", q->p->origin, q->p->command);
-}
-
-static bool
-same_options(const struct plan *a, const struct plan *b)
-{
-	if (strcmp(a->program, b->program) != 0 ||
-	    a->options.len != b->options.len)
-		return false;
-	for (size_t i = 0; i < a->options.len; i++)
-		if (strcmp(a->options.v[i], b->options.v[i]) != 0)
-			return false;
-	return true;
-}
-
-int
-services_check_programs(const struct services *s, const char *config_dir,
-    const char *const *overrides, size_t n, report_fn *fn, void *arg)
-{
-	struct opinion o = { .pl = { .report = fn, .arg = arg },
-		.config_dir = config_dir, .overrides = overrides, .n = n };
-	ARRAY(struct question) asked = ARRAY_EMPTY;
-
-	/* All at once, for a start waits for them; heard in their order. */
-	for (size_t i = 0; i < s->v.len; i++) {
-		const struct plan *p = s->v.v[i];
-		size_t k = 0;
-
-		if (!(p->flags & PLAN_JUDGES))
-			continue;
-		while (k < i && !same_options(s->v.v[k], p))
-			k++;
-		if (k == i)
-			*ARRAY_PUSH(&asked) = ask_program(&o, p);
-	}
-	for (size_t i = 0; i < asked.len; i++)
-		take_answer(&o, &asked.v[i]);
-	ARRAY_FINI(&asked);
-	for (size_t i = 0; i < o.said.len; i++)
-		mem_free(o.said.v[i]);
-	ARRAY_FINI(&o.said);
-	return o.pl.bad ? -1 : 0;
 }
