@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "imapd/imap.h"
 
+#define TIDY_MS		2000	/* then the first questions are answered */
+
 struct qresync {
 	bool		 asked, condstore;
 	uint32_t	 uidvalidity;
@@ -77,6 +79,7 @@ select_close(struct imap *im, bool say)
 	if (im->box == NULL)
 		return;
 	imap_watch_stop(im);
+	loop_timer_free(&im->tidy);
 	mailbox_close(&im->box);
 	ranges_reset(&im->saved);
 	context_forget(im);		/* RFC 5267 4.3 */
@@ -219,6 +222,20 @@ put_resync(struct imap *im, const struct qresync *q)
 			sync_put_fetch(im, seq, true);
 }
 
+/* What was learned of the mailbox is written down, when nobody waits. */
+static void
+on_tidy(void *arg)
+{
+	struct imap *im = arg;
+
+	if (im->step != NULL) {
+		loop_timer_set(im->tidy, TIDY_MS);
+		return;
+	}
+	loop_timer_free(&im->tidy);
+	mailbox_tidy(im->box);
+}
+
 static void
 open_box(struct imap *im, struct span name, bool examine, struct qresync *q)
 {
@@ -238,6 +255,8 @@ open_box(struct imap *im, struct span name, bool examine, struct qresync *q)
 		imap_fail(im, &why);
 		return;
 	}
+	im->tidy = loop_timer_new(im->loop, on_tidy, im);
+	loop_timer_set(im->tidy, TIDY_MS);
 	im->state = STATE_SELECTED;
 	im->readonly = examine || mailbox_readonly(im->box);
 	if (q->condstore || q->asked)

@@ -32,6 +32,7 @@ imap_free(struct imap *im)
 	ARRAY_FINI(&im->asleep);
 	loop_timer_free(&im->timer);
 	loop_timer_free(&im->again);
+	loop_timer_free(&im->tidy);
 	arena_fini(&im->arena);
 	buf_fini(&im->out);
 	mem_free(im);

@@ -153,6 +153,7 @@ struct imap {
 	bool			 watch_pending;	/* it spoke while a step ran */
 	struct loop_timer	*timer;		/* autologout, "still here" */
 	struct loop_timer	*again;		/* the step goes on */
+	struct loop_timer	*tidy;		/* for box, after SELECT; NULL */
 	int64_t			 last_ms;	/* the client's last word */
 
 	/* For the log. */

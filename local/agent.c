@@ -160,6 +160,7 @@ checkpoint_end(void)
 	store_sync_free(&g.sync);
 	g.busy = false;
 	send_checkpoint(g.sync_serial);
+	store_synced(g.store);
 }
 
 /* Begin or end a checkpoint where it is time.  How long until the next look,
@@ -682,12 +683,16 @@ agent_serve(int fd)
 		if (g.batch.len > 0) {
 			run_batch();
 			(void)checkpoint_poll();
+			(void)store_tidy(g.store, false);
 			if (open)
 				continue;	/* more may have come */
 		}
 		if (!open)
 			break;
 		look = checkpoint_poll();
+		if (!g.busy && !store_dirty(g.store) &&
+		    store_tidy(g.store, true))
+			look = 0;
 		if (daemon_wait(g.epoll, look) < 0)
 			break;
 	}

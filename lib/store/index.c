@@ -135,6 +135,7 @@ take(struct mailbox *m, void *map, size_t len)
 	m->recent_from = h->recent_from;
 	m->history = h->history;
 	m->cache_tail = h->cache_tail;
+	m->cache_number = h->cache_number;
 	/* Turn, epoch and reserved are the journal's own. */
 	st->tail = h->tail;
 	st->uidnext = MAX(st->uidnext, h->uidnext);
@@ -149,13 +150,14 @@ take(struct mailbox *m, void *map, size_t len)
 
 /*
  * An index file is never changed, only replaced: one that this process has
- * found to be right is so still when the same mailbox is opened again, which
- * POP3 clients do all the time.
+ * found to be right, or has written, is so still when the same mailbox is
+ * opened again, which POP3 clients do all the time.
  */
+static struct stat right;
+
 static const char *
 check_once(const void *map, const struct stat *st)
 {
-	static struct stat right;
 	const char *bad;
 
 	if (st->st_ino == right.st_ino && st->st_dev == right.st_dev &&
@@ -167,6 +169,20 @@ check_once(const void *map, const struct stat *st)
 	if (bad == NULL)
 		right = *st;
 	return bad;
+}
+
+/* One of another version, or that was not synced before the power went. */
+static bool
+is_lost(const struct index_head *h, const struct packed_epoch *e)
+{
+	static const char none[sizeof(h->magic)];
+
+	if (memcmp(h->magic, INDEX_MAGIC, sizeof(h->magic)) != 0)
+		return memcmp(h->magic, INDEX_MAGIC,
+		    sizeof(h->magic) - 1) == 0 ||
+		    memcmp(h->magic, none, sizeof(none)) == 0;
+	return h->flags & INDEX_UNSYNCED &&
+	    memcmp(&h->epoch, e, sizeof(*e)) != 0;
 }
 
 int
@@ -209,8 +225,9 @@ index_load(struct mailbox *m)
 	if (bad == NULL && take(m, map, (size_t)st.st_size) < 0)
 		bad = "words do not fit";
 	if (bad != NULL) {
-		log_warning("%s: index %s: %s: reading the journal instead",
-		    m->p->path, name, bad);
+		if (!is_lost(h, &m->p->epoch))
+			log_warning("%s: index %s: %s: reading the journal "
+			    "instead", m->p->path, name, bad);
 		(void)munmap(map, (size_t)st.st_size);
 		index_unload(m);
 		m->map = NULL;
@@ -234,7 +251,7 @@ index_unload(struct mailbox *m)
 	buf_fini(&m->names);
 	m->recent_from = 1;
 	m->history = 0;
-	m->cache_tail = 0;
+	m->cache_tail = m->cache_number = 0;
 }
 
 /* --- writing ----------------------------------------------------------------------- */
@@ -316,7 +333,7 @@ put_body(struct writer *w, const struct mailbox *m, struct index_head *h)
 }
 
 static int
-write_file(struct mailbox *m, int fd)
+write_file(struct mailbox *m, int fd, bool sync)
 {
 	const struct packed_head *ph = &m->p->head;
 	struct writer w = { .fd = fd, .at = INDEX_HEAD,
@@ -332,6 +349,9 @@ write_file(struct mailbox *m, int fd)
 		.nkeywords = (uint32_t)m->keywords.len,
 		.nkwsets = (uint32_t)m->kwsets.len,
 		.cache_tail = m->cache_tail,
+		.cache_number = m->cache_number,
+		.epoch = m->p->epoch,
+		.flags = sync ? 0 : INDEX_UNSYNCED,
 	};
 	char head[INDEX_HEAD] = { 0 };
 	int rc;
@@ -349,6 +369,45 @@ write_file(struct mailbox *m, int fd)
 	return rc;
 }
 
+int
+index_write(struct mailbox *m, bool sync)
+{
+	char name[PACKED_NAME_MAX], tmp[PACKED_NAME_MAX + 24];
+	struct stat st;
+	int fd, rc = -1;
+
+	index_name(m, name);
+	snprintf(tmp, sizeof(tmp), "%s.%ld.tmp", name, (long)getpid());
+	(void)unlinkat(m->p->dirfd, tmp, 0);
+	fd = fault_openat(m->p->dirfd, tmp, O_RDWR | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	if (write_file(m, fd, sync) < 0 || (sync && fault_fdatasync(fd) < 0) ||
+	    fault_renameat(m->p->dirfd, tmp, m->p->dirfd, name) < 0) {
+		log_warning("%s: cannot write index %s: %s", m->p->path, name,
+		    strerror(errno));
+		(void)unlinkat(m->p->dirfd, tmp, 0);
+	} else {
+		if (fstat(fd, &st) == 0)
+			right = st;
+		m->index_tail = m->p->head.state.tail;
+		m->work = 0;
+		rc = 0;
+	}
+	close(fd);
+	return rc;
+}
+
+/* Much has happened since it was written. */
+static bool
+is_due(const struct mailbox *m)
+{
+	return m->p->head.state.tail - m->index_tail >=
+	    MAX(SAVE_MIN, m->map_len / 8) ||
+	    m->work >= WORK_MIN + record_count(m) / 8;
+}
+
 /*
  * Failing costs only time at the next opening.  It covers nothing that a
  * power cut could still take from the journal, so that is synced first.
@@ -356,32 +415,14 @@ write_file(struct mailbox *m, int fd)
 void
 index_save(struct mailbox *m, bool force)
 {
-	char name[PACKED_NAME_MAX], tmp[PACKED_NAME_MAX + 24];
 	uint64_t tail = m->p->head.state.tail;
-	int fd;
 
 	if (m->gone || tail < m->index_tail ||
-	    (tail == m->index_tail && m->work == 0) || (!force &&
-	    tail - m->index_tail < MAX(SAVE_MIN, m->map_len / 8) &&
-	    m->work < WORK_MIN + record_count(m) / 8))
+	    (tail == m->index_tail && m->work == 0) ||
+	    (!force && !is_due(m)))
 		return;
-	index_name(m, name);
-	snprintf(tmp, sizeof(tmp), "%s.%ld.tmp", name, (long)getpid());
-	if (fault_fdatasync(m->p->jfd) < 0)
-		return;
-	(void)unlinkat(m->p->dirfd, tmp, 0);
-	fd = fault_openat(m->p->dirfd, tmp, O_RDWR | O_CREAT | O_EXCL |
-	    O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return;
-	if (write_file(m, fd) < 0 || fault_fdatasync(fd) < 0 ||
-	    fault_renameat(m->p->dirfd, tmp, m->p->dirfd, name) < 0) {
-		log_warning("%s: cannot write index %s: %s", m->p->path, name,
-		    strerror(errno));
-		(void)unlinkat(m->p->dirfd, tmp, 0);
-	} else {
-		m->index_tail = tail;
-		m->work = 0;
-	}
-	close(fd);
+	if (m->p->writable)
+		mailbox_gather_cache(m);
+	if (fault_fdatasync(m->p->jfd) == 0)
+		(void)index_write(m, true);
 }

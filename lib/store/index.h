@@ -4,8 +4,9 @@
  *
  * <box>.idx holds what an open mailbox knows at some point of the journal, so
  * that opening it means mapping the file and reading on from there.  It is
- * written to another name, synced and renamed; it is never changed.  It covers
- * only what is durable in the journal.  When it is missing, damaged, of
+ * written to another name and renamed; it is never changed.  It covers
+ * only what is durable in the journal; it need not be durable itself, for its
+ * checksums tell what a power cut has left of it.  When it is missing, damaged, of
  * another machine's byte order or of another journal (generation), the journal
  * is read from its start.
  *
@@ -19,9 +20,12 @@
 
 #include "store/mailbox_internal.h"
 
-#define INDEX_MAGIC	"MNSOIDX1"
+#define INDEX_MAGIC	"MNSOIDX2"
 #define INDEX_ORDER	0x01020304u
 #define INDEX_HEAD	4096u
+
+/* It was not synced: a power cut may leave less of it. */
+#define INDEX_UNSYNCED	1u
 
 struct index_head {
 	char		magic[8];
@@ -34,8 +38,9 @@ struct index_head {
 	uint64_t	segment_tail, bytes;
 	uint32_t	messages, recent_from;
 	uint64_t	history;
-	uint32_t	nvanished, nkeywords, nkwsets, spare;
-	uint64_t	cache_tail, names_len;
+	uint32_t	nvanished, nkeywords, nkwsets, flags;
+	uint64_t	cache_tail, cache_number, names_len;
+	struct packed_epoch epoch;	/* of who wrote it */
 	uint64_t	len;		/* bytes behind the head */
 	uint32_t	body_crc, crc;	/* crc: of all before it */
 };

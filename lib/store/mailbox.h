@@ -50,6 +50,12 @@ enum {					/* mailbox_open */
 struct mailbox *mailbox_open(struct account *a, uint32_t box, unsigned flags,
 	    struct why *why);
 void	 mailbox_close(struct mailbox **m);
+/*
+ * Write the index anew, when much has happened since, so that the next one who
+ * opens it need not read the journal.  Closing does this, too; it syncs, so
+ * not while somebody waits.
+ */
+void	 mailbox_tidy(struct mailbox *m);
 
 struct account *mailbox_account(const struct mailbox *m);
 uint32_t mailbox_box(const struct mailbox *m);

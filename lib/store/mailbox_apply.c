@@ -226,6 +226,8 @@ record_flags(const struct packed_arrival *a)
 		f |= RECORD_ENDED;
 	else if (a->how & PACKED_OPEN)
 		f |= RECORD_OPEN;
+	if (a->cache_len > 0 && !(a->how & PACKED_FILE))
+		f |= RECORD_BEHIND;
 	return a->how & PACKED_COPIED ? f | RECORD_COPIED : f;
 }
 

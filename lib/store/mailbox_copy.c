@@ -91,7 +91,7 @@ target_put_reference(struct target *t, const struct record *r,
 	a->crc = r->crc;
 	a->size = r->size;
 	/* Only what lies behind the message moves with it. */
-	a->cache_len = r->cache_at == 0 ? r->cache_len : 0;
+	a->cache_len = r->flags & RECORD_BEHIND ? r->cache_len : 0;
 	a->how = PACKED_REF | PACKED_COPIED | record_how(r);
 	packed_arrival_encode(&b, a);
 	packed_put(t->p, PACKED_ARRIVAL, buf_span(&b));

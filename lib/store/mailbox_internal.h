@@ -29,8 +29,8 @@ struct record {
 	int64_t		date_us;
 	uint32_t	save_s;
 	uint32_t	crc;		/* of the bytes stored */
-	uint64_t	cache_at;	/* offset in the cache file; 0: behind
-					 * the message, or nowhere */
+	uint64_t	cache_at;	/* offset in the cache file; 0: it is
+					 * not there */
 	uint32_t	cache_len;	/* bytes; 0: none */
 	int16_t		zone_min;	/* of date_us: minutes east of UTC */
 	uint16_t	spare;
@@ -43,11 +43,13 @@ struct record {
 #define RECORD_ENDED	(1u << 19)
 #define RECORD_OPEN	(1u << 20)
 #define RECORD_COPIED	(1u << 21)	/* as PACKED_COPIED */
+#define RECORD_BEHIND	(1u << 22)	/* the cache record lies behind the
+					 * message, too */
 #define RECORD_STORED	(STORE_SEEN | STORE_ANSWERED | STORE_FLAGGED | \
 			 STORE_DELETED | STORE_DRAFT)
 /* What the index file keeps of flags. */
 #define RECORD_KEPT	(RECORD_STORED | RECORD_ENDED | RECORD_OPEN | \
-			 RECORD_COPIED)
+			 RECORD_COPIED | RECORD_BEHIND)
 
 static inline uint32_t
 record_how(const struct record *r)
@@ -75,6 +77,12 @@ struct expunge_time {
 	uint64_t	modseq;
 	int64_t		when_us;
 	uint32_t	first, last, moved;
+};
+
+/* A mapping of the cache file, longer than it is. */
+struct cache_map {
+	const char	*p;
+	size_t		 len, size;
 };
 
 struct mailbox {
@@ -119,6 +127,8 @@ struct mailbox {
 						 * packed */
 	uint32_t	 nchecked;
 	int		 cachefd;
+	ARRAY(struct cache_map) cache_maps;	/* the last one holds */
+	uint64_t	 cache_number;		/* of the file; 0: none yet */
 	uint64_t	 cache_tail;		/* of the cache file, read */
 	struct buf	 names;			/* maildir: u16 length, name */
 	bool		 foreign;		/* flushing what others did */
@@ -200,8 +210,19 @@ struct content_hold {
 	size_t	 len;
 };
 void	 content_hold_free(struct content_hold *h);
-/* mailbox_content.c: note what the cache file has. */
+/* --- mailbox_cache.c ---------------------------------------------------------- */
+
+/* Note what the cache file has. */
 void	 mailbox_read_cache(struct mailbox *m);
+/* Copy the records that lie behind messages into it. */
+void	 mailbox_gather_cache(struct mailbox *m);
+void	 mailbox_cache_fini(struct mailbox *m);
+/* Which checksums of a message were right when they were looked at: two bits
+ * each. */
+enum { CHECKED_BYTES = 1 << 0, CHECKED_RECORD = 1 << 1 };
+bool	 mailbox_was_checked(struct mailbox *m, uint32_t i, unsigned what);
+void	 mailbox_set_checked(struct mailbox *m, uint32_t i, unsigned what);
+
 /* mailbox_change.c */
 void	 mailbox_put_expunge(struct mailbox *m, const struct ranges *set,
 	    uint32_t moved);
@@ -279,8 +300,11 @@ int	 maildir_view_content(struct mailbox *m, const struct record *r,
 /* Map the index of a journal whose head is m->p's: 1 it was taken, 0 there is
  * none that fits. */
 int	 index_load(struct mailbox *m);
-/* Write it anew when much has happened since. */
+/* Write it anew when much has happened since, or force is set. */
 void	 index_save(struct mailbox *m, bool force);
 void	 index_unload(struct mailbox *m);
+/* Write what m knows, all of which is durable in the journal.  sync: it is on
+ * the disk before it takes the place of the one before.  0, -1. */
+int	 index_write(struct mailbox *m, bool sync);
 
 #endif

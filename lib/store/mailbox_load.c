@@ -71,11 +71,8 @@ mailbox_unload(struct mailbox *m)
 	packed_close(&m->p);
 	index_unload(m);
 	ARRAY_FINI(&m->extra);
-	mem_free(m->checked);
-	m->checked = NULL;
-	m->nchecked = 0;
 	ARRAY_FINI(&m->times);
-	fd_close(&m->cachefd);
+	mailbox_cache_fini(m);
 }
 
 /*
@@ -103,6 +100,8 @@ reload(struct mailbox *m, struct why *why)
 	m->checked = NULL;
 	m->nchecked = 0;
 	m->cachefd = -1;
+	memset(&m->cache_maps, 0, sizeof(m->cache_maps));
+	m->cache_number = m->cache_tail = 0;
 	m->nexpunged = 0;
 	m->index_tail = 0;
 	m->work = 0;
@@ -165,8 +164,7 @@ reload(struct mailbox *m, struct why *why)
 	packed_close(&old.p);
 	index_unload(&old);
 	ARRAY_FINI(&old.extra);
-	mem_free(old.checked);
-	fd_close(&old.cachefd);
+	mailbox_cache_fini(&old);
 	m->new_keywords = true;
 	return 1;
 }
@@ -362,7 +360,6 @@ mailbox_open(struct account *a, uint32_t box, unsigned flags,
     struct why *why)
 {
 	const struct acct_box *b;
-	struct mailbox *m;
 	unsigned rights;
 
 	a = account_at(a, &box);
@@ -380,10 +377,14 @@ mailbox_open(struct account *a, uint32_t box, unsigned flags,
 	if (!(rights & (RIGHT_SEEN | RIGHT_WRITE | RIGHT_DELETE |
 	    RIGHT_EXPUNGE | RIGHT_INSERT)))
 		flags |= MAILBOX_READONLY;
-	m = open_view(a, box, flags, rights, false, why);
-	if (m != NULL)
+	return open_view(a, box, flags, rights, false, why);
+}
+
+void
+mailbox_tidy(struct mailbox *m)
+{
+	if (!m->gone)
 		index_save(m, false);
-	return m;
 }
 
 /*

@@ -28,6 +28,7 @@ struct packed {
 	bool			 have_index, locked, checked;
 	bool			 damaged;	/* records were passed over */
 	uint64_t		 saved_tail;
+	uint64_t		 upto;		/* read no further; 0: all */
 	struct buf		 out;		/* records being put */
 	bool			 jdirty, sdirty;	/* to be synced: journal, */
 	bool			 ddirty;	/* segment, directory */

@@ -311,6 +311,8 @@ packed_catch_up(struct packed *p, struct why *why)
 		return store_fail(why, "cannot read", p->path);
 	if (sb.st_nlink == 0)
 		return PACKED_GONE;
+	if (p->upto > 0 && (uint64_t)sb.st_size > p->upto)
+		sb.st_size = (off_t)p->upto;
 	if ((uint64_t)sb.st_size == st->tail)
 		return 0;
 	if ((uint64_t)sb.st_size < st->tail) {

@@ -120,7 +120,7 @@ note_box(struct purge *p, uint32_t box, struct why *why)
 		c = ARRAY_PUSH(&s->chunks);
 		c->offset = r->offset;
 		c->len = r->len;
-		c->cache_len = r->cache_at == 0 ? r->cache_len : 0;
+		c->cache_len = r->flags & RECORD_BEHIND ? r->cache_len : 0;
 		c->crc = r->crc;
 	}
 	mailbox_close(&m);

@@ -118,7 +118,8 @@ store_content_whole(struct store_content *c, struct span head,
 	if (!c->cached || head.len > STORE_HEAD_GAP)
 		return false;
 	p = c->cache.data + STORE_HEAD_GAP - head.len;
-	memcpy(p, head.p, head.len);
+	if (head.len > 0)
+		memcpy(p, head.p, head.len);
 	*out = span_make(p, head.len + (size_t)c->len);
 	return true;
 }
@@ -261,6 +262,7 @@ store_sync_begin(struct store *s)
 		s->fss.v[i]->dirty = false;
 	}
 	s->dirty = false;
+	digest_sync_begins(s);
 	return y;
 }
 
@@ -447,6 +449,9 @@ store_deliver(struct store *s, const struct store_place *p,
 		if (rc >= 0) {
 			/* Also what was there already may not be durable. */
 			store_touch_fs(s, h->fs);
+			if (rc == 0 && h->format == STORE_PACKED &&
+			    s->opt.parse)
+				h->fresh++;
 			if (rc == 0 && h->warn > 0)
 				deliver_warn(s, h, p, m);
 			break;

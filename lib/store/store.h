@@ -209,6 +209,14 @@ bool	 store_dirty(const struct store *s);
 struct store_sync *store_sync_begin(struct store *s);
 MUST_CHECK int store_sync_run(struct store_sync *y, struct why *why);
 void	 store_sync_free(struct store_sync **y);
+/*
+ * A sync that was begun last has returned 0, in whatever thread: what was
+ * delivered before may be entered into indexes now.  store_tidy() does that for
+ * one mailbox that it is worth it for, which takes milliseconds; false: there
+ * is none.  idle: nothing is being delivered, so that less is worth it.
+ */
+void	 store_synced(struct store *s);
+bool	 store_tidy(struct store *s, bool idle);
 /* A file system that the store did not write to itself (a command's home). */
 void	 store_touch(struct store *s, int fd);
 

@@ -24,6 +24,8 @@ struct store {
 	struct packed_epoch	 epoch;
 	struct handle		*locked;	/* whose lock we still hold */
 	bool			 stale;		/* since we took that */
+	bool			 tidy, tidy_idle;	/* store_tidy() may
+						 * find something */
 	struct buf		 scratch;	/* one message's record */
 	struct buf		 cache;		/* what is kept of a message */
 };
@@ -46,6 +48,11 @@ struct handle {
 	int64_t			 usage_ms;	/* 0: not counted */
 	uint64_t		 other_bytes, other_messages;
 	unsigned		 warn;		/* a level was reached, percent */
+	/* digest.c: messages since it was done, of these those that a
+	 * checkpoint under way covers, and those that are durable; and how
+	 * far the journal was then. */
+	uint32_t		 fresh, syncing, durable;
+	uint64_t		 syncing_tail, durable_tail;
 	union {
 		struct {
 			int		tmp, new, cur;	/* directories */
@@ -93,6 +100,9 @@ int	 mbox_deliver(struct store *s, const struct store_place *p,
 	    const struct store_message *m, struct why *why);
 int	 packed_deliver(struct store *s, struct handle *h,
 	    const struct store_message *m, struct why *why);
+
+/* digest.c: note what a checkpoint that begins will have made durable. */
+void	 digest_sync_begins(struct store *s);
 
 /* The box of a folder of the packed account in dirfd, or INBOX's. */
 uint32_t deliver_folder(int dirfd, const char *path, const char *folder);

@@ -110,6 +110,50 @@ journal_of(struct span in, uint32_t box, struct buf *out)
 	}
 }
 
+/* A journal with a few messages. */
+static void
+journal_of_messages(struct buf *out)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	journal_of(SPAN(""), 1, out);
+	for (uint32_t uid = 1; uid <= 4; uid++) {
+		struct packed_arrival a = { .uid = uid, .segment = 1,
+		    .offset = 64 * uid, .len = 16, .cache_len = 400 * (uid % 2) };
+
+		buf_reset(&b);
+		packed_arrival_encode(&b, &a);
+		packed_record_encode(out, PACKED_ARRIVAL, uid, buf_span(&b));
+	}
+	buf_fini(&b);
+}
+
+/* A cache file: entries u8 UID, u8, u16 length, record, with right heads. */
+static void
+cache_of(struct span in, struct buf *out)
+{
+	char head[32] = "MNSOCCH2";
+	uint8_t h[16];
+
+	num_put_le64(head + 8, 9);
+	num_put_le64(head + 16, 1);
+	buf_add(out, head, sizeof(head));
+	while (in.len >= 4) {
+		const uint8_t *p = (const uint8_t *)in.p;
+		size_t n = MIN((size_t)num_get_le16(p + 2), in.len - 4);
+
+		num_put_le32(h, 0x45484343);
+		num_put_le32(h + 4, p[0]);
+		num_put_le32(h + 8, (uint32_t)n);
+		num_put_le32(h + 12, crc32c(0, h, 12) ^ (p[1] == 255));
+		buf_add(out, h, sizeof(h));
+		buf_add_span(out, span_sub(in, 4, n));
+		while (out->len % 8 != 0)
+			buf_add_char(out, '\0');
+		in = span_from(in, 4 + n);
+	}
+}
+
 /* An index that says what the input says, with right checksums. */
 static void
 index_of(struct span in, struct buf *out)
@@ -211,7 +255,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		index_of(in, &file);
 		put_file("00000001.idx", buf_span(&file));
 	} else if (p[0] % 4 == 3) {
-		put_file("00000001.cch", in);
+		journal_of_messages(&file);
+		put_file("00000001.jrn", buf_span(&file));
+		buf_reset(&file);
+		cache_of(in, &file);
+		put_file("00000001.cch", buf_span(&file));
 	}
 	a = account_open(&o, NULL);
 	if (a != NULL) {
