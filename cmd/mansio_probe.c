@@ -13,10 +13,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/mansio.h"
-#include "dns/dns.h"
+#include "dns/srv.h"
 #include "ipc/msg_mtasts.h"
 #include "ipc/msg_rewrite.h"
 #include "mail/sts.h"
+#include "route/nexthop.h"
 
 #define TIMEOUT_MS	(90 * 1000)
 #define MX_MAX		64
@@ -318,7 +319,7 @@ show_listed(const char *host)
 }
 
 static unsigned
-show_host(const char *host, bool dane)
+show_host(const char *host, unsigned port, bool dane)
 {
 	bool secure = true;
 	unsigned n;
@@ -330,7 +331,7 @@ show_host(const char *host, bool dane)
 	if (n == 0)
 		printf("             no address\n");
 	if (dane && secure && n > 0)
-		show_tlsa(host, 25);
+		show_tlsa(host, port);
 	else if (dane)
 		printf("             no DANE: addresses are not proven\n");
 	return n;
@@ -347,7 +348,7 @@ by_pref(const void *a, const void *b)
 
 /* How many hosts have an address; -1: the domain says that it has no mail. */
 static int
-show_domain(const char *domain, bool dane)
+show_domain(const char *domain, unsigned port, bool dane)
 {
 	struct mx mx[MX_MAX];
 	struct dns_answer a;
@@ -381,45 +382,110 @@ show_domain(const char *domain, bool dane)
 	if (n == 0) {
 		printf("MX         none, %s: the domain's own address\n",
 		    proven(&a));
-		return (int)show_host(domain, dane);
+		return (int)show_host(domain, port, dane);
 	}
 	printf("MX         %zu, %s\n", n, proven(&a));
 	qsort(mx, n, sizeof(mx[0]), by_pref);
 	for (size_t i = 0; i < n; i++) {
 		printf("%10u %s\n", mx[i].pref, mx[i].name);
-		good += show_host(mx[i].name, dane) > 0;
+		good += show_host(mx[i].name, port, dane) > 0;
 	}
 	return good;
 }
 
 /* --- all of it --------------------------------------------------------------------------- */
 
+/* How many hosts of a service have an address; -1: go by MX records. */
 static int
-show_hop(const char *nexthop, bool dane, bool sts, bool fresh)
+show_srv(const char *service, const char *domain, bool dane)
 {
-	struct span hop = span_of(nexthop), name = hop;
-	ptrdiff_t end = span_find(hop, ']'), colon;
-	struct sock_addr ip;
-	char *host;
-	int good;
+	char name[DNS_NAME_MAX + 1];
+	struct srv v[SRV_MAX];
+	struct dns_answer a;
+	bool none = false;
+	size_t n = 0;
+	int good = 0;
 
-	if (hop.len > 2 && hop.p[0] == '[' && end > 1) {
-		host = span_dup(span_sub(hop, 1, (size_t)end - 1));
-		printf("host       %s\n", host);
-		good = sock_addr_parse(span_of(host), 25, &ip) == 0 ? 1 :
-		    (int)show_host(host, dane);
+	if (srv_name(service, domain, name, sizeof(name)) < 0)
+		return -1;
+	ask_dns(name, DNS_SRV, &a);
+	if (a.status == RESOLVER_OK)
+		n = srv_collect(&a, v, &none);
+	if (n > 0) {
+		printf("SRV        %zu for %s, %s\n", n, name, proven(&a));
+		srv_order(v, n);
+	} else if (none) {
+		printf("SRV        \".\": %s is not offered\n", name);
 	} else {
-		colon = span_find(hop, ':');
-		if (colon >= 0)
-			name = span_sub(hop, 0, (size_t)colon);
-		host = span_dup(name);
-		if (sts && dns_name_valid(name))
-			show_sts(host, fresh, dane);
-		if (dns_name_valid(name))
-			show_tlsrpt(host);
-		good = show_domain(host, dane);
+		bool on = conf.allow_srv_lookup_fallback ||
+		    (conf.ignore_srv_lookup_error && a.status !=
+		    RESOLVER_NODATA && a.status != RESOLVER_NXDOMAIN);
+
+		printf("SRV        %s: %s: %s\n", name,
+		    dns_status_text(a.status), on ? "by mail exchangers" :
+		    dns_temporary(a.status) ? "mail waits" : "mail returns");
+		return on ? -1 : 0;
 	}
-	mem_free(host);
+	dane &= a.secure;
+	for (size_t i = 0; i < n; i++) {
+		printf("%10u %s:%u, weight %u\n", v[i].priority, v[i].name,
+		    v[i].port, v[i].weight);
+		good += show_host(v[i].name, v[i].port, dane) > 0;
+	}
+	return good;
+}
+
+static int
+show_hop(const struct hop *hop, bool dane, bool sts, bool fresh)
+{
+	const char *service;
+	int good = -1;
+
+	if (hop->kind == HOP_ADDRESS) {
+		printf("host       %s\n", hop->name);
+		return 1;
+	}
+	if (hop->kind == HOP_HOST) {
+		printf("host       %s\n", hop->name);
+		return (int)show_host(hop->name, hop->port, dane);
+	}
+	if (sts && dns_name_valid(span_of(hop->name)))
+		show_sts(hop->name, fresh, dane);
+	if (dns_name_valid(span_of(hop->name)))
+		show_tlsrpt(hop->name);
+	service = hop_service(hop, conf.smtp_tcp_port, conf.use_srv_lookup);
+	if (service != NULL)
+		good = show_srv(service, hop->name, dane);
+	return good >= 0 ? good : show_domain(hop->name, hop->port, dane);
+}
+
+/* "[a]:587, b": tried one after the other. */
+static int
+show_hops(const char *nexthop, bool dane, bool sts, bool fresh)
+{
+	struct span rest = span_of(nexthop), word;
+	struct why why = WHY_INIT;
+	uint16_t port = 25;
+	struct hop hop;
+	int good = 0;
+
+	if (hop_port(span_of(conf.smtp_tcp_port), &port) < 0)
+		log_fatal("smtp_tcp_port: \"%s\" is no port",
+		    conf.smtp_tcp_port);
+	while (span_token(&rest, " \t\r\n,", &word)) {
+		int n = 0;
+
+		if (word.len < strlen(nexthop))
+			printf("next hop   %.*s\n", SPAN_ARG(word));
+		if (hop_parse(word, false, port, &hop, &why) < 0)
+			printf("           %s: mail waits\n", why.text);
+		else
+			n = show_hop(&hop, dane, sts, fresh);
+		good += n > 0 ? n : 0;
+		mem_free(patterns);
+		patterns = NULL;
+		enforced = false;
+	}
 	return good;
 }
 
@@ -467,10 +533,9 @@ mansio_probe(int argc, char **argv)
 	sts = policy == NULL && conf.mtasts_enable && is_open(first);
 	if (sts)
 		mtasts = connect_to("private/mtasts", &MTASTS_PROTO);
-	good = show_hop(nexthop, span_casestarts(first, SPAN("dane")), sts,
+	good = show_hops(nexthop, span_casestarts(first, SPAN("dane")), sts,
 	    fresh);
 	mem_free(policy);
-	mem_free(patterns);
 	mem_free(transport);
 	mem_free(nexthop);
 	ipc_sync_free(&rewrite);

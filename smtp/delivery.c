@@ -229,6 +229,14 @@ on_sts(void *arg, struct sts *sts)
 	delivery_next(d);
 }
 
+/* Policies are about mail exchangers: it is certain that none will be used. */
+static bool
+only_srv(const struct hop *hop)
+{
+	return lookup_by_srv(hop) && !conf.allow_srv_lookup_fallback &&
+	    !conf.ignore_srv_lookup_error;
+}
+
 /*
  * What the domain demands of its senders (RFC 8461), where the administrator
  * has left the level to chance.  A message that is to arrive whatever others
@@ -240,7 +248,7 @@ ask_sts(struct delivery *d)
 	struct buf name = BUF_INIT(BUF_UNLIMITED);
 
 	if (!conf.mtasts_enable || set.lmtp || d->by_table ||
-	    d->hop.kind != HOP_DOMAIN || (d->policy.level != TLS_LEVEL_MAY &&
+	    d->hop.kind != HOP_DOMAIN || only_srv(&d->hop) || (d->policy.level != TLS_LEVEL_MAY &&
 	    d->policy.level != TLS_LEVEL_ENCRYPT &&
 	    d->policy.level != TLS_LEVEL_DANE) ||
 	    (d->env.flags & (ENV_TLS_OPTIONAL | ENV_REQUIRETLS)) ==

@@ -3,6 +3,8 @@
  * lookup - the hosts of a next hop and their addresses (RFC 5321 5.1), asked
  * for all at once.
  *
+ * Where use_srv_lookup says so, SRV records come before mail exchangers.
+ *
  * A failure of the DNS is temporary, and only its word that there is nothing
  * is not.  What could be found is used though another question failed.
  */
@@ -10,6 +12,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "daemon/daemon.h"
+#include "dns/srv.h"
 #include "route/our.h"
 #include "smtp/smtp.h"
 
@@ -20,14 +23,16 @@ struct part {
 	struct lookup	*l;
 	struct dns_query *q;
 	char		 host[DNS_NAME_MAX + 1];
-	uint32_t	 pref;
+	uint32_t	 pref, rank;
+	uint16_t	 port;
 };
 
 struct lookup {
 	struct hop	 hop;
 	lookup_fn	*fn;
 	void		*arg;
-	struct dns_query *mx;
+	struct dns_query *mx;		/* or SRV */
+	char		 srv_name[DNS_NAME_MAX + 1];
 	struct part	*parts;
 	size_t		 nparts, pending;
 	struct peers	 peers;
@@ -55,12 +60,17 @@ lookup_free(struct lookup *l)
 
 /* Port 25 of one of our addresses is ourselves: RFC 5321 5.1, 6.3. */
 static bool
+is_self(const struct sock_addr *a)
+{
+	return sock_addr_port(a) == 25 && our_address(a);
+}
+
+static bool
 drop_self(struct lookup *l)
 {
 	uint32_t self;
 
-	if (l->hop.port != 25 || !peers_drop_self(&l->peers, our_address,
-	    &self))
+	if (!peers_drop_self(&l->peers, is_self, &self))
 		return false;
 	if (l->nmx > 0 && l->best_pref < self) {
 		(void)why_set(&l->why, "4.4.4", "unable to find primary relay "
@@ -130,15 +140,16 @@ add_address(struct lookup *l, const struct part *p, const struct dns_rr *rr,
 	(void)snprintf(peer->target, sizeof(peer->target), "%.*s",
 	    SPAN_ARG(a->name.len > 0 ? a->name : span_of(p->host)));
 	peer->pref = p->pref;
+	peer->rank = p->rank;
 	peer->host_secure = a->secure;
 	if (rr->type == DNS_A) {
 		peer->addr.in.sin_family = AF_INET;
-		peer->addr.in.sin_port = htons(l->hop.port);
+		peer->addr.in.sin_port = htons(p->port);
 		memcpy(&peer->addr.in.sin_addr, rr->addr, 4);
 		peer->addr.len = sizeof(peer->addr.in);
 	} else {
 		peer->addr.in6.sin6_family = AF_INET6;
-		peer->addr.in6.sin6_port = htons(l->hop.port);
+		peer->addr.in6.sin6_port = htons(p->port);
 		memcpy(&peer->addr.in6.sin6_addr, rr->addr, 16);
 		peer->addr.len = sizeof(peer->addr.in6);
 	}
@@ -167,7 +178,8 @@ got_address(void *arg, const struct dns_answer *a)
 }
 
 static void
-ask_host(struct lookup *l, const char *host, uint32_t pref)
+ask_host(struct lookup *l, const char *host, uint32_t pref, uint32_t rank,
+    uint16_t port)
 {
 	static const enum dns_type types[] = { DNS_AAAA, DNS_A };
 
@@ -179,6 +191,8 @@ ask_host(struct lookup *l, const char *host, uint32_t pref)
 		p = &l->parts[l->nparts++];
 		p->l = l;
 		p->pref = pref;
+		p->rank = rank;
+		p->port = port;
 		(void)snprintf(p->host, sizeof(p->host), "%s", host);
 		l->pending++;
 		p->q = dns_ask(dns, span_of(host), types[i],
@@ -190,7 +204,7 @@ static void
 ask_only(struct lookup *l)
 {
 	l->parts = mem_zalloc_array(2, sizeof(*l->parts));
-	ask_host(l, l->hop.name, 0);
+	ask_host(l, l->hop.name, 0, 0, l->hop.port);
 }
 
 /* --- mail exchangers ------------------------------------------------------------------ */
@@ -285,8 +299,96 @@ got_mx(void *arg, const struct dns_answer *a)
 	l->parts = mem_zalloc_array(2 * n, sizeof(*l->parts));
 	for (size_t i = 0; i < n; i++) {
 		l->best_pref = MIN(l->best_pref, mx[i].pref);
-		ask_host(l, mx[i].name, mx[i].pref);
+		ask_host(l, mx[i].name, mx[i].pref, 0, l->hop.port);
 	}
+}
+
+static void
+ask_mx(struct lookup *l)
+{
+	l->mx = dns_ask(dns, span_of(l->hop.name), DNS_MX, 0, got_mx, l);
+}
+
+/* --- services (RFC 2782) ------------------------------------------------------------------- */
+
+static const char *
+service(const struct hop *hop)
+{
+	return hop_service(hop, set.port_name, conf.use_srv_lookup);
+}
+
+bool
+lookup_by_srv(const struct hop *hop)
+{
+	return service(hop) != NULL;
+}
+
+/* There is nothing to go by: the mail exchangers, if they may be used. */
+static void
+without_srv(struct lookup *l, bool fall_back)
+{
+	if (fall_back) {
+		log_info("skipping SRV lookup for %s: %s", l->srv_name,
+		    l->why.text);
+		l->why = WHY_INIT;
+		ask_mx(l);
+		return;
+	}
+	finish(l);
+}
+
+static void
+ask_srv_hosts(struct lookup *l, struct srv *v, size_t n)
+{
+	srv_order(v, n);
+	l->peers.mx = true;
+	l->nmx = (unsigned)n;
+	l->best_pref = v[0].priority;
+	l->parts = mem_zalloc_array(2 * n, sizeof(*l->parts));
+	for (size_t i = 0; i < n; i++)
+		ask_host(l, v[i].name, v[i].priority, (uint32_t)i, v[i].port);
+}
+
+static void
+got_srv(void *arg, const struct dns_answer *a)
+{
+	struct lookup *l = arg;
+	struct srv v[SRV_MAX];
+	bool none = false;
+	size_t n = 0;
+
+	l->mx = NULL;
+	if (a->status == RESOLVER_OK)
+		n = srv_collect(a, v, &none);
+	if (n > 0) {
+		l->peers.mx_secure = a->secure;
+		ask_srv_hosts(l, v, n);
+		return;
+	}
+	if (none) {
+		(void)why_set(&l->why, "5.1.0", "Service %s is not available "
+		    "(null SRV)", l->srv_name);
+		finish(l);
+		return;
+	}
+	note(l, l->srv_name, DNS_SRV, a->status == RESOLVER_OK ?
+	    RESOLVER_NODATA : a->status);
+	without_srv(l, conf.allow_srv_lookup_fallback ||
+	    (conf.ignore_srv_lookup_error && (dns_temporary(a->status) ||
+	    a->status == RESOLVER_INVALID)));
+}
+
+static void
+ask_domain(struct lookup *l)
+{
+	const char *name = service(&l->hop);
+
+	if (name == NULL || srv_name(name, l->hop.name, l->srv_name,
+	    sizeof(l->srv_name)) < 0)
+		ask_mx(l);
+	else
+		l->mx = dns_ask(dns, span_of(l->srv_name), DNS_SRV, 0,
+		    got_srv, l);
 }
 
 /* --- public ------------------------------------------------------------------------------ */
@@ -324,8 +426,7 @@ lookup_start(const struct hop *hop, lookup_fn *fn, void *arg)
 		ask_only(l);
 		break;
 	case HOP_DOMAIN:
-		l->mx = dns_ask(dns, span_of(hop->name), DNS_MX, 0, got_mx,
-		    l);
+		ask_domain(l);
 		break;
 	}
 	return l;

@@ -43,6 +43,8 @@ compare(const void *va, const void *vb)
 
 	if (a->pref != b->pref)
 		return a->pref < b->pref ? -1 : 1;
+	if (a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
 	if (prefer != AF_UNSPEC &&
 	    a->addr.sa.sa_family != b->addr.sa.sa_family)
 		return a->addr.sa.sa_family == prefer ? -1 : 1;

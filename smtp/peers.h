@@ -18,6 +18,7 @@ struct peer {
 	char		 target[DNS_NAME_MAX + 1];	/* where CNAMEs led */
 	struct sock_addr addr;
 	uint32_t	 pref;
+	uint32_t	 rank;		/* of hosts with this pref: SRV's */
 	uint64_t	 order;		/* among equals */
 	bool		 mx_secure;	/* the MX records are */
 	bool		 host_secure;	/* the address records are */
@@ -41,7 +42,7 @@ void	 peers_fini(struct peers *p);
 bool	 peers_drop_self(struct peers *p,
 	    bool (*self)(const struct sock_addr *a), uint32_t *self_pref);
 /*
- * Order by preference; among equals by chance, unless shuffle is off, with
+ * Order by preference and rank; among equals by chance, unless shuffle is off, with
  * the preferred family (AF_UNSPEC: none) first.  Then keep at most limit (0:
  * all), of both families if balance and there are both.
  */

@@ -305,7 +305,8 @@ is_my_name(const struct session *s, struct span line)
 {
 	struct span word;
 
-	return s->d != NULL && s->d->hop.port == 25 && !set.lmtp &&
+	return s->d != NULL && !set.lmtp &&
+	    sock_addr_port(&s->peer.addr) == 25 &&
 	    span_token(&line, " \t", &word) &&
 	    span_caseis(word, conf.myhostname);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/num.h"
 #include "conf/params.h"
 #include "route/addr_map.h"
 #include "smtp/smtp.h"
@@ -99,6 +100,7 @@ int
 settings_load(bool lmtp, struct why *why)
 {
 	const char *family = PICK(address_preference);
+	uint32_t n;
 
 	set = (struct settings){
 		.lmtp = lmtp,
@@ -154,6 +156,8 @@ settings_load(bool lmtp, struct why *why)
 	if (hop_port(span_of(PICK(tcp_port)), &set.port) < 0)
 		return why_set(why, "", "%s_tcp_port: \"%s\" is no port",
 		    set.proto, PICK(tcp_port));
+	set.port_name = num_parse_u32(span_of(PICK(tcp_port)), 65535, &n) == 0 ?
+	    "" : PICK(tcp_port);
 	if (parse_bind("bind_address", PICK(bind_address), AF_INET,
 	    &set.bind4, why) < 0 ||
 	    parse_bind("bind_address6", PICK(bind_address6), AF_INET6,

@@ -24,10 +24,10 @@
 #include "io/stream.h"
 #include "ipc/msg_deliver.h"
 #include "queue/envelope.h"
+#include "route/nexthop.h"
 #include "smtp/alter.h"
 #include "smtp/content.h"
 #include "smtp/generic.h"
-#include "smtp/nexthop.h"
 #include "smtp/peers.h"
 #include "smtp/policy.h"
 #include "smtp/reply.h"
@@ -53,6 +53,7 @@ struct settings {
 	bool		 v4, v6;	/* inet_protocols */
 	struct sock_addr bind4, bind6;	/* len 0: any */
 	uint16_t	 port;
+	const char	*port_name;	/* as in the setting; "" for a number */
 	/* What becomes of messages and answers: opened before the jail. */
 	struct alter_checks checks;
 	bool		 alters;	/* there are checks */
@@ -188,6 +189,8 @@ typedef void lookup_fn(void *arg, struct peers *peers, const struct why *why,
 extern struct dns_client *dns;
 struct lookup *lookup_start(const struct hop *hop, lookup_fn *fn, void *arg);
 void	 lookup_cancel(struct lookup **l);
+/* Whether SRV records come before MX records there (use_srv_lookup). */
+bool	 lookup_by_srv(const struct hop *hop);
 
 /* --- connect.c ------------------------------------------------------------------------------ */
 

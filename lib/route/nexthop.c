@@ -2,7 +2,7 @@
 /*
  * nexthop - see nexthop.h.
  */
-#include "smtp/nexthop.h"
+#include "route/nexthop.h"
 
 #include "base/num.h"
 
@@ -73,6 +73,7 @@ hop_parse(struct span text, bool lmtp, uint16_t default_port,
 {
 	struct span rest = span_trim(text), host, ip;
 	bool brackets;
+	uint32_t n;
 
 	*out = (struct hop){ .kind = HOP_DOMAIN, .port = default_port,
 	    .default_port = true };
@@ -87,6 +88,10 @@ hop_parse(struct span text, bool lmtp, uint16_t default_port,
 		    hop_port(span_from(rest, 1), &out->port) < 0)
 			goto bad;
 		out->default_port = false;
+		if (num_parse_u32(span_from(rest, 1), 65535, &n) < 0 &&
+		    span_copy(span_from(rest, 1), out->service,
+		    sizeof(out->service)) < 0)
+			goto bad;
 	}
 	ip = host;
 	if (span_casestarts(ip, SPAN("ipv6:")))
@@ -105,4 +110,17 @@ hop_parse(struct span text, bool lmtp, uint16_t default_port,
 bad:
 	return why_set(why, "4.3.5", "bad next hop: %.*s",
 	    SPAN_ARG(span_sub(text, 0, 200)));
+}
+
+const char *
+hop_service(const struct hop *h, const char *port, const char *services)
+{
+	const char *name = h->default_port ? port : h->service;
+	struct span rest = span_of(services), word;
+
+	while (h->kind == HOP_DOMAIN && name[0] != '\0' &&
+	    span_token(&rest, " \t\r\n,", &word))
+		if (span_caseis(word, name))
+			return name;
+	return NULL;
 }

@@ -8,8 +8,8 @@
  *	lmtp	host  host:port  [host]:port  inet:host:port  that host
  *		unix:path		that socket
  */
-#ifndef SMTP_NEXTHOP_H
-#define SMTP_NEXTHOP_H
+#ifndef ROUTE_NEXTHOP_H
+#define ROUTE_NEXTHOP_H
 
 #include "base/cc.h"
 #include "base/span.h"
@@ -24,6 +24,8 @@ struct hop {
 	struct sock_addr addr;		/* HOP_ADDRESS, HOP_UNIX */
 	uint16_t	 port;
 	bool		 default_port;	/* none was named */
+	char		 service[32];	/* "submission": the port, as it was
+					 * named; "" none, or a number */
 };
 
 /* 0, or -1 with why. */
@@ -31,5 +33,12 @@ MUST_CHECK int hop_parse(struct span text, bool lmtp, uint16_t default_port,
 	    struct hop *out, struct why *why);
 /* "25", "smtp", "submission", ...; 0 or -1. */
 MUST_CHECK int hop_port(struct span text, uint16_t *out);
+/*
+ * The service whose SRV records come before mail exchangers there, of those
+ * in use_srv_lookup; or NULL.  port is smtp_tcp_port, for next hops without a
+ * port; a number is no service.
+ */
+const char *hop_service(const struct hop *h, const char *port,
+	    const char *services);
 
 #endif
