@@ -166,3 +166,9 @@ fault_ftruncate(int fd, off_t len)
 {
 	return is_due() ? fail() : ftruncate(fd, len);
 }
+
+int
+fault_fallocate(int fd, off_t at, off_t len)
+{
+	return is_due() ? fail() : fallocate(fd, 0, at, len);
+}

@@ -28,6 +28,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -39,8 +40,10 @@
 #include "queue/qlog_writer.h"
 
 #define BATCH_KEEP	(4u << 20)	/* bytes of buffer kept between uses */
+#define BIG_BATCH	(1u << 20)	/* bytes; see qlog_prepare_one() */
 #define REFER_MIN	8192		/* bytes; shorter parts are copied */
 #define PIECES_MAX	64		/* of one system call */
+#define SURPLUS_MS	(5 * 60 * 1000)	/* how long free slots lie about */
 
 /* --- opening ------------------------------------------------------------------ */
 
@@ -138,6 +141,7 @@ qlog_open(int dirfd, const char *path, const struct qlog_options *opt,
     struct why *why)
 {
 	struct qlog *q = mem_zalloc(sizeof(*q));
+	pthread_condattr_t monotonic;
 
 	if (opt != NULL)
 		q->opt = *opt;
@@ -149,6 +153,8 @@ qlog_open(int dirfd, const char *path, const struct qlog_options *opt,
 		q->opt.slots_max = 65536;
 	if (q->opt.slots_keep == 0)
 		q->opt.slots_keep = 2;
+	if (q->opt.surplus_ms == 0)
+		q->opt.surplus_ms = SURPLUS_MS;
 	/* The first page is the header, the last is kept for the seal. */
 	q->record_max = MIN((size_t)QLOG_RECORD_MAX, q->opt.segment_size -
 	    2 * QLOG_PAGE - QLOG_HEADER_LEN - 8);
@@ -156,7 +162,10 @@ qlog_open(int dirfd, const char *path, const struct qlog_options *opt,
 	q->next_seq = 1;
 	q->gather = &q->batch[0];
 	pthread_mutex_init(&q->lock, NULL);
-	pthread_cond_init(&q->cond, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->cond, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	q->dirfd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (q->dirfd < 0) {
 		why_errno(why, "4.3.0", "open log directory %s", path);
@@ -374,7 +383,7 @@ next_slot(struct qlog *q, struct why *why)
 	pthread_mutex_lock(&q->lock);
 	s = qlog_slot_first(q, SLOT_FREE);
 	if (s == NULL && !q->threaded) {
-		q->retry_at = 0;
+		q->retry_ms = 0;
 		if (qlog_prepare_one(q) == 0)
 			s = qlog_slot_first(q, SLOT_FREE);
 	}
@@ -401,6 +410,10 @@ next_slot(struct qlog *q, struct why *why)
 		*ARRAY_PUSH(&q->gather->sealed) = old->no;
 	}
 	s->state = SLOT_CURRENT;
+	q->free_min = MIN(q->free_min, qlog_slot_count(q, SLOT_FREE));
+	q->big_batches = q->cur_batches > 0 &&
+	    q->cur_size / q->cur_batches >= BIG_BATCH;
+	q->cur_batches = 0;
 	s->generation++;
 	s->first_seq = q->next_seq;
 	s->mark = 0;
@@ -508,6 +521,7 @@ qlog_commit_begin(struct qlog *q)
 		chunk_pad(&b->chunks.v[i], QLOG_PAGE);
 	q->cur_at = (q->cur_at + QLOG_PAGE - 1) & ~(uint64_t)(QLOG_PAGE - 1);
 	b->err = 0;
+	q->cur_batches++;
 	q->out = b;
 	q->gather = b == &q->batch[0] ? &q->batch[1] : &q->batch[0];
 	return b;

@@ -4,9 +4,10 @@
  *
  * A log is a directory of slots ("00.seg", "01.seg", ...), files of a fixed
  * size that were filled with zeros once and are never truncated: writing in
- * place needs one flush where a growing file needs two.  A slot's first page
- * is its header: magic, version, slot, generation, first sequence number,
- * CRC.  Records follow, each aligned to 8 bytes:
+ * place needs one flush where a growing file needs two.  (While batches are
+ * large slots are allocated only, see qlog_prepare_one(): a flush more each,
+ * in their first use.)  A slot's first page is its header: magic, version,
+ * slot, generation, first sequence number, CRC.  Records follow, each aligned to 8 bytes:
  *
  *	u32 magic	u16 type	u16 flags (0)
  *	u32 generation	u32 header crc (this field 0)
@@ -69,6 +70,7 @@ struct qlog_options {
 	size_t		segment_size;	/* 0: QLOG_SEGMENT_SIZE */
 	unsigned	slots_max;	/* 0: 65536 */
 	unsigned	slots_keep;	/* free slots kept ready; 0: 2 */
+	unsigned	surplus_ms;	/* how long others are; 0: 5 minutes */
 	/* Prepare and release slots in the calls instead of in a thread: for
 	 * tests, and commands that append little. */
 	bool		no_thread;

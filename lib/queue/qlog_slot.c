@@ -132,9 +132,21 @@ slot_zero(int fd, uint64_t at, uint64_t end)
 	return rc;
 }
 
+static int
+fill(int fd, size_t size, bool zeros)
+{
+	if (!zeros) {
+		if (fault_fallocate(fd, 0, (off_t)size) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP && errno != ENOSYS)
+			return -1;
+	}
+	return slot_zero(fd, 0, size);
+}
+
 int
 slot_create(int dirfd, uint32_t no, size_t size, uint32_t generation,
-    const char **what)
+    bool zeros, const char **what)
 {
 	char name[SLOT_NAME_MAX], tmp[SLOT_NAME_MAX + 4], head[SLOT_HEAD_LEN];
 	struct slot_head h = { .no = no, .generation = generation };
@@ -159,7 +171,7 @@ slot_create(int dirfd, uint32_t no, size_t size, uint32_t generation,
 		errno = ENOSPC;
 		goto bad;
 	}
-	if (slot_zero(fd, 0, size) < 0 ||
+	if (fill(fd, size, zeros) < 0 ||
 	    slot_pwrite(fd, head, sizeof(head), 0) < 0)
 		goto bad;
 	*what = "sync";

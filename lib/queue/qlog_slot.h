@@ -43,10 +43,14 @@ MUST_CHECK int rec_head_decode(struct rec_head *r,
 /* All of it, or -1 with errno. */
 MUST_CHECK int slot_pwrite(int fd, const char *p, size_t n, uint64_t at);
 MUST_CHECK int slot_zero(int fd, uint64_t at, uint64_t end);
-/* Make slot no: whole and durable before it has its name.  Returns its
- * descriptor, or -1 with errno and *what. */
+/*
+ * Make slot no: whole and durable before it has its name.  With zeros every
+ * byte is written; without, the space is only allocated where the file system
+ * can, and the first use of each place costs it a journal entry.  Returns the
+ * descriptor, or -1 with errno and *what.
+ */
 MUST_CHECK int slot_create(int dirfd, uint32_t no, size_t size,
-	    uint32_t generation, const char **what);
+	    uint32_t generation, bool zeros, const char **what);
 /* Write a header that says "free", durably; the descriptor, or -1. */
 MUST_CHECK int slot_release(int dirfd, const struct slot_head *h);
 

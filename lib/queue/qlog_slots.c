@@ -3,13 +3,17 @@
  * qlog_slots - the writer's table of slots, and the thread that makes and
  * releases them; see qlog.c for how it fits in.
  */
+#include <sys/statvfs.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -18,10 +22,11 @@
 #include "io/fd.h"
 #include "queue/qlog_writer.h"
 
-#define RETRY_S		1		/* after a slot could not be made */
+#define RETRY_MS	1000		/* after a slot could not be made */
 /* Room for the longest record, header and seal. */
 #define SLOT_FIRST_SIZE	(QLOG_RECORD_MAX + 4 * QLOG_PAGE)
 #define SURPLUS		2		/* free slots beyond slots_keep */
+#define SHORT_SLOTS	16		/* space is short: room for so few */
 
 struct slot *
 qlog_slot_find(struct qlog *q, uint32_t no)
@@ -51,6 +56,12 @@ qlog_slot_first(struct qlog *q, enum slot_state state)
 	return NULL;
 }
 
+/*
+ * A slot is filled with zeros, so that each batch costs one flush from the
+ * first time on.  But where a batch is megabytes, the zeros would be as much
+ * again for the disk to write and for the processor to move, and a second
+ * flush a batch is little: then its space is only allocated.
+ */
 int
 qlog_prepare_one(struct qlog *q)
 {
@@ -58,6 +69,7 @@ qlog_prepare_one(struct qlog *q)
 	uint32_t no = 0, generation;
 	size_t size = q->opt.segment_size;
 	struct slot *s;
+	bool zeros;
 	int fd;
 
 	while (qlog_slot_find(q, no) != NULL)
@@ -66,7 +78,7 @@ qlog_prepare_one(struct qlog *q)
 		snprintf(q->trouble, sizeof(q->trouble),
 		    "all %u log segments are in use", q->opt.slots_max);
 		q->no_space = true;
-		q->retry_at = time(NULL) + RETRY_S;
+		q->retry_ms = clock_mono_ms() + RETRY_MS;
 		return -1;
 	}
 	generation = (uint32_t)rnd_u64();
@@ -77,8 +89,9 @@ qlog_prepare_one(struct qlog *q)
 	*s = (struct slot){ .no = no, .state = SLOT_DEAD, .fd = -1,
 	    .size = size, .generation = generation,
 	    .busy = true };
+	zeros = !q->big_batches;
 	pthread_mutex_unlock(&q->lock);
-	fd = slot_create(q->dirfd, no, size, generation, &what);
+	fd = slot_create(q->dirfd, no, size, generation, zeros, &what);
 	if (fd < 0) {
 		int err = errno;
 
@@ -87,13 +100,13 @@ qlog_prepare_one(struct qlog *q)
 		    "%s log segment of %zu bytes: %s", what,
 		    size, strerror(err));
 		q->no_space = err == ENOSPC || err == EDQUOT;
-		q->retry_at = time(NULL) + RETRY_S;
+		q->retry_ms = clock_mono_ms() + RETRY_MS;
 		s = qlog_slot_find(q, no);
 		ARRAY_DROP(&q->slots, (size_t)(s - q->slots.v));
 		return -1;
 	}
 	pthread_mutex_lock(&q->lock);
-	q->retry_at = 0;
+	q->retry_ms = 0;
 	q->trouble[0] = '\0';
 	q->no_space = false;
 	s = qlog_slot_find(q, no);
@@ -111,7 +124,6 @@ release_one(struct qlog *q, struct slot *s)
 		.no = s->no, .generation = s->generation,
 		.first_seq = s->first_seq, .mark = s->mark, .used = false
 	};
-	struct slot *extra;
 	int fd, err;
 
 	s->busy = true;
@@ -132,23 +144,87 @@ release_one(struct qlog *q, struct slot *s)
 	s->fd = fd;
 	*ARRAY_PUSH(&q->released) = (struct qlog_slot){ copy.no,
 	    copy.generation, copy.first_seq };
-	if (qlog_slot_count(q, SLOT_FREE) <= q->opt.slots_keep + SURPLUS)
-		return;
-	/* Give space back.  The one just released holds the mark. */
-	for (extra = q->slots.v; extra < q->slots.v + q->slots.len; extra++) {
-		char name[SLOT_NAME_MAX];
-
-		if (extra->state != SLOT_FREE || extra->no == copy.no)
-			continue;
-		slot_name(extra->no, name);
-		fd_close(&extra->fd);
-		if (fault_unlinkat(q->dirfd, name, 0) < 0)
-			extra->state = SLOT_DEAD;
-		else
-			ARRAY_DROP(&q->slots, (size_t)(extra - q->slots.v));
-		return;
-	}
 }
+
+/* --- giving space back ----------------------------------------------------------- */
+
+static bool
+space_short(const struct qlog *q)
+{
+	struct statvfs v;
+
+	return fstatvfs(q->dirfd, &v) == 0 && (uint64_t)v.f_bavail *
+	    v.f_frsize < SHORT_SLOTS * (uint64_t)q->opt.segment_size;
+}
+
+/*
+ * A free slot that can go: not the one released last, whose header says where
+ * sequence numbers go on when all others are gone.
+ */
+static struct slot *
+surplus_slot(struct qlog *q)
+{
+	struct slot *last = NULL, *other = NULL;
+
+	for (struct slot *s = q->slots.v; s < q->slots.v + q->slots.len; s++) {
+		if (s->state != SLOT_FREE || s->busy)
+			continue;
+		if (last == NULL || s->mark > last->mark) {
+			other = last;
+			last = s;
+		} else
+			other = s;
+	}
+	return other;
+}
+
+/*
+ * Slots that a burst of mail has left behind are used again by the next one;
+ * to make them anew each time would double what is written.  So they go when
+ * they were not needed for surplus_ms, one a step, or when space is short.
+ */
+static bool
+trim_one(struct qlog *q)
+{
+	size_t keep = q->opt.slots_keep + SURPLUS;
+	int64_t now = clock_mono_ms();
+	char name[SLOT_NAME_MAX];
+	struct slot *s;
+	uint32_t no;
+	int rc;
+
+	if (qlog_slot_count(q, SLOT_FREE) <= keep) {
+		q->trim_ms = 0;
+		return false;
+	}
+	if (q->trim_ms == 0) {
+		q->trim_ms = now + q->opt.surplus_ms;
+		q->free_min = qlog_slot_count(q, SLOT_FREE);
+	}
+	if (now < q->trim_ms && !space_short(q))
+		return false;
+	if (now >= q->trim_ms && q->free_min <= keep) {
+		q->trim_ms = 0;		/* all were needed: look again later */
+		return true;
+	}
+	s = surplus_slot(q);
+	no = s->no;
+	s->state = SLOT_DEAD;
+	s->busy = true;
+	fd_close(&s->fd);
+	slot_name(no, name);
+	pthread_mutex_unlock(&q->lock);
+	rc = fault_unlinkat(q->dirfd, name, 0);
+	pthread_mutex_lock(&q->lock);
+	s = qlog_slot_find(q, no);
+	s->busy = false;
+	q->free_min -= MIN(q->free_min, 1);
+	if (rc == 0)
+		ARRAY_DROP(&q->slots, (size_t)(s - q->slots.v));
+	return true;
+}
+
+/* --- the preparer ------------------------------------------------------------------ */
 
 /* One piece of work; false when there is none now. */
 static bool
@@ -160,27 +236,36 @@ prepare_step(struct qlog *q)
 		release_one(q, s);
 		return true;
 	}
-	if (qlog_slot_count(q, SLOT_FREE) < q->opt.slots_keep &&
-	    (q->retry_at == 0 || time(NULL) >= q->retry_at ||
-	    time(NULL) + 2 * RETRY_S < q->retry_at))
-		return qlog_prepare_one(q) == 0;
-	return false;
+	if (qlog_slot_count(q, SLOT_FREE) < q->opt.slots_keep)
+		return clock_mono_ms() >= q->retry_ms &&
+		    qlog_prepare_one(q) == 0;
+	return trim_one(q);
+}
+
+/* When there may be work though nobody wakes us; 0: never. */
+static int64_t
+next_step_ms(const struct qlog *q)
+{
+	if (qlog_slot_count(q, SLOT_FREE) < q->opt.slots_keep)
+		return q->retry_ms;
+	return q->trim_ms;
 }
 
 void *
 qlog_preparer(void *arg)
 {
 	struct qlog *q = arg;
+	int64_t at;
 
 	pthread_mutex_lock(&q->lock);
 	while (!q->stop) {
 		if (prepare_step(q))
 			continue;
-		if (q->retry_at != 0) {
-			struct timespec until;
+		at = next_step_ms(q);
+		if (at != 0) {
+			struct timespec until = { .tv_sec = at / 1000,
+			    .tv_nsec = at % 1000 * 1000000 };
 
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_sec += RETRY_S;
 			pthread_cond_timedwait(&q->cond, &q->lock, &until);
 		} else
 			pthread_cond_wait(&q->cond, &q->lock);

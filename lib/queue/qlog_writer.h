@@ -7,7 +7,6 @@
 #define QUEUE_QLOG_WRITER_H
 
 #include <pthread.h>
-#include <time.h>
 
 #include "base/array.h"
 #include "queue/qlog.h"
@@ -63,6 +62,7 @@ struct qlog {
 	int		cur_fd;
 	uint32_t	cur_no, cur_generation;
 	uint64_t	cur_size, cur_at, cur_next_seq;
+	unsigned	cur_batches;	/* that went to it */
 
 	struct qlog_batch batch[2];
 	struct qlog_batch *gather;	/* never NULL */
@@ -72,7 +72,10 @@ struct qlog {
 	pthread_cond_t	cond;
 	pthread_t	thread;
 	bool		threaded, stop;
-	time_t		retry_at;	/* 0, or no slot is made before */
+	int64_t		retry_ms;	/* 0, or no slot is made before */
+	int64_t		trim_ms;	/* 0, or when surplus slots go */
+	size_t		free_min;	/* fewest that were free since */
+	bool		big_batches;	/* see qlog_prepare_one() */
 	ARRAY(struct slot) slots;
 	ARRAY(struct qlog_slot) released;
 	char		trouble[160];	/* why no slot could be made */

@@ -703,6 +703,151 @@ START_TEST(the_thread_prepares_and_releases)
 }
 END_TEST
 
+/* Segment files, under their final names. */
+static size_t
+count_files(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *de;
+	size_t n = 0;
+
+	while ((de = readdir(d)) != NULL)
+		n += span_ends(span_of(de->d_name), SPAN(".seg")) &&
+		    strncmp(de->d_name, "new.", 4) != 0;
+	closedir(d);
+	return n;
+}
+
+/* Fill slots until so many are in use, and release all but the last. */
+static void
+fill_and_release(struct qlog *q, size_t used)
+{
+	struct qlog_slot slots[16], done;
+	size_t n;
+
+	while ((n = qlog_slots(q, slots, 16)) < used) {
+		while (append(q, "r", 6000, NULL) < 0)
+			usleep(1000);	/* no slot is ready yet */
+		must_commit(q);
+	}
+	for (size_t i = 0; i + 1 < n; i++)
+		ck_assert(qlog_release(q, slots[i].slot,
+		    slots[i].generation));
+	while (qlog_releasing(q) > 0)
+		if (!qlog_take_released(q, &done))
+			usleep(1000);
+}
+
+START_TEST(slots_of_a_burst_are_kept_for_the_next)
+{
+	struct qlog *q = must_open();
+	size_t files;
+
+	fill_and_release(q, 8);
+	files = count_files();
+	ck_assert_uint_ge(files, 8);
+	fill_and_release(q, 8);
+	ck_assert_uint_eq(count_files(), files);
+	qlog_close(&q);
+}
+END_TEST
+
+START_TEST(slots_nobody_needs_go)
+{
+	struct qlog_options opt = { .segment_size = SEG, .slots_keep = 1,
+	    .surplus_ms = 20 };
+	struct why why = WHY_INIT;
+	struct qlog *q = qlog_open(AT_FDCWD, dir, &opt, &why);
+	uint64_t next;
+
+	ck_assert_msg(q != NULL, "%s", why.text);
+	fill_and_release(q, 10);
+	/* One in use, one kept free and two more. */
+	while (count_files() > 4)
+		usleep(1000);
+	usleep(60000);
+	ck_assert_uint_eq(count_files(), 4);
+	next = qlog_next_seq(q);
+	qlog_close(&q);
+	q = must_open();
+	ck_assert_uint_eq(qlog_next_seq(q), next);
+	expect_seqs(next - 1, next - 1, next - 1);
+	qlog_close(&q);
+}
+END_TEST
+
+/* Batches so large that new slots are not filled with zeros. */
+START_TEST(large_batches)
+{
+	enum { LEN = 1500 << 10, SLOT = 4 << 20 };
+	struct qlog_options opt = { .segment_size = SLOT, .slots_max = 8,
+	    .slots_keep = 1, .no_thread = true };
+	struct why why = WHY_INIT;
+	struct qlog *q = qlog_open(AT_FDCWD, dir, &opt, &why);
+	struct qlog_slot slots[8];
+	uint64_t n = 0;
+
+	ck_assert_msg(q != NULL, "%s", why.text);
+	while (qlog_slots(q, slots, 8) < 6) {
+		ck_assert_int_eq(append(q, "r", LEN, NULL), 0);
+		must_commit(q);
+		n++;
+	}
+	expect_seqs(0, 1, n);
+	/* A tail in a slot that was only allocated. */
+	ck_assert_int_eq(append(q, "lost", LEN, NULL), 0);
+	qlog_close(&q);
+	q = qlog_open(AT_FDCWD, dir, &opt, &why);
+	ck_assert_msg(q != NULL, "%s", why.text);
+	ck_assert_uint_eq(qlog_next_seq(q), n + 1);
+	ck_assert_int_eq(append(q, "r", LEN, NULL), 0);
+	must_commit(q);
+	expect_seqs(0, 1, n + 1);
+	for (size_t i = 0; i < 5; i++)
+		ck_assert(qlog_release(q, slots[i].slot,
+		    slots[i].generation));
+	expect_seqs(0, slots[5].first_seq, n + 1);
+	qlog_close(&q);
+}
+END_TEST
+
+/* The fault comes while such a slot is made: space runs out, or worse. */
+START_TEST(large_batches_with_a_fault)
+{
+	enum { LEN = 1500 << 10, SLOT = 4 << 20 };
+	struct qlog_options opt = { .segment_size = SLOT, .slots_max = 8,
+	    .slots_keep = 1, .no_thread = true };
+	bool reached = true;
+
+	for (unsigned at = 1; reached; at++) {
+		struct why why = WHY_INIT;
+		struct qlog *q = qlog_open(AT_FDCWD, dir, &opt, &why);
+		uint64_t acked = 0;
+
+		ck_assert_msg(q != NULL, "%s", why.text);
+		fault_arm(at, _i == 0 ? EIO : ENOSPC);
+		for (int i = 0; i < 5; i++) {
+			if (append(q, "r", LEN, NULL) < 0 ||
+			    qlog_commit(q, &why) < 0)
+				break;
+			acked = qlog_next_seq(q) - 1;
+		}
+		reached = fault_count() >= at;
+		fault_arm(0, 0);
+		qlog_close(&q);
+		q = qlog_open(AT_FDCWD, dir, &opt, &why);
+		ck_assert_msg(q != NULL, "%s", why.text);
+		ck_assert_uint_ge(qlog_next_seq(q), acked + 1);
+		if (acked > 0)
+			expect_seqs(0, 1, qlog_next_seq(q) - 1);
+		qlog_close(&q);
+		ck_assert_uint_lt(at, 200);
+		teardown();
+		setup();
+	}
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -726,6 +871,10 @@ suite(void)
 	tcase_add_test(t, recycled_slots_show_new_records_only);
 	tcase_add_loop_test(t, the_nth_call_fails, 0, 2);
 	tcase_add_test(t, the_thread_prepares_and_releases);
+	tcase_add_test(t, slots_of_a_burst_are_kept_for_the_next);
+	tcase_add_test(t, slots_nobody_needs_go);
+	tcase_add_test(t, large_batches);
+	tcase_add_loop_test(t, large_batches_with_a_fault, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
