@@ -8,26 +8,25 @@
  * nesting costs nothing.  Open parts lie on a stack: each is the child of the
  * one below.
  */
+#include <string.h>
+
+#include "base/eol.h"
 #include "base/mem.h"
 #include "mail/chars.h"
 #include "mail/lex.h"
 #include "mail/message.h"
 
-struct count {				/* of line ends before a place */
-	uint64_t	lines, bare;
-};
-
 struct open_part {
 	struct message_part	*part;
 	struct message_part	*last;		/* its last child so far */
-	struct count		 at_body;	/* where its body begins */
+	struct eol		 at_body;	/* counts where its body begins */
 	struct span		 boundary;	/* p NULL: none (any more) */
 };
 
 struct parser {
 	struct message		*m;
 	const char		*p, *end;
-	struct count		 now;
+	struct eol		 now;		/* counts at p */
 	bool			 prev_bare;	/* the line end before p */
 	size_t			 nopen, nbound;
 	struct open_part	 open[MESSAGE_DEPTH_MAX + 2];
@@ -249,7 +248,7 @@ close_parts(struct parser *ps, size_t keep_open, bool boundary)
 	while (ps->nopen > keep_open) {
 		struct open_part *o = &ps->open[--ps->nopen];
 		struct message_part *p = o->part;
-		struct count end = ps->now;
+		struct eol end = ps->now;
 		const char *e = ps->p;
 
 		if (boundary && end.lines > o->at_body.lines) {
@@ -328,7 +327,7 @@ boundary_of(struct parser *ps, const struct message_part *p)
 static void
 parse_header(struct parser *ps, struct message_part *p)
 {
-	struct count start = ps->now;
+	struct eol start = ps->now;
 	const char *begin = ps->p;
 	struct message_field f;
 	struct span in;
@@ -427,25 +426,16 @@ cross_boundary(struct parser *ps, size_t level, struct span line)
 static void
 pass_body(struct parser *ps)
 {
-	const char *p = ps->p;
-	struct count now = ps->now;
-	bool bare = ps->prev_bare, mixed = ps->nbound > 0;
+	const char *p = ps->p, *nl;
+	bool mixed = ps->nbound > 0;
 
-	while (p < ps->end && !(mixed && *p == '-')) {
-		const char *nl = memchr(p, '\n', (size_t)(ps->end - p));
-
-		if (nl == NULL) {
-			p = ps->end;
-			break;
-		}
-		bare = nl == p || nl[-1] != '\r';
-		now.lines++;
-		now.bare += bare;
-		p = nl + 1;
-	}
-	ps->p = p;
-	ps->now = now;
-	ps->prev_bare = bare;
+	if (mixed && *p == '-')
+		return;
+	ps->p = eol_pass(p, ps->end, '\n', mixed ? '-' : EOL_NO_STOP,
+	    &ps->now);
+	nl = memrchr(p, '\n', (size_t)(ps->p - p));
+	if (nl != NULL)
+		ps->prev_bare = nl == p || nl[-1] != '\r';
 }
 
 static void
@@ -481,7 +471,7 @@ init(struct parser *ps, struct message *m, struct span bytes)
 	ps->m = m;
 	ps->p = bytes.p;
 	ps->end = bytes.p + bytes.len;
-	ps->now = (struct count){ 0, 0 };
+	ps->now = (struct eol){ 0, 0 };
 	ps->prev_bare = false;
 	ps->nopen = ps->nbound = 0;
 }

@@ -4,23 +4,19 @@
  */
 #include "store/lines.h"
 
-#include <string.h>
-
+#include "base/eol.h"
 #include "store/packed.h"
 
 void
 line_count_add(struct line_count *c, struct span s)
 {
-	const char *p = s.p, *end;
+	struct eol found = { 0, 0 };
 
 	if (s.len == 0)
 		return;
-	end = p + s.len;
-	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		c->bare += (p > s.p ? p[-1] : c->last) != '\r';
-		p++;
-	}
-	c->last = end[-1];
+	(void)eol_pass(s.p, s.p + s.len, c->last, EOL_NO_STOP, &found);
+	c->bare += found.bare;
+	c->last = s.p[s.len - 1];
 }
 
 uint32_t
