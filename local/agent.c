@@ -33,6 +33,7 @@
 #include "route/status_filter.h"
 
 #define QMGR_PID_FILE	"pid/unix.qmgr.pid"
+#define HEADER_PEEK	(16u << 10)	/* bytes that most headers fit in */
 #define OPEN_MIN	64	/* mailboxes kept open */
 #define OPEN_MAX	1500
 
@@ -331,8 +332,13 @@ job_delivered_to(struct job *j, struct span addr)
 
 	if (!j->scanned) {
 		j->scanned = true;
-		if (store_content_read(&j->content, 0, &in, &why) < 0)
+		if (store_content_peek(&j->content, HEADER_PEEK, &in,
+		    &why) < 0)
 			in = SPAN_EMPTY;	/* the delivery will say it */
+		else if (memmem(in.p, in.len, "\n\n", 2) == NULL &&
+		    store_content_peek(&j->content, HEADER_SCAN_MAX, &in,
+		    &why) < 0)
+			in = SPAN_EMPTY;
 		in = span_sub(in, 0, HEADER_SCAN_MAX);
 		while (header_next(&in, &f) == 1) {
 			struct span v;

@@ -132,10 +132,74 @@ fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at)
 	return pwritev_flags(fd, iov, n, at, 0);
 }
 
+/* Pages of iov[i] that can be written from where they are. */
+struct direct {
+	int	i;
+	size_t	skip, len;	/* bytes in front of them, and they */
+	off_t	at;		/* place in the file */
+};
+#define DIRECT_MIN	(64u << 10)	/* bytes: below, not worth the calls */
+
+static bool
+find_direct(const struct iovec *iov, int n, off_t at, struct direct *d)
+{
+	*d = (struct direct){ .len = 0 };
+	for (int i = 0; i < n; i++) {
+		size_t skip = (size_t)(-at & (FD_PAGE - 1)), len;
+
+		if ((((uintptr_t)iov[i].iov_base ^ (uintptr_t)at) &
+		    (FD_PAGE - 1)) == 0 && iov[i].iov_len > skip) {
+			len = (iov[i].iov_len - skip) & ~(size_t)(FD_PAGE - 1);
+			if (len > d->len)
+				*d = (struct direct){ i, skip, len,
+				    at + (off_t)skip };
+		}
+		at += (off_t)iov[i].iov_len;
+	}
+	return d->len >= DIRECT_MIN;
+}
+
+/* 1; 0 with errno when the file cannot be written so, -1 with errno. */
+static int
+write_direct(int fd, void *p, const struct direct *d)
+{
+	struct iovec v = { (char *)p + d->skip, d->len };
+	int flags = fcntl(fd, F_GETFL), rc, err;
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
+		return 0;
+	rc = pwritev_flags(fd, &v, 1, d->at, 0);
+	err = errno;
+	if (fcntl(fd, F_SETFL, flags) < 0)
+		return -1;
+	errno = err;
+	return rc == 0 ? 1 : err == EINVAL || err == EOPNOTSUPP ? 0 : -1;
+}
+
 int
 fd_pwritev_out(int fd, struct iovec *iov, int n, off_t at)
 {
-	return pwritev_flags(fd, iov, n, at, RWF_DONTCACHE);
+	struct direct d;
+	struct iovec *big;
+	size_t len;
+	char *p;
+
+	if (!find_direct(iov, n, at, &d))
+		return pwritev_flags(fd, iov, n, at, RWF_DONTCACHE);
+	big = &iov[d.i];
+	p = big->iov_base;
+	len = big->iov_len;
+	switch (write_direct(fd, p, &d)) {
+	case 0:
+		return pwritev_flags(fd, iov, n, at, RWF_DONTCACHE);
+	case -1:
+		return -1;
+	}
+	*big = (struct iovec){ p + d.skip + d.len, len - d.skip - d.len };
+	if (pwritev_flags(fd, big, n - d.i, d.at + (off_t)d.len, 0) < 0)
+		return -1;
+	*big = (struct iovec){ p, d.skip };
+	return pwritev_flags(fd, iov, d.i + 1, at, 0);
 }
 
 int

@@ -27,9 +27,13 @@ MUST_CHECK int fd_pwrite_all(int fd, const void *p, size_t n, off_t at);
 MUST_CHECK int fd_pwritev_all(int fd, struct iovec *iov, int n, off_t at);
 /*
  * The same for much that nobody is going to read soon: where the system can,
- * it begins to write it out at once and keeps no copy in memory.
+ * no copy of it is kept in memory.  Whole pages of an iovec whose address and
+ * place in the file are the same modulo FD_PAGE go to the device from where
+ * they lie; that saves both copy and cache.  What is in front of them is
+ * written last.
  */
 MUST_CHECK int fd_pwritev_out(int fd, struct iovec *iov, int n, off_t at);
+#define FD_PAGE		4096
 MUST_CHECK int fd_read_all(int fd, void *p, size_t n);
 MUST_CHECK int fd_pread_all(int fd, void *p, size_t n, off_t at);
 /* Append the whole file to b; -1 with errno, EFBIG beyond b->max. */

@@ -253,6 +253,7 @@ maildir_deliver(struct store *s, struct handle *h,
 			return -2;
 		return store_fail(why, "cannot create a file in", h->path);
 	}
+	store_content_align(m->content, m->head.len);
 	while (at < total || total == 0) {
 		struct iovec iov[2];
 		struct span piece;

@@ -195,6 +195,8 @@ packed_deliver(struct store *s, struct handle *h,
 	if (deliver_quota(s, h, m->head.len + m->content->len, why) < 0 ||
 	    packed_reserve(p, 1, why) < 0)
 		return -1;
+	store_content_align(m->content, st->segment_tail +
+	    PACKED_MESSAGE_HEADER + m->head.len);
 	src.cache = make_cache(s, m);
 	need = packed_need(m->head.len + m->content->len, src.cache.len);
 	if (packed_segment_choose(p, need, why) < 0)

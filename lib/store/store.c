@@ -44,7 +44,8 @@ store_content_init(struct store_content *c, int fd, uint64_t offset,
 {
 	*c = (struct store_content){
 		.fd = fd, .offset = offset, .len = len,
-		.cache = BUF_INIT(STORE_HEAD_GAP + STORE_CONTENT_CACHE),
+		.gap = STORE_HEAD_GAP, .cache = BUF_INIT(STORE_HEAD_GAP +
+		    FD_PAGE + STORE_CONTENT_CACHE),
 	};
 }
 
@@ -54,7 +55,7 @@ store_content_of(struct store_content *c, struct span bytes)
 	char *p;
 
 	store_content_init(c, -1, 0, bytes.len);
-	p = buf_reserve(&c->cache, STORE_HEAD_GAP + bytes.len);
+	p = buf_reserve(&c->cache, STORE_HEAD_GAP + FD_PAGE + bytes.len);
 	if (p == NULL)
 		log_panic("store_content_of: %zu bytes", bytes.len);
 	memcpy(p + STORE_HEAD_GAP, bytes.p, bytes.len);
@@ -69,40 +70,86 @@ store_content_fini(struct store_content *c)
 	c->cached = false;
 }
 
+/* Where the content begins in the buffer, which has room for all. */
+static void
+set_gap(struct store_content *c)
+{
+	uintptr_t p = (uintptr_t)c->cache.data + STORE_HEAD_GAP;
+
+	c->gap = STORE_HEAD_GAP + ((c->align - p) & (FD_PAGE - 1));
+}
+
+static int
+read_piece(struct store_content *c, uint64_t at, size_t want,
+    struct span *out, struct why *why)
+{
+	char *p;
+
+	buf_reset(&c->cache);
+	p = buf_reserve(&c->cache, STORE_HEAD_GAP + FD_PAGE + want);
+	if (p == NULL || c->offset > INT64_MAX - at)
+		return why_set(why, "4.3.0", "bad place of a queued message");
+	set_gap(c);
+	if (fd_pread_all(c->fd, p + c->gap, want,
+	    (off_t)(c->offset + at)) < 0) {
+		if (errno == EPIPE)
+			return why_set(why, "4.3.0", "the queued message is "
+			    "shorter than it should be");
+		return why_errno(why, "4.3.0", "cannot read the queued message");
+	}
+	buf_commit(&c->cache, c->gap + want);
+	*out = span_from(buf_span(&c->cache), c->gap);
+	return 0;
+}
+
 int
 store_content_read(struct store_content *c, uint64_t at, struct span *out,
     struct why *why)
 {
 	size_t want;
-	char *p;
 
 	if (at >= c->len) {
 		*out = SPAN_EMPTY;
 		return 0;
 	}
 	if (c->cached) {
-		*out = span_from(buf_span(&c->cache), STORE_HEAD_GAP +
-		    (size_t)at);
+		*out = span_from(buf_span(&c->cache), c->gap + (size_t)at);
 		return 0;
 	}
 	if (c->len <= STORE_CONTENT_CACHE)
 		at = 0, want = (size_t)c->len;
 	else
 		want = (size_t)MIN(c->len - at, STORE_CONTENT_CACHE);
-	buf_reset(&c->cache);
-	p = buf_reserve(&c->cache, STORE_HEAD_GAP + want);
-	if (p == NULL || c->offset > INT64_MAX - at)
-		return why_set(why, "4.3.0", "bad place of a queued message");
-	if (fd_pread_all(c->fd, p + STORE_HEAD_GAP, want, (off_t)(c->offset + at)) < 0) {
-		if (errno == EPIPE)
-			return why_set(why, "4.3.0", "the queued message is "
-			    "shorter than it should be");
-		return why_errno(why, "4.3.0", "cannot read the queued message");
-	}
-	buf_commit(&c->cache, STORE_HEAD_GAP + want);
+	if (read_piece(c, at, want, out, why) < 0)
+		return -1;
 	c->cached = c->len <= STORE_CONTENT_CACHE;
-	*out = span_from(buf_span(&c->cache), STORE_HEAD_GAP);
 	return 0;
+}
+
+int
+store_content_peek(struct store_content *c, size_t n, struct span *out,
+    struct why *why)
+{
+	if (c->cached || c->len <= n)
+		return store_content_read(c, 0, out, why);
+	return read_piece(c, 0, MIN(n, (size_t)STORE_CONTENT_CACHE), out,
+	    why);
+}
+
+void
+store_content_align(struct store_content *c, uint64_t at)
+{
+	size_t was = c->gap;
+
+	c->align = at;
+	if (!c->cached || c->len < STORE_OUT_MIN)
+		return;
+	set_gap(c);
+	if (c->gap == was)
+		return;
+	memmove(c->cache.data + c->gap, c->cache.data + was, (size_t)c->len);
+	buf_reset(&c->cache);
+	buf_commit(&c->cache, c->gap + (size_t)c->len);
 }
 
 bool
@@ -117,7 +164,7 @@ store_content_whole(struct store_content *c, struct span head,
 	}
 	if (!c->cached || head.len > STORE_HEAD_GAP)
 		return false;
-	p = c->cache.data + STORE_HEAD_GAP - head.len;
+	p = c->cache.data + c->gap - head.len;
 	if (head.len > 0)
 		memcpy(p, head.p, head.len);
 	*out = span_make(p, head.len + (size_t)c->len);

@@ -97,7 +97,9 @@ struct store_content {
 	int		fd;
 	uint64_t	offset, len;
 	struct buf	cache;		/* the content, when it is small, behind
-					 * STORE_HEAD_GAP bytes of room */
+					 * gap bytes of room */
+	size_t		gap;		/* STORE_HEAD_GAP or up to a page more */
+	uint64_t	align;		/* store_content_align() */
 	bool		cached;
 };
 #define STORE_CONTENT_CACHE	(1u << 20)	/* bytes: above, in pieces */
@@ -116,6 +118,18 @@ void	 store_content_fini(struct store_content *c);
  */
 MUST_CHECK int store_content_read(struct store_content *c, uint64_t at,
 	    struct span *out, struct why *why);
+/*
+ * The beginning of the content, for a look at its header: n bytes, or all of
+ * it, or more.  Reads no more of a large one.  Good until the next call.
+ */
+MUST_CHECK int store_content_peek(struct store_content *c, size_t n,
+	    struct span *out, struct why *why);
+/*
+ * The content is going to be written to a file, where its first byte has the
+ * offset at: from now on it lies in memory so that fd_pwritev_out() can write
+ * it from there.
+ */
+void	 store_content_align(struct store_content *c, uint64_t at);
 /*
  * head and the content in one piece, without copying the content.  False: it
  * is not all at hand, or head is too long.  Good until the next call.

@@ -129,6 +129,41 @@ START_TEST(vectors_are_written_whole)
 }
 END_TEST
 
+/*
+ * Around pages that lie in memory as in the file, or not (_i % 2), at places
+ * in a page: what comes out is the same.
+ */
+START_TEST(what_is_written_out_is_whole)
+{
+	enum { LEN = 300000, ROOM = LEN + 3 * FD_PAGE };
+	static const size_t places[] = { 0, 1, 17, 2048, 4095, 4096, 9000 };
+	size_t at = places[_i / 2], len = at + 3 + LEN + 5;
+	char *mem = aligned_alloc(FD_PAGE, ROOM), *got = mem_alloc(len + 1);
+	char *body = mem + (at + 3 + (size_t)_i % 2) % FD_PAGE;
+	struct iovec iov[] = { { (char[]){ "abc" }, 3 }, { NULL, 0 },
+	    { body, LEN }, { (char[]){ "xyz" }, 3 }, { (char[]){ "uv" }, 2 } };
+	int fd = open("x", O_RDWR | O_CREAT, 0600), flags;
+
+	for (size_t i = 0; i < LEN; i++)
+		body[i] = (char)(i * 31 + i / 251);
+	memset(got, '.', at + 1);
+	ck_assert_int_eq(fd_pwrite_all(fd, got, at, 0), 0);
+	flags = fcntl(fd, F_GETFL);
+	ck_assert_int_eq(fd_pwritev_out(fd, iov, 5, (off_t)at), 0);
+	ck_assert_int_eq(fcntl(fd, F_GETFL), flags);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), (off_t)len);
+	ck_assert_int_eq(fd_pread_all(fd, got, len, 0), 0);
+	for (size_t i = 0; i < at; i++)
+		ck_assert_int_eq(got[i], '.');
+	ck_assert_mem_eq(got + at, "abc", 3);
+	ck_assert(memcmp(got + at + 3, body, LEN) == 0);
+	ck_assert_mem_eq(got + at + 3 + LEN, "xyzuv", 5);
+	close(fd);
+	free(mem);
+	mem_free(got);
+}
+END_TEST
+
 START_TEST(flags_are_set_and_cleared)
 {
 	int fd = open("/dev/null", O_RDONLY);
@@ -336,6 +371,7 @@ suite(void)
 	tcase_add_test(t, a_file_is_read_up_to_the_limit);
 	tcase_add_test(t, reading_past_the_end_is_an_error);
 	tcase_add_test(t, vectors_are_written_whole);
+	tcase_add_loop_test(t, what_is_written_out_is_whole, 0, 14);
 	tcase_add_test(t, flags_are_set_and_cleared);
 	tcase_add_test(t, directories_are_made_with_their_parents);
 	tcase_add_test(t, a_replaced_file_is_old_or_new_whatever_fails);

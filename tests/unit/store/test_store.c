@@ -221,6 +221,45 @@ START_TEST(large_messages)
 }
 END_TEST
 
+/* Small ones between them: what is written past the cache meets pages that
+ * are in it. */
+START_TEST(large_and_small_messages)
+{
+	static const size_t sizes[] = { 500, 130000, 1, 131072, 400, 5000,
+	    700001, 900000, 300, 1 << 20, (1 << 20) - 4000, 3500000, 17,
+	    2500000, 140000, 140001 };
+	struct buf got = BUF_INIT(BUF_UNLIMITED), want = BUF_INIT(BUF_UNLIMITED);
+	int n = (int)(sizeof(sizes) / sizeof(sizes[0]));
+	struct store_place p = place(_i);
+	struct store *s = open_store();
+	struct why why = WHY_INIT;
+	struct store_box *b;
+
+	for (int i = 0; i < n; i++)
+		ck_assert_int_eq(give(s, &p, i, sizes[i], false, &why), 0);
+	for (int i = 0; i < n; i++)
+		ck_assert_int_eq(give(s, &p, i, sizes[i], true, &why), 1);
+	store_settle(s);
+	b = store_box_open(&p, &why);
+	ck_assert_uint_eq(store_box_count(b), (size_t)n);
+	for (int i = 0; i < n; i++) {
+		bool found = false;
+
+		expected(p.format, i, sizes[i], &want);
+		for (size_t k = 0; k < (size_t)n && !found; k++) {
+			buf_reset(&got);
+			ck_assert_int_eq(store_box_read(b, k, &got, &why), 0);
+			found = span_eq(buf_span(&got), buf_span(&want));
+		}
+		ck_assert_msg(found, "message %d of %zu bytes", i, sizes[i]);
+	}
+	store_box_close(&b);
+	buf_fini(&got);
+	buf_fini(&want);
+	store_free(&s);
+}
+END_TEST
+
 START_TEST(again_stores_once)
 {
 	struct store_place p = place(_i);
@@ -849,6 +888,7 @@ suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, what_goes_in_comes_out, 0, (int)n);
 	tcase_add_loop_test(t, large_messages, 0, (int)n);
+	tcase_add_loop_test(t, large_and_small_messages, 0, (int)n);
 	tcase_add_loop_test(t, again_stores_once, 0, (int)n);
 	tcase_add_loop_test(t, who_is_late_finds_what_is_there, 0, (int)n);
 	tcase_add_loop_test(t, a_failing_call_leaves_nothing, 0, (int)n);
