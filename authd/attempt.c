@@ -12,6 +12,7 @@
 
 #include "auth/auth_client.h"
 #include "auth/password.h"
+#include "authd/introspect.h"
 #include "authd/oauth.h"
 #include "authd/pam.h"
 #include "authd/upgrade.h"
@@ -42,6 +43,7 @@ struct attempt {
 	const char		*app;		/* app password's name, or NULL */
 	struct verify_job	*job;
 	struct pam_job		*pam;
+	struct introspect_job	*token;
 	struct loop_timer	*timer;
 	int64_t			 begun_ms;
 	unsigned char		 digest[32];	/* of the password tried */
@@ -147,6 +149,7 @@ fail(struct attempt *a, enum auth_reason r, const char *log)
 	a->text = failure_text(r);
 	verify_cancel(&a->job);
 	pam_cancel(&a->pam);
+	introspect_cancel(&a->token);
 	if (r == AUTH_WRONG || r == AUTH_NOT_FOR_YOU || r == AUTH_EXPIRED)
 		delay = guard_failed(&a->client, who(a),
 		    a->have_digest ? a->digest : NULL);
@@ -404,32 +407,55 @@ check_password(struct attempt *a)
 		fail(a, AUTH_UNAVAILABLE, "too many logins are waiting");
 }
 
+/* The token is good, and says who it is; or it is not. */
+static void
+token_judged(struct attempt *a, bool good, struct span user)
+{
+	if (good && (sasl_set_authcid(a->sasl, user) < 0 || !find_account(a)))
+		good = false;
+	if (a->reason == 0)
+		drive(a, sasl_judge(a->sasl, good && (a->account.found ||
+		    exists(buf_span(&a->account.name)))));
+}
+
+static void
+token_answered(void *arg, enum introspect_result r, struct span user)
+{
+	struct attempt *a = arg;
+
+	a->token = NULL;
+	if (r == INTROSPECT_UNKNOWN)
+		fail(a, AUTH_UNAVAILABLE, "the token's issuer does not answer");
+	else
+		token_judged(a, r == INTROSPECT_GOOD, user);
+}
+
 static void
 check_token(struct attempt *a)
 {
 	struct buf name = BUF_INIT(SASL_NAME_LEN_MAX);
 	struct why why = WHY_INIT;
-	int rc;
 
 	if (guard_banned(&a->client, SPAN(""))) {
 		fail(a, AUTH_BANNED, "banned");
-		goto out;
+		return;
 	}
-	rc = oauth_check(sasl_token(a->sasl), &name, &why);
-	if (rc < 0) {
+	switch (oauth_check(sasl_token(a->sasl), &name, &why)) {
+	case OAUTH_GOOD:
+		token_judged(a, true, buf_span(&name));
+		break;
+	case OAUTH_BAD:
 		log_info("token refused: %s", why.text);
-		drive(a, sasl_judge(a->sasl, false));
-		goto out;
+		token_judged(a, false, SPAN(""));
+		break;
+	default:
+		a->token = introspect_ask(sasl_token(a->sasl),
+		    token_answered, a);
+		if (a->token == NULL)
+			fail(a, AUTH_UNAVAILABLE, "the token's issuer cannot "
+			    "be asked now");
+		break;
 	}
-	if (sasl_set_authcid(a->sasl, buf_span(&name)) < 0 ||
-	    !find_account(a)) {
-		if (a->reason == 0)
-			drive(a, sasl_judge(a->sasl, false));
-		goto out;
-	}
-	drive(a, sasl_judge(a->sasl, a->account.found ||
-	    exists(buf_span(&a->account.name))));
-out:
 	buf_fini(&name);
 }
 
@@ -573,7 +599,7 @@ attempt_response(struct attempt *a, struct span data)
 {
 	/* Nothing is asked for while a failure waits, or a check runs. */
 	if (a->over || a->reason != 0 || a->sasl == NULL || a->job != NULL ||
-	    a->pam != NULL)
+	    a->pam != NULL || a->token != NULL)
 		return;
 	a->begun_ms = loop_now_ms(loop);
 	drive(a, sasl_step(a->sasl, &data));
@@ -589,6 +615,7 @@ attempt_free(struct attempt **ap)
 		return;
 	verify_cancel(&a->job);
 	pam_cancel(&a->pam);
+	introspect_cancel(&a->token);
 	loop_timer_free(&a->timer);
 	sasl_free(&a->sasl);
 	account_fini(&a->account);

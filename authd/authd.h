@@ -13,7 +13,8 @@
  *	ticket.c	one-time tickets
  *	upgrade.c	better hashes after a login; keeper.c writes them
  *	pam.c		asks PAM through pam_helper.c
- *	oauth.c		bearer tokens
+ *	oauth.c		bearer tokens; introspect.c asks about them through
+ *			introspect_helper.c
  *	dovecot.c	other mail servers, in Dovecot's protocol
  *
  * An attempt belongs to who speaks for the client (a session) and answers

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "daemon/daemon.h"
 
-static helper_fn *handle;
+static const struct helper_ops *helper;
 
 static int
 on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
@@ -22,7 +22,7 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		close(f->fd);
 		return -1;
 	}
-	rc = handle(c, f);
+	rc = helper->handle(c, f);
 	mem_wipe((void *)(uintptr_t)f->body.p, f->body.len);
 	return rc;
 }
@@ -42,19 +42,25 @@ static const struct ipc_ops ops = {
 NORETURN static void
 run(const struct jail *jail, int fd)
 {
-	struct sandbox_ids ids = { .uid = geteuid(), .gid = getegid(),
-	    .root = geteuid() == 0 };
+	struct sandbox_ids mail, ids;
 	struct why why = WHY_INIT;
 
-	if (sandbox_enter(jail, &ids, true, &why) < 0)
+	if (sandbox_ids(&mail, &why) < 0)
 		log_fatal("%s: %s", jail->name, why.text);
+	sandbox_own_ids(jail, &mail, &ids);
+	if (helper->prepare != NULL)
+		helper->prepare();
+	if (sandbox_enter(jail, &ids, jail->user == JAIL_ROOT, &why) < 0)
+		log_fatal("%s: %s", jail->name, why.text);
+	if (helper->start != NULL)
+		helper->start();
 	(void)ipc_conn_new(daemon_loop(), fd, &HELPER_PROTO, &ops, NULL);
 	loop_run(daemon_loop());
 	_exit(0);
 }
 
 int
-helper_start(const char *name, const struct jail *jail, helper_fn *fn,
+helper_start(const struct jail *jail, const struct helper_ops *h,
     struct why *why)
 {
 	int fds[2];
@@ -62,14 +68,14 @@ helper_start(const char *name, const struct jail *jail, helper_fn *fn,
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return why_errno(why, "", "socketpair");
-	handle = fn;
-	pid = daemon_fork(name, &fds[1], 1);
+	helper = h;
+	pid = daemon_fork(jail->name, &fds[1], 1);
 	if (pid == 0)
 		run(jail, fds[1]);
 	close(fds[1]);
 	if (pid < 0) {
 		close(fds[0]);
-		return why_errno(why, "", "cannot start %s", name);
+		return why_errno(why, "", "cannot start %s", jail->name);
 	}
 	return fds[0];
 }

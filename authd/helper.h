@@ -5,9 +5,10 @@
  *
  *	keeper	changes lines of authd_password_file, keeps the file of bans
  *	pam	asks PAM, which reads shadow passwords and loads libraries
+ *	introspect
+ *		asks a web server whether an access token is good
  *
- * They take frames from authd and from nobody else, hold no connection to the
- * world, and end when authd ends.
+ * They take frames from authd and from nobody else, and end when authd ends.
  */
 #ifndef AUTHD_HELPER_H
 #define AUTHD_HELPER_H
@@ -25,6 +26,9 @@ enum {
 	KEEPER_STATE,		/* -> the text of data_directory/authd.bans */
 	PAM_ASK,		/* -> pam_ask_msg */
 	PAM_ANSWER,		/* <- pam_answer */
+	TOKEN_ASK,		/* -> token_ask */
+	TOKEN_CANCEL,		/* -> empty; no answer */
+	TOKEN_ANSWER,		/* <- token_answer */
 };
 
 /* Make the account's text "now", if it still is "was": whoever changed it
@@ -47,22 +51,41 @@ IPC_MESSAGE(pam_ask_msg, PAM_ASK_ROWS)
 	ROW(STR, text, AUTH_TEXT_MAX)	/* for the log */
 IPC_MESSAGE(pam_answer, PAM_ANSWER_ROWS)
 
+#define TOKEN_ASK_ROWS(ROW)						\
+	ROW(BLOB, token, AUTH_DATA_MAX)
+IPC_MESSAGE(token_ask, TOKEN_ASK_ROWS)
+
+enum { TOKEN_BAD, TOKEN_GOOD, TOKEN_UNKNOWN };
+
+#define TOKEN_ANSWER_ROWS(ROW)						\
+	ROW(U32, result, TOKEN_UNKNOWN)					\
+	ROW(STR, user, AUTH_NAME_MAX)	/* the user claim */		\
+	ROW(U64, end_s, INT64_MAX)	/* good until, wall clock */	\
+	ROW(STR, text, AUTH_TEXT_MAX)	/* for the log */
+IPC_MESSAGE(token_answer, TOKEN_ANSWER_ROWS)
+
 static const struct ipc_proto HELPER_PROTO UNUSED = {
 	.name = "authd-helper", .version = 1,
 	.frame_max = 256 * 1024, .out_max = 16u << 20, .secret = true,
 };
 
-/* In the helper: handle one frame.  -1 ends it. */
-typedef int helper_fn(struct ipc_conn *c, const struct ipc_frame *f);
+struct helper_ops {
+	/* In the helper: handle one frame.  -1 ends it. */
+	int	(*handle)(struct ipc_conn *c, const struct ipc_frame *f);
+	/* Before its jail, and in it, before the first frame; may be NULL. */
+	void	(*prepare)(void);
+	void	(*start)(void);
+};
 /*
- * Fork one; in pre_jail.  jail is the row it enters (it stays root).  The
+ * Fork one; in pre_jail.  jail is the row it enters, with the row's user.  The
  * descriptor for ipc_conn_new(), or -1 with why.
  */
-MUST_CHECK int helper_start(const char *name, const struct jail *jail,
-	    helper_fn *fn, struct why *why);
+MUST_CHECK int helper_start(const struct jail *jail,
+	    const struct helper_ops *ops, struct why *why);
 
-/* keeper.c, pam_helper.c */
+/* keeper.c, pam_helper.c, introspect_helper.c */
 MUST_CHECK int keeper_start(struct why *why);
+MUST_CHECK int introspect_helper_start(struct why *why);
 /* NULL where there is no PAM library. */
 MUST_CHECK int pam_helper_start(struct why *why);
 

@@ -128,25 +128,16 @@ on_change(struct ipc_conn *c, const struct ipc_frame *f)
 	return 0;
 }
 
+static const struct helper_ops ops = { .handle = on_change };
+
 int
 keeper_start(struct why *why)
 {
-	static struct jail jail = {
-		.name = "authd-keeper", .user = JAIL_ROOT,
-		.may = JAIL_FILES | JAIL_WRITE, .sockets = "",
-	};
 	const char *slash = strrchr(conf.authd_password_file, '/');
-	char *paths;
-	int fd;
+	const struct jail *row = sandbox_find("authd-keeper");
 
 	if (slash == NULL || slash == conf.authd_password_file)
 		return why_set(why, "", "authd_password_file is no absolute "
 		    "path: \"%s\"", conf.authd_password_file);
-	paths = mem_printf("w:%.*s w:%s",
-	    (int)(slash - conf.authd_password_file),
-	    conf.authd_password_file, conf.data_directory);
-	jail.paths = paths;
-	fd = helper_start("authd-keeper", &jail, on_change, why);
-	mem_free(paths);
-	return fd;
+	return helper_start(row, &ops, why);
 }

@@ -14,6 +14,7 @@
 #include "auth/digest.h"
 #include "authd/authd.h"
 #include "authd/dovecot.h"
+#include "authd/introspect.h"
 #include "authd/pam.h"
 #include "authd/upgrade.h"
 #include "conf/params.h"
@@ -29,7 +30,7 @@ check(struct why *why)
 		return -1;
 	accounts_close();
 	places_close();
-	return guard_load(why);
+	return introspect_check(why) < 0 ? -1 : guard_load(why);
 }
 
 static int
@@ -38,7 +39,7 @@ open_all(struct why *why)
 	authd_unprivileged = geteuid() != 0;
 	digest_start();
 	guard_read();
-	if (accounts_open(why) < 0 || places_open(why) < 0 ||
+	if (introspect_open(why) < 0 || accounts_open(why) < 0 || places_open(why) < 0 ||
 	    upgrade_open(why) < 0 || dovecot_open(why) < 0)
 		return -1;
 	if (strstr(conf.authd_password_maps, "pam:") != NULL &&
@@ -55,6 +56,7 @@ start_all(struct why *why)
 	verify_start(l);
 	upgrade_start(l);
 	pam_loop(l);
+	introspect_start(l);
 	guard_start(l);
 	tickets_start(l);
 	attempts_start(l);
@@ -66,6 +68,7 @@ static int
 reload_all(struct why *why)
 {
 	cache_drop();
+	introspect_forget();
 	if (accounts_reload(why) < 0 || places_open(why) < 0)
 		return -1;
 	return guard_load(why);

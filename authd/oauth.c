@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 
 #include "auth/jwt.h"
+#include "authd/introspect.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/params.h"
 #include "io/fd.h"
+#include "ipc/msg_auth.h"
 
 static struct jwt_keys *keys;
 static struct stat seen;
@@ -54,8 +56,8 @@ refresh(struct why *why)
 	return 0;
 }
 
-int
-oauth_check(struct span token, struct buf *user, struct why *why)
+static int
+check_here(struct span token, struct buf *user, struct why *why)
 {
 	struct jwt_demands want = {
 		.issuer = conf.authd_oauth_issuer,
@@ -68,4 +70,35 @@ oauth_check(struct span token, struct buf *user, struct why *why)
 	if (refresh(why) < 0)
 		return -1;
 	return jwt_check(keys, token, &want, user, why);
+}
+
+enum oauth_result
+oauth_check(struct span token, struct buf *user, struct why *why)
+{
+	bool ask = conf.authd_oauth_introspection_url[0] != '\0';
+	bool always = strcmp(conf.authd_oauth_introspection, "always") == 0;
+
+	/* What is no JSON web token can be judged elsewhere only. */
+	if (ask && (conf.authd_oauth_jwks_file[0] == '\0' ||
+	    !jwt_is_one(token)))
+		goto ask;
+	if (check_here(token, user, why) < 0)
+		return OAUTH_BAD;
+	if (!ask || !always)
+		return OAUTH_GOOD;
+ask:
+	/* It would not fit into a question. */
+	if (token.len > AUTH_DATA_MAX) {
+		(void)why_set(why, "", "too long");
+		return OAUTH_BAD;
+	}
+	switch (introspect_known(token, user)) {
+	case INTROSPECT_GOOD:
+		return OAUTH_GOOD;
+	case INTROSPECT_BAD:
+		(void)why_set(why, "", "refused a moment ago");
+		return OAUTH_BAD;
+	default:
+		return OAUTH_ASK;
+	}
 }

@@ -112,14 +112,12 @@ on_ask(struct ipc_conn *c, const struct ipc_frame *f)
 	return 0;
 }
 
+static const struct helper_ops ops = { .handle = on_ask };
+
+/* Its row lets it do anything: modules run programs (unix_chkpwd) and talk to
+ * servers. */
 int
 pam_helper_start(struct why *why)
 {
-	/* Modules run programs (unix_chkpwd) and talk to servers. */
-	static const struct jail jail = {
-		.name = "authd-pam", .user = JAIL_ROOT, .new_privs = true,
-		.may = JAIL_ANYTHING, .sockets = "", .paths = NULL,
-	};
-
-	return helper_start("authd-pam", &jail, on_ask, why);
+	return helper_start(sandbox_find("authd-pam"), &ops, why);
 }

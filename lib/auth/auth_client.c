@@ -297,7 +297,8 @@ possible(enum sasl_mech m, const struct auth_facts *f, bool plaintext)
 		return f->tls_exporter.len > 0 || f->tls_endpoint.len > 0;
 	case SASL_OAUTHBEARER:
 	case SASL_XOAUTH2:
-		return conf.authd_oauth_jwks_file[0] != '\0';
+		return conf.authd_oauth_jwks_file[0] != '\0' ||
+		    conf.authd_oauth_introspection_url[0] != '\0';
 	case SASL_EXTERNAL:
 		return f->cert_name != NULL && f->cert_name[0] != '\0';
 	default:

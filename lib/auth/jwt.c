@@ -188,6 +188,8 @@ in_scope(const json_t *claims, const char *want)
 	return names(json_object_get(claims, "scp"), want);
 }
 
+/* What a token's claims and an endpoint's answer have in common; exp is
+ * looked at where it is there. */
 static int
 check_claims(const json_t *c, const struct jwt_demands *want,
     struct buf *user, struct why *why)
@@ -196,9 +198,9 @@ check_claims(const json_t *c, const struct jwt_demands *want,
 	const json_t *nbf = json_object_get(c, "nbf");
 	const char *iss = member(c, "iss"), *name;
 
-	if (!json_is_number(exp) ||
-	    json_number_value(exp) <= (double)(want->now_s - JWT_LEEWAY_S))
-		return why_set(why, "", "expired, or without end");
+	if (exp != NULL && (!json_is_number(exp) ||
+	    json_number_value(exp) <= (double)(want->now_s - JWT_LEEWAY_S)))
+		return why_set(why, "", "expired");
 	if (nbf != NULL && (!json_is_number(nbf) ||
 	    json_number_value(nbf) > (double)(want->now_s + JWT_LEEWAY_S)))
 		return why_set(why, "", "not valid yet");
@@ -251,11 +253,58 @@ jwt_check(const struct jwt_keys *keys, struct span token,
 	    (size_t)(last - dot) - 1));
 	if (claims == NULL)
 		(void)why_set(why, "", "no claims");
+	else if (json_object_get(claims, "exp") == NULL)
+		(void)why_set(why, "", "without end");
 	else
 		rc = check_claims(claims, want, user, why);
 out:
 	json_decref(header);
 	json_decref(claims);
 	buf_fini(&sig);
+	return rc;
+}
+
+bool
+jwt_is_one(struct span token)
+{
+	ptrdiff_t dot = span_find(token, '.');
+	json_t *header;
+
+	if (token.len > JWT_MAX || dot <= 0 ||
+	    span_rfind(token, '.') <= dot + 1)
+		return false;
+	header = part(span_sub(token, 0, (size_t)dot));
+	json_decref(header);
+	return header != NULL;
+}
+
+/* --- what an endpoint says of a token ----------------------------------------- */
+
+int
+jwt_introspected(struct span json, const struct jwt_demands *want,
+    struct buf *user, int64_t *end_s, struct why *why)
+{
+	json_t *o = json_loadb(json.p, json.len, STRICT, NULL);
+	const json_t *active = json_object_get(o, "active"), *exp;
+	const char *type = member(o, "token_type");
+	int rc = 0;
+
+	*end_s = INT64_MAX;
+	if (!json_is_object(o) || !json_is_boolean(active)) {
+		(void)why_set(why, "", "the answer is none of RFC 7662");
+		rc = -1;
+	} else if (!json_is_true(active)) {
+		(void)why_set(why, "", "not active");
+	} else if ((type != NULL && !span_caseis(span_of(type), "Bearer")) ||
+	    json_object_get(o, "cnf") != NULL) {
+		/* RFC 8705, RFC 9449: whoever shows it must prove more. */
+		(void)why_set(why, "", "no bearer token");
+	} else if (check_claims(o, want, user, why) == 0) {
+		exp = json_object_get(o, "exp");
+		if (exp != NULL && json_number_value(exp) < 1e15)
+			*end_s = (int64_t)json_number_value(exp);
+		rc = 1;
+	}
+	json_decref(o);
 	return rc;
 }

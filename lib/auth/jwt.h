@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * jwt - signed JSON web tokens (RFC 7519, RFC 9068) and the keys that they
- * are signed with (RFC 7517).  No I/O.
+ * jwt - signed JSON web tokens (RFC 7519, RFC 9068), the keys that they are
+ * signed with (RFC 7517), and what those who issue tokens say of one (RFC
+ * 7662).  No I/O.
  *
  * Only RS256 and ES256 exist here: no "none", and no MAC whose key could be
  * taken for a public key.  A key says by its kind which of the two it is for;
@@ -37,6 +38,19 @@ struct jwt_demands {
  */
 MUST_CHECK int jwt_check(const struct jwt_keys *k, struct span token,
 	    const struct jwt_demands *want, struct buf *user,
+	    struct why *why);
+
+/* Whether it looks like one, whoever signed it: else it is opaque. */
+bool	 jwt_is_one(struct span token);
+
+/*
+ * What an introspection endpoint has answered (RFC 7662 2.2).  1: the token
+ * is good, for a bearer, with the user claim appended to user and the wall
+ * clock's second until which it is good in *end_s (INT64_MAX: not said); 0: it
+ * is not, with why; -1 with why: this is no such answer.
+ */
+MUST_CHECK int jwt_introspected(struct span json,
+	    const struct jwt_demands *want, struct buf *user, int64_t *end_s,
 	    struct why *why);
 
 #endif

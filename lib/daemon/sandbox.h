@@ -71,7 +71,8 @@ struct jail {
 	 * private/rewrite"; with chroot, these are linked into the jail. */
 	const char	*sockets;
 	/* Landlock, space-separated "r:path", "w:path" (read and write, make
-	 * and remove); relative to the queue directory, "$name" is a setting.
+	 * and remove), "folder:file" (the same, for the folder of the file),
+	 * "maps:name" (read the tables that a setting names); relative to the queue directory, "$name" is a setting.
 	 * A path that does not exist is left out.  The configuration directory
 	 * goes without saying, except that "" is no file at all.  NULL is no
 	 * restriction. */

@@ -115,12 +115,18 @@ landlock_maps(int ruleset, struct span name, uint64_t all, struct why *why)
 static int
 landlock_word(int ruleset, struct span word, uint64_t all, struct why *why)
 {
-	bool w = span_starts(word, SPAN("w:"));
+	bool folder = span_starts(word, SPAN("folder:"));
+	bool w = folder || span_starts(word, SPAN("w:"));
 	char *path;
 	int rc = 0;
 
 	if (span_starts(word, SPAN("maps:")))
 		return landlock_maps(ruleset, span_from(word, 5), all, why);
+	if (folder) {
+		word = span_sub(word, 0,
+		    (size_t)MAX(span_rfind(word, '/'), 0));
+		word = span_from(word, strlen("folder:") - 2);
+	}
 	path = span_dup(span_from(word, 2));
 	if (path[0] != '\0')
 		rc = landlock_allow(ruleset, path,

@@ -136,7 +136,7 @@ request_free(struct http_request *r)
 	curl_slist_free_all(r->resolve);
 	curl_slist_free_all(r->headers);
 	buf_fini(&r->body);
-	buf_fini(&r->post);
+	buf_wipe(&r->post);
 	mem_free(r);
 }
 
@@ -298,12 +298,22 @@ set_options(struct http_request *r, const struct http_ask *a)
 		/* No "Expect: 100-continue" and its wait. */
 		r->headers = add(r->headers, "Expect:");
 		mem_free(type);
+		r->post = BUF_SECRET(BUF_UNLIMITED);
 		buf_add_span(&r->post, a->body);
-		SET(CURLOPT_HTTPHEADER, (struct curl_slist *)r->headers);
 		SET(CURLOPT_POST, 1L);
 		SET(CURLOPT_POSTFIELDS, r->post.data);
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->post.len);
 	}
+	if (a->authorization != NULL) {
+		char *line = mem_printf("Authorization: %s",
+		    a->authorization);
+
+		r->headers = add(r->headers, line);
+		mem_wipe(line, strlen(line));
+		mem_free(line);
+	}
+	if (r->headers != NULL)
+		SET(CURLOPT_HTTPHEADER, (struct curl_slist *)r->headers);
 	return rc;
 }
 
@@ -329,7 +339,7 @@ http_ask(struct http *h, const struct http_ask *a, http_fn *fn, void *arg)
 	r->post = BUF_INIT(BUF_UNLIMITED);
 	r->fail = (struct loop_defer){ .fn = failed_to_begin, .arg = r };
 	list_append(&h->requests, &r->link);
-	r->resolve = addresses(a);
+	r->resolve = a->naddrs > 0 ? addresses(a) : NULL;
 	r->easy = curl_easy_init();
 	if (r->easy == NULL)
 		log_fatal("libcurl: no memory");
@@ -490,3 +500,9 @@ http_free(struct http **hp)
 }
 
 #endif
+
+struct loop *
+http_loop(const struct http *h)
+{
+	return h->loop;
+}

@@ -46,12 +46,14 @@ struct http_ask {
 	const char	*host;		/* as in url */
 	uint16_t	 port;
 	const struct sock_addr *addrs;	/* of host */
-	size_t		 naddrs;	/* 1 to HTTP_ADDRS_MAX */
+	size_t		 naddrs;	/* to HTTP_ADDRS_MAX; 0 only where host
+					 * is an address itself */
 	int64_t		 timeout_ms;	/* for all of it */
 	size_t		 body_max;	/* bytes of the answer's body */
 	/* POST, when type is not NULL; copied. */
 	const char	*type;
 	struct span	 body;
+	const char	*authorization;	/* the header's value, or NULL */
 };
 
 struct http;
@@ -65,6 +67,7 @@ struct http *http_new(const char *ca_file, const char *agent,
 	    struct why *why);
 /* In start(). */
 void	 http_start(struct http *h, struct loop *l);
+struct loop *http_loop(const struct http *h);
 void	 http_free(struct http **h);
 
 /* Called once, from the loop and never from within http_ask(); the answer is

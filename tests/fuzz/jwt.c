@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Key sets and tokens.  No input has a signature, so none may be taken.
+ * Key sets, tokens, and what an endpoint says of one.  No input has a signature, so none may be taken.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf user = BUF_INIT(255);
 	struct why why = WHY_INIT;
 	struct jwt_keys *k;
+	int64_t end;
 
 	k = jwt_keys_parse(span_make(data, size), &why);
 	jwt_keys_free(&k);
@@ -29,6 +30,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (jwt_check(k, span_make(data, size), &want, &user, &why) == 0)
 		abort();
 	jwt_keys_free(&k);
+	(void)jwt_is_one(span_make(data, size));
+	/* What an endpoint has answered: a name only where it says so. */
+	buf_reset(&user);
+	if (jwt_introspected(span_make(data, size), &want, &user, &end,
+	    &why) > 0 && (user.len == 0 ||
+	    memmem(data, size, "true", 4) == NULL))
+		abort();
 	buf_fini(&user);
 	return 0;
 }

@@ -189,6 +189,23 @@ class Instance:
                 found[int(name)] = head.partition("(")[2]
         return found
 
+    def wake(self, *services):
+        """Have a process of each service ("private/verify", or with the
+        program's name "private/again=retry") run; it does while the
+        connections that are returned are open."""
+        found, want = [], set()
+        for name in services:
+            name, _, program = name.partition("=")
+            want.add(program or name.partition("/")[2])
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(f"{self.base}/spool/{name}")
+            found.append(s)
+        end = time.monotonic() + 30
+        while want - set(self.children().values()):
+            assert time.monotonic() < end, (want, self.children())
+            time.sleep(0.05)
+        return found
+
     def log(self):
         try:
             with open(self.logfile, encoding="utf-8",

@@ -25,7 +25,12 @@ HASHES = {"authd", "authd-keeper"}
 # It is the program itself that is told a password; its hash comes later.
 WANTED = {"master", "smtpd", "lmtpd", "imapd", "pop3d", "session",
           "session-user", "cleanup", "qmgr", "rewrite", "resolver", "smtp",
-          "virtual", "bounce", "keyd", "authd"}
+          "virtual", "bounce", "keyd", "authd", "authd-introspec",
+          "quotad", "mtasts", "tlsrpt", "verify", "pickup", "showq", "error",
+          "retry", "discard", "local"}
+ASLEEP = ("private/quotad", "private/verify", "public/pickup",
+          "public/showq", "private/error", "private/again=retry",
+          "private/discard", "private/local", "private/bounce")
 SECRET = "a password that is long enough to be looked for"
 # As it is, and as PLAIN brings it.
 PASSWORD = {SECRET.encode(), base64.b64encode(
@@ -40,6 +45,8 @@ class Secrets(Users):
             "relayhost": f"[127.0.0.1]:{self.other}",
             "smtp_tls_security_level": "encrypt",
             "default_process_limit": "5",
+            "smtp_tlsrpt_enable": "yes",
+            "authd_oauth_introspection_url": "https://localhost:1/",
         }, services=f"""\
 127.0.0.1:{self.submission} inet n - - - - smtpd
   -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes
@@ -48,6 +55,11 @@ class Secrets(Users):
   -o smtpd_relay_restrictions=reject
 smtp unix - - - - - smtp
 resolver unix - - - - 1 resolver
+again unix - - - - - retry
+quotad unix - - - - 1 quotad
+verify unix - - - - 1 verify
+mtasts unix - - - - 1 mtasts
+tlsrpt unix - - - - 1 tlsrpt
 """)
 
     def make_certificate(self):
@@ -107,7 +119,7 @@ def logins(m):
 
 with Secrets() as inst:
     handshakes(inst)
-    connections = logins(inst)
+    connections, awake = logins(inst), inst.wake(*ASLEEP)
     inst.wait_idle()
     keys = private_parts(f"{inst.etc}/server.pem") | \
         private_parts(f"{inst.etc}/ca-key.pem")
@@ -131,6 +143,8 @@ with Secrets() as inst:
             assert not has, (pid, name, "a password's hash", has)
         has = in_memory(pid, PASSWORD)
         assert not has, (pid, name, "a password", has)
+    for each in awake:
+        each.close()
     for each in connections:
         each.shutdown() if hasattr(each, "shutdown") else each.close()
 print(f"{len(seen)} processes looked through")
