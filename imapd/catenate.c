@@ -86,7 +86,7 @@ parse_range(struct span in, struct url *u)
 static bool
 parse_box(struct imap *im, struct span *rest, struct url *u)
 {
-	ptrdiff_t end = span_search(*rest, SPAN("/;UID="));
+	ptrdiff_t end = span_casesearch(*rest, SPAN("/;UID="));
 	struct span box, validity;
 	ptrdiff_t semi;
 
