@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from instance import BUILD, skip  # noqa: E402
@@ -129,16 +130,26 @@ def own_mail_only():
             assert (got == "ok") == ok, (path, got)
 
 
+def settled(pid):
+    """A process's status, once it is in its sandbox."""
+    end = time.monotonic() + 20
+    while True:
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            s = dict(x.rstrip("\n").split(":", 1) for x in f)
+        if s["Seccomp"].strip() != "0" or time.monotonic() > end:
+            return s
+        time.sleep(0.05)
+
+
 def the_running_ones():
     """From outside: no rights, a filter, nothing to gain by exec."""
     with m.pop3("alice") as c:
         seen, awake = set(), m.wake(*ASLEEP)
         for pid, name in below(m.master_pid()).items():
-            with open(f"/proc/{pid}/status", encoding="ascii") as f:
-                s = dict(x.rstrip("\n").split(":", 1) for x in f)
             seen.add(name)
             if name in FREE or name == "master":
                 continue
+            s = settled(pid)
             assert s["Seccomp"].strip() == "2", (name, s["Seccomp"])
             assert s["NoNewPrivs"].strip() == "1", name
             uid = s["Uid"].split()[0]
