@@ -191,14 +191,17 @@ class Instance:
 
     def wake(self, *services):
         """Have a process of each service ("private/verify", or with the
-        program's name "private/again=retry") run; it does while the
-        connections that are returned are open."""
+        program's name "private/again=retry", "2525=smtpd") run; it does
+        while the connections that are returned are open."""
         found, want = [], set()
         for name in services:
             name, _, program = name.partition("=")
             want.add(program or name.partition("/")[2])
-            s = socket.socket(socket.AF_UNIX)
-            s.connect(f"{self.base}/spool/{name}")
+            if name.isdigit():
+                s = socket.create_connection(("127.0.0.1", int(name)), 30)
+            else:
+                s = socket.socket(socket.AF_UNIX)
+                s.connect(f"{self.base}/spool/{name}")
             found.append(s)
         end = time.monotonic() + 30
         while want - set(self.children().values()):

@@ -144,7 +144,9 @@ def settled(pid):
 def the_running_ones():
     """From outside: no rights, a filter, nothing to gain by exec."""
     with m.pop3("alice") as c:
-        seen, awake = set(), m.wake(*ASLEEP)
+        seen, awake = set(), m.wake(
+            f"{m.smtp_port}=smtpd", f"{m.lmtp_port}=lmtpd",
+            f"{m.imap_port}=imapd", *ASLEEP)
         for pid, name in below(m.master_pid()).items():
             seen.add(name)
             if name in FREE or name == "master":
