@@ -19,6 +19,7 @@
 #include "base/utf8.h"
 #include "cmd/queue_client.h"
 #include "conf/params.h"
+#include "mail/address.h"
 #include "queue/queue_id.h"
 
 #define USAGE "usage: postqueue -f | postqueue -i queueid | postqueue -j | " \
@@ -185,21 +186,33 @@ flush(uint16_t type, const char *what, const char *arg)
 
 	if (q == NULL)
 		log_fatal("Cannot flush %s - mail system is down", what);
-	if (queue_client_ask(q, type, span_of(arg), &n, &why) < 0)
+	if (queue_client_ask(q, type, span_of(arg), &n, &why) < 0) {
+		if (why.code[0] == '5')
+			log_fatal("Flush service is not configured for "
+			    "destination \"%s\"", arg);
 		log_fatal("Cannot flush %s: %s", what, why.text);
+	}
 	ipc_sync_free(&q);
 	return EX_OK;
 }
 
-static void
-flush_ids(int argc, char **argv)
+static int
+flush_site(const char *site)
 {
-	for (int i = 0; i < argc; i++) {
-		if (!queue_id_valid(span_of(argv[i])))
-			log_fatal("Cannot flush queue ID - invalid name: "
-			    "\"%s\"", argv[i]);
-		(void)flush(QCTL_FLUSH_ID, "queue ID", argv[i]);
-	}
+	if (site[0] == '[' ? !address_literal_valid(span_of(site)) :
+	    !address_domain_valid(span_of(site), 0))
+		log_fatal("Cannot flush mail queue - invalid destination: "
+		    "\"%s\"", site);
+	return flush(QCTL_FLUSH_SITE, "mail queue", site);
+}
+
+static int
+flush_id(const char *id)
+{
+	if (!queue_id_valid(span_of(id)))
+		log_fatal("Cannot flush queue ID - invalid name: \"%s\"",
+		    id);
+	return flush(QCTL_FLUSH_ID, "queue ID", id);
 }
 
 int
@@ -237,21 +250,16 @@ main(int argc, char **argv)
 			log_fatal(USAGE);
 		}
 	}
-	if (mode == 0 || (optind < argc && mode != 'i'))
+	if (mode == 0 || optind < argc)
 		log_fatal(USAGE);
 	queue_client_start(config_dir, &spool);
 	switch (mode) {
 	case 'f':
 		return flush(QCTL_FLUSH_ALL, "mail queue", "");
 	case 's':
-		if (*arg == '\0')
-			log_fatal("Cannot flush mail queue - invalid "
-			    "destination: \"%s\"", arg);
-		return flush(QCTL_FLUSH_SITE, "destination", arg);
+		return flush_site(arg);
 	case 'i':
-		flush_ids(1, &arg);
-		flush_ids(argc - optind, argv + optind);
-		return EX_OK;
+		return flush_id(arg);
 	default:
 		return list(&spool, mode == 'j');
 	}

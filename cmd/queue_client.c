@@ -64,6 +64,8 @@ queue_client_ask(struct ipc_sync *q, uint16_t type, struct span arg,
 		return why->text[0] != '\0' ? -1 :
 		    why_set(why, "4.3.0", "no answer from qmgr");
 	fd_close(&f.fd);
+	if (f.type == QCTL_DENIED)
+		return why_set(why, "5.7.1", "not in fast_flush_domains");
 	if (f.type != QCTL_RESULT || qctl_result_decode(&r, f.body) < 0)
 		return why_set(why, "4.3.0", "bad answer from qmgr");
 	*n = r.count;

@@ -136,8 +136,13 @@ set_queue_run(struct sendmail_options *o, const char *arg)
 		o->flush_site = arg + 1;
 	else if (arg[0] == 'I' && arg[1] != '\0')
 		o->flush_id = arg + 1;
+	else if (arg[0] == 'R')
+		sendmail_fatal(EX_TEMPFAIL, "specify: -qRsitename");
+	else if (arg[0] == 'I')
+		sendmail_fatal(EX_TEMPFAIL, "specify: -qIqueueid");
 	else
-		sendmail_fatal(EX_USAGE, "unsupported: -q%s", arg);
+		sendmail_fatal(EX_TEMPFAIL, "-q%c is not implemented",
+		    arg[0]);
 }
 
 static void

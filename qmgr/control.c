@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * control - administrators' requests (public/qmgr, msg_qctl.h).
+ * control - administrators' requests (public/qmgr, msg_qctl.h), and ETRN's
+ * (private/flush).
  *
  * What a request may do depends on who is at the other end (SO_PEERCRED):
  * anybody who is in authorized_mailq_users lists, authorized_flush_users
@@ -26,6 +27,7 @@
 #define PIECE		200		/* messages of a job in one turn */
 #define OUT_HIGH	(1u << 20)	/* a listing waits for the reader */
 #define JOBS_MAX	64		/* of one connection */
+#define LISTENER_FLUSH	1		/* in the order of services.c */
 
 enum {
 	Q_ACTIVE = 1, Q_INCOMING = 2, Q_DEFERRED = 4, Q_HOLD = 8,
@@ -38,6 +40,7 @@ struct ctl {
 	struct list	jobs;
 	unsigned	n_jobs;
 	bool		admin, flush, list;
+	bool		etrn;		/* came by private/flush */
 };
 
 struct id {
@@ -63,7 +66,7 @@ struct ctl_job {
 static struct {
 	struct list	 clients, jobs;
 	struct loop_timer *timer;
-	struct match_list *flushers, *listers;
+	struct match_list *flushers, *listers, *sites;
 	struct buf	 envelope;
 } ct;
 
@@ -503,7 +506,7 @@ start_job(struct ctl *c, uint32_t tag, unsigned op, unsigned queues,
 {
 	struct ctl_job *j;
 
-	if (c->n_jobs >= JOBS_MAX) {
+	if (c != NULL && c->n_jobs >= JOBS_MAX) {
 		send_result(c, tag, false, 0, "too many requests at a time");
 		return;
 	}
@@ -517,8 +520,10 @@ start_job(struct ctl *c, uint32_t tag, unsigned op, unsigned queues,
 	/* What is done to all must not miss those that change queues. */
 	if (op != QCTL_LIST)
 		qm.paused++;
-	c->n_jobs++;
-	list_append(&c->jobs, &j->link);
+	if (c != NULL) {
+		c->n_jobs++;
+		list_append(&c->jobs, &j->link);
+	}
 	list_append(&ct.jobs, &j->all);
 	loop_timer_set(ct.timer, 0);
 }
@@ -581,6 +586,51 @@ flush_all(struct ctl *c, uint32_t tag)
 	send_result(c, tag, true, n, "");
 }
 
+static bool
+site_job_waits(struct span site)
+{
+	LIST_FOREACH(l, &ct.jobs) {
+		const struct ctl_job *j = LIST_ENTRY(l, struct ctl_job, all);
+
+		if (j->op == QCTL_FLUSH_SITE &&
+		    span_caseeq(span_of(j->site), site))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A client of ETRN hears that it is begun, not how it ended: that may take
+ * long, and is nobody's business.  Nor do many who ask for the same make many
+ * jobs of it.
+ */
+static void
+flush_site(struct ctl *c, uint32_t tag, struct span site)
+{
+	struct why why = WHY_INIT;
+	int rc = match_list_string(ct.sites, site, &why);
+
+	if (rc < 0) {
+		log_warning("fast_flush_domains: %s", why.text);
+		send_result(c, tag, false, 0, why.text);
+		return;
+	}
+	if (rc == 0) {
+		ipc_begin(c->conn, QCTL_DENIED, tag);
+		ipc_end(c->conn);
+		return;
+	}
+	if (c->etrn) {
+		send_result(c, tag, true, 0, "");
+		if (site_job_waits(site))
+			return;
+	}
+	log_info("flushing what waits for %.*s", SPAN_ARG(site));
+	sched_flush(site);
+	resolve_forget();
+	start_job(c->etrn ? NULL : c, tag, QCTL_FLUSH_SITE, Q_DEFERRED, site);
+}
+
 static void
 send_number(struct ctl *c, uint32_t tag, const char *key, uint64_t n)
 {
@@ -622,6 +672,8 @@ on_frame(void *arg, struct ipc_conn *conn, const struct ipc_frame *f)
 	if (f->type != QCTL_FLUSH_ALL && f->type < QCTL_LIST &&
 	    qctl_arg_decode(&a, f->body) < 0)
 		return -1;
+	if (c->etrn && f->type != QCTL_FLUSH_SITE)
+		return -1;
 	if (!may) {
 		send_result(c, f->tag, false, 0, "permission denied");
 		return 0;
@@ -631,9 +683,7 @@ on_frame(void *arg, struct ipc_conn *conn, const struct ipc_frame *f)
 		flush_all(c, f->tag);
 		break;
 	case QCTL_FLUSH_SITE:
-		sched_flush(a.arg);
-		resolve_forget();
-		start_job(c, f->tag, QCTL_FLUSH_SITE, Q_DEFERRED, a.arg);
+		flush_site(c, f->tag, a.arg);
 		break;
 	case QCTL_LIST:
 		/* There may be more in the log than we know of (yet): who
@@ -723,6 +773,12 @@ control_accept(int fd, const struct sock_addr *peer, int index)
 	if (cred == NULL)
 		return;		/* may do nothing */
 	c->admin = cred->uid == 0 || cred->uid == daemon_mail_uid();
+	if (index == LISTENER_FLUSH) {
+		c->etrn = true;
+		c->flush = c->admin;
+		c->admin = false;
+		return;
+	}
 	c->list = c->admin || listed(ct.listers, conf.authorized_mailq_users,
 	    "authorized_mailq_users", cred->uid);
 	c->flush = c->admin || listed(ct.flushers,
@@ -732,19 +788,24 @@ control_accept(int fd, const struct sock_addr *peer, int index)
 int
 control_config(struct why *why)
 {
-	struct match_list *f, *l;
+	struct match_list *f, *l, *s;
 
 	f = match_list_new("authorized_flush_users",
 	    conf.authorized_flush_users, 0, why);
 	l = match_list_new("authorized_mailq_users",
 	    conf.authorized_mailq_users, 0, why);
-	if (f == NULL || l == NULL) {
+	s = match_list_new("fast_flush_domains", conf.fast_flush_domains,
+	    match_parent_flag("fast_flush_domains"), why);
+	if (f == NULL || l == NULL || s == NULL) {
+		match_list_free(&s);
 		match_list_free(&f);
 		match_list_free(&l);
 		return -1;
 	}
 	match_list_free(&ct.flushers);
 	match_list_free(&ct.listers);
+	match_list_free(&ct.sites);
+	ct.sites = s;
 	ct.flushers = f;
 	ct.listers = l;
 	return 0;

@@ -69,7 +69,7 @@ static const struct command {
 	[CMD_EXPN]	= { "EXPN", "expn", ANYWHERE,		/* 4.1.1.7 */
 			    F_LAST | F_JUNK | F_ABSENT, NULL },
 	[CMD_ETRN]	= { "ETRN", "etrn", ANYWHERE,		/* RFC 1985 */
-			    F_LAST | F_JUNK | F_ABSENT, NULL },
+			    F_LAST | F_JUNK | F_SMTP, cmd_etrn },
 	[CMD_HELP]	= { "HELP", "help", ANYWHERE,		/* 4.1.1.8 */
 			    F_JUNK | F_CLEAR, cmd_help },
 	[CMD_QUIT]	= { "QUIT", "quit", ANYWHERE | IN(ST_DENIED),
@@ -303,6 +303,8 @@ ehlo_reply(struct session *s)
 	}
 	if (!(off & EHLO_VRFY))
 		put_line(&b, "VRFY");
+	if (!smtpd_lmtp && !(off & EHLO_ETRN))
+		put_line(&b, "ETRN");				/* RFC 1985 */
 	if (s->may_xclient && !(off & EHLO_XCLIENT))
 		put_line(&b, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME "
 		    "PORT LOGIN DESTADDR DESTPORT");

@@ -319,7 +319,7 @@ log_line(struct policy_run *r, const char *action, const char *text)
 	    stage_text(r), s->namaddr, text);
 	if (s->txn != NULL)
 		rc |= buf_printf(&b, " from=<%s>", s->txn->sender_show.p);
-	if (r->rcpt_show.len > 0)
+	if (r->rcpt_show.len > 0 && r->stage != STAGE_ETRN)
 		rc |= buf_printf(&b, " to=<%s>", r->rcpt_show.p);
 	rc |= buf_printf(&b, " proto=%s", session_proto(s));
 	if (s->helo != NULL)

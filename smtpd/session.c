@@ -103,6 +103,7 @@ session_free(struct session *s)
 	list_remove(&s->link);
 	list_remove(&s->room);
 	policy_cancel(s);
+	etrn_cancel(s);
 	session_reset(s);
 	limits_disconnect(s);
 	loop_timer_free(&s->timer);
@@ -164,6 +165,7 @@ session_close(struct session *s, const char *reason)
 	session_set_state(s, ST_CLOSED);
 	log_disconnect(s);
 	policy_cancel(s);
+	etrn_cancel(s);
 	if (s->stream != NULL)
 		stream_finish(&s->stream, FINISH_GRACE_MS);
 	if (!s->in_read)

@@ -172,6 +172,7 @@ struct txn {
 struct auth_attempt;
 struct binary;
 struct policy_run;
+struct etrn;
 struct client;
 
 struct session {
@@ -180,6 +181,7 @@ struct session {
 	struct stream	*stream;
 	struct txn	*txn;		/* from MAIL to its end */
 	struct policy_run *run;
+	struct etrn	*etrn;		/* qmgr is asked, or NULL */
 	struct client	*client;	/* counters, limits.c */
 	struct loop_timer *timer;	/* made when first needed */
 	struct buf	 held;		/* replies that are delayed */
@@ -295,6 +297,11 @@ void	 cmd_bdat(struct session *s, struct span arg);
 void	 cmd_xclient(struct session *s, struct span arg);
 void	 cmd_xforward(struct session *s, struct span arg);
 void	 xforward_free(struct xforward **x);
+
+/* cmd_etrn.c */
+void	 etrn_start(struct loop *l);
+void	 etrn_cancel(struct session *s);
+void	 cmd_etrn(struct session *s, struct span arg);
 
 /* cmd_auth.c */
 MUST_CHECK int auth_open(struct why *why);	/* before the jail */

@@ -42,6 +42,7 @@ smtpd_start(struct why *why)
 	/* The paths are kept. */
 	lookup_start(l, mem_printf("private/%s", conf.rewrite_service_name));
 	verify_start(l);
+	etrn_start(l);
 	submit_start(l, mem_printf("private/%s", conf.cleanup_service_name));
 	starttls_start(l);
 	auth_start(l, mem_printf("private/%s", conf.auth_service_name));

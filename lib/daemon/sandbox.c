@@ -31,7 +31,8 @@ const struct jail sandbox_table[] = {
 	{ .name = "smtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite private/auth "
-	      "private/keyd private/quotad private/verify", .paths = "",
+	      "private/keyd private/quotad private/verify private/flush",
+	  .paths = "",
 	  .says = "parses what strangers send" },
 	{ .name = "lmtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
@@ -68,7 +69,7 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_THREADS,
 	  .sockets = "private/feed private/rewrite private/bounce private/*",
 	  .paths = "r:/etc r:. w:log w:state w:large w:deferred w:hold "
-	      "w:corrupt",
+	      "w:corrupt maps:fast_flush_domains",
 	  .says = "owns the queue" },
 	{ .name = "rewrite", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT | JAIL_INET | JAIL_THREADS,

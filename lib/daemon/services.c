@@ -42,7 +42,9 @@ static const struct traits {
 	  "private/%" },
 	{ "pickup",  PLAN_SINGLE, STAGE_FRONT, "public/%" },
 	{ "showq",   0, STAGE_FRONT, "public/%" },
-	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE, "public/%" },
+	/* smtpd passes ETRN on over private/flush. */
+	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE,
+	  "public/% private/flush" },
 	{ "local",   0, STAGE_DELIVERY, "private/%" },
 	{ "virtual", 0, STAGE_DELIVERY, "private/%" },
 	{ "pipe",    0, STAGE_DELIVERY, "private/%" },

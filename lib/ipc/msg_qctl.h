@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * qctl - administrators' commands to qmgr (public/qmgr).
+ * qctl - administrators' commands to qmgr (public/qmgr), and ETRN
+ * (private/flush).
  *
  * Everybody may connect to list; FLUSH needs authorized_flush_users; the
  * others need root or mail_owner (peer credentials).  Each request has one
- * RESULT, LIST before it any number of ENTRY.
+ * RESULT, LIST before it any number of ENTRY.  FLUSH_SITE of a site that is not
+ * in fast_flush_domains is answered with DENIED instead.
+ *
+ * On private/flush, which smtpd has in its jail, FLUSH_SITE is all that may be
+ * asked, and the RESULT comes before the work has begun.
  */
 #ifndef IPC_MSG_QCTL_H
 #define IPC_MSG_QCTL_H
@@ -26,6 +31,7 @@ enum {
 	QCTL_STATUS,		/* -> empty: ENTRY lines of counters */
 	QCTL_ENTRY,		/* <- qctl_entry */
 	QCTL_RESULT,		/* <- qctl_result */
+	QCTL_DENIED,		/* <- empty: to FLUSH_SITE */
 };
 
 #define QCTL_ARG_ROWS(ROW)						\

@@ -22,6 +22,7 @@ SETTINGS = {
     "default_transport": "retry:4.4.1 the line is dead",
     "minimal_backoff_time": "1h", "maximal_backoff_time": "2h",
     "queue_run_delay": "1h",
+    "fast_flush_domains": "b.down",
 }
 
 
