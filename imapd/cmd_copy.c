@@ -44,6 +44,20 @@ copied(struct imap *im, const struct uid_result *r, bool move)
 	buf_fini(&code);
 }
 
+/*
+ * RFC 2180 4.4: messages that others have expunged cannot be copied.  UIDs that
+ * are not there any more are nothing to talk about (RFC 9051 6.4.9), but a
+ * client that says numbers means messages that it sees, and believes an OK.
+ */
+static bool
+some_gone(struct imap *im, const struct ranges *uids)
+{
+	if (im->cmd->flags & CMD_UID)
+		return false;
+	sync_report(im, false);
+	return im->mode != MODE_END && mailbox_gone(im->box, uids);
+}
+
 static void
 copy_or_move(struct imap *im, struct scan *s, bool move)
 {
@@ -62,6 +76,11 @@ copy_or_move(struct imap *im, struct scan *s, bool move)
 		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
 	} else if ((b = imap_find_box(im, name, "TRYCREATE")) != NULL) {
 		imap_uids(im, &seqs, &uids);
+		if (some_gone(im, &uids)) {
+			imap_no(im, "EXPUNGEISSUED", "Some of the messages "
+			    "were expunged meanwhile.");
+			goto out;
+		}
 		rc = move ? mailbox_move(im->box, &uids, im->account, b->box,
 		    &r, &why) : mailbox_copy(im->box, &uids, im->account,
 		    b->box, &r, &why);
@@ -70,6 +89,7 @@ copy_or_move(struct imap *im, struct scan *s, bool move)
 		else
 			copied(im, &r, move);
 	}
+out:
 	ranges_fini(&seqs);
 	ranges_fini(&uids);
 }

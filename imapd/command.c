@@ -85,8 +85,10 @@ imap_take_tag(struct imap *im, struct span text)
 	struct scan s;
 	struct span tag;
 
+	/* Half of what was meant as a tag answers nothing (RFC 9051 7.1.3). */
 	scan_init(&s, text, &im->arena);
-	if (!scan_tag(&s, &tag) || tag.len > IMAP_TAG_MAX)
+	if (!scan_tag(&s, &tag) || tag.len > IMAP_TAG_MAX ||
+	    (scan_peek(&s) >= 0 && !scan_is(&s, ' ')))
 		tag = SPAN("*");
 	memcpy(im->tag, tag.p, tag.len);
 	im->tag[tag.len] = '\0';

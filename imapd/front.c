@@ -264,7 +264,8 @@ run_command(struct front *f, struct client *c, struct span text)
 	if (front_http(f, text))
 		return;
 	scan_init(&s, text, &c->arena);
-	if (!scan_tag(&s, &tag) || tag.len > 256)
+	if (!scan_tag(&s, &tag) || tag.len > IMAP_TAG_MAX ||
+	    (scan_peek(&s) >= 0 && !scan_is(&s, ' ')))
 		tag = SPAN("*");
 	if (s.err || !scan_sp(&s) || !scan_command_name(&s, &name)) {
 		bad(f, tag, "Error in IMAP command received by server.");

@@ -40,6 +40,9 @@ bool
 pattern_match(struct span pattern, struct span name)
 {
 	struct places a, b, *now = &a, *next = &b, *swap;
+	/* INBOX is that in any case (RFC 9051 5.1), its children as well. */
+	size_t inbox = span_starts(name, SPAN("INBOX")) && (name.len == 5 ||
+	    name.p[5] == '/') ? 5 : 0;
 
 	if (pattern.len >= PLACES)
 		return false;
@@ -51,13 +54,15 @@ pattern_match(struct span pattern, struct span name)
 		memset(next->at, 0, pattern.len + 1);
 		for (size_t i = 0; i < pattern.len; i++) {
 			char c = pattern.p[i];
+			bool same = c == name.p[k] || (k < inbox &&
+			    span_caseeq(span_make(&c, 1), span_sub(name, k, 1)));
 
 			if (!now->at[i])
 				continue;
 			any = true;
 			if (c == '*' || (c == '%' && name.p[k] != '/'))
 				reach(next, pattern, i);
-			if (c == name.p[k])
+			if (same)
 				reach(next, pattern, i + 1);
 		}
 		if (!any)

@@ -129,7 +129,9 @@ scan_close(struct scan *s)
 bool
 scan_end(struct scan *s)
 {
-	return s->at == s->in.len || scan_bad(s, "Too many arguments.");
+	/* A space behind it all is wrong, but some clients send it. */
+	return s->at == s->in.len || (s->at + 1 == s->in.len &&
+	    scan_is(s, ' ')) || scan_bad(s, "Too many arguments.");
 }
 
 static struct span

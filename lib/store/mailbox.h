@@ -276,6 +276,13 @@ MUST_CHECK int mailbox_move(struct mailbox *m, const struct ranges *uids,
 	    struct why *why);
 
 /*
+ * Whether messages of uids are expunged, by others: they stay in the view until
+ * that may be told, but are left out by the two above.  As of the last
+ * mailbox_refresh().
+ */
+bool	 mailbox_gone(struct mailbox *m, const struct ranges *uids);
+
+/*
  * APPEND, MULTIAPPEND, CATENATE, REPLACE.  begin checks rights and quota;
  * then for each message: next(), data() as it comes, in pieces of any size
  * (small messages wait in memory, large ones in a file without a name; no

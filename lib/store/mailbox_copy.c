@@ -47,6 +47,18 @@ collect(struct source *s, const struct ranges *uids)
 	}
 }
 
+bool
+mailbox_gone(struct mailbox *m, const struct ranges *uids)
+{
+	struct source s = { .m = m };
+	bool gone;
+
+	collect(&s, uids);
+	gone = s.records.len < ranges_count(uids);
+	ARRAY_FINI(&s.records);
+	return gone;
+}
+
 static int
 map_kwset(struct source *s, struct target *t, uint32_t kwset, uint32_t *out,
     struct why *why)

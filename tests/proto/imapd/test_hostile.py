@@ -105,6 +105,42 @@ def names():
     c.close()
 
 
+def tags():
+    """What is no tag is answered without one (RFC 9051 7.1.3)."""
+    c = e.client()
+    for tag in (b"x+y", b"x%", b"x*", b"x{", b"x(", b"x\\", b"x\x7f", b"",
+                b"x" * 300):
+        c.send(tag + b" NOOP\r\n")
+        got = c.line()
+        assert got.startswith(b"* BAD "), (tag, got)
+    # A space at the end does no harm.
+    assert c.status("NOOP ") == ("OK", "")
+    assert c.status("NOOP  ")[0] == "BAD"
+    c.close()
+
+
+def copy_of_what_is_gone():
+    """RFC 2180 4.4: a client that says numbers believes an OK."""
+    c, d = e.client(), e.client()
+    for i in range(4):
+        c.append("INBOX", MSG)
+    for box in ("Copies", "Moved"):
+        c.ok("CREATE " + box)
+    for command in ("COPY", "MOVE"):
+        c.ok("SELECT INBOX")
+        d.ok("SELECT INBOX")
+        d.ok("STORE 1 +FLAGS (\\Deleted)")
+        d.ok("EXPUNGE")
+        assert c.status(command + " 1:2 Copies") == ("NO", "EXPUNGEISSUED")
+        assert b"MESSAGES 0" in c.ok("STATUS Copies (MESSAGES)")[0]
+        c.ok("NOOP")
+        c.ok(command + " 1 Moved")
+    # UIDs that are not there are nothing to talk about (RFC 9051 6.4.9).
+    assert c.status("UID COPY 1 Copies") == ("OK", "")
+    c.close()
+    d.close()
+
+
 def append_cut_off():
     before = count()
     for text in (b"a APPEND INBOX {1000}\r\n", b"a APPEND INBOX {1000+}\r\nx",
@@ -237,7 +273,8 @@ def rubbish():
 
 
 e = Engine()
-for fn in (long_lines, literals, nesting, pipelining, names, append_cut_off,
+for fn in (long_lines, literals, nesting, pipelining, names, tags,
+           copy_of_what_is_gone, append_cut_off,
            append_refused, errors_in_a_row, idle_abuse, slow_reader,
            vanishing, rubbish):
     case(fn)
