@@ -254,8 +254,11 @@ account_delete(struct account *a, struct span name, struct why *why)
 	num_put_le32(gone, box);
 	num_put_le64(gone + 8, (uint64_t)clock_wall_us());
 	packed_put(a->list, PACKED_BOX_GONE, span_make(gone, sizeof(gone)));
-	if ((rc = account_flush(a, why)) == 0 && a->format == STORE_PACKED)
+	rc = account_flush(a, why);
+	if (rc == 0 && a->format == STORE_PACKED)
 		mark_deleted(a, box);
+	else if (rc < 0 && a->format == STORE_MAILDIR)
+		(void)account_maildir_undelete(a, b, NULL);
 out:
 	account_unlock(a);
 	return rc;

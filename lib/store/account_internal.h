@@ -143,6 +143,12 @@ int	 account_maildir_make(struct account *a, struct acct_box *b,
 	    uint32_t least_valid, struct why *why);
 int	 account_maildir_delete(struct account *a, const struct acct_box *b,
 	    struct why *why);
+/* A folder that was deleted gets its place back. */
+int	 account_maildir_undelete(struct account *a, const struct acct_box *b,
+	    struct why *why);
+/* Remove messages and folders that were deleted before then. */
+void	 account_maildir_purge(struct account *a, int64_t before_us,
+	    struct account_purged *out);
 int	 account_maildir_rename(struct account *a, struct span from,
 	    struct span to, struct why *why);
 

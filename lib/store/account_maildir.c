@@ -6,7 +6,8 @@
  * ".Lists.&AOk-t&AOk-", as other programs name it.  Directories are the truth:
  * what others make, rename or remove is taken into the list when the root has
  * changed.  A folder that was renamed is recognised by the MAILBOXID in its
- * own journal.
+ * own journal.  What is deleted here waits in mansio-deleted/, under its
+ * number, to be wanted back.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +25,10 @@
 #include "io/fd.h"
 #include "mail/mutf7.h"
 #include "store/account_internal.h"
+#include "store/maildir_view.h"
+
+/* What begins with no dot is no folder to other programs. */
+#define DELETED_DIR	"mansio-deleted"
 
 static const char *const parts[] = { "cur", "new", "tmp" };
 
@@ -351,38 +356,163 @@ empty_dir(int at, const char *name)
 	return 0;
 }
 
+/* A folder with all that is in it. */
+static int
+remove_folder(int at, const char *name)
+{
+	struct buf path = BUF_INIT(1024);
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts) + 1 && rc == 0; i++) {
+		buf_reset(&path);
+		buf_addf(&path, "%s/%s", name, i < ARRAY_LEN(parts) ?
+		    parts[i] : MAILDIR_EXPUNGED);
+		rc = empty_dir(at, path.data);
+		if (rc == 0 && fault_unlinkat(at, path.data,
+		    AT_REMOVEDIR) < 0 && errno != ENOENT)
+			rc = -1;
+	}
+	if (rc == 0)
+		rc = empty_dir(at, name);
+	if (rc == 0 && fault_unlinkat(at, name, AT_REMOVEDIR) < 0 &&
+	    errno != ENOENT)
+		rc = -1;
+	buf_fini(&path);
+	return rc;
+}
+
+static void
+deleted_name(uint32_t box, char out[PACKED_NAME_MAX])
+{
+	snprintf(out, PACKED_NAME_MAX, "%08x", (unsigned)box);
+}
+
+/* The directory of deleted folders; -1 with errno. */
+static int
+open_deleted(struct account *a)
+{
+	if (fault_mkdirat(a->dirfd, DELETED_DIR, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return openat(a->dirfd, DELETED_DIR, O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Tell those who have the folder open that it is gone, or back. */
+static int
+mark_folder(struct account *a, int at, const char *name, unsigned type,
+    struct why *why)
+{
+	uint8_t now[8];
+	struct packed *p;
+	int dir, rc = -1;
+
+	dir = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (dir < 0)
+		return store_fail(why, "cannot open a folder of", a->path);
+	p = packed_open(dir, a->path, ACCOUNT_INBOX, &a->epoch, PACKED_WRITE |
+	    PACKED_ALONE, 0, why);
+	if (p != NULL && packed_lock(p, why) == 0) {
+		p->keep = true;
+		num_put_le64(now, (uint64_t)clock_wall_us());
+		packed_put(p, type, span_make(now, sizeof(now)));
+		if ((rc = packed_flush(p, why)) == 0)
+			account_wrote(a, p);
+	}
+	packed_close(&p);
+	close(dir);
+	return rc;
+}
+
 int
 account_maildir_delete(struct account *a, const struct acct_box *b,
     struct why *why)
 {
-	struct buf dir = BUF_INIT(BUF_UNLIMITED), path = BUF_INIT(1024);
-	int rc = 0;
+	struct buf dir = BUF_INIT(BUF_UNLIMITED);
+	char name[PACKED_NAME_MAX];
+	int at, rc;
 
 	if (folder_name(span_of(b->name), &dir) < 0) {
 		buf_fini(&dir);
 		return account_say(a, ACCOUNT_LIMIT, why, "the name is too "
 		    "long");
 	}
-	for (size_t i = 0; i < ARRAY_LEN(parts) && rc == 0; i++) {
-		buf_reset(&path);
-		buf_addf(&path, "%s/%s", dir.data, parts[i]);
-		rc = empty_dir(a->dirfd, path.data);
-		if (rc == 0 && fault_unlinkat(a->dirfd, path.data,
-		    AT_REMOVEDIR) < 0 && errno != ENOENT)
-			rc = -1;
+	deleted_name(b->box, name);
+	at = a->opt.expunge_delay_s > 0 ? open_deleted(a) : -1;
+	if (at >= 0 && fault_renameat(a->dirfd, dir.data, at, name) == 0) {
+		rc = 0;
+		account_note_dirty(a, at);
+		(void)mark_folder(a, at, name, PACKED_DELETED, NULL);
+	} else if (a->opt.expunge_delay_s > 0 && errno != ENOSPC &&
+	    errno != EDQUOT) {
+		rc = -1;
+	} else {
+		/* Making room must be possible where there is none. */
+		rc = remove_folder(a->dirfd, dir.data);
 	}
 	if (rc == 0)
-		rc = empty_dir(a->dirfd, dir.data);
-	if (rc == 0 && fault_unlinkat(a->dirfd, dir.data, AT_REMOVEDIR) < 0 &&
-	    errno != ENOENT)
-		rc = -1;
+		account_note_dirty(a, a->dirfd);
 	if (rc < 0) {
 		(void)store_fail(why, "cannot remove a folder of", a->path);
 		(void)account_io(a, why);
 	}
+	fd_close(&at);
 	buf_fini(&dir);
-	buf_fini(&path);
 	return rc;
+}
+
+int
+account_maildir_undelete(struct account *a, const struct acct_box *b,
+    struct why *why)
+{
+	struct buf dir = BUF_INIT(BUF_UNLIMITED);
+	char name[PACKED_NAME_MAX];
+	int at = open_deleted(a), rc = -1;
+
+	deleted_name(b->box, name);
+	if (folder_name(span_of(b->name), &dir) < 0) {
+		(void)account_say(a, ACCOUNT_LIMIT, why, "the name is too "
+		    "long");
+	} else if (at < 0 || mark_folder(a, at, name, PACKED_RESTORED,
+	    why) < 0 || fault_renameat(at, name, a->dirfd, dir.data) < 0) {
+		(void)store_fail(why, "cannot have back a folder of", a->path);
+		(void)account_io(a, why);
+	} else {
+		account_note_dirty(a, a->dirfd);
+		rc = 0;
+	}
+	fd_close(&at);
+	buf_fini(&dir);
+	return rc;
+}
+
+void
+account_maildir_purge(struct account *a, int64_t before_us,
+    struct account_purged *out)
+{
+	int at = openat(a->dirfd, DELETED_DIR, O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC);
+
+	for (size_t i = 0; i < a->boxes.len; i++) {
+		const struct acct_box *b = &a->boxes.v[i];
+		char name[PACKED_NAME_MAX];
+		struct stat st;
+		int dir;
+
+		if (!b->gone) {
+			dir = account_box_dir(a, b->box, NULL);
+			if (dir >= 0)
+				out->bytes += maildir_purge(dir, before_us);
+			fd_close(&dir);
+			continue;
+		}
+		deleted_name(b->box, name);
+		if (at >= 0 && b->gone_us < before_us && fstatat(at, name,
+		    &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    remove_folder(at, name) == 0)
+			out->mailboxes++;
+	}
+	fd_close(&at);
 }
 
 int

@@ -86,7 +86,7 @@ target_undo(struct target *t)
 
 	packed_drop(t->p);
 	if (t->view != NULL && t->view->md != NULL) {
-		maildir_view_commit(t->view, false);
+		maildir_view_undo(t->view);
 		return;
 	}
 	st->segment_tail = st->segment == t->segment ? t->tail :
@@ -107,7 +107,10 @@ target_unlock(struct target *t)
 int
 target_flush(struct target *t, struct why *why)
 {
-	if (packed_flush(t->p, why) < 0) {
+	bool maildir = t->view != NULL && t->view->md != NULL;
+
+	if ((maildir && maildir_view_place(t->view, why) < 0) ||
+	    packed_flush(t->p, why) < 0) {
 		target_undo(t);
 		return account_io(t->a, why);
 	}
@@ -116,8 +119,8 @@ target_flush(struct target *t, struct why *why)
 		t->view->set_mark = t->view->kwsets.len;
 	}
 	account_wrote(t->a, t->p);
-	if (t->view != NULL && t->view->md != NULL)
-		maildir_view_commit(t->view, true);
+	if (maildir)
+		maildir_view_done(t->view);
 	return 0;
 }
 

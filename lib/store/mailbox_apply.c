@@ -399,6 +399,22 @@ apply_moved(struct mailbox *m, const struct packed_record *pr)
 	}
 }
 
+static void
+apply_scanned(struct mailbox *m, const struct packed_record *pr)
+{
+	const char *p = pr->payload.p;
+
+	if (pr->payload.len < 32)
+		return;
+	m->scanned.cur.tv_sec = (time_t)num_get_le64(p);
+	m->scanned.cur.tv_nsec = (long)num_get_le32(p + 8);
+	m->scanned.nnew = num_get_le32(p + 12);
+	m->scanned.new.tv_sec = (time_t)num_get_le64(p + 16);
+	m->scanned.new.tv_nsec = (long)num_get_le32(p + 24);
+	m->scanned.uidnext = num_get_le32(p + 28);
+	m->scanned.at = pr->end;
+}
+
 /* As the first versions wrote them, one UID a record. */
 static void
 apply_single(struct mailbox *m, const struct packed_record *pr, bool own)
@@ -460,6 +476,9 @@ mailbox_apply(void *arg, const struct packed_record *r, bool own)
 		break;
 	case PACKED_RESTORED:
 		m->gone = false;
+		break;
+	case PACKED_SCANNED:
+		apply_scanned(m, r);
 		break;
 	case PACKED_HISTORY:
 		if (r->payload.len >= 8)

@@ -212,6 +212,8 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 		    "denied");
 	if (mailbox_lock(m, why) < 0)
 		return -1;
+	if (m->md != NULL && maildir_view_prepare(m, rq->uids, why) < 0)
+		goto out;
 	for (size_t i = 0; i < rq->nkeywords; i++) {
 		int64_t n;
 
@@ -227,13 +229,17 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 			*ARRAY_PUSH(&pl.numbers) = (uint32_t)n;
 	}
 	make_plan(m, rq, &pl, mask);
+	rc = 0;
+	for (size_t i = 0; rc == 0 && m->md != NULL && i < pl.groups.len; i++)
+		rc = maildir_view_rename(m, &pl.groups.v[i].uids,
+		    pl.groups.v[i].flags, why);
 	put_groups(m, &pl);
-	if ((rc = mailbox_flush(m, why)) < 0)
-		goto out;
-	if (m->set1.len > 0)
-		out->modseq = m->p->head.state.modseq;
+	if (rc == 0)
+		rc = mailbox_flush(m, why);
 	if (m->md != NULL)
-		maildir_view_rename(m, &m->set1);
+		(rc == 0 ? maildir_view_done : maildir_view_undo)(m);
+	if (rc == 0 && m->set1.len > 0)
+		out->modseq = m->p->head.state.modseq;
 out:
 	mailbox_unlock(m);
 	plan_fini(&pl);
@@ -286,6 +292,25 @@ mailbox_put_expunge(struct mailbox *m, const struct ranges *set,
 }
 
 int
+mailbox_flush_expunge(struct mailbox *m, const struct ranges *set,
+    uint32_t moved, struct why *why)
+{
+	int rc = 0;
+
+	/* What this may find is written first. */
+	if (m->md != NULL && maildir_view_prepare(m, set, why) < 0)
+		return -1;
+	mailbox_put_expunge(m, set, moved);
+	if (m->md != NULL)
+		rc = maildir_view_expunge(m, set, moved != 0, why);
+	if (rc == 0)
+		rc = mailbox_flush(m, why);
+	if (m->md != NULL)
+		(rc == 0 ? maildir_view_done : maildir_view_undo)(m);
+	return rc;
+}
+
+int
 mailbox_expunge(struct mailbox *m, const struct ranges *uids, bool force,
     struct expunge_result *out, struct why *why)
 {
@@ -323,10 +348,7 @@ mailbox_expunge(struct mailbox *m, const struct ranges *uids, bool force,
 			last = i;
 		}
 	}
-	mailbox_put_expunge(m, &m->set1, 0);
-	if (m->md != NULL && maildir_view_unlink(m, &m->set1, why) < 0)
-		goto out;
-	if ((rc = mailbox_flush(m, why)) < 0)
+	if ((rc = mailbox_flush_expunge(m, &m->set1, 0, why)) < 0)
 		goto out;
 	if (m->set1.len > 0)
 		out->modseq = m->p->head.state.modseq;

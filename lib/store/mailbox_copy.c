@@ -225,6 +225,9 @@ again:
 		goto out;
 	}
 	/* Now that nobody can come in between. */
+	if (m->md != NULL && m->p->locked && maildir_view_prepare(m, uids,
+	    why) < 0)
+		goto out;
 	collect(&s, uids);
 	if (s.words && t.view == NULL) {
 		/* Keywords that somebody set meanwhile: once more, with a
@@ -255,12 +258,8 @@ again:
 	out->uidvalidity = t.p->head.uidvalidity;
 	rc = 0;
 	if (move) {
-		mailbox_put_expunge(m, &m->set1, to == m->a ? dst : 0);
-		if (m->md != NULL &&
-		    maildir_view_unlink(m, &m->set1, why) < 0)
-			rc = -1;
-		else if (mailbox_flush(m, why) < 0)
-			rc = -1;
+		rc = mailbox_flush_expunge(m, &m->set1, to == m->a ? dst : 0,
+		    why);
 		if (rc == 0) {
 			out->expunged.modseq = s.records.len > 0 ?
 			    m->p->head.state.modseq : 0;

@@ -11,6 +11,8 @@
 #ifndef STORE_MAILBOX_INTERNAL_H
 #define STORE_MAILBOX_INTERNAL_H
 
+#include <time.h>
+
 #include "base/array.h"
 #include "base/ranges.h"
 #include "store/account_internal.h"
@@ -135,6 +137,13 @@ struct mailbox {
 	uint64_t	 work;			/* records changed, or learned
 						 * about, since the index */
 	struct maildir_view *md;
+	/* maildir: when all that was in its directories was known. */
+	struct {
+		struct timespec	 cur, new;
+		uint32_t	 nnew;		/* files in new/ then */
+		uint32_t	 uidnext;	/* of the journal */
+		uint64_t	 at;		/* of the record; 0: none */
+	} scanned;
 };
 
 static inline uint32_t
@@ -226,6 +235,9 @@ void	 mailbox_set_checked(struct mailbox *m, uint32_t i, unsigned what);
 /* mailbox_change.c */
 void	 mailbox_put_expunge(struct mailbox *m, const struct ranges *set,
 	    uint32_t moved);
+/* The same, and all that it takes: 0, or -1 with nothing changed. */
+int	 mailbox_flush_expunge(struct mailbox *m, const struct ranges *set,
+	    uint32_t moved, struct why *why);
 
 /* --- compact.c ------------------------------------------------------------------ */
 
@@ -273,27 +285,54 @@ uint32_t target_flags(unsigned rights, uint32_t flags);
 int	 target_flush(struct target *t, struct why *why);
 void	 target_undo(struct target *t);
 
-/* --- maildir_view.c ------------------------------------------------------------ */
+/* --- maildir_view.c, maildir_sync.c, maildir_change.c ---------------------------- */
 
 int	 maildir_view_open(struct mailbox *m, struct why *why);
 void	 maildir_view_close(struct mailbox *m);
 /* Look at new/ and cur/, when they have changed, and write what is new there
- * into the journal. */
+ * into the journal.  With a full disk what is new is not seen: 0. */
 int	 maildir_view_sync(struct mailbox *m, struct why *why);
 /* The same in mailbox_lock(): what is changed are files with names that
  * others may have changed since. */
 int	 maildir_view_sync_locked(struct mailbox *m, struct why *why);
-struct span record_base(const struct mailbox *m, const struct record *r);
-/* The files of these UIDs get the names that say their flags. */
-void	 maildir_view_rename(struct mailbox *m, const struct ranges *uids);
-int	 maildir_view_unlink(struct mailbox *m, const struct ranges *uids,
+/* In mailbox_lock(), before these messages are changed: their files are where
+ * they are looked for. */
+int	 maildir_view_prepare(struct mailbox *m, const struct ranges *uids,
 	    struct why *why);
-int	 maildir_view_add(struct mailbox *m, struct packed_source *src,
-	    struct packed_arrival *a, struct why *why);
-/* The files of what was added get their place, or are removed. */
-void	 maildir_view_commit(struct mailbox *m, bool keep);
+/* The next look is at all files. */
+void	 maildir_view_force(struct mailbox *m);
+/* The view's records are others now. */
+void	 maildir_view_reloaded(struct mailbox *m);
+struct span record_base(const struct mailbox *m, const struct record *r);
 int	 maildir_view_content(struct mailbox *m, const struct record *r,
 	    struct mailbox_content *out, struct why *why);
+
+/*
+ * Changes.  All that these do to files, before the journal is written, is
+ * undone by maildir_view_undo() when it cannot be; maildir_view_done() ends
+ * what cannot be undone.  After -1 undo is still to be called.
+ */
+/* The files of these UIDs get names that say these flags. */
+int	 maildir_view_rename(struct mailbox *m, const struct ranges *uids,
+	    uint32_t flags, struct why *why);
+/* They leave; moved: not to be had back. */
+int	 maildir_view_expunge(struct mailbox *m, const struct ranges *uids,
+	    bool moved, struct why *why);
+/* Write a message, and put its arrival. */
+int	 maildir_view_add(struct mailbox *m, struct packed_source *src,
+	    struct packed_arrival *a, struct why *why);
+/* Have the file of an expunged record of w back, and put its arrival. */
+int	 maildir_view_restore(struct mailbox *m, const struct mailbox *w,
+	    const struct record *r, struct packed_arrival *a,
+	    struct why *why);
+/* What was added gets its place. */
+int	 maildir_view_place(struct mailbox *m, struct why *why);
+void	 maildir_view_done(struct mailbox *m);
+void	 maildir_view_undo(struct mailbox *m);
+/* Whether the file of an expunged message can be had back. */
+bool	 maildir_is_kept(const struct mailbox *w, const struct record *r);
+/* Remove what was expunged before then from a folder; how many bytes. */
+uint64_t maildir_purge(int dir, int64_t before_us);
 
 /* --- index.c ------------------------------------------------------------------ */
 

@@ -105,6 +105,7 @@ reload(struct mailbox *m, struct why *why)
 	m->nexpunged = 0;
 	m->index_tail = 0;
 	m->work = 0;
+	memset(&m->scanned, 0, sizeof(m->scanned));
 	if (mailbox_load(m, why) < 0) {
 		bool none = m->a->error == ACCOUNT_NONEXISTENT;
 
@@ -161,6 +162,8 @@ reload(struct mailbox *m, struct why *why)
 	}
 	if (m->gone)
 		m->count = m->shown = m->nrecent = 0;
+	if (m->md != NULL)
+		maildir_view_reloaded(m);
 	packed_close(&old.p);
 	index_unload(&old);
 	ARRAY_FINI(&old.extra);

@@ -86,6 +86,10 @@ enum packed_type {
 	PACKED_NAME,		/* the mailbox's name, should the list be lost */
 	PACKED_HISTORY,		/* u64 modseq: expunges up to it may not be
 				 * told any more */
+	PACKED_SCANNED,		/* maildir: all was known when cur/ and new/
+				 * had these times: i64 s, u32 ns of cur/, u32
+				 * files in new/, i64 s, u32 ns of it, u32
+				 * UIDs from here on came later */
 	/* In the journal of an account: what is said last holds. */
 	PACKED_BOX = 64,	/* u32 box, u32 flags, u32 special use, u32
 				 * UIDVALIDITY, 16 bytes MAILBOXID; name */

@@ -613,14 +613,15 @@ packed_drop(struct packed *p)
 
 /*
  * The modseq of what is written next.  Who saw a message first is no change
- * of it: \\Recent has no modseq (RFC 7162 3.1).
+ * of it: \\Recent has no modseq (RFC 7162 3.1); nor when somebody looked.
  */
 static uint64_t
 next_modseq(const struct packed *p, struct span one)
 {
+	unsigned type = num_get_le16((const uint8_t *)one.p);
 	uint64_t now = p->head.state.modseq;
 
-	return num_get_le16((const uint8_t *)one.p) == PACKED_RECENT && now > 0 ?
+	return (type == PACKED_RECENT || type == PACKED_SCANNED) && now > 0 ?
 	    now : now + 1;
 }
 

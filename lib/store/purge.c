@@ -441,6 +441,8 @@ account_purge_some(struct account *a, uint32_t most,
 	mailbox_close(&a->target);
 	if (a->format == STORE_PACKED)
 		purge_boxes(&p);
+	else
+		account_maildir_purge(a, p.before_us, out);
 	for (size_t i = 0; i < a->boxes.len; i++) {
 		const struct acct_box *b = &a->boxes.v[i];
 		int did = b->gone ? 0 : mailbox_compact(a, b->box, false,

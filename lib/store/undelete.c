@@ -4,7 +4,8 @@
  *
  * The bytes of an expunged message stay in their segment, and its records in
  * the journal, until a compaction after store_expunge_delay.  To have it back
- * is to copy it, from a place that is not shown any more.
+ * is to copy it, from a place that is not shown any more.  In a maildir its
+ * file waits in mansio-expunged/, and a deleted folder in mansio-deleted/.
  */
 #include <string.h>
 
@@ -13,13 +14,15 @@
 #include "base/num.h"
 #include "store/mailbox_internal.h"
 
-static int
-packed_only(struct account *a, struct why *why)
+/* Whether what was expunged still can be had. */
+static bool
+is_there(const struct mailbox *w, const struct record *r)
 {
-	if (a->format == STORE_PACKED)
-		return 0;
-	return account_say(a, ACCOUNT_CANNOT, why, "%s is a maildir: what is "
-	    "expunged there is gone", a->path);
+	struct expunge_time t;
+
+	return r->flags & MESSAGE_EXPUNGED && mailbox_expunge_time(w, r, &t) &&
+	    t.moved == 0 && (w->a->format == STORE_PACKED ||
+	    maildir_is_kept(w, r));
 }
 
 int
@@ -29,8 +32,8 @@ mailbox_deleted(struct account *a, uint32_t box,
 {
 	struct mailbox *w;
 
-	if (packed_only(a, why) < 0 ||
-	    account_need(a, box, RIGHT_READ, why) < 0 ||
+	a = account_at(a, &box);
+	if (account_need(a, box, RIGHT_READ, why) < 0 ||
 	    (w = mailbox_open_whole(a, box, why)) == NULL)
 		return -1;
 	for (uint32_t i = 0; i < record_count(w); i++) {
@@ -40,8 +43,7 @@ mailbox_deleted(struct account *a, uint32_t box,
 		    .date_us = r->date_us };
 		struct expunge_time t;
 
-		if (!(r->flags & MESSAGE_EXPUNGED) ||
-		    !mailbox_expunge_time(w, r, &t) || t.moved != 0)
+		if (!is_there(w, r) || !mailbox_expunge_time(w, r, &t))
 			continue;
 		d.expunged_us = t.when_us;
 		if (!fn(arg, &d))
@@ -73,6 +75,8 @@ put_back(struct mailbox *w, struct target *t, const struct record *r,
 	mem_free(names);
 	if (failed)
 		return -1;
+	if (w->a->format == STORE_MAILDIR)
+		return maildir_view_restore(t->view, w, r, &a, why);
 	target_put_reference(t, r, &a);
 	return 0;
 }
@@ -89,8 +93,7 @@ mailbox_undelete(struct mailbox *m, const struct ranges *uids,
 	*out = (struct uid_result){ .from = &m->set1, .to = &m->set2 };
 	ranges_reset(&m->set1);
 	ranges_reset(&m->set2);
-	if (packed_only(m->a, why) < 0 || account_need(m->a, m->box,
-	    RIGHT_INSERT, why) < 0)
+	if (account_need(m->a, m->box, RIGHT_INSERT, why) < 0)
 		return -1;
 	if (target_lock(&t, m->a, m->box, true, m, why) < 0)
 		return -1;
@@ -101,7 +104,9 @@ mailbox_undelete(struct mailbox *m, const struct ranges *uids,
 	for (uint32_t i = 0; i < record_count(w); i++) {
 		const struct record *r = record_at(w, i);
 
-		if (r->flags & MESSAGE_EXPUNGED && ranges_has(uids, r->uid))
+		if (ranges_has(uids, r->uid) && (m->a->format ==
+		    STORE_PACKED ? r->flags & MESSAGE_EXPUNGED :
+		    is_there(w, r)))
 			ranges_add(&m->set1, r->uid, r->uid);
 	}
 	if (packed_reserve(t.p, (uint32_t)ranges_count(&m->set1), why) < 0) {
@@ -129,14 +134,29 @@ out:
 	return rc;
 }
 
+/* The mailbox's own journal says that it is there. */
+static int
+restore(struct account *a, uint32_t box, struct why *why)
+{
+	struct packed *p = account_writer(a, box, why);
+	int rc;
+
+	if (p == NULL)
+		return -1;
+	packed_put(p, PACKED_RESTORED, span_make("\0\0\0\0\0\0\0", 8));
+	rc = packed_flush(p, why) < 0 ? account_io(a, why) : 0;
+	account_wrote(a, p);
+	packed_unlock(p);
+	return rc;
+}
+
 int
 account_undelete(struct account *a, struct span name, struct why *why)
 {
 	struct acct_box *found = NULL, b;
-	struct packed *p;
 	int rc = -1;
 
-	if (packed_only(a, why) < 0 || account_lock(a, why) < 0)
+	if (account_lock(a, why) < 0)
 		return -1;
 	for (size_t i = 0; i < a->boxes.len; i++) {
 		struct acct_box *x = &a->boxes.v[i];
@@ -157,12 +177,8 @@ account_undelete(struct account *a, struct span name, struct why *why)
 		goto out;
 	}
 	b = *found;
-	if ((p = account_writer(a, b.box, why)) == NULL)
-		goto out;
-	packed_put(p, PACKED_RESTORED, span_make("\0\0\0\0\0\0\0", 8));
-	rc = packed_flush(p, why) < 0 ? account_io(a, why) : 0;
-	account_wrote(a, p);
-	packed_unlock(p);
+	rc = a->format == STORE_MAILDIR ? account_maildir_undelete(a, &b,
+	    why) : restore(a, b.box, why);
 	if (rc == 0) {
 		account_put_box(a, &b);
 		rc = account_flush(a, why);

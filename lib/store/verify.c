@@ -97,6 +97,14 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 	mailbox_close(&m);
 	if ((m = mailbox_open_inside(a, box, why)) == NULL)
 		return -1;
+	if (m->md != NULL) {
+		maildir_view_force(m);
+		if (maildir_view_sync(m, why) < 0) {
+			mailbox_close(&m);
+			return -1;
+		}
+		(void)mailbox_take_in(m);
+	}
 	for (uint32_t seq = 1; seq <= m->count; seq++) {
 		struct mailbox_content c;
 		struct message_cache record;

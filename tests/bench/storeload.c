@@ -3,9 +3,10 @@
  * storeload - what the store costs by itself: deliveries, appends, opening,
  * flags, copies, expunges of one mailbox.
  *
- *	storeload [-m] [-n MESSAGES] DIRECTORY
+ *	storeload [-m | -w] [-n MESSAGES] DIRECTORY
  *
- * DIRECTORY must not exist and is not removed.  -m: a maildir.  Each line is
+ * DIRECTORY must not exist and is not removed.  -m: a maildir.  -w: what one
+ * new message costs in a maildir, or what another program did.  Each line is
  * what was done, how often, and microseconds of processor time and of the
  * clock for one of them.
  */
@@ -81,14 +82,14 @@ make_text(struct buf *b, uint32_t n)
 }
 
 static void
-deliver(const char *dir, enum store_format format, uint32_t n, bool parse)
+deliver_to(const char *dir, const char *path, enum store_format format,
+    uint32_t from, uint32_t n, bool parse)
 {
 	struct store_options o = { .open_max = 4, .hostname = "mail",
 	    .parse = parse };
 	struct store *s = store_new(&o);
 	struct store_place p = {
-		.format = format, .base = dir, .path = parse ? "parsed" :
-		    "plain", .uid = geteuid(), .gid = getegid(),
+		.format = format, .base = dir, .path = path, .uid = geteuid(), .gid = getegid(),
 		.size_limit = PARAM_UNLIMITED, .flags = STORE_MAKE_BASE,
 	};
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
@@ -98,7 +99,7 @@ deliver(const char *dir, enum store_format format, uint32_t n, bool parse)
 	check(f != NULL && write(fileno(f), text.data, text.len) ==
 	    (ssize_t)text.len);
 	begin();
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = from; i < from + n; i++) {
 		struct store_content c;
 		char id[32];
 
@@ -116,6 +117,12 @@ deliver(const char *dir, enum store_format format, uint32_t n, bool parse)
 	store_free(&s);
 	fclose(f);
 	buf_fini(&text);
+}
+
+static void
+deliver(const char *dir, enum store_format format, uint32_t n, bool parse)
+{
+	deliver_to(dir, parse ? "parsed" : "plain", format, 0, n, parse);
 }
 
 static void
@@ -238,6 +245,57 @@ change(struct account *a, struct mailbox *m, uint32_t n, uint32_t some)
 	ranges_fini(&part);
 }
 
+static void
+refresh(struct mailbox *m, const char *what)
+{
+	struct mailbox_changes c;
+
+	begin();
+	check(mailbox_refresh(m, MAILBOX_EXPUNGES, &c, &why) >= 0);
+	done(what, 1);
+}
+
+/* A maildir with n messages, and one more each time. */
+static void
+one_more(const struct account_options *o, uint32_t n)
+{
+	struct account *a;
+	struct mailbox *m;
+	struct ranges one = RANGES_INIT;
+	struct flags_request rq = { .uids = &one, .op = FLAGS_ADD,
+	    .flags = STORE_SEEN, .unchanged_since = UINT64_MAX };
+	struct flags_result fr;
+
+	deliver_to(o->base, o->path, STORE_MAILDIR, 0, n, false);
+	for (int turn = 0; turn < 4; turn++) {
+		a = account_open(o, &why);
+		check(a != NULL);
+		m = open_box(a, ACCOUNT_INBOX, turn == 0 ? "first open" :
+		    turn == 1 ? "open, nothing new" : "open, one new message");
+		if (turn == 3)
+			break;
+		begin();
+		mailbox_close(&m);
+		done("close", 1);
+		account_close(&a);
+		if (turn > 0)
+			deliver_to(o->base, o->path, STORE_MAILDIR,
+			    n + (uint32_t)turn, 1, false);
+	}
+	deliver_to(o->base, o->path, STORE_MAILDIR, n + 9, 1, false);
+	refresh(m, "refresh, one new message");
+	deliver_to(o->base, o->path, STORE_MAILDIR, n + 10, 1, false);
+	refresh(m, "refresh, one new message");
+	ranges_add(&one, mailbox_uid(m, n), mailbox_uid(m, n));
+	begin();
+	check(mailbox_store_flags(m, &rq, &fr, &why) == 0);
+	done("flags of one", 1);
+	refresh(m, "refresh after it");
+	ranges_fini(&one);
+	mailbox_close(&m);
+	account_close(&a);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -255,11 +313,14 @@ main(int argc, char **argv)
 	struct mailbox *m;
 	uint32_t n = 100000;
 	uint64_t v;
+	bool more = false;
 	int c;
 
-	while ((c = getopt(argc, argv, "mn:")) != -1) {
+	while ((c = getopt(argc, argv, "mwn:")) != -1) {
 		if (c == 'm')
 			o.format = STORE_MAILDIR;
+		else if (c == 'w')
+			more = true;
 		else if (c != 'n' || num_parse_u64(span_of(optarg), 10000000,
 		    &v) < 0)
 			argc = 0;
@@ -267,10 +328,15 @@ main(int argc, char **argv)
 			n = (uint32_t)v;
 	}
 	if (optind != argc - 1 || n < 10) {
-		fprintf(stderr, "usage: storeload [-m] [-n messages] dir\n");
+		fprintf(stderr, "usage: storeload [-m | -w] [-n messages] dir\n");
 		return 2;
 	}
 	o.base = argv[optind];
+	if (more) {
+		o.format = STORE_MAILDIR;
+		one_more(&o, n);
+		return 0;
+	}
 	if (o.format == STORE_PACKED) {
 		deliver(o.base, o.format, n, false);
 		deliver(o.base, o.format, n, true);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * undelete, purge: what was expunged or deleted can be had back until its time
+ * is over, and then its space is given back.
+ */
+#include "tests/unit/store/mailbox_test.h"
+
+static bool
+count_deleted(void *arg, const struct mailbox_deleted *d)
+{
+	uint32_t *n = arg;
+
+	ck_assert_uint_gt(d->size, 0);
+	ck_assert_int_gt(d->expunged_us, 0);
+	(*n)++;
+	return true;
+}
+
+START_TEST(undelete)
+{
+	struct account *a = open_account(format_of(_i));
+	uint32_t uid = append(a, ACCOUNT_INBOX, 1, 5, STORE_FLAGGED, "kw"), n;
+	struct mailbox *m = open_box(a, ACCOUNT_INBOX);
+	struct ranges r = uids(uid + 1, uid + 3);
+	struct expunge_result ex;
+	struct mailbox_changes c;
+	struct uid_result res;
+
+	OK(mailbox_expunge(m, &r, true, &ex, &why));
+	ck_assert_uint_eq(ex.n, 3);
+	n = 0;
+	OK(mailbox_deleted(a, ACCOUNT_INBOX, count_deleted, &n, &why));
+	ck_assert_uint_eq(n, 3);
+	ranges_remove(&r, uid + 2, uid + 2);
+	OK(mailbox_undelete(m, &r, &res, &why));
+	ck_assert_uint_eq(ranges_count(res.to), 2);
+	ck_assert_int_eq(mailbox_refresh(m, 0, &c, &why), 1);
+	ck_assert_uint_eq(c.count, 4);
+	check_content(m, uid + 5, 2);
+	check_content(m, uid + 6, 4);
+	ck_assert_uint_eq(message(m, 4).flags & STORE_FLAGGED, STORE_FLAGGED);
+	ck_assert(mailbox_kwset_has(m, message(m, 4).kwset, 0));
+	ranges_fini(&r);
+	mailbox_close(&m);
+	account_close(&a);
+}
+END_TEST
+
+START_TEST(undelete_mailbox)
+{
+	struct account *a = open_account(format_of(_i));
+	struct mailbox *m;
+	uint32_t box, uid;
+
+	OK(account_create(a, SPAN("x"), 0, &box, &why));
+	uid = append(a, box, 1, 2, 0, NULL);
+	OK(account_delete(a, SPAN("x"), &why));
+	ck_assert_int_eq(account_undelete(a, SPAN("y"), &why), -1);
+	OK(account_undelete(a, SPAN("x"), &why));
+	ck_assert_uint_eq(account_find(a, SPAN("x"))->box, box);
+	m = open_box(a, box);
+	check_content(m, uid + 1, 2);
+	mailbox_close(&m);
+	account_close(&a);
+}
+END_TEST
+
+/* Messages of this size fill segments soon. */
+static void
+append_large(struct account *a, uint32_t box, int n, size_t size)
+{
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+
+	for (int i = 0; i < n; i++) {
+		struct append *ap = append_begin(a, box, &why);
+		struct append_info info = { .flags = 0 };
+		struct uid_result r;
+
+		buf_reset(&text);
+		buf_addf(&text, "Subject: %d\n\n", i);
+		while (text.len < size)
+			buf_addf(&text, "%d %zu of it\n", i, text.len);
+		OK(append_next(ap, &info, &why));
+		OK(append_data(ap, buf_span(&text), &why));
+		OK(append_commit(ap, &r, &why));
+		append_free(&ap);
+	}
+	buf_fini(&text);
+}
+
+START_TEST(purge_is_due_once_in_an_interval)
+{
+	struct account *a = open_account(format_of(_i));
+	struct account_purged got;
+
+	ck_assert(!account_purge_due(a, 0));
+	/* The first interval begins when somebody asks. */
+	ck_assert(!account_purge_due(a, 1));
+	ck_assert(!account_purge_due(a, 3600));
+	usleep(1100000);
+	ck_assert(account_purge_due(a, 1));
+	OK(account_purge_some(a, 4, &got, &why));
+	ck_assert(!account_purge_due(a, 1));
+	account_close(&a);
+}
+END_TEST
+
+START_TEST(purging)
+{
+	struct account *a = open_account(STORE_PACKED);
+	struct account_purged got;
+	struct mailbox *m, *view, *copy;
+	struct expunge_result ex;
+	struct mailbox_changes c;
+	struct mailbox_content bytes;
+	struct uid_result res;
+	struct ranges r = uids(1, 40);
+	uint32_t box, n;
+	struct buf want = BUF_INIT(BUF_UNLIMITED);
+
+	OK(account_create(a, SPAN("copy"), 0, &box, &why));
+	append_large(a, ACCOUNT_INBOX, 100, 1000000);
+	m = open_box(a, ACCOUNT_INBOX);
+	view = open_box(a, ACCOUNT_INBOX);
+	OK(mailbox_copy(m, &r, a, box, &res, &why));
+	OK(mailbox_content(m, 7, &bytes, &why));
+	buf_add_span(&want, bytes.bytes);
+	mailbox_content_done(&bytes);
+	/* 1 to 40 live on in the copy, 41 to 60 are gone. */
+	ranges_add(&r, 41, 60);
+	OK(mailbox_expunge(m, &r, true, &ex, &why));
+	OK(account_purge(a, &got, &why));
+	ck_assert_uint_eq(got.segments, 0);	/* not yet over */
+	mailbox_close(&m);
+	/* As if two weeks had passed. */
+	a->before_us = clock_wall_us() + 1;
+	OK(account_purge(a, &got, &why));
+	ck_assert_uint_eq(got.segments, 1);
+	ck_assert_uint_gt(got.bytes, 10000000);
+	ck_assert_uint_eq(got.damaged, 0);
+	n = 0;
+	OK(mailbox_deleted(a, ACCOUNT_INBOX, count_deleted, &n, &why));
+	ck_assert_uint_eq(n, 0);
+	/* The view from before goes on. */
+	ck_assert_int_eq(mailbox_refresh(view, MAILBOX_EXPUNGES, &c, &why),
+	    1);
+	copy = open_box(a, box);
+	ck_assert_uint_eq(mailbox_count(copy), 40);
+	OK(mailbox_content(copy, mailbox_uid(copy, 7), &bytes, &why));
+	ck_assert(span_eq(bytes.bytes, buf_span(&want)));
+	mailbox_content_done(&bytes);
+	mailbox_close(&copy);
+	mailbox_close(&view);
+	account_close(&a);
+	a = open_account(STORE_PACKED);
+	m = open_box(a, ACCOUNT_INBOX);
+	ck_assert_uint_eq(mailbox_count(m), 40);
+	ck_assert_uint_eq(mailbox_uidnext(m), 101);
+	for (uint32_t seq = 1; seq <= 40; seq++) {
+		OK(mailbox_content(m, mailbox_uid(m, seq), &bytes, &why));
+		mailbox_content_done(&bytes);
+	}
+	mailbox_close(&m);
+	OK(account_purge(a, &got, &why));
+	ck_assert_uint_eq(got.segments, 0);
+	account_close(&a);
+	ranges_fini(&r);
+	buf_fini(&want);
+}
+END_TEST
+
+Suite *
+suite(void)
+{
+	Suite *s = suite_create("undelete");
+	TCase *t = tcase_create("undelete");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, undelete, 0, FORMATS);
+	tcase_add_loop_test(t, undelete_mailbox, 0, FORMATS);
+	tcase_add_loop_test(t, purge_is_due_once_in_an_interval, 0, FORMATS);
+	tcase_add_test(t, purging);
+	suite_add_tcase(s, t);
+	return s;
+}
