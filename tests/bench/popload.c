@@ -7,7 +7,8 @@
  *
  *	-p	pipelined: as many commands at a time as the server takes
  *	-k	keep: RSET before QUIT
- *	-P	n polls: connect, log in, STAT, UIDL, QUIT
+ *	-P	n polls: connect, log in, STAT, UIDL, QUIT; each with another user
+ *		where the name has a '#', which stands for 1 to n
  *
  * Without -P: STAT, UIDL, RETR of all, DELE of all, QUIT.  Prints one line of
  * JSON: messages, octets, seconds in all and of the parts.  Exit status 1
@@ -195,6 +196,20 @@ log_in(const char *user, const char *password)
 	ask(false, "PASS %s\r\n", password);
 }
 
+/* The user's name for poll n. */
+static const char *
+name_of(const char *user, unsigned n)
+{
+	static char name[256];
+	const char *at = strchr(user, '#');
+
+	if (at == NULL)
+		return user;
+	snprintf(name, sizeof(name), "%.*s%u%s", (int)(at - user), user, n,
+	    at + 1);
+	return name;
+}
+
 static unsigned
 stat_count(void)
 {
@@ -234,8 +249,8 @@ main(int argc, char **argv)
 	if (inet_pton(AF_INET, argv[0], &server.sin_addr) != 1)
 		return 2;
 	t0 = now();
-	for (unsigned i = 0; i < polls; i++) {
-		log_in(argv[2], argv[3]);
+	for (unsigned i = 1; i <= polls; i++) {
+		log_in(name_of(argv[2], i), argv[3]);
 		count = stat_count();
 		ask(true, "UIDL\r\n");
 		ask(false, "QUIT\r\n");
