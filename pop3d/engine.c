@@ -567,6 +567,7 @@ const struct engine pop3_engine = {
 	.ops		= &ops,
 	.in_max		= IN_MAX,
 	.out_max	= OUT_MAX,
+	.no_texts	= true,
 	.check		= check,
 	.start		= start,
 	.drain		= drain,

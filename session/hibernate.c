@@ -203,7 +203,7 @@ wake(struct conn *c)
 	struct why why = WHY_INIT;
 	struct process *p;
 
-	p = process_for(c->user, &why);
+	p = process_for(c->user, c->engine, &why);
 	if (p == NULL) {
 		log_warning("cannot wake a session of user %s: %s",
 		    c->user->who.name, why.text);

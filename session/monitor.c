@@ -11,7 +11,6 @@
 #include "conf/params.h"
 #include "daemon/daemon.h"
 #include "daemon/sandbox.h"
-#include "mail/charset.h"
 
 struct monitor monitor;
 
@@ -28,7 +27,6 @@ monitor_pre_jail(struct why *why)
 	if (was_root)
 		hibernate_raise_limits();
 	monitor.engines = monitor_engines;
-	charset_preload();	/* what no jailed process could load */
 	for (size_t i = 0; monitor.engines[i] != NULL; i++)
 		if (monitor.engines[i]->warm != NULL)
 			monitor.engines[i]->warm();
@@ -50,7 +48,7 @@ monitor_check(struct why *why)
 static void
 on_child(void *arg)
 {
-	process_reap();
+	nursery_reap();
 }
 
 int
@@ -64,7 +62,7 @@ monitor_start(struct why *why)
 	monitor.loop = daemon_loop();
 	list_init(&monitor.processes);
 	loop_signal_new(monitor.loop, SIGCHLD, on_child, NULL);
-	if (hibernate_init(why) < 0)
+	if (hibernate_init(why) < 0 || nursery_init(why) < 0)
 		return -1;
 	return start_init(why);
 }
@@ -86,7 +84,8 @@ int
 monitor_reload(struct why *why)
 {
 	hash_each(&monitor.users, forget_process, NULL);
-	process_drop_spare();
+	process_drop_spares();
+	nursery_renew();
 	return 0;
 }
 
@@ -103,7 +102,8 @@ void
 monitor_drain(void)
 {
 	monitor.draining = true;
-	process_drop_spare();
+	process_drop_spares();
+	nursery_drain();
 	hash_each(&monitor.conns, end_frozen, NULL);
 	LIST_FOREACH(at, &monitor.processes) {
 		struct process *p = LIST_ENTRY(at, struct process, link);
@@ -117,7 +117,8 @@ monitor_drain(void)
 void
 monitor_log_moved(void)
 {
-	process_drop_spare();	/* it has the old log */
+	process_drop_spares();	/* they have the old log */
+	nursery_log_moved();
 	LIST_FOREACH(at, &monitor.processes) {
 		struct process *p = LIST_ENTRY(at, struct process, link);
 

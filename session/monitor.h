@@ -24,6 +24,7 @@
 #define MONITOR_ENGINES_MAX	8
 
 struct process;
+struct nursery;
 struct frozen;
 
 struct user {
@@ -39,7 +40,11 @@ struct user {
 struct process {
 	struct list	 link;		/* monitor.processes */
 	struct user	*user;		/* NULL: spare */
-	pid_t		 pid;		/* 0: waited for */
+	uint32_t	 id;		/* at its nursery */
+	struct nursery	*nursery;	/* NULL: gone */
+	bool		 texts;		/* it serves engines with texts, too */
+	pid_t		 pid;		/* 0: not forked yet */
+	bool		 ended;		/* waited for, or nobody does */
 	struct ipc_conn	*control;	/* NULL: it has ended */
 	uint64_t	 sent;		/* CONN frames */
 	bool		 leaving, hurried;
@@ -67,7 +72,8 @@ struct monitor {
 	struct hash	 conns;		/* by serial */
 	struct list	 processes;	/* the one used last at the end */
 	unsigned	 nprocesses;	/* without spare */
-	struct process	*spare;		/* forked, nobody's yet; or NULL */
+	struct process	*spare[2];	/* forked, nobody's yet; or NULL;
+					 * [1]: with texts */
 	uint32_t	 serial;	/* the last one given */
 	bool		 draining;
 };
@@ -102,16 +108,32 @@ void	 conn_facts(const struct conn *c, struct control_facts *out);
 
 /* --- process.c -------------------------------------------------------------------- */
 
-/* The user's process, forked when there is none; NULL with why. */
-struct process *process_for(struct user *u, struct why *why);
+/* The user's process for an engine, forked when there is none; NULL with
+ * why. */
+struct process *process_for(struct user *u, const struct engine *e,
+	    struct why *why);
 /* Give it a connection; fd stays the caller's. */
 void	 process_give(struct process *p, struct conn *c, int fd,
 	    struct span input, const struct span *state);
 void	 process_drain(struct process *p, enum session_stop why,
 	    uint32_t serial);
-void	 process_reap(void);
-/* The spare one has settings that hold no more, or is not needed. */
-void	 process_drop_spare(void);
+/* It was waited for, with this status; p may be gone after that. */
+void	 process_ended(struct process *p, int status);
+/* Spare ones have settings that hold no more, or are not needed. */
+void	 process_drop_spares(void);
+
+/* --- fork.c ------------------------------------------------------------------------- */
+
+int	 nursery_init(struct why *why);
+void	 nursery_renew(void);		/* settings are new */
+void	 nursery_drain(void);
+void	 nursery_log_moved(void);
+void	 nursery_reap(void);		/* a child of ours has ended */
+/* Have p forked; *control is our end of its control socket. */
+int	 nursery_fork(struct process *p, bool texts, int *control,
+	    struct why *why);
+void	 nursery_kill(struct process *p);
+void	 nursery_forget(struct process *p);	/* before p is freed */
 
 /* --- start.c: fronts --------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * process - the users' processes: fork, conversation, end.
+ * process - the users' processes: whose they are, conversation, end.
  *
  * A process is less trusted than we are: it runs what a user's clients send.
  * It may only speak of connections that it was given and has not given back;
@@ -10,9 +10,7 @@
  * said, and when it was waited for; in either order.
  */
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,7 +18,6 @@
 #include "daemon/daemon.h"
 #include "io/fd.h"
 #include "session/monitor.h"
-#include "session/process.h"
 #include "session/shares.h"
 
 #define SPARE_MS	5	/* from when the last one was taken */
@@ -57,8 +54,9 @@ process_over(struct process *p)
 {
 	struct user *u = p->user;
 
-	if (p->control != NULL || p->pid != 0)
+	if (p->control != NULL || !p->ended)
 		return;
+	nursery_forget(p);
 	list_remove(&p->link);
 	monitor.nprocesses--;
 	u->processes--;
@@ -69,14 +67,34 @@ process_over(struct process *p)
 }
 
 static void
+drop(struct process **pp)
+{
+	struct process *p = *pp;
+
+	*pp = NULL;
+	if (p == NULL)
+		return;
+	nursery_forget(p);
+	ipc_conn_free(&p->control);	/* it leaves */
+	mem_free(p);
+}
+
+void
+process_drop_spares(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(monitor.spare); i++)
+		drop(&monitor.spare[i]);
+}
+
+static void
 on_end(void *arg, struct ipc_conn *c)
 {
 	struct process *p = arg;
 
-	if (p == monitor.spare) {
+	if (p == monitor.spare[p->texts]) {
 		log_warning("spare session process %d has ended",
 		    (int)p->pid);
-		process_drop_spare();
+		drop(&monitor.spare[p->texts]);
 		return;
 	}
 	ipc_conn_free(&p->control);
@@ -86,41 +104,23 @@ on_end(void *arg, struct ipc_conn *c)
 	process_over(p);
 }
 
-static struct process *
-process_by_pid(pid_t pid)
-{
-	LIST_FOREACH(at, &monitor.processes) {
-		struct process *p = LIST_ENTRY(at, struct process, link);
-
-		if (p->pid == pid)
-			return p;
-	}
-	return NULL;
-}
-
 void
-process_reap(void)
+process_ended(struct process *p, int st)
 {
-	struct process *p;
-	pid_t pid;
-	int st;
+	const char *name = p->user != NULL ? p->user->who.name :
+	    "(nobody yet)";
 
-	while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
-		p = process_by_pid(pid);
-		if (p == NULL)
-			continue;
-		if (WIFSIGNALED(st))
-			log_warning("session process %d of user %s was killed "
-			    "by signal %d%s", (int)pid, p->user->who.name,
-			    WTERMSIG(st), WTERMSIG(st) == SIGSYS
-			    ? " (it went beyond its sandbox)" : "");
-		else if (WEXITSTATUS(st) != 0)
-			log_warning("session process %d of user %s: exit "
-			    "status %d", (int)pid, p->user->who.name,
-			    WEXITSTATUS(st));
-		p->pid = 0;
+	if (WIFSIGNALED(st))
+		log_warning("session process %d of user %s was killed by "
+		    "signal %d%s", (int)p->pid, name, WTERMSIG(st),
+		    WTERMSIG(st) == SIGSYS
+		    ? " (it went beyond its sandbox)" : "");
+	else if (WEXITSTATUS(st) != 0)
+		log_warning("session process %d of user %s: exit status %d",
+		    (int)p->pid, name, WEXITSTATUS(st));
+	p->ended = true;
+	if (p->user != NULL)
 		process_over(p);
-	}
 }
 
 /* --- what it says ------------------------------------------------------------------------- */
@@ -284,8 +284,7 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 		log_warning("session process %d of user %s broke its "
 		    "conversation; killed", (int)p->pid,
 		    p->user != NULL ? p->user->who.name : "(nobody yet)");
-		if (p->pid > 0)
-			kill(p->pid, SIGKILL);
+		nursery_kill(p);
 	}
 	return rc;
 }
@@ -326,34 +325,17 @@ make_room(void)
 
 /* One that waits to be told whose it is. */
 static struct process *
-fork_process(struct why *why)
+fork_process(bool texts, struct why *why)
 {
-	struct process *p;
-	int pair[2];
-	pid_t pid;
+	struct process *p = mem_zalloc(sizeof(*p));
+	int control;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-	    pair) < 0) {
-		why_errno(why, "4.3.0", "socket pair");
+	p->texts = texts;
+	if (nursery_fork(p, texts, &control, why) < 0) {
+		mem_free(p);
 		return NULL;
 	}
-	pid = daemon_fork("session-spare", &pair[1], 1);
-	if (pid == 0) {
-		struct session_process_args args = {
-			.control = pair[1], .engines = monitor.engines,
-		};
-
-		session_process_run(&args);
-	}
-	close(pair[1]);
-	if (pid < 0) {
-		why_errno(why, "4.3.0", "fork");
-		close(pair[0]);
-		return NULL;
-	}
-	p = mem_zalloc(sizeof(*p));
-	p->pid = pid;
-	p->control = ipc_conn_new(monitor.loop, pair[0], &CONTROL_PROTO,
+	p->control = ipc_conn_new(monitor.loop, control, &CONTROL_PROTO,
 	    &control_ops, p);
 	return p;
 }
@@ -361,40 +343,29 @@ fork_process(struct why *why)
 static void
 fork_spare(void *arg)
 {
+	struct process **spare = arg;
 	struct why why = WHY_INIT;
 
-	if (monitor.spare == NULL && !monitor.draining)
-		monitor.spare = fork_process(&why);
+	if (*spare == NULL && !monitor.draining)
+		*spare = fork_process(spare == &monitor.spare[1], &why);
 }
 
 /*
- * A fork takes milliseconds when many thousands of clients hibernate here: all
- * of their descriptors are copied and closed again.  So one is made in
- * advance, after the last one was taken, when nobody waits for it.
+ * So that nobody waits for a fork, one is made in advance, after the last one
+ * was taken.
  */
 static struct process *
-take_spare(struct why *why)
+take_spare(bool texts, struct why *why)
 {
-	static struct loop_timer *timer;
-	struct process *p = monitor.spare;
+	static struct loop_timer *timer[2];
+	struct process *p = monitor.spare[texts];
 
-	monitor.spare = NULL;
-	if (timer == NULL)
-		timer = loop_timer_new(monitor.loop, fork_spare, NULL);
-	loop_timer_set(timer, SPARE_MS);
-	return p != NULL ? p : fork_process(why);
-}
-
-void
-process_drop_spare(void)
-{
-	struct process *p = monitor.spare;
-
-	monitor.spare = NULL;
-	if (p == NULL)
-		return;
-	ipc_conn_free(&p->control);	/* it leaves */
-	mem_free(p);
+	monitor.spare[texts] = NULL;
+	if (timer[texts] == NULL)
+		timer[texts] = loop_timer_new(monitor.loop, fork_spare,
+		    &monitor.spare[texts]);
+	loop_timer_set(timer[texts], SPARE_MS);
+	return p != NULL ? p : fork_process(texts, why);
 }
 
 /* Tell a process whose it is, and who shares with him. */
@@ -416,7 +387,7 @@ give_to(struct process *p, struct user *u)
 }
 
 static struct process *
-process_new(struct user *u, struct why *why)
+process_new(struct user *u, bool texts, struct why *why)
 {
 	struct process *p;
 
@@ -426,7 +397,7 @@ process_new(struct user *u, struct why *why)
 		    "session_process_limit allows", monitor.nprocesses);
 		return NULL;
 	}
-	if ((p = take_spare(why)) == NULL)
+	if ((p = take_spare(texts, why)) == NULL)
 		return NULL;
 	give_to(p, u);
 	list_append(&monitor.processes, &p->link);
@@ -435,11 +406,15 @@ process_new(struct user *u, struct why *why)
 	return p;
 }
 
+/*
+ * Who has a process without texts and needs one with them gets another; the
+ * first one finishes what it has.
+ */
 struct process *
-process_for(struct user *u, struct why *why)
+process_for(struct user *u, const struct engine *e, struct why *why)
 {
-	if (u->process == NULL)
-		u->process = process_new(u, why);
+	if (u->process == NULL || (!u->process->texts && !e->no_texts))
+		u->process = process_new(u, !e->no_texts, why);
 	return u->process;
 }
 

@@ -135,7 +135,7 @@ begin(struct pending *p, const struct auth_user *a)
 		    "minimum time between logins");
 		goto out;
 	}
-	process = process_for(u, &why);
+	process = process_for(u, p->engine, &why);
 	if (process == NULL) {
 		log_warning("no session process for user %s: %s", u->who.name,
 		    why.text);

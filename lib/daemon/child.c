@@ -8,7 +8,9 @@
  * over the fork, because the parent's handlers write to a descriptor that
  * will be another's here.
  */
+#include <errno.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -88,4 +90,54 @@ daemon_fork(const char *name, const int *keep, size_t n)
 	else
 		sigprocmask(SIG_SETMASK, &was, NULL);
 	return pid;
+}
+
+/* --- signals -------------------------------------------------------------- */
+
+/*
+ * The loop's own signals cannot be used here: the library has them bound to
+ * the parent's loop.
+ */
+static struct child_signal {
+	int	 fd;
+	loop_fn	*fn;
+	void	*arg;
+} child_signals[NSIG];
+
+static void
+signal_came(int signo)
+{
+	static const uint64_t one = 1;
+	int saved = errno;
+
+	/* When that fails, it is readable already. */
+	if (write(child_signals[signo].fd, &one, sizeof(one)) < 0)
+		errno = saved;
+	errno = saved;
+}
+
+static void
+signal_ready(void *arg, unsigned events)
+{
+	struct child_signal *s = arg;
+	uint64_t n;
+
+	if (read(s->fd, &n, sizeof(n)) == sizeof(n))
+		s->fn(s->arg);
+}
+
+void
+daemon_child_signal(int signo, loop_fn *fn, void *arg)
+{
+	struct sigaction act = { .sa_handler = signal_came };
+	struct child_signal *s = &child_signals[signo];
+
+	s->fn = fn;
+	s->arg = arg;
+	s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->fd < 0)
+		log_fatal("eventfd: %m");
+	loop_io_want(loop_io_new(daemon_loop(), s->fd, signal_ready, s),
+	    LOOP_READ);
+	sigaction(signo, &act, NULL);
 }

@@ -89,6 +89,8 @@ void	 daemon_clean_environment(void);
  * memory without use there and must not be freed.
  */
 pid_t	 daemon_fork(const char *name, const int *keep, size_t n);
+/* In such a child: have fn called on its loop when a signal has come. */
+void	 daemon_child_signal(int signo, loop_fn *fn, void *arg);
 
 struct loop *daemon_loop(void);			/* event-loop shape */
 const char *daemon_service_name(void);		/* "smtp", "2525" */

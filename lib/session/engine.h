@@ -104,6 +104,9 @@ struct engine {
 	 */
 	const struct stream_ops *ops;
 	size_t		 in_max, out_max;	/* at first; bytes */
+	/* It never decodes a message's text, so its processes need not have
+	 * the converters of character sets. */
+	bool		 no_texts;
 	/* In the monitor, once, as root, before anybody connects: fill tables
 	 * that all sessions share.  Opens nothing that stays.  Or NULL. */
 	void		(*warm)(void);

@@ -8,11 +8,8 @@
  */
 #include "session/process.h"
 
-#include <fcntl.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -316,47 +313,20 @@ session_shared(struct session_conn *c, struct span ident, bool on)
 
 /* --- signals ------------------------------------------------------------------------ */
 
-/*
- * Whoever stops the whole system often signals all of its processes.  The
- * loop's own signals cannot be used: the library has them bound to the
- * parent's loop.
- */
-static int term_fd = -1;
-
 static void
-on_term_signal(int signo)
+on_term(void *arg)
 {
-	static const uint64_t one = 1;
-	int saved = errno;
-
-	if (write(term_fd, &one, sizeof(one)) < 0)
-		errno = saved;	/* it is readable already */
-	errno = saved;
+	drain(SESSION_STOP_SHUTDOWN, 0);
 }
 
 static void
-on_term(void *arg, unsigned events)
+catch_signals(void)
 {
-	uint64_t n;
-
-	if (read(term_fd, &n, sizeof(n)) == sizeof(n))
-		drain(SESSION_STOP_SHUTDOWN, 0);
-}
-
-static void
-catch_signals(struct session_process *p)
-{
-	struct sigaction act = { .sa_handler = on_term_signal };
 	struct sigaction ign = { .sa_handler = SIG_IGN };
-	struct loop_io *io;
 
-	term_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (term_fd < 0)
-		log_fatal("eventfd: %m");
-	io = loop_io_new(p->loop, term_fd, on_term, NULL);
-	loop_io_want(io, LOOP_READ);
-	sigaction(SIGTERM, &act, NULL);
-	sigaction(SIGINT, &act, NULL);
+	/* Whoever stops the system often signals all of its processes. */
+	daemon_child_signal(SIGTERM, on_term, NULL);
+	daemon_child_signal(SIGINT, on_term, NULL);
 	/* A reload is the monitor's affair. */
 	sigaction(SIGHUP, &ign, NULL);
 	sigaction(SIGUSR1, &ign, NULL);
@@ -371,7 +341,7 @@ session_process_run(const struct session_process_args *a)
 	loop_set_eager(p->loop, EAGER_US);
 	p->engines = a->engines;
 	list_init(&p->conns);
-	catch_signals(p);
+	catch_signals();
 	p->linger = loop_timer_new(p->loop, on_timer, p);
 	p->control = ipc_conn_new(p->loop, a->control, &CONTROL_PROTO,
 	    &control_ops, p);

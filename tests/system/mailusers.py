@@ -10,6 +10,7 @@
 import os
 import socket
 import ssl
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -161,8 +162,9 @@ keyd unix - - - - 1 keyd
         return c
 
     def session_pids(self):
-        """{pid: command name} of the users' processes."""
-        found = {}
+        """{pid: command name} of the users' processes: children of the
+        nurseries, which are the monitor's."""
+        found, nurseries = {}, self.nursery_pids()
         for pid in os.listdir("/proc"):
             if not pid.isdigit():
                 continue
@@ -173,9 +175,17 @@ keyd unix - - - - 1 keyd
                     parent = int(f.read().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-            if name == "session-user" and parent == self.monitor_pid():
+            if name == "session-user" and parent in nurseries:
                 found[int(pid)] = name
         return found
+
+    def nursery_pids(self):
+        monitor = self.monitor_pid()
+        if not monitor:
+            return []
+        out = subprocess.run(["pgrep", "-P", str(monitor)], check=False,
+                             capture_output=True, text=True).stdout
+        return [int(pid) for pid in out.split()]
 
     def monitor_pid(self):
         for pid, name in self.children().items():

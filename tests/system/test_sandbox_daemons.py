@@ -50,7 +50,7 @@ ALLOWED = {
     "exec": set(), "ptrace": set(), "kill": {"session"}, "root": {"virtual",
                                                                   "session"},
 }
-ROOT = {"session", "session-spare", "virtual", "keyd", "authd-keeper"}
+ROOT = {"session", "session-nurse", "session-spare", "virtual", "keyd", "authd-keeper"}
 ASLEEP = ("private/quotad", "private/verify", "public/pickup",
           "public/showq", "private/error", "private/again=retry",
           "private/discard", "private/local", "private/virtual",

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """Session processes: whose they are, limits, death, reload, stop, kick."""
+import imaplib
 import json
 import os
 import signal
@@ -199,9 +200,63 @@ def the_monitor_dies():
     until(works, "a login after the monitor's death")
 
 
+def the_nurseries():
+    """They die, and are replaced; they go when their last child has gone."""
+    with m.pop3("alice") as a:
+        old = m.nursery_pids()
+        assert len(old) == 2, old
+        for pid in old:
+            os.kill(pid, signal.SIGTERM)        # none of their business
+        a.ok("NOOP")
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not set(m.nursery_pids()) & set(old), "their death")
+        a.ok("STAT")
+        assert len(who()) == 1
+
+        def another():
+            try:
+                with m.pop3("bob") as b:
+                    b.ok("QUIT")
+                    return True
+            except AssertionError:              # just after the start
+                time.sleep(0.2)
+                return False
+        until(another, "a process from another nursery")
+        a.ok("QUIT")
+    none_left()
+    assert who() == []
+    # Alice may still have a process that nobody waits for.
+    with m.pop3("carol") as a:
+        old = m.nursery_pids()
+        m.command("mansio", "reload")
+        until(lambda: len(set(m.nursery_pids()) - set(old)) == 2, "new ones")
+        a.ok("NOOP")
+        until(lambda: len(m.nursery_pids()) == 3, "only carol's and the new")
+        a.ok("QUIT")
+    until(lambda: len(m.nursery_pids()) == 2, "the new ones only")
+
+
+def another_process_for_imap():
+    """One that can decode texts; POP3's sessions need not."""
+    with m.pop3("alice") as a:
+        pop = who()[0]["pid"]
+        with imaplib.IMAP4("127.0.0.1", m.imap_port) as i:
+            i.login("alice@example.test", "wonderland")
+            both = {r["service"]: r["pid"] for r in who()}
+            assert both["pop3"] == pop != both["imap"], both
+            i.select()
+            assert i.search("ISO-2022-JP", "SUBJECT", '"x"')[0] == "OK"
+            with m.pop3("alice") as b:
+                assert len({r["pid"] for r in who()}) == 2, who()
+                b.ok("QUIT")
+        a.ok("QUIT")
+    none_left()
+
+
 def stopped():
     a = m.pop3("alice")
-    pids = set(m.session_pids())
+    pids = set(m.session_pids()) | set(m.nursery_pids())
     m.stop()
     assert a.line() == "-ERR [SYS/TEMP] Server shutting down"
     assert a.at_end()
@@ -219,6 +274,8 @@ with Users() as m:
     case(kicked)
     case(reloaded)
     case(log_moved)
+    case(the_nurseries)
+    case(another_process_for_imap)
     case(too_many_processes)
     case(the_monitor_dies)
     case(stopped)
