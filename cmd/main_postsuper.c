@@ -260,7 +260,8 @@ static enum spool_queue	checking;
 static unsigned long	moved;
 
 static bool
-check_file(void *arg, const char *id, int64_t next_us)
+check_file(void *arg, const char *id, int64_t next_us,
+    int64_t changed_us)
 {
 	struct why why = WHY_INIT;
 	struct qfile *f = qfile_open(&spool, checking, span_of(id), &why);

@@ -313,7 +313,8 @@ job_free(struct ctl_job *j)
 }
 
 static bool
-add_held(void *arg, const char *id, int64_t next_us)
+add_held(void *arg, const char *id, int64_t next_us,
+    int64_t changed_us)
 {
 	struct ctl_job *j = arg;
 	struct id k;

@@ -601,7 +601,8 @@ scan_damage(void *arg, uint32_t slot, uint64_t offset, struct span bytes)
 
 /* Large files that no message of the log has: left by a crash. */
 static bool
-orphan(void *arg, const char *id, int64_t mtime_us)
+orphan(void *arg, const char *id, int64_t mtime_us,
+    int64_t changed_us)
 {
 	struct why why = WHY_INIT;
 
@@ -845,8 +846,11 @@ on_tick(void *arg)
 		log_warning("the clock was set %s by %lld seconds",
 		    offset > in.clock_offset ? "forward" : "back",
 		    llabs(offset - in.clock_offset) / 1000000);
-		later_flush(&qm.later, clock_wall_us() +
-		    conf.maximal_backoff_time * 1000000);
+		/* Waits go on: nothing is due later for a clock that was
+		 * set back.  One that was set forward may have been asleep,
+		 * or late before; then what it says is due is due. */
+		if (offset < in.clock_offset)
+			later_shift(&qm.later, offset - in.clock_offset);
 		intake_pump();
 	}
 	in.clock_offset = offset;
@@ -860,20 +864,22 @@ on_tick(void *arg)
 /* --- start and stop ------------------------------------------------------------------------- */
 
 static bool
-found_deferred(void *arg, const char *id, int64_t next_us)
+found_deferred(void *arg, const char *id, int64_t next_us,
+    int64_t changed_us)
 {
 	int64_t id_us, now = *(int64_t *)arg;
 	uint64_t seq;
 
 	if (queue_id_parse(span_of(id), &id_us, &seq) < 0)
 		return true;
-	later_put(&qm.later, id_us, seq, retry_clamp_us(next_us, now,
-	    conf.maximal_backoff_time), LATER_RECOVERED);
+	later_put(&qm.later, id_us, seq, retry_found_us(next_us, changed_us,
+	    now, conf.maximal_backoff_time), LATER_RECOVERED);
 	return true;
 }
 
 static bool
-found_held(void *arg, const char *id, int64_t next_us)
+found_held(void *arg, const char *id, int64_t next_us,
+    int64_t changed_us)
 {
 	(void)hash_put(&in.held, span_of(id), &in);
 	return true;

@@ -218,6 +218,14 @@ later_flush(struct later *l, int64_t now_us)
 			l->v[i].next_us = now_us;
 }
 
+void
+later_shift(struct later *l, int64_t delta_us)
+{
+	for (uint32_t i = 0; i < l->len; i++)
+		if (l->v[i].heap_at != NONE)
+			l->v[i].next_us += delta_us;
+}
+
 const struct later_item *
 later_at(const struct later *l, uint32_t i)
 {

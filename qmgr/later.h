@@ -46,6 +46,8 @@ bool	 later_remove(struct later *l, int64_t id_us, uint64_t seq);
 const struct later_item *later_first(const struct later *l);
 /* Everything that is due after now_us is due at now_us. */
 void	 later_flush(struct later *l, int64_t now_us);
+/* Everything is due by delta_us later, or earlier. */
+void	 later_shift(struct later *l, int64_t delta_us);
 /* Entry number i of l->len, NULL for a hole: to walk over all. */
 const struct later_item *later_at(const struct later *l, uint32_t i);
 void	 later_fini(struct later *l);

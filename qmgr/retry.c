@@ -22,8 +22,11 @@ retry_next_us(int64_t now_us, int64_t arrival_us, int64_t min_s,
 }
 
 int64_t
-retry_clamp_us(int64_t next_us, int64_t now_us, int64_t max_s)
+retry_found_us(int64_t next_us, int64_t stored_us, int64_t now_us,
+    int64_t max_s)
 {
+	if (stored_us > now_us)
+		next_us -= stored_us - now_us;
 	return next_us - now_us > max_s * US ? now_us + max_s * US : next_us;
 }
 

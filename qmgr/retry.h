@@ -17,10 +17,12 @@
 int64_t	 retry_next_us(int64_t now_us, int64_t arrival_us, int64_t min_s,
 	    int64_t max_s);
 /*
- * A stored time of next attempt, made sane: never further away than max_s,
- * whatever the clock did between writing and reading.
+ * A stored time of next attempt, made sane: when it was stored at a time that
+ * lies ahead, the clock was set back, and what it was to wait counts from now;
+ * and it is never further away than max_s.
  */
-int64_t	 retry_clamp_us(int64_t next_us, int64_t now_us, int64_t max_s);
+int64_t	 retry_found_us(int64_t next_us, int64_t stored_us, int64_t now_us,
+	    int64_t max_s);
 /* Whether a message is older than its lifetime. */
 bool	 retry_expired(int64_t now_us, int64_t arrival_us, int64_t lifetime_s);
 

@@ -216,7 +216,8 @@ struct file_listing {
 };
 
 static bool
-on_file(void *arg, const char *id, int64_t next_us)
+on_file(void *arg, const char *id, int64_t next_us,
+    int64_t changed_us)
 {
 	struct file_listing *l = arg;
 	struct qlist_entry entry = { .queue = spool_queue_name(l->q) };
@@ -274,7 +275,7 @@ qlist_find(const struct spool *s, struct span id, qlist_fn *fn, void *arg,
 		spool_path(queues[i], id, path);
 		if (fstatat(s->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		(void)on_file(&f, name, 0);
+		(void)on_file(&f, name, 0, 0);
 		if (f.called) {
 			mem_free(name);
 			return 1;

@@ -507,9 +507,16 @@ qfile_remove(const struct spool *s, enum spool_queue q, struct span id,
 }
 
 /* One directory; 1 when fn said stop. */
+static int64_t
+to_us(const struct timespec *t)
+{
+	return (int64_t)t->tv_sec * 1000000 + t->tv_nsec / 1000;
+}
+
 static int
 each_in(const struct spool *s, const char *path,
-    bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,
+    bool (*fn)(void *arg, const char *id, int64_t next_us,
+    int64_t changed_us), void *arg,
     struct why *why)
 {
 	int rc = 0, fd = openat(s->dirfd, path,
@@ -546,8 +553,8 @@ each_in(const struct spool *s, const char *path,
 		}
 		if (!S_ISREG(st.st_mode))
 			continue;
-		if (!fn(arg, de->d_name, (int64_t)st.st_mtim.tv_sec *
-		    1000000 + st.st_mtim.tv_nsec / 1000))
+		if (!fn(arg, de->d_name, to_us(&st.st_mtim),
+		    to_us(&st.st_ctim)))
 			rc = 1;
 	}
 	closedir(dir);
@@ -599,7 +606,8 @@ spool_sweep_tmp(const struct spool *s, enum spool_queue q, struct why *why)
 
 int
 qfile_each(const struct spool *s, enum spool_queue q,
-    bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,
+    bool (*fn)(void *arg, const char *id, int64_t next_us,
+    int64_t changed_us), void *arg,
     struct why *why)
 {
 	const char *name = spool_queue_name(q);

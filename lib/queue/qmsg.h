@@ -70,11 +70,12 @@ MUST_CHECK int qfile_remove(const struct spool *s, enum spool_queue q,
 	    struct span id, struct why *why);
 /*
  * Call fn for each file of a queue, in directory order, as it is found: the
- * first comes at once however many there are.  next_us is the mtime.  fn
- * returns false to stop.
+ * first comes at once however many there are.  next_us is the mtime, and
+ * changed_us when that was set (ctime).  fn returns false to stop.
  */
 MUST_CHECK int qfile_each(const struct spool *s, enum spool_queue q,
-	    bool (*fn)(void *arg, const char *id, int64_t next_us), void *arg,
+	    bool (*fn)(void *arg, const char *id, int64_t next_us,
+	    int64_t changed_us), void *arg,
 	    struct why *why);
 /* Remove files under temporary names ("tmp.*", "*.tmp") that a crash has
  * left; while nobody writes there. */

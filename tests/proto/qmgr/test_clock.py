@@ -17,7 +17,7 @@ DAY = 86400
 
 
 FAKE = ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE",
-        "FAKETIME_DONT_FAKE_MONOTONIC")
+        "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT")
 
 
 class Rig(qmgrlib.Rig):
@@ -35,7 +35,8 @@ class Rig(qmgrlib.Rig):
     def qstart(self, wait=True):
         if not os.path.exists(self.path("corrupt/clock")):
             self.set_clock(0)
-        os.environ.update(zip(FAKE, (LIB, self.path("corrupt/clock"), "1", "1")))
+        os.environ.update(zip(FAKE, (LIB, self.path("corrupt/clock"), "1", "1",
+                               "1")))
         try:
             super().qstart(wait)
         finally:
@@ -72,10 +73,25 @@ def set_back(r):
     r.set_clock(-3 * DAY)
     r.wait_log("the clock was set back by")
     a.none()
-    # Not later than maximal_backoff_time from now.
-    r.set_clock(-3 * DAY + 4000 + 60)
+    # What is left of its five minutes, and not maximal_backoff_time.
+    r.set_clock(-3 * DAY + 300)
     d = a.next()
     assert d.id == i
+    d.status(DELIVERED)
+    r.wait_empty()
+
+
+@test(minimal_backoff_time="10s", maximal_backoff_time="1h")
+def waits_as_long_as_it_would_have(r):
+    """Nobody touches the clock again: the attempt comes all the same."""
+    a = r.agent("ok")
+    i = deferred(r, a)
+    began = time.monotonic()
+    r.set_clock(-1800)
+    r.wait_log("the clock was set back by")
+    d = a.next(60)
+    assert d.id == i
+    assert time.monotonic() - began < 60
     d.status(DELIVERED)
     r.wait_empty()
 
@@ -124,9 +140,24 @@ def started_with_a_clock_that_is_slow(r):
     while r.numbers()["deferred"] != 1:
         assert time.time() < end
         time.sleep(0.05)
-    # Not later than maximal_backoff_time from now.
-    r.set_clock(-100 * DAY + 4000 + 60)
+    # What it was to wait counts from the start.
+    r.set_clock(-100 * DAY + 300 + 30)
     d = a.next()
+    assert d.id == i
+    d.status(DELIVERED)
+    r.wait_empty()
+
+
+@test(minimal_backoff_time="10s", maximal_backoff_time="1h")
+def set_back_while_it_was_stopped(r):
+    """By less than maximal_backoff_time, which no limit can tell."""
+    a = r.agent("ok")
+    i = deferred(r, a)
+    r.qkill()
+    a.drop()
+    r.set_clock(-1800)
+    r.qstart()
+    d = a.next(60)
     assert d.id == i
     d.status(DELIVERED)
     r.wait_empty()

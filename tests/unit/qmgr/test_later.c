@@ -86,6 +86,9 @@ START_TEST(flush_makes_all_due_and_keeps_the_order)
 
 	for (unsigned i = 0; i < 1000; i++)
 		later_put(&l, 1, i, (int64_t)(i * 7919 % 1000), 0);
+	later_shift(&l, -250);
+	ck_assert_int_eq(later_first(&l)->next_us, -250);
+	ck_assert_int_eq(later_find(&l, 1, 1)->next_us, 919 - 250);
 	later_flush(&l, 500);
 	for (unsigned n = 1000; n > 0; n--) {
 		const struct later_item *it = later_first(&l);

@@ -29,9 +29,17 @@ END_TEST
 
 START_TEST(a_stored_time_is_never_far_away)
 {
-	ck_assert_int_eq(retry_clamp_us(50 * S, 100 * S, 10), 50 * S);
-	ck_assert_int_eq(retry_clamp_us(105 * S, 100 * S, 10), 105 * S);
-	ck_assert_int_eq(retry_clamp_us(100000 * S, 100 * S, 10), 110 * S);
+	ck_assert_int_eq(retry_found_us(50 * S, 9, 100 * S, 10), 50 * S);
+	ck_assert_int_eq(retry_found_us(105 * S, 9, 100 * S, 10), 105 * S);
+	ck_assert_int_eq(retry_found_us(100000 * S, 9, 100 * S, 10),
+	    110 * S);
+	/* Stored by a clock that was 900 s ahead, for 7 s later. */
+	ck_assert_int_eq(retry_found_us(1007 * S, 1000 * S, 100 * S, 10),
+	    107 * S);
+	ck_assert_int_eq(retry_found_us(100 * S, 100 * S, 100 * S, 10),
+	    100 * S);
+	ck_assert_int_eq(retry_found_us(9999 * S, 1000 * S, 100 * S, 10),
+	    110 * S);
 }
 END_TEST
 

@@ -116,7 +116,8 @@ static int64_t seen_us;
 static int seen;
 
 static bool
-on_file(void *arg, const char *name, int64_t next_us)
+on_file(void *arg, const char *name, int64_t next_us,
+    int64_t changed_us)
 {
 	ck_assert_str_eq(name, id);
 	seen_us = next_us;
