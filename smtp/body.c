@@ -56,10 +56,35 @@ sent(struct session *s)
 }
 
 static void
+on_pix(void *arg)
+{
+	struct session *s = arg;
+
+	stream_write_span(s->stream, SPAN(".\r\n"));
+	sent(s);
+}
+
+/* The final dot must not come in one packet with the message. */
+static bool
+wait_for_pix(struct session *s)
+{
+	if (!(s->pix & PIX_DELAY_DOTCRLF) || set.pix_delay_ms == 0)
+		return false;
+	if (s->pix_timer == NULL)
+		s->pix_timer = loop_timer_new(daemon_loop(), on_pix, s);
+	loop_timer_set(s->pix_timer, set.pix_delay_ms);
+	stream_set_deadline(s->stream, set.data_xfer_ms + set.pix_delay_ms);
+	content_free(&s->content);
+	return true;
+}
+
+static void
 pump_lines(struct session *s)
 {
 	int rc = 1;
 
+	if (s->content == NULL)
+		return;		/* all has gone out: on_pix() comes */
 	while (rc > 0 && stream_out_len(s->stream) < OUT_HIGH) {
 		rc = next_piece(s, 1);
 		if (rc < 0)
@@ -70,6 +95,8 @@ pump_lines(struct session *s)
 		stream_set_deadline(s->stream, set.data_xfer_ms);
 		return;
 	}
+	if (wait_for_pix(s))
+		return;
 	stream_write_span(s->stream, SPAN(".\r\n"));
 	sent(s);
 }

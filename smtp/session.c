@@ -67,7 +67,8 @@ session_doing(const struct session *s)
 	case S_AUTH:
 		return "performing SASL authentication";
 	case S_ENVELOPE:
-		return !s->mail_ok && !s->mail_failed ? "sending MAIL FROM" :
+		return s->xforward_replies > 0 ?
+		    "sending XFORWARD name/address" : !s->mail_ok && !s->mail_failed ? "sending MAIL FROM" :
 		    s->next_reply < s->d->env.rcpts.len ? "sending RCPT TO" :
 		    "sending DATA command";
 	case S_BODY:
@@ -95,6 +96,7 @@ session_free(struct session *s)
 	starttls_fini(s);
 	auth_fini(s);
 	loop_timer_free(&s->idle_timer);
+	loop_timer_free(&s->pix_timer);
 	reply_fini(&s->reply);
 	mem_free(s->mechs);
 	mem_free(s->where);
@@ -251,9 +253,11 @@ garbled(struct session *s)
 void
 session_ehlo(struct session *s)
 {
-	bool helo = !set.lmtp && conf.smtp_never_send_ehlo;
+	bool helo = !set.lmtp && (conf.smtp_never_send_ehlo ||
+	    (s->pix & PIX_DISABLE_ESMTP));
 
 	s->features = 0;
+	s->discard = quirks_discard(s);
 	s->size_limit = 0;
 	mem_free(s->mechs);
 	s->mechs = NULL;
@@ -277,6 +281,7 @@ on_keyword(struct session *s, struct span line)
 		{ "ENHANCEDSTATUSCODES", FEATURE_ENHANCED },
 		{ "REQUIRETLS", FEATURE_REQUIRETLS },
 		{ "CHUNKING", FEATURE_CHUNKING },
+		{ "XFORWARD", FEATURE_XFORWARD },
 	};
 	struct span word, arg;
 	uint64_t n;
@@ -285,13 +290,15 @@ on_keyword(struct session *s, struct span line)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
 		if (!span_caseis(word, known[i].word) ||
-		    (set.discard & known[i].feature))
+		    (s->discard & known[i].feature))
 			continue;
 		s->features |= known[i].feature;
 		/* "AUTH PLAIN LOGIN", and "AUTH=PLAIN" of old servers. */
 		if (known[i].feature == FEATURE_AUTH && s->mechs == NULL)
 			s->mechs = span_dup(span_sub(span_trim(line), 0,
 			    MECHS_MAX));
+		if (known[i].feature == FEATURE_XFORWARD)
+			xforward_offered(s, line);
 		if (known[i].feature == FEATURE_SIZE &&
 		    span_token(&line, " \t", &arg) &&
 		    num_parse_u64(arg, UINT64_MAX, &n) == 0)
@@ -359,12 +366,14 @@ session_secured(struct session *s)
 static void
 on_greeting(struct session *s)
 {
-	if (s->reply.code / 100 != 2)
+	if (s->reply.code / 100 != 2) {
 		refused(s);
-	else if (s->self)
+	} else if (s->self) {
 		loops_back(s);
-	else
+	} else {
+		quirks_greeting(s);
 		session_ehlo(s);
+	}
 }
 
 static void

@@ -19,41 +19,6 @@ struct settings set;
 #define PICK(name)	(lmtp ? conf.lmtp_##name : conf.smtp_##name)
 #define PICK2(l, s)	(lmtp ? conf.lmtp_##l : conf.smtp_##s)
 
-static const struct {
-	const char	*word;
-	unsigned	 feature;
-} keywords[] = {
-	{ "pipelining", FEATURE_PIPELINING }, { "8bitmime", FEATURE_8BITMIME },
-	{ "size", FEATURE_SIZE }, { "dsn", FEATURE_DSN },
-	{ "starttls", FEATURE_STARTTLS }, { "auth", FEATURE_AUTH },
-	{ "smtputf8", FEATURE_SMTPUTF8 },
-	{ "enhancedstatuscodes", FEATURE_ENHANCED },
-	{ "requiretls", FEATURE_REQUIRETLS },
-	{ "chunking", FEATURE_CHUNKING },
-};
-
-static unsigned
-discarded(const char *list)
-{
-	struct span rest = span_of(list), word;
-	unsigned out = 0;
-
-	while (span_token(&rest, " \t\r\n,", &word)) {
-		bool known = span_caseis(word, "silent-discard");
-
-		for (size_t i = 0; i < ARRAY_LEN(keywords); i++) {
-			if (!span_caseis(word, keywords[i].word))
-				continue;
-			out |= keywords[i].feature;
-			known = true;
-		}
-		if (!known)
-			log_debug("EHLO keyword %.*s is not used anyway",
-			    SPAN_ARG(word));
-	}
-	return out;
-}
-
 static int
 parse_bind(const char *name, const char *value, int family,
     struct sock_addr *out, struct why *why)
@@ -149,10 +114,17 @@ settings_load(bool lmtp, struct why *why)
 		.sasl_filter = PICK(sasl_mechanism_filter),
 		.sasl_options = PICK(sasl_security_options),
 		.sasl_tls_options = PICK(sasl_tls_security_options),
-		.discard = discarded(PICK2(discard_lhlo_keywords,
-		    discard_ehlo_keywords)),
+		.discard = quirks_features(span_of(PICK2(
+		    discard_lhlo_keywords, discard_ehlo_keywords))),
+		.pix_threshold_ms = PICK(pix_workaround_threshold_time) * 1000,
+		.pix_delay_ms = PICK(pix_workaround_delay_time) * 1000,
+		.pix_workarounds = PICK(pix_workarounds),
+		.xforward = PICK(send_xforward_command),
+		.xforward_ms = PICK(xforward_timeout) * 1000,
 	};
 	parse_protocols();
+	if (quirks_check(why) < 0)
+		return -1;
 	if (hop_port(span_of(PICK(tcp_port)), &set.port) < 0)
 		return why_set(why, "", "%s_tcp_port: \"%s\" is no port",
 		    set.proto, PICK(tcp_port));
@@ -194,6 +166,11 @@ settings_tables(bool lmtp, struct why *why)
 	    OPEN(nested_header_checks, &c->nested) < 0 ||
 	    OPEN(body_checks, &c->body) < 0 ||
 	    OPEN(reply_filter, &set.reply_filter) < 0 ||
+	    OPEN(pix_workaround_maps, &set.pix_maps) < 0 ||
+	    open_table(lmtp, lmtp ? "discard_lhlo_keyword_address_maps" :
+	    "discard_ehlo_keyword_address_maps",
+	    PICK2(discard_lhlo_keyword_address_maps,
+	    discard_ehlo_keyword_address_maps), &set.discard_maps, why) < 0 ||
 	    OPEN(delivery_status_filter, &set.status_filter) < 0)
 		return -1;
 #undef OPEN

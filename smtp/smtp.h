@@ -62,6 +62,13 @@ struct settings {
 	struct maps	*reply_filter, *status_filter;
 	const char	*helo_name, *fallback_relay, *cache_destinations;
 	unsigned	 discard;	/* FEATURE_... overlooked */
+	struct maps	*discard_maps;	/* or what these say of an address */
+	/* For firewalls that break SMTP: quirks.c. */
+	int64_t		 pix_threshold_ms, pix_delay_ms;
+	const char	*pix_workarounds;
+	struct maps	*pix_maps;
+	bool		 xforward;
+	int64_t		 xforward_ms;
 	unsigned	 lookup_flags;	/* RESOLVER_USE_HOSTS ... for hosts */
 	/* TLS */
 	struct tls_client *tls;
@@ -212,6 +219,12 @@ enum {					/* what the peer has said it can */
 	FEATURE_ENHANCED	= 1 << 8,
 	FEATURE_REQUIRETLS	= 1 << 9,
 	FEATURE_CHUNKING	= 1 << 10,
+	FEATURE_XFORWARD	= 1 << 11,
+};
+
+enum {					/* workarounds in use */
+	PIX_DISABLE_ESMTP	= 1 << 0,
+	PIX_DELAY_DOTCRLF	= 1 << 1,
 };
 
 enum session_state {
@@ -235,7 +248,11 @@ struct session {
 	char		*said;		/* "host[addr]": in "host ... said:" */
 	struct reply	 reply;
 	unsigned	 features;
+	unsigned	 discard;	/* features that are overlooked */
+	unsigned	 xforward;	/* XFORWARD_... that it takes */
 	uint64_t	 size_limit;	/* SIZE; 0 unknown */
+	unsigned	 pix;		/* PIX_... */
+	struct loop_timer *pix_timer;
 	int64_t		 born_ms;
 	int64_t		 used;		/* transactions */
 	struct loop_timer *idle_timer;
@@ -258,6 +275,7 @@ struct session {
 	struct table_query *secret;
 	/* The transaction. */
 	bool		 mail_sent, mail_ok, mail_failed, data_sent;
+	unsigned	 xforward_replies;	/* that are still to come */
 	size_t		 next_send;	/* recipients */
 	size_t		 next_reply;
 	size_t		 accepted;
@@ -293,6 +311,26 @@ void	 session_secured(struct session *s);
 /* On to the message. */
 void	 session_ready(struct session *s);
 size_t	 session_count(void);
+
+/* --- quirks.c --------------------------------------------------------------------------------------- */
+
+/* FEATURE_... for the words of smtp_discard_ehlo_keywords. */
+unsigned quirks_features(struct span words);
+/* 0, or -1 with why: a word of smtp_pix_workarounds is none. */
+MUST_CHECK int quirks_check(struct why *why);
+/* What is overlooked of this peer's answer to EHLO. */
+unsigned quirks_discard(const struct session *s);
+/* The greeting is there: is this a firewall, and what about it? */
+void	 quirks_greeting(struct session *s);
+
+/* --- xforward.c ------------------------------------------------------------------------------------- */
+
+/* "XFORWARD NAME ADDR ...": what the peer takes. */
+void	 xforward_offered(struct session *s, struct span names);
+/* Say where the message came from; how many replies will come. */
+unsigned xforward_send(struct session *s);
+/* A reply to it. */
+void	 xforward_reply(struct session *s);
 
 /* --- starttls.c ------------------------------------------------------------------------------------ */
 

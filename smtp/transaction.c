@@ -47,6 +47,7 @@ clear(struct session *s)
 {
 	content_free(&s->content);
 	s->mail_ok = s->mail_failed = s->data_sent = s->mail_sent = false;
+	s->xforward_replies = 0;
 	s->abort_data = false;
 	s->next_send = s->next_reply = s->accepted = s->lmtp_reply = 0;
 }
@@ -258,6 +259,8 @@ send_envelope(struct session *s)
 	struct delivery *d = s->d;
 	bool pipelining = (s->features & FEATURE_PIPELINING) != 0;
 
+	if (!pipelining && s->xforward_replies > 0)
+		return;
 	if (!s->mail_sent) {
 		send_mail(s);
 		s->next_send = s->next_reply = next_todo(d, 0);
@@ -284,7 +287,7 @@ static void
 set_deadline(struct session *s)
 {
 	stream_set_deadline(s->stream,
-	    !s->mail_ok && !s->mail_failed ? set.mail_ms :
+	    s->xforward_replies > 0 ? set.xforward_ms : !s->mail_ok && !s->mail_failed ? set.mail_ms :
 	    s->next_reply < s->d->env.rcpts.len ? set.rcpt_ms :
 	    set.data_init_ms);
 }
@@ -329,6 +332,7 @@ transaction_start(struct session *s)
 		transaction_finish(s, false);
 		return;
 	}
+	s->xforward_replies = xforward_send(s);
 	send_envelope(s);
 	set_deadline(s);
 }
@@ -408,7 +412,10 @@ on_envelope_reply(struct session *s)
 {
 	struct delivery *d = s->d;
 
-	if (!s->mail_ok && !s->mail_failed)
+	if (s->xforward_replies > 0) {
+		s->xforward_replies--;
+		xforward_reply(s);
+	} else if (!s->mail_ok && !s->mail_failed)
 		on_mail(s);
 	else if (s->next_reply < s->next_send)
 		on_rcpt(s);

@@ -157,22 +157,40 @@ refused(struct session *s)
 	final_reply(s, line);
 }
 
+/* What XFORWARD said, in Postfix's words. */
+static void
+add_origin(const struct xforward *x, struct buf *out)
+{
+	if (x == NULL)
+		return;
+	if (x->ident != NULL && x->ident[0] != '\0')
+		buf_addf(out, ", orig_queue_id=%s", x->ident);
+	if (x->name != NULL || x->addr != NULL)
+		buf_addf(out, ", orig_client=%s[%s]", x->name != NULL ?
+		    x->name : "unknown", x->addr != NULL ? x->addr :
+		    "unknown");
+}
+
 void
 data_log_client(struct session *s, struct span queue_id)
 {
+	struct buf origin = BUF_INIT(BUF_UNLIMITED);
 	struct txn *t = s->txn;
 	struct span from = envelope_attr(&t->env, ENV_ATTR_SASL_SENDER);
 
 	if (t->logged)
 		return;
 	t->logged = true;
-	log_info("%.*s: client=%s%s%s%s%s%s%.*s trace=%s",
+	add_origin(s->forward, &origin);
+	log_info("%.*s: client=%s%s%s%s%s%s%.*s%s trace=%s",
 	    SPAN_ARG(queue_id), s->namaddr,
 	    s->sasl_method != NULL ? ", sasl_method=" : "",
 	    s->sasl_method != NULL ? s->sasl_method : "",
 	    s->login != NULL ? ", sasl_username=" : "",
 	    s->login != NULL ? s->login : "",
-	    from.len > 0 ? ", sasl_sender=" : "", SPAN_ARG(from), t->trace);
+	    from.len > 0 ? ", sasl_sender=" : "", SPAN_ARG(from),
+	    origin.data, t->trace);
+	buf_fini(&origin);
 }
 
 void

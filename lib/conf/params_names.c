@@ -37,6 +37,24 @@ const char *const params_not_in_main_cf[] = {
 	"process_id", "process_name", "service_name", NULL
 };
 
+/* What has another name today.  Of those that are not read, a warning is due
+ * whoever looks: somebody has asked for security and would not get it. */
+static const struct {
+	const char	*name, *now;
+	bool		 read;
+} old_names[] = {
+	{ "lmtp_enforce_tls", "lmtp_tls_security_level", true },
+	{ "lmtp_tls_enforce_peername", "lmtp_tls_security_level", true },
+	{ "lmtp_tls_per_site", "lmtp_tls_policy_maps", false },
+	{ "lmtp_use_tls", "lmtp_tls_security_level", true },
+	{ "smtp_enforce_tls", "smtp_tls_security_level", true },
+	{ "smtp_tls_enforce_peername", "smtp_tls_security_level", true },
+	{ "smtp_tls_per_site", "smtp_tls_policy_maps", false },
+	{ "smtp_use_tls", "smtp_tls_security_level", true },
+	{ "smtpd_enforce_tls", "smtpd_tls_security_level", true },
+	{ "smtpd_use_tls", "smtpd_tls_security_level", true },
+};
+
 static int
 by_text(const void *key, const void *element)
 {
@@ -281,6 +299,24 @@ params_kind(const char *name)
 	return used ? PARAM_USER : PARAM_UNKNOWN;
 }
 
+static void
+check_old(struct params_load *l, const struct main_cf_setting *s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(old_names); i++) {
+		if (strcmp(s->name, old_names[i].name) != 0)
+			continue;
+		if (!old_names[i].read && s->value[0] != '\0')
+			params_problem(l->problem, l->arg, false, s->origin,
+			    "%s is not read: say it in %s", s->name,
+			    old_names[i].now);
+		else if (l->flags & PARAMS_NOTE_KNOWN)
+			params_problem(l->problem, l->arg, false, s->origin,
+			    "%s is an old name: %s says it today", s->name,
+			    old_names[i].now);
+		return;
+	}
+}
+
 void
 params_check_names(struct params_load *l)
 {
@@ -292,6 +328,7 @@ params_check_names(struct params_load *l)
 	for (size_t i = 0; i < params_loading->cf.settings.len; i++) {
 		const struct main_cf_setting *s = params_loading->cf.settings.v[i];
 
+		check_old(l, s);
 		if (params_row(s->name) != NULL) {
 			if (!s->override && params_in_list(params_not_in_main_cf, s->name))
 				params_problem(l->problem, l->arg, false,

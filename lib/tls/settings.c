@@ -100,7 +100,9 @@ static void
 smtpd_settings(struct tls_settings *s)
 {
 	s->name = "smtpd";
-	s->level = conf.smtpd_tls_security_level;
+	s->level = conf.smtpd_tls_security_level[0] != '\0' ?
+	    conf.smtpd_tls_security_level : conf.smtpd_enforce_tls ?
+	    "encrypt" : conf.smtpd_use_tls ? "" : "none";
 	s->files = smtpd_files();
 	s->ca_file = conf.smtpd_tls_CAfile;
 	s->ca_path = conf.smtpd_tls_CApath;

@@ -178,6 +178,34 @@ START_TEST(a_number_has_the_unit_of_the_default)
 }
 END_TEST
 
+static const struct {
+	const char	*text, *want;
+} old_names[] = {
+	{ "", "dane" },
+	{ "smtp_use_tls = yes", "dane" },
+	{ "smtp_use_tls = no", "none" },
+	{ "smtp_enforce_tls = yes", "verify" },
+	{ "smtp_enforce_tls = yes\nsmtp_use_tls = no", "verify" },
+	{ "smtp_enforce_tls = yes\nsmtp_tls_enforce_peername = no",
+	  "encrypt" },
+	{ "smtp_enforce_tls = yes\nsmtp_tls_security_level = may", "may" },
+};
+
+START_TEST(old_names_for_tls_still_mean_it)
+{
+	ck_assert_int_eq(load(old_names[_i].text), 0);
+	ck_assert_str_eq(conf.smtp_tls_security_level, old_names[_i].want);
+}
+END_TEST
+
+START_TEST(an_old_name_that_is_not_read_is_told_about)
+{
+	ck_assert_int_eq(load("smtp_tls_per_site = hash:/x"), 0);
+	ck_assert(conf_problem_has("main.cf:1: smtp_tls_per_site is not "
+	    "read"));
+}
+END_TEST
+
 START_TEST(limits_at_and_one_past)
 {
 	ck_assert_int_eq(load("hopcount_limit = 1000"), 0);
@@ -360,6 +388,9 @@ suite(void)
 	    ARRAY_LEN(refused));
 	tcase_add_loop_test(t, times_have_units, 0, ARRAY_LEN(times));
 	tcase_add_test(t, a_number_has_the_unit_of_the_default);
+	tcase_add_loop_test(t, old_names_for_tls_still_mean_it, 0,
+	    sizeof(old_names) / sizeof(old_names[0]));
+	tcase_add_test(t, an_old_name_that_is_not_read_is_told_about);
 	tcase_add_test(t, limits_at_and_one_past);
 	tcase_add_test(t, all_problems_are_reported_at_once);
 	tcase_add_test(t, drop_ins_and_overrides_win);
