@@ -124,7 +124,11 @@ begin_message(struct imap *im, const struct message_args *a, uint64_t size)
 	else if (!check_size(im, size))
 		return false;
 	if (im->append->n >= (uint64_t)conf.imapd_multiappend_limit) {
-		imap_no(im, "LIMIT", "Too many messages in one command.");
+		char code[48];
+
+		snprintf(code, sizeof(code), "MESSAGELIMIT %ju",
+		    (uintmax_t)conf.imapd_multiappend_limit);
+		imap_no(im, code, "Too many messages in one command.");
 		return false;
 	}
 	if (append_next(im->append->ap, &info, &why) != 0) {

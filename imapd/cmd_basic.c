@@ -28,6 +28,13 @@ imap_capability_put(const struct imap *im, struct buf *out)
 	/* RFC 9208 3.1: where SETQUOTA works. */
 	if (quota_may_set(im))
 		buf_add_str(out, " QUOTASET");
+	/* RFC 9738 3 */
+	if (conf.imapd_message_limit > 0)
+		buf_addf(out, " MESSAGELIMIT=%ju",
+		    (uintmax_t)conf.imapd_message_limit);
+	else if (conf.imapd_save_limit > 0)
+		buf_addf(out, " SAVELIMIT=%ju",
+		    (uintmax_t)conf.imapd_save_limit);
 	/* RFC 7889: without a number there is none for all mailboxes. */
 	buf_add_str(out, " APPENDLIMIT");
 	if (append_limit() <= UINT32_MAX)

@@ -58,6 +58,30 @@ some_gone(struct imap *im, const struct ranges *uids)
 	return im->mode != MODE_END && mailbox_gone(im->box, uids);
 }
 
+/* RFC 9738 3.1: COPY is atomic, so it is refused.  True: answered. */
+static bool
+too_many(struct imap *im, const struct ranges *seqs)
+{
+	uint64_t n = ranges_count(seqs), limit = imap_save_limit();
+	char code[64];
+	uint32_t seq = 0;
+
+	if (n <= limit)
+		return false;
+	n -= limit;			/* below the first that could be done */
+	for (size_t i = 0; seq == 0; i++) {
+		uint64_t here = (uint64_t)seqs->v[i].hi - seqs->v[i].lo + 1;
+
+		if (n < here)
+			seq = seqs->v[i].lo + (uint32_t)n;
+		n -= MIN(n, here);
+	}
+	snprintf(code, sizeof(code), "MESSAGELIMIT %ju %u", (uintmax_t)limit,
+	    mailbox_uid(im->box, seq));
+	imap_no(im, code, "Too many messages to copy.");
+	return true;
+}
+
 static void
 copy_or_move(struct imap *im, struct scan *s, bool move)
 {
@@ -75,6 +99,10 @@ copy_or_move(struct imap *im, struct scan *s, bool move)
 	} else if (move && im->readonly) {
 		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
 	} else if ((b = imap_find_box(im, name, "TRYCREATE")) != NULL) {
+		if (move)
+			imap_limit(im, &seqs);
+		else if (too_many(im, &seqs))
+			goto out;
 		imap_uids(im, &seqs, &uids);
 		if (some_gone(im, &uids)) {
 			imap_no(im, "EXPUNGEISSUED", "Some of the messages "

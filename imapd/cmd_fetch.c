@@ -2,7 +2,10 @@
 /*
  * cmd_fetch - FETCH (RFC 9051 6.4.5): the loop over the messages; fetch.h.
  */
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "conf/params.h"
 #include "imapd/fetch.h"
 
 #define COPIED_MAX	(64u << 10)	/* bytes: larger data goes in pieces */
@@ -198,6 +201,17 @@ free_message(struct fetch *f)
 static uint32_t
 next_seq(struct fetch *f)
 {
+	/* One taken off at a time. */
+	if (f->down && f->seqs.len > 0) {
+		struct range *r = &f->seqs.v[f->seqs.len - 1];
+		uint32_t seq = r->hi;
+
+		if (r->lo == r->hi)
+			f->seqs.len--;
+		else
+			r->hi--;
+		return seq;
+	}
 	while (f->range < f->seqs.len) {
 		if (f->seq < f->seqs.v[f->range].lo)
 			f->seq = f->seqs.v[f->range].lo;
@@ -292,6 +306,12 @@ fetch_one(struct imap *im, struct fetch *f, uint32_t seq)
 
 /* --- before the first message --------------------------------------------------------------- */
 
+static int64_t
+window_width(const struct fetch *f)
+{
+	return llabs(llabs(f->partial_to) - llabs(f->partial_from)) + 1;
+}
+
 /* RFC 9394: a window into the messages that would be answered. */
 static void
 apply_window(struct fetch *f)
@@ -357,6 +377,7 @@ cmd_fetch(struct imap *im, struct scan *s)
 {
 	struct fetch *f = arena_zalloc(&im->arena, sizeof(*f));
 	bool uid = (im->cmd->flags & CMD_UID) != 0;
+	char code[48];
 
 	if (!fetch_scan(im, s, f)) {
 		ranges_fini(&f->seqs);
@@ -364,10 +385,22 @@ cmd_fetch(struct imap *im, struct scan *s)
 		imap_refuse(im, s);
 		return;
 	}
+	if (f->has_partial && conf.imapd_message_limit > 0 &&
+	    window_width(f) > conf.imapd_message_limit) {
+		ranges_fini(&f->seqs);
+		ranges_fini(&f->uids);
+		snprintf(code, sizeof(code), "MESSAGELIMIT %ju",
+		    (uintmax_t)conf.imapd_message_limit);
+		imap_no(im, code, "The window is too wide.");
+		return;
+	}
 	if (f->vanished)
 		put_vanished(im, f->changed_since, &f->uids, 0);
 	if (f->has_partial)
 		apply_window(f);
+	/* RFC 9738 3.1: from the highest to the lowest, then. */
+	imap_limit(im, &f->seqs);
+	f->down = im->limited_to != 0;
 	if (f->sets_seen && !im->readonly)
 		set_seen(im, f);
 	if (uid || IMAP_HAS(im, UIDONLY))

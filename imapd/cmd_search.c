@@ -432,6 +432,8 @@ search(struct imap *im, struct scan *s, enum search_verb verb)
 	if (search_has_modseq(c->keys))
 		sync_condstore(im);
 	c->run = search_begin(im, c->keys, NULL);
+	if (verb == VERB_SEARCH)
+		search_limit(c->run);
 	im->step_data = c;
 	im->step_abort = search_abort;
 	imap_continue(im, search_cmd_step);

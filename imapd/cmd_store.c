@@ -3,6 +3,7 @@
  * cmd_store - STORE (RFC 9051 6.4.6, RFC 7162 3.1.3) and EXPUNGE (6.4.3, UID
  * EXPUNGE of RFC 4315).
  */
+#include "conf/params.h"
 #include "imapd/imap.h"
 
 struct store_args {
@@ -148,8 +149,10 @@ cmd_store(struct imap *im, struct scan *s)
 		imap_refuse(im, s);
 	else if (im->readonly)
 		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
-	else
+	else {
+		imap_limit(im, &a.seqs);
 		store(im, &a);
+	}
 	ranges_fini(&a.seqs);
 }
 
@@ -172,6 +175,33 @@ expunge(struct imap *im, const struct ranges *uids)
 	    "Expunge completed.");
 }
 
+/*
+ * RFC 9738 3.1: of UID EXPUNGE those with \\Deleted count.  EXPUNGE itself is
+ * never limited.
+ */
+static void
+limit_deleted(struct imap *im, struct ranges *seqs)
+{
+	uint64_t left = (uint64_t)conf.imapd_message_limit;
+	struct mailbox_message m;
+
+	if (left == 0 || ranges_count(seqs) <= left)
+		return;
+	for (size_t i = seqs->len; i-- > 0;)
+		for (uint32_t q = seqs->v[i].hi; q >= seqs->v[i].lo; q--) {
+			if (!mailbox_message(im->box, q, &m) ||
+			    !(m.flags & STORE_DELETED))
+				continue;
+			if (left == 0) {
+				ranges_remove(seqs, 1, q);
+				im->limited_to = mailbox_uid(im->box,
+				    seqs->v[0].lo);
+				return;
+			}
+			left--;
+		}
+}
+
 void
 cmd_expunge(struct imap *im, struct scan *s)
 {
@@ -184,6 +214,7 @@ cmd_expunge(struct imap *im, struct scan *s)
 	} else if (im->readonly) {
 		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
 	} else {
+		limit_deleted(im, &seqs);
 		imap_uids(im, &seqs, &uids);
 		expunge(im, uid ? &uids : NULL);
 	}

@@ -104,6 +104,7 @@ finished(struct imap *im)
 	im->step_abort = NULL;
 	im->step_data = NULL;
 	im->full = false;
+	im->limited_to = 0;
 	arena_reset(&im->arena);
 }
 
@@ -112,6 +113,7 @@ tagged(struct imap *im, const char *word, const char *code, const char *fmt,
     va_list ap)
 {
 	const struct command *c = im->cmd;
+	char limit[64] = "";
 
 	if (c != NULL && !(c->flags & CMD_NOSYNC) && !im->just_woken &&
 	    im->state == STATE_SELECTED && notify_wants_selected(im))
@@ -119,6 +121,16 @@ tagged(struct imap *im, const char *word, const char *code, const char *fmt,
 	context_tell(im);
 	if (im->mode == MODE_END)	/* the mailbox is gone: BYE was said */
 		return;
+	if (im->limited_to != 0) {
+		snprintf(limit, sizeof(limit), "MESSAGELIMIT %ju %u",
+		    (uintmax_t)conf.imapd_message_limit, im->limited_to);
+		/* RFC 9738 3.1: there is room for one code. */
+		if (code != NULL)
+			buf_addf(&im->out, "* NO [%s] Only the last messages "
+			    "were looked at.\r\n", limit);
+		else
+			code = limit;
+	}
 	buf_addf(&im->out, "%s %s ", im->tag, word);
 	if (code)
 		buf_addf(&im->out, "[%s] ", code);

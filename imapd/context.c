@@ -105,8 +105,9 @@ context_start(struct imap *im, struct search_cmd *cmd, const uint32_t *seqs,
 
 	for (; *last != NULL; last = &(*last)->next)
 		count++;
-	if (count >= CONTEXTS_MAX) {
-		no_update(im, c, "Too many contexts.");
+	if (count >= CONTEXTS_MAX || im->limited_to != 0) {
+		no_update(im, c, im->limited_to != 0 ? "Too many messages." :
+		    "Too many contexts.");
 		context_free(&cmd->context);
 		return;
 	}

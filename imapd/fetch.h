@@ -53,6 +53,7 @@ struct fetch {
 	size_t		 range;
 	uint64_t	 seq;
 	struct fetch_msg *msg;		/* being sent in pieces */
+	bool		 down;		/* from the last one on */
 	bool		 began;		/* \Seen is set, VANISHED said */
 	const char	*failed_code;	/* of the tagged NO at the end */
 	const char	*failed;

@@ -132,6 +132,8 @@ struct imap {
 	void			(*step_abort)(struct imap *im);	/* or NULL */
 	bool			 full;		/* step waits for the client */
 	int64_t			 progress_ms;	/* its last sign, or its start */
+	uint32_t		 limited_to;	/* MESSAGELIMIT: it was done down
+						 * to this UID; or 0 */
 
 	/* Output. */
 	struct buf		 out;
@@ -246,6 +248,13 @@ bool	 imap_scan_set(struct imap *im, struct scan *s, bool uid,
 /* A set of UIDs alone, where it cannot be looked up (QRESYNC). */
 bool	 imap_resolve(struct imap *im, const struct ranges *set, bool uid,
 	    struct ranges *seqs);
+/*
+ * RFC 9738: of more messages than one command may be about only the last ones
+ * stay; the tagged OK will say so.
+ */
+void	 imap_limit(struct imap *im, struct ranges *seqs);
+/* How many COPY may be about: UINT64_MAX for no limit. */
+uint64_t imap_save_limit(void);
 /* Those messages' UIDs; to ranges_fini(). */
 void	 imap_uids(struct imap *im, const struct ranges *seqs,
 	    struct ranges *uids);

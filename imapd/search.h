@@ -44,6 +44,8 @@ void	 search_unpin(struct search *p);
 /* among: sequence numbers of the only messages to look at, or NULL. */
 struct search_run *search_begin(struct imap *im, const struct search *p,
 	    const struct ranges *among);
+/* RFC 9738: look at no more messages than one command may be about. */
+void	 search_limit(struct search_run *r);
 /* The time it has taken until now; and to count such time of others. */
 int64_t	 search_used_us(const struct search_run *r);
 void	 search_charge(struct search_run *r, int64_t us);

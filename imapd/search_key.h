@@ -16,6 +16,7 @@
 enum search_kind {
 	/* Answered by the index. */
 	SEARCH_ALL, SEARCH_SET,
+	SEARCH_UIDS,			/* want < UID < num */
 	SEARCH_FLAGS,			/* (flags & mask) == want */
 	SEARCH_KEYWORD,
 	SEARCH_BEFORE, SEARCH_ON, SEARCH_SINCE,		/* INTERNALDATE */

@@ -22,7 +22,7 @@ struct parser {
 enum argument {
 	ARG_NONE, ARG_FLAGS, ARG_DATE, ARG_NUMBER, ARG_INTERVAL, ARG_ASTRING,
 	ARG_FIELD, ARG_HEADER, ARG_KEYWORD, ARG_NO_KEYWORD, ARG_UID,
-	ARG_MODSEQ, ARG_ID, ARG_NOT, ARG_OR, ARG_FUZZY
+	ARG_MODSEQ, ARG_ID, ARG_NOT, ARG_OR, ARG_FUZZY, ARG_ONE_UID
 };
 
 static const struct key {
@@ -79,6 +79,9 @@ static const struct key {
 	{ "BODY",	ARG_ASTRING, SEARCH_BODY, 0, 0, NULL },
 	{ "TEXT",	ARG_ASTRING, SEARCH_TEXT, 0, 0, NULL },
 	{ "UID",	ARG_UID, SEARCH_SET, 0, 0, NULL },
+	/* RFC 9738 3.2 */
+	{ "UIDAFTER",	ARG_ONE_UID, SEARCH_UIDS, 0, 1, NULL },
+	{ "UIDBEFORE",	ARG_ONE_UID, SEARCH_UIDS, 0, 0, NULL },
 	{ "MODSEQ",	ARG_MODSEQ, SEARCH_MODSEQ, 0, 0, NULL },
 	{ "EMAILID",	ARG_ID, SEARCH_EMAILID, 0, 0, NULL },
 	{ "THREADID",	ARG_ID, SEARCH_THREADID, 0, 0, NULL },
@@ -263,6 +266,18 @@ take_set(struct parser *p, bool uid, struct search_key *k)
 }
 
 static bool
+scan_one_uid(struct parser *p, struct search_key *k, bool after)
+{
+	uint32_t uid;
+
+	if (!scan_nz_number(p->s, &uid))
+		return false;
+	k->want = after ? uid : 0;
+	k->num = after ? UINT64_MAX : uid;
+	return true;
+}
+
+static bool
 scan_argument(struct parser *p, const struct key *d, struct search_key *k)
 {
 	switch (d->arg) {
@@ -290,6 +305,8 @@ scan_argument(struct parser *p, const struct key *d, struct search_key *k)
 	case ARG_NO_KEYWORD:
 		k->want = d->want;
 		return scan_name(p, k, false);
+	case ARG_ONE_UID:
+		return scan_one_uid(p, k, d->want != 0);
 	case ARG_UID:
 		return take_set(p, true, k);
 	case ARG_MODSEQ:

@@ -198,6 +198,8 @@ ask(struct search_run *r, const struct search_key *k)
 		return YES;
 	case SEARCH_SET:
 		return yes(ranges_has(&k->seqs, r->msg.seq));
+	case SEARCH_UIDS:
+		return yes(m->uid > k->want && m->uid < k->num);
 	case SEARCH_FLAGS:
 		return yes((m->flags & k->mask) == k->want);
 	case SEARCH_KEYWORD:
@@ -282,6 +284,12 @@ search_begin(struct imap *im, const struct search *p,
 		if (k->kind == SEARCH_SET)
 			ranges_intersect(&r->todo, &k->seqs);
 	return r;
+}
+
+void
+search_limit(struct search_run *r)
+{
+	imap_limit(r->im, &r->todo);
 }
 
 static uint32_t

@@ -2,6 +2,7 @@
 /*
  * sets - message sets (RFC 9051 9 sequence-set, RFC 5182 "$") and flag lists.
  */
+#include "conf/params.h"
 #include "imapd/imap.h"
 
 /* UIDs lo to hi of the view as sequence numbers. */
@@ -69,6 +70,33 @@ imap_scan_set(struct imap *im, struct scan *s, bool uid, struct ranges *seqs)
 		ok = scan_bad(s, "Invalid messageset");
 	ranges_fini(&set);
 	return ok;
+}
+
+void
+imap_limit(struct imap *im, struct ranges *seqs)
+{
+	uint64_t limit = (uint64_t)conf.imapd_message_limit;
+	uint64_t n = ranges_count(seqs);
+
+	if (limit == 0 || n <= limit)
+		return;
+	for (n -= limit; n > 0;) {
+		struct range *r = &seqs->v[0];
+		uint64_t drop = MIN(n, (uint64_t)r->hi - r->lo + 1);
+
+		n -= drop;
+		ranges_remove(seqs, r->lo, r->lo + (uint32_t)(drop - 1));
+	}
+	im->limited_to = mailbox_uid(im->box, seqs->v[0].lo);
+}
+
+uint64_t
+imap_save_limit(void)
+{
+	uint64_t limit = (uint64_t)(conf.imapd_message_limit > 0 ?
+	    conf.imapd_message_limit : conf.imapd_save_limit);
+
+	return limit > 0 ? limit : UINT64_MAX;
 }
 
 void
