@@ -124,8 +124,8 @@ scan_text(struct parser *p, struct search_key *k)
 		ok = key.len <= MESSAGE_KEY_MAX;
 	}
 	if (ok) {
-		k->text.bytes = arena_span_dup(p->s->arena, buf_span(&key));
-		k->text.len = key.len;
+		message_key_of(&k->text, arena_span_dup(p->s->arena,
+		    buf_span(&key)), key.len);
 		signature_query(&k->query, buf_span(&key));
 	} else
 		scan_no(p->s, "LIMIT", "Search string is too long.");

@@ -165,6 +165,9 @@ ask_string(struct search_run *r, const struct search_key *k)
 	if (r->level == LEVEL_RECORD && k->query.n > 0 &&
 	    !mailbox_maybe(r->im->box, r->msg.m.uid, &k->query))
 		return NO;
+	if (r->level == LEVEL_RECORD && k->kind != SEARCH_HEADER &&
+	    mailbox_has_plain(r->im->box, r->msg.m.uid, &k->text))
+		return YES;
 	return k->kind == SEARCH_HEADER ? ask_header(r, k) : ask_text(r, k);
 }
 

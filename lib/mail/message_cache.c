@@ -19,15 +19,17 @@
 #include "mail/encoded.h"
 #include "mail/envelope.h"
 #include "mail/message_cache.h"
+#include "mail/message_text.h"
 #include "mail/signature.h"
 #include "mail/subject.h"
 
-#define MAGIC	(0x4d433000u + MESSAGE_CACHE_VERSION)	/* "MC0" */
+#define MAGIC_ANY	0x4d433000u	/* "MC0", version */
+#define MAGIC	(MAGIC_ANY + MESSAGE_CACHE_VERSION)
 
 enum {					/* strings, in their order */
-	STR_REFS, STR_ENVELOPE, STR_STRUCTURE, STR_BODY, STR_PREVIEW,
-	STR_SUBJECT, STR_FROM, STR_TO, STR_CC, STR_DISPLAY_FROM,
-	STR_DISPLAY_TO, STRINGS
+	STR_REFS, STR_PLAIN, STR_SUBJECT, STR_FROM, STR_TO, STR_CC,
+	STR_DISPLAY_FROM, STR_DISPLAY_TO, STR_ENVELOPE, STR_STRUCTURE,
+	STR_BODY, STR_PREVIEW, STRINGS
 };
 
 enum {					/* offsets */
@@ -35,7 +37,8 @@ enum {					/* offsets */
 	AT_HEADER = 24, AT_SENT = 32, AT_ZONE = 40, AT_NREFS = 44,
 	AT_MSGID = 48, AT_LENS = 56,
 	AT_SIGNATURE = AT_LENS + 4 * STRINGS,
-	HEAD = AT_SIGNATURE + SIGNATURE_SIZE
+	HEAD = AT_SIGNATURE + SIGNATURE_SIZE,
+	HEAD_MIN = 356			/* of any version */
 };
 
 /* --- message ids --------------------------------------------------------------- */
@@ -280,6 +283,29 @@ put_keys(struct encoder *e, const struct span *f)
 	return flags;
 }
 
+static void
+put_plain(struct encoder *e, const struct message *m)
+{
+	size_t n = 0;
+
+	for (const struct message_part *p = m->root; p != NULL &&
+	    n < MESSAGE_CACHE_PLAIN_MAX; p = message_part_next(p, true)) {
+		uint8_t b[8];
+		size_t at;
+
+		if (p->body.len == 0 || p->body.len > UINT32_MAX)
+			continue;
+		at = (size_t)(p->body.p - m->bytes.p);
+		if (at > UINT32_MAX || !message_text_is_plain(p))
+			continue;
+		num_put_le32(b, (uint32_t)at);
+		num_put_le32(b + 4, (uint32_t)p->body.len);
+		buf_add(e->out, b, sizeof(b));
+		n++;
+	}
+	end_string(e);
+}
+
 /* References, the own id, the date: the fixed part. */
 static uint32_t
 put_thread(struct encoder *e, const struct span *f)
@@ -331,8 +357,9 @@ message_cache_encode(const struct message *m, struct buf *out)
 	e.str_start = out->len;
 	envelope_fields(m->root, f);
 	flags |= put_thread(&e, f);
-	flags |= put_wire_strings(&e, m);
+	put_plain(&e, m);
 	flags |= put_keys(&e, f);
+	flags |= put_wire_strings(&e, m);
 	if (has_attachment(m))
 		flags |= MESSAGE_HAS_ATTACHMENT;
 	if (m->cut)
@@ -356,10 +383,11 @@ message_cache_len(struct span in)
 {
 	uint32_t len;
 
-	if (in.len < HEAD || num_get_le32(in.p + AT_MAGIC) != MAGIC)
+	if (in.len < HEAD_MIN ||
+	    (num_get_le32(in.p + AT_MAGIC) & ~0xffu) != MAGIC_ANY)
 		return 0;
 	len = num_get_le32(in.p + AT_LEN);
-	return len >= HEAD && len <= MESSAGE_CACHE_MAX && len <= in.len ?
+	return len >= HEAD_MIN && len <= MESSAGE_CACHE_MAX && len <= in.len ?
 	    len : 0;
 }
 
@@ -368,7 +396,7 @@ message_cache_decode(struct span in, struct message_cache *c)
 {
 	size_t len = message_cache_len(in);
 
-	if (len == 0 || crc32c(0, in.p + AT_FLAGS, len - AT_FLAGS) !=
+	if (len < HEAD || crc32c(0, in.p + AT_FLAGS, len - AT_FLAGS) !=
 	    num_get_le32(in.p + AT_CRC))
 		return -1;
 	return message_cache_again(in, c);
@@ -378,14 +406,14 @@ int
 message_cache_again(struct span in, struct message_cache *c)
 {
 	struct span *const strings[STRINGS] = {
-		&c->refs, &c->envelope, &c->structure, &c->body, &c->preview,
-		&c->base_subject, &c->from, &c->to, &c->cc, &c->display_from,
-		&c->display_to,
+		&c->refs, &c->plain, &c->base_subject, &c->from, &c->to,
+		&c->cc, &c->display_from, &c->display_to, &c->envelope,
+		&c->structure, &c->body, &c->preview,
 	};
 	size_t len = message_cache_len(in), at = HEAD;
 	const char *p = in.p;
 
-	if (len == 0)
+	if (len < HEAD || num_get_le32(p + AT_MAGIC) != MAGIC)
 		return -1;
 	for (int i = 0; i < STRINGS; i++) {
 		size_t n = num_get_le32(p + AT_LENS + 4 * i);
@@ -406,6 +434,17 @@ message_cache_again(struct span in, struct message_cache *c)
 	c->msgid = num_get_le64(p + AT_MSGID);
 	c->signature = span_make(p + AT_SIGNATURE, SIGNATURE_SIZE);
 	return 0;
+}
+
+bool
+message_cache_plain(const struct message_cache *c, size_t i, uint64_t *at,
+    uint64_t *len)
+{
+	if (i >= c->plain.len / 8)
+		return false;
+	*at = num_get_le32(c->plain.p + i * 8);
+	*len = num_get_le32(c->plain.p + i * 8 + 4);
+	return true;
 }
 
 uint64_t

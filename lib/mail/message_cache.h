@@ -14,11 +14,12 @@
 
 #include "mail/message.h"
 
-#define MESSAGE_CACHE_VERSION	1
+#define MESSAGE_CACHE_VERSION	2
 #define MESSAGE_CACHE_MAX	(1u << 20)	/* bytes of a record, at most */
 #define MESSAGE_CACHE_REFS_MAX	200	/* ids of References that are kept:
 					 * the first and the last ones */
 #define MESSAGE_CACHE_KEY_MAX	1000	/* bytes of a sort key; cut there */
+#define MESSAGE_CACHE_PLAIN_MAX	8	/* places of plain text that are kept */
 #define MESSAGE_PREVIEW_CHARS	200	/* RFC 8970 3.1 */
 
 enum {					/* message_cache.flags */
@@ -45,6 +46,9 @@ struct message_cache {
 	uint64_t	msgid;
 	uint32_t	nrefs;
 	struct span	refs;
+	/* Where in the message plain text is (message_text_is_plain()); see
+	 * message_cache_plain(). */
+	struct span	plain;
 	/* Ready for the wire. */
 	struct span	envelope, structure, body;
 	struct span	preview;	/* UTF-8, not quoted, may be empty */
@@ -65,10 +69,14 @@ MUST_CHECK int message_cache_decode(struct span in, struct message_cache *c);
 /* The same of one that was decoded before and cannot have changed since: its
  * checksum is not looked at again. */
 MUST_CHECK int message_cache_again(struct span in, struct message_cache *c);
-/* The bytes that the record at in has; 0: it is damaged at the start. */
+/* The bytes that the record at in has, of whatever version; 0: it is damaged
+ * at the start. */
 size_t	 message_cache_len(struct span in);
 /* Reference i, 0 being the oldest. */
 uint64_t message_cache_ref(const struct message_cache *c, uint32_t i);
+/* Place i of plain text, offset and bytes in the message; false: no more. */
+bool	 message_cache_plain(const struct message_cache *c, size_t i,
+	    uint64_t *at, uint64_t *len);
 /* The hash of a message id, as in msgid and refs: never 0. */
 uint64_t message_id_hash(struct span id);
 /*

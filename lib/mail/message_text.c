@@ -7,6 +7,7 @@
  * what is casemapped; before it is shown it begins with the last OVERLAP bytes
  * of what was shown before.
  */
+#include "base/fold.h"
 #include "base/mem.h"
 #include "mail/casemap.h"
 #include "mail/chars.h"
@@ -215,6 +216,24 @@ has_text(const struct message_part *p)
 }
 
 bool
+message_text_is_plain(const struct message_part *p)
+{
+	struct buf name = BUF_INIT(BUF_UNLIMITED);
+	struct charset c;
+	bool plain;
+
+	if (p->kind != MESSAGE_TEXT || p->encoding != ENCODING_IDENTITY)
+		return false;
+	if (p->params.p == NULL || !lex_find_param(p->params, "charset", &name))
+		plain = true;
+	else
+		plain = charset_init(&c, buf_span(&name)) &&
+		    c.kind != CHARSET_ICONV;
+	buf_fini(&name);
+	return plain;
+}
+
+bool
 message_text_each(const struct message *m, unsigned what,
     bool (*fn)(void *arg, struct span text), void *arg)
 {
@@ -240,13 +259,20 @@ message_text_each(const struct message *m, unsigned what,
 
 /* --- searching --------------------------------------------------------------- */
 
+void
+message_key_of(struct message_key *k, char *bytes, size_t len)
+{
+	*k = (struct message_key){ bytes, len, len > 0 };
+	for (size_t i = 0; i < len; i++)
+		k->plain &= bytes[i] >= ' ' && bytes[i] < 0x7f;
+}
+
 int
 message_key_init(struct message_key *k, struct span text)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
-	k->bytes = NULL;
-	k->len = 0;
+	*k = (struct message_key){ .bytes = NULL };
 	if (text.len > MESSAGE_KEY_MAX)
 		return -1;
 	casemap(text, &b);
@@ -254,8 +280,8 @@ message_key_init(struct message_key *k, struct span text)
 		buf_fini(&b);
 		return -1;
 	}
-	k->len = b.len;
-	k->bytes = buf_take(&b);
+	size_t len = b.len;
+	message_key_of(k, buf_take(&b), len);
 	return 0;
 }
 
@@ -273,6 +299,16 @@ has_not(void *arg, struct span text)
 	const struct message_key *k = arg;
 
 	return memmem(text.p, text.len, k->bytes, k->len) == NULL;
+}
+
+bool
+message_plain_has(struct span bytes, const struct message_key *k)
+{
+	/* A character that is not ASCII could take what follows with it. */
+	ptrdiff_t at = k->plain ? span_find_folded(bytes,
+	    span_make(k->bytes, k->len)) : -1;
+
+	return at == 0 || (at > 0 && (unsigned char)bytes.p[at - 1] < 0x80);
 }
 
 bool

@@ -34,15 +34,27 @@ bool	 message_text_each(const struct message *m, unsigned what,
 	    bool (*fn)(void *arg, struct span text), void *arg);
 
 /*
- * A search string, made once: casemapped.  text is UTF-8.  -1 when it is
- * longer than MESSAGE_KEY_MAX casemapped.
+ * A search string, made once: casemapped.  init: text is UTF-8, copied; -1
+ * when it is longer than MESSAGE_KEY_MAX casemapped.  of: bytes, casemapped
+ * already, stay the caller's as long as the key.
  */
 struct message_key {
-	char		*bytes;		/* private copy */
+	char		*bytes;
 	size_t		 len;
+	bool		 plain;		/* ASCII without control characters */
 };
+void	 message_key_of(struct message_key *k, char *bytes, size_t len);
 MUST_CHECK int message_key_init(struct message_key *k, struct span text);
 void	 message_key_fini(struct message_key *k);
+
+/*
+ * A text part whose bytes are its text where they are ASCII: neither encoding
+ * nor charset has to be undone to say that a plain key is in it.
+ */
+bool	 message_text_is_plain(const struct message_part *p);
+/* Whether a plain key is in the bytes of such a part as they are; it may be in
+ * its text all the same. */
+bool	 message_plain_has(struct span bytes, const struct message_key *k);
 
 /* SEARCH TEXT and BODY: an empty string is in every message. */
 bool	 message_has_text(const struct message *m, const struct message_key *k);

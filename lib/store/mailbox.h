@@ -35,6 +35,7 @@
 
 struct mailbox;
 struct message_cache;
+struct message_key;
 struct signature_query;
 
 enum {					/* mailbox_open */
@@ -168,6 +169,14 @@ MUST_CHECK int mailbox_threadid(struct mailbox *m, uint32_t uid,
  */
 bool	 mailbox_maybe(struct mailbox *m, uint32_t uid,
 	    const struct signature_query *q);
+
+/*
+ * Whether the string is certainly in a text part of the message: what its
+ * bytes say, where they need no decoding; they are not compared with their
+ * checksum.  False: nothing is known.
+ */
+bool	 mailbox_has_plain(struct mailbox *m, uint32_t uid,
+	    const struct message_key *k);
 
 /* --- what has changed -------------------------------------------------------------- */
 

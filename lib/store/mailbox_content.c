@@ -21,6 +21,7 @@
 #include "io/fault.h"
 #include "io/fd.h"
 #include "mail/message_cache.h"
+#include "mail/message_text.h"
 #include "mail/signature.h"
 #include "store/mailbox_internal.h"
 
@@ -173,4 +174,33 @@ mailbox_maybe(struct mailbox *m, uint32_t uid,
 		    (const uint8_t *)c.signature.p, q);
 	mailbox_content_done(&rec);
 	return maybe;
+}
+
+bool
+mailbox_has_plain(struct mailbox *m, uint32_t uid, const struct message_key *k)
+{
+	struct mailbox_content rec;
+	struct why why = WHY_INIT;
+	struct message_cache c;
+	uint64_t at, len;
+	bool has = false;
+
+	if (!k->plain || m->md != NULL ||
+	    mailbox_cache(m, uid, &rec, &c, NULL) < 0)
+		return false;
+	const struct record *r = record_at(m, record_find(m, uid));
+
+	for (size_t i = 0; !has && message_cache_plain(&c, i, &at, &len);
+	    i++) {
+		const char *p;
+
+		if (at > r->len || len > r->len - at)
+			break;
+		p = account_map(m->a, r->segment, r->offset +
+		    PACKED_MESSAGE_HEADER + at, len, &why);
+		has = p != NULL && message_plain_has(span_make(p,
+		    (size_t)len), k);
+	}
+	mailbox_content_done(&rec);
+	return has;
 }

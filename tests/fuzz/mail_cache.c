@@ -45,6 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		touch(c.display_from);
 		touch(c.display_to);
 		touch(c.signature);
+		touch(c.plain);
 		for (uint32_t i = 0; i < c.nrefs; i++)
 			sum += (unsigned)message_cache_ref(&c, i);
 	}

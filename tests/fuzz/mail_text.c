@@ -119,12 +119,20 @@ check_search(struct span in, size_t at, size_t len)
 	message_parse(&m, in);
 	(void)message_text_each(&m, TEXT_HEADER | TEXT_MIME | TEXT_BODY,
 	    take_key, &k);
-	key.bytes = k.found.data;
-	key.len = k.found.len;
+	message_key_of(&key, k.found.data, k.found.len);
 	must(message_has_text(&m, &key));
 	signature_of_message(&sig, &m);
 	signature_query(&q, buf_span(&k.found));
 	must(signature_may_contain(sig.bits, &q));
+	/* What plain bytes say is true. */
+	buf_reset(&k.found);
+	casemap(span_sub(in, at * 16, len % 16), &k.found);
+	message_key_of(&key, k.found.data, k.found.len);
+	for (const struct message_part *p = m.root; p != NULL;
+	    p = message_part_next(p, true))
+		if (message_text_is_plain(p) &&
+		    message_plain_has(p->body, &key))
+			must(message_has_body(&m, &key));
 	message_fini(&m);
 	buf_fini(&k.found);
 }

@@ -11,6 +11,7 @@
 #include "mail/charset.h"
 #include "mail/encoded.h"
 #include "mail/lex.h"
+#include "mail/message_cache.h"
 #include "mail/message_text.h"
 #include "mail/signature.h"
 #include "mail/subject.h"
@@ -310,6 +311,58 @@ START_TEST(text_is_found_and_the_signature_never_denies_it)
 }
 END_TEST
 
+static const struct { const char *mail, *key; bool want; } plain[] = {
+	{ "A: b\n\nThe Garden\n", "garden", true },
+	{ "A: garden\n\nx\n", "garden", false },
+	{ "Content-Type: text/plain; charset=koi8-r\n\n\xc1 garden", "garden",
+	    true },
+	{ "Content-Type: text/plain; charset=none\n\ngarden", "garden", false },
+	/* A byte that is none of UTF-8: nothing is said. */
+	{ "A: b\n\n\xc3garden", "garden", false },
+	{ "A: b\n\n\xc3garden", "arden", true },
+	{ "Content-Type: text/plain; charset=iso-2022-jp\n\ngarden", "garden",
+	    false },
+	{ "Content-Type: text/plain; charset=utf-16\n\ngarden", "garden", false },
+	{ "Content-Transfer-Encoding: quoted-printable\n\ngarden", "garden",
+	    false },
+	{ "Content-Type: image/gif\n\ngarden", "garden", false },
+	{ "Content-Type: multipart/mixed; boundary=b\n\ngarden\n--b\n\nx\n",
+	    "garden", false },
+	{ "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\n"
+	    "Content-Type: message/rfc822\n\nB: c\n\nin the garden\n",
+	    "the garden", true },
+	{ "A: b\n\nthe\tgarden", "the\tgarden", false },
+	{ "A: b\n\ngärten", "gärten", false }, { "A: b\n\nx", "", false },
+};
+
+/* By the places that the record has. */
+START_TEST(plain_text_is_told_without_the_message)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct span in = span_of(plain[_i].mail);
+	struct message_cache c;
+	struct message_key k;
+	struct message m;
+	uint64_t at, len;
+	bool found = false;
+
+	message_parse(&m, in);
+	message_cache_encode(&m, &b);
+	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
+	ck_assert_int_eq(message_key_init(&k, span_of(plain[_i].key)), 0);
+	for (size_t i = 0; message_cache_plain(&c, i, &at, &len); i++) {
+		ck_assert_uint_le(at + len, in.len);
+		found |= message_plain_has(span_sub(in, (size_t)at,
+		    (size_t)len), &k);
+	}
+	ck_assert_int_eq(found, plain[_i].want);
+	ck_assert(!found || message_has_body(&m, &k));
+	message_key_fini(&k);
+	message_fini(&m);
+	buf_fini(&b);
+}
+END_TEST
+
 START_TEST(signatures_deny_what_is_not_there)
 {
 	struct message m;
@@ -418,6 +471,8 @@ suite(void)
 	tcase_add_loop_test(t,
 	    text_is_found_and_the_signature_never_denies_it, 0,
 	    ARRAY_LEN(searches));
+	tcase_add_loop_test(t, plain_text_is_told_without_the_message, 0,
+	    ARRAY_LEN(plain));
 	tcase_add_test(t, signatures_deny_what_is_not_there);
 	tcase_add_test(t, a_signature_of_much_text_denies_nothing);
 	tcase_add_test(t, long_bodies_are_searched_across_pieces);
