@@ -43,6 +43,7 @@
 #define FILE_HEAD	32
 #define MAP_MORE	(1u << 20)	/* bytes mapped ahead of the file */
 #define WRITE_STEP	(512u << 10)	/* bytes gathered for one write */
+#define PREFETCH	448u		/* bytes of the next record */
 #define WASTE_MIN	(4u << 20)	/* bytes, and as much again as is used */
 
 /* --- which checksums were right --------------------------------------------------- */
@@ -434,6 +435,27 @@ find_cache(struct mailbox *m, const struct record *r)
 	return find_behind(m, r);
 }
 
+/*
+ * Records are mostly read one after the other, and are too far apart for the
+ * processor to see that.
+ */
+static void
+prefetch_record(const struct mailbox *m, uint32_t i)
+{
+	const struct cache_map *map;
+	const struct record *r;
+
+	if (i >= record_count(m) || m->cache_maps.len == 0)
+		return;
+	map = &m->cache_maps.v[m->cache_maps.len - 1];
+	r = record_at(m, i);
+	if (r->cache_at == 0 || r->cache_at > map->size ||
+	    r->cache_len > map->size - r->cache_at)
+		return;
+	for (size_t at = 0; at < MIN(r->cache_len, PREFETCH); at += 64)
+		__builtin_prefetch(map->p + r->cache_at + at);
+}
+
 /* Make it of the message, for out and for later. */
 static int
 make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
@@ -479,6 +501,7 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);
 	out->bytes = find_cache(m, r);
+	prefetch_record(m, i + 1);
 	if (out->bytes.p != NULL) {
 		bool again = trusted ||
 		    mailbox_was_checked(m, i, CHECKED_RECORD);

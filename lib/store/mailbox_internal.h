@@ -105,6 +105,7 @@ struct mailbox {
 	uint32_t	 count;
 	uint32_t	 shown;			/* records announced so far */
 	uint32_t	 nrecent;
+	ARRAY(struct uid_pair) recent;		/* claimed by us, ascending */
 	uint32_t	 recent_from;		/* UIDs nobody has claimed */
 	bool		 gone, loading;
 	bool		 whole;			/* also what was expunged */

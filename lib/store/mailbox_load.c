@@ -137,7 +137,6 @@ reload(struct mailbox *m, struct why *why)
 				lost++;
 				continue;
 			}
-			r->flags |= was->flags & MESSAGE_RECENT;
 			if (r->modseq != was->modseq ||
 			    was->flags & RECORD_CHANGED) {
 				r->flags |= RECORD_CHANGED;
@@ -174,6 +173,18 @@ reload(struct mailbox *m, struct why *why)
 
 /* --- the view -------------------------------------------------------------------------- */
 
+/* Not a flag of the record: to write it into each of a million that have just
+ * been mapped would take longer than all the rest of opening. */
+static bool
+is_recent(const struct mailbox *m, uint32_t uid)
+{
+	for (size_t i = m->recent.len; i-- > 0;) {
+		if (uid >= m->recent.v[i].first)
+			return uid <= m->recent.v[i].last;
+	}
+	return false;
+}
+
 static void
 need_order(struct mailbox *m)
 {
@@ -205,7 +216,7 @@ mailbox_take_out(struct mailbox *m)
 		*ARRAY_PUSH(&m->told) = (struct mailbox_expunge){
 			seq - taken, r->uid };
 		r->flags |= RECORD_OFFERED;
-		if (r->flags & MESSAGE_RECENT)
+		if (is_recent(m, r->uid))
 			m->nrecent--;
 		m->nexpunged--;
 		taken++;
@@ -270,22 +281,34 @@ claim_recent(struct mailbox *m)
 		next = m->p->head.state.uidnext;
 		if (from < next) {
 			num_put_le32(le, next);
+			bool dirty = m->p->jdirty;
+
+			/*
+			 * SELECT does not wait for a sync of it: after a power
+			 * cut they are recent to the next one, too, which is
+			 * what RFC 3501 wants where it is not known.
+			 */
 			packed_put(m->p, PACKED_RECENT,
 			    span_make(le, sizeof(le)));
-			(void)mailbox_flush(m, NULL);
+			(void)packed_flush(m->p, NULL);
+			m->p->jdirty = dirty;
 		}
 		mailbox_unlock(m);
 		(void)mailbox_take_in(m);
 	}
-	for (uint32_t i = record_find(m, from); i < m->shown; i++) {
-		struct record *r = record_at(m, i);
+	if (from < next) {
+		uint32_t i = MIN(record_find(m, from), m->shown);
+		size_t n = m->recent.len;
 
-		if (r->uid >= next)
-			break;
-		if (r->flags & (MESSAGE_RECENT | RECORD_OFFERED))
-			continue;
-		r->flags |= MESSAGE_RECENT;
-		m->nrecent++;
+		for (; m->order != NULL && i < m->shown; i++)
+			m->nrecent += !(record_at(m, i)->flags &
+			    RECORD_OFFERED);
+		m->nrecent += m->shown - i;
+		if (n > 0 && m->recent.v[n - 1].last == from - 1)
+			m->recent.v[n - 1].last = next - 1;
+		else
+			*ARRAY_PUSH(&m->recent) = (struct uid_pair){ from,
+			    next - 1 };
 	}
 	m->recent_from = MAX(m->recent_from, next);
 }
@@ -421,6 +444,7 @@ mailbox_close(struct mailbox **mp)
 	mem_free(m->order);
 	ARRAY_FINI(&m->told);
 	ARRAY_FINI(&m->told_flags);
+	ARRAY_FINI(&m->recent);
 	ranges_fini(&m->set1);
 	ranges_fini(&m->set2);
 	m->a->views--;
@@ -627,8 +651,9 @@ mailbox_message(const struct mailbox *m, uint32_t seq,
 		return false;
 	r = record_at(m, record_of_seq(m, seq));
 	*out = (struct mailbox_message){
-		.uid = r->uid, .flags = r->flags & (RECORD_STORED |
-		    MESSAGE_RECENT | MESSAGE_EXPUNGED),
+		.uid = r->uid, .flags = (r->flags & (RECORD_STORED |
+		    MESSAGE_EXPUNGED)) | (is_recent(m, r->uid) ?
+		    MESSAGE_RECENT : 0),
 		.kwset = r->kwset, .modseq = MAX(r->modseq, 1),
 		.size = r->size != 0 ? r->size : r->len,
 		.date_us = r->date_us, .zone_min = r->zone_min,
