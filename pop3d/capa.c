@@ -5,6 +5,7 @@
 #include "pop3d/capa.h"
 
 #include "conf/params.h"
+#include "pop3d/parse.h"
 
 /*
  * UTF8 USER (RFC 6856 2.1): names and passwords may be UTF-8, as authd takes
@@ -33,7 +34,7 @@ pop3_lang(struct span rest, struct buf *out)
 	struct span tag = span_trim(rest);
 
 	if (!conf.pop3d_utf8_enable)
-		buf_add_str(out, "-ERR Unknown command\r\n");
+		buf_add_str(out, "-ERR " POP3_WRONG "Unknown command\r\n");
 	else if (tag.len == 0)
 		buf_add_str(out, "+OK Languages:\r\n"
 		    "en English\r\ni-default English\r\n.\r\n");
@@ -43,5 +44,5 @@ pop3_lang(struct span rest, struct buf *out)
 	else if (span_caseis(tag, "i-default"))
 		buf_add_str(out, "+OK i-default English\r\n");
 	else
-		buf_add_str(out, "-ERR No such language\r\n");
+		buf_add_str(out, "-ERR " POP3_WRONG "No such language\r\n");
 }

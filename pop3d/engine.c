@@ -43,7 +43,7 @@ err(struct pop3 *p, const char *fmt, ...)
 {
 	va_list ap;
 
-	say(p, "-ERR ");
+	say(p, "-ERR %s", pop3_code_for(fmt));
 	va_start(ap, fmt);
 	if (buf_vprintf(&p->out, fmt, ap) < 0)
 		log_panic("pop3: an answer");
@@ -204,10 +204,11 @@ retrieve(struct pop3 *p, uint32_t n, bool top, uint32_t lines)
 		/* Damaged bytes are better than none (store/mailbox.h). */
 		if (e != ACCOUNT_CORRUPT ||
 		    p->sending.content.bytes.p == NULL) {
-			err(p, "%s Message %u: %s", e == ACCOUNT_EXPUNGED
-			    ? "[SYS/PERM]" : "[SYS/TEMP]", n,
-			    e == ACCOUNT_EXPUNGED ? "it is gone" :
-			    "it cannot be read now");
+			if (e == ACCOUNT_EXPUNGED)
+				err(p, "Message %u is gone", n);
+			else
+				err(p, "[SYS/TEMP] Message %u cannot be read "
+				    "now", n);
 			log_warning("pop3: user=<%s>, message %u: %s, "
 			    "session=<%s>", p->conn->user->name, n, why.text,
 			    p->conn->facts.id);
@@ -413,7 +414,7 @@ next_command(struct pop3 *p, bool *over)
 	}
 	if (p->errors < conf.pop3d_hard_error_limit)
 		return true;
-	say(p, "-ERR Too many errors\r\n");
+	say(p, "-ERR [SYS/PERM] Too many errors\r\n");
 	flush(p);
 	*over = true;
 	done(p, "Too many errors");
@@ -480,7 +481,7 @@ on_end(void *arg, struct stream *s, enum stream_end why)
 		return;
 	}
 	if (why == STREAM_TIMEOUT)
-		say(p, "-ERR Disconnected for inactivity\r\n");
+		say(p, "-ERR [SYS/TEMP] Disconnected for inactivity\r\n");
 	else if (why == STREAM_OVERFLOW)
 		say(p, "-ERR [SYS/PERM] Too much input\r\n");
 	flush(p);

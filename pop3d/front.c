@@ -22,7 +22,7 @@ typedef void command_fn(struct front *f, struct login *l, struct span rest);
 static void
 err(struct front *f, const char *text)
 {
-	front_printf(f, "-ERR %s\r\n", text);
+	front_printf(f, "-ERR %s%s\r\n", pop3_code_for(text), text);
 	front_error(f);
 }
 
@@ -263,12 +263,11 @@ input(struct front *f)
 static void
 failed(struct front *f, struct span tag, int reason, const char *text)
 {
-	const char *code;
-
 	switch (reason) {
 	case FRONT_CANCELLED:
-		err(f, "Login cancelled");
-		return;
+		/* The one without a code: nothing is wrong with anything. */
+		front_printf(f, "-ERR Login cancelled\r\n");
+		break;
 	case FRONT_LIMIT:
 		front_printf(f, "-ERR [IN-USE] %s\r\n", text);
 		break;
@@ -276,9 +275,8 @@ failed(struct front *f, struct span tag, int reason, const char *text)
 		front_printf(f, "-ERR [LOGIN-DELAY] %s\r\n", text);
 		break;
 	default:
-		code = auth_pop3_code((enum auth_reason)reason);
-		front_printf(f, "-ERR %s%s%s%s\r\n", code[0] ? "[" : "", code,
-		    code[0] ? "] " : "", text);
+		front_printf(f, "-ERR [%s] %s\r\n",
+		    auth_pop3_code((enum auth_reason)reason), text);
 		break;
 	}
 	front_error(f);
@@ -289,11 +287,12 @@ goodbye(struct front *f, enum front_bye why)
 {
 	static const char *const texts[] = {
 		[FRONT_BYE_SHUTDOWN] = "[SYS/TEMP] Server shutting down",
-		[FRONT_BYE_TIMEOUT] = "Disconnected: no login in time",
+		[FRONT_BYE_TIMEOUT] =
+		    "[SYS/TEMP] Disconnected: no login in time",
 		[FRONT_BYE_TOO_LONG] = "[SYS/PERM] Too much input",
 		[FRONT_BYE_TOO_MANY] =
 		    "[SYS/TEMP] Too many connections from your address",
-		[FRONT_BYE_ERRORS] = "Too many errors",
+		[FRONT_BYE_ERRORS] = "[SYS/PERM] Too many errors",
 	};
 
 	front_printf(f, "-ERR %s\r\n", texts[why]);

@@ -44,4 +44,15 @@ enum pop3_parsed pop3_parse_line(struct span in, struct pop3_line *out,
  */
 MUST_CHECK int pop3_parse_number(struct span *rest, uint32_t *out);
 
+/*
+ * What is said of a command that is wrong in itself, or out of place: sent
+ * again, it fails again (RFC 3206 4).  "" where the text brings a code.
+ */
+#define POP3_WRONG	"[SYS/PERM] "
+static inline const char *
+pop3_code_for(const char *text)
+{
+	return text[0] == '[' ? "" : POP3_WRONG;
+}
+
 #endif

@@ -15,7 +15,7 @@ pass_bytes(const char *p, const char *end, char before, int stop,
     bool first, struct eol *c)
 {
 	for (; p < end; before = *p++) {
-		if (before == '\n' && *p == stop && !first)
+		if (before == '\n' && (unsigned char)*p == stop && !first)
 			return p;
 		first = false;
 		if (*p == '\n') {

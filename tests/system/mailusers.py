@@ -8,6 +8,7 @@
             assert c.ok("STAT") == "1 ..."
 """
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -69,8 +70,13 @@ class Pop3:
         return got[4:]
 
     def err(self, command, code=""):
+        """A refusal, which has a response code (RFC 2449 8, RFC 3206) but
+        where none is expected (None)."""
         got = self.ask(command)
-        assert got.startswith("-ERR " + code), (command, got)
+        assert got.startswith("-ERR " + (code or "")), (command, got)
+        if code is not None:
+            assert re.match(r"-ERR \[(AUTH|SYS/TEMP|SYS/PERM|IN-USE|"
+                            r"LOGIN-DELAY)\] \S", got), (command, got)
         return got
 
     def many(self, command):

@@ -23,7 +23,7 @@ def case(fn):
 def long_lines():
     with m.pop3() as c:
         c.send("NOOP " + "x" * 1017 + "\r\n")      # 1024: the limit
-        assert c.line() == "-ERR Log in first"
+        assert c.line() == "-ERR [SYS/PERM] Log in first"
         c.send("NOOP " + "x" * 1018 + "\r\n")
         assert c.line() == "-ERR [SYS/PERM] Line too long"
         c.send("A" * 300000 + "\r\nCAPA\r\n")       # one answer for all of it
@@ -177,9 +177,9 @@ def locked():
 
 def silent():
     with m.pop3() as a, m.pop3("alice") as b:
-        assert a.line() == "-ERR Disconnected: no login in time"
+        assert a.line() == "-ERR [SYS/TEMP] Disconnected: no login in time"
         assert a.at_end()
-        assert b.line() == "-ERR Disconnected for inactivity"
+        assert b.line() == "-ERR [SYS/TEMP] Disconnected for inactivity"
         assert b.at_end()
 
 

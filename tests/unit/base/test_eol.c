@@ -49,7 +49,7 @@ plain(const char *p, size_t n, char before, int stop, struct eol *c)
 	for (size_t i = 0; i < n; i++) {
 		char b = i == 0 ? before : p[i - 1];
 
-		if (i > 0 && b == '\n' && p[i] == stop)
+		if (i > 0 && b == '\n' && (unsigned char)p[i] == stop)
 			return i;
 		if (p[i] == '\n') {
 			c->lines++;
@@ -61,7 +61,8 @@ plain(const char *p, size_t n, char before, int stop, struct eol *c)
 
 START_TEST(any_bytes_at_any_place)
 {
-	static const char letters[] = "\n\r-ab\n\r\n-x";
+	/* \xff is no "no stop". */
+	static const char letters[] = "\n\r-ab\n\r\n-\xff";
 	unsigned seed = 1;
 	char buf[9000];
 
