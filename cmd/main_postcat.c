@@ -153,8 +153,8 @@ show_envelope_of(const struct envelope *e)
 /* --- the content -------------------------------------------------------------- */
 
 /*
- * The header section ends at the first blank line; what is not wanted of the
- * two is left out.
+ * The header section ends before the first blank line; what is not wanted of
+ * the two is left out.
  */
 static void
 show_content_of(const struct qmsg_content *c)
@@ -169,16 +169,14 @@ show_content_of(const struct qmsg_content *c)
 		if (fd_pread_all(c->fd, step, n, (off_t)(c->offset + at)) < 0)
 			log_fatal("read message content: %m");
 		for (size_t i = 0; i < n; i++) {
-			bool was_header = in_header;
-
 			if (in_header && line_start && step[i] == '\n')
 				in_header = false;
 			if (line_start && show_offset &&
-			    (was_header ? show_header : show_body))
+			    (in_header ? show_header : show_body))
 				printf("%9llu ",
 				    (unsigned long long)c->offset + at + i);
 			line_start = step[i] == '\n';
-			if (was_header ? show_header : show_body)
+			if (in_header ? show_header : show_body)
 				putchar(step[i]);
 		}
 		at += n;

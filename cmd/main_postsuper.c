@@ -186,8 +186,7 @@ act_on_id(const struct action *a, const char *id, bool say)
 	uint32_t n;
 
 	if (!queue_id_valid(span_of(id))) {
-		/* As Postfix: what is no name of a message is not there. */
-		log_warning("%s: not a queue id", id);
+		log_warning("invalid mail queue id: %s", id);
 		return 0;
 	}
 	n = dry_run ? 1 : act(a, id);
@@ -231,27 +230,41 @@ act_on_stdin(const struct action *a)
 		/* As mailq shows it. */
 		while (s.len > 0 && strchr("*!#", s.p[s.len - 1]) != NULL)
 			s.len--;
-		if (s.len > 0 && span_copy(s, id, sizeof(id)) == 0)
+		if (span_copy(s, id, sizeof(id)) == 0)
 			n += act_on_id(a, id, true);
 	}
 	return n;
 }
 
-static void
+/* Returns the number of messages. */
+static uint32_t
 carry_out(const struct request *r)
 {
-	uint32_t n;
-
 	if (strcmp(r->arg, "-") == 0)
-		n = act_on_stdin(r->action);
-	else if (strcmp(r->arg, "ALL") == 0)
-		n = act_on_list(r->action, true);
-	else
-		n = act_on_id(r->action, r->arg, true);
-	/* As Postfix: no total of nothing. */
-	if (!json && (n > 0 || dry_run))
-		log_info("%s%s: %u message%s", dry_run ? "Would have been " :
-		    "", r->action->total, n, n == 1 ? "" : "s");
+		return act_on_stdin(r->action);
+	if (strcmp(r->arg, "ALL") == 0)
+		return act_on_list(r->action, true);
+	return act_on_id(r->action, r->arg, true);
+}
+
+/* One total for each kind of action, whatever came of it. */
+static void
+carry_out_all(const struct request *v, size_t n)
+{
+	uint32_t total[ARRAY_LEN(actions)] = { 0 };
+	bool used[ARRAY_LEN(actions)] = { false };
+
+	for (size_t i = 0; i < n; i++) {
+		size_t a = (size_t)(v[i].action - actions);
+
+		total[a] += carry_out(&v[i]);
+		used[a] = true;
+	}
+	for (size_t a = 0; a < ARRAY_LEN(actions) && !json; a++)
+		if (used[a])
+			log_info("%s%s: %u message%s", dry_run ?
+			    "Would have been " : "", actions[a].total,
+			    total[a], total[a] == 1 ? "" : "s");
 }
 
 /* --- -s: structure ---------------------------------------------------------------- */
@@ -376,8 +389,7 @@ add_queue(const char *name)
 			filter.any = true;
 			return;
 		}
-	log_fatal("%s: no such queue; there are active, deferred and hold",
-	    name);
+	log_fatal("invalid directory name: %s", name);
 }
 
 int
@@ -434,8 +446,7 @@ main(int argc, char **argv)
 	/* Without an action Postfix checks and repairs. */
 	if (structure || requests.len == 0)
 		check_structure();
-	for (size_t i = 0; i < requests.len; i++)
-		carry_out(&requests.v[i]);
+	carry_out_all(requests.v, requests.len);
 	if (offline_end(&offline, &why) < 0)
 		log_fatal("%s", why.text);
 	ipc_sync_free(&qmgr);

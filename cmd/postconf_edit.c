@@ -160,8 +160,8 @@ read_change(const struct postconf *p, const char *arg, struct changes *c)
 static void
 write_setting(struct postconf_file *f, const struct change *c)
 {
-	buf_addf(&f->out, "%s =%s%s\n", c->name, c->value[0] ? " " : "",
-	    c->value);
+	/* Byte by byte what Postfix writes, for those who compare files. */
+	buf_addf(&f->out, "%s = %s\n", c->name, c->value);
 }
 
 int

@@ -408,10 +408,10 @@ postmap_run(const struct postmap_format *f, int argc, char **argv)
 	if (argc == 0)
 		usage(f);
 	if (j.parts && !j.headers && !j.body)
-		log_fatal("specify -m only with -b or -h");
+		log_fatal("specify -b -h or -m only with \"-q -\"");
 	if ((j.headers || j.body) && (j.query == NULL ||
 	    strcmp(j.query, "-") != 0))
-		log_fatal("specify -b -h only with \"-q -\"");
+		log_fatal("specify -b -h or -m only with \"-q -\"");
 	/* A wrong setting elsewhere does not matter for a table. */
 	if (params_load_flags(j.config_dir, NULL, 0, PARAMS_KEEP_GOING,
 	    report, &j) == -1)

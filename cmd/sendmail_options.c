@@ -41,6 +41,8 @@ set_mode(struct sendmail_options *o, const char *arg)
 	case 'p':
 		o->mode = MODE_MAILQ;
 		break;
+	case 'h': case 'H':		/* the cache of hosts: there is none */
+		exit(EX_OK);
 	default:
 		sendmail_fatal(EX_USAGE, "unsupported: -b%s", arg);
 	}
@@ -91,8 +93,7 @@ set_notify(struct sendmail_options *o, const char *arg)
 		buf_add_span(&list, word);
 	}
 	if (dsn_parse_notify(buf_span(&list), &o->notify) < 0)
-		sendmail_fatal(EX_USAGE, "bad -N option value -- specify "
-		    "'never', or one or more of: success, failure, delay");
+		log_warning("bad -N option value -- ignored");
 	buf_fini(&list);
 }
 
@@ -104,8 +105,7 @@ set_ret(struct sendmail_options *o, const char *arg)
 	else if (span_caseis(span_of(arg), "hdrs"))
 		o->ret = DSN_RET_HDRS;
 	else
-		sendmail_fatal(EX_USAGE, "bad -R option value -- specify "
-		    "'full' or 'hdrs'");
+		log_warning("bad -R option value -- ignored");
 }
 
 static void
@@ -117,9 +117,9 @@ set_envid(struct sendmail_options *o, const char *arg)
 		if (s.p[i] < ' ' || s.p[i] >= 0x7f)
 			s.len = DSN_ENVID_MAX + 1;
 	if (s.len == 0 || s.len > DSN_ENVID_MAX)
-		sendmail_fatal(EX_USAGE, "bad -V option value -- specify at "
-		    "most %d printable characters", DSN_ENVID_MAX);
-	o->envid = arg;
+		log_warning("bad syntax in -V option value -- ignored");
+	else
+		o->envid = arg;
 }
 
 static void
@@ -137,11 +137,11 @@ set_queue_run(struct sendmail_options *o, const char *arg)
 	else if (arg[0] == 'I' && arg[1] != '\0')
 		o->flush_id = arg + 1;
 	else if (arg[0] == 'R')
-		sendmail_fatal(EX_TEMPFAIL, "specify: -qRsitename");
+		sendmail_fatal(EX_USAGE, "specify: -qRsitename");
 	else if (arg[0] == 'I')
-		sendmail_fatal(EX_TEMPFAIL, "specify: -qIqueueid");
+		sendmail_fatal(EX_USAGE, "specify: -qIqueueid");
 	else
-		sendmail_fatal(EX_TEMPFAIL, "-q%c is not implemented",
+		sendmail_fatal(EX_USAGE, "-q%c is not implemented",
 		    arg[0]);
 }
 
@@ -169,6 +169,26 @@ name_mode(struct sendmail_options *o, const char *argv0)
 		o->mode = MODE_MAILQ;
 	else if (strcmp(name, "newaliases") == 0)
 		o->mode = MODE_NEWALIASES;
+}
+
+/* What is for other work than delivering takes no recipients. */
+static void
+check_mode(const struct sendmail_options *o)
+{
+	static const char *const words[] = {
+		[MODE_SMTP] = "stand-alone", [MODE_DAEMON] = "daemon",
+		[MODE_NEWALIASES] = "alias initialization",
+		[MODE_MAILQ] = "display queue", [MODE_FLUSH] = "flush queue",
+	};
+
+	if (o->mode == MODE_MAIL || o->mode == MODE_VERIFY)
+		return;
+	if (o->from_header)
+		sendmail_fatal(EX_USAGE, "-t can be used only in delivery "
+		    "mode");
+	if (o->nrcpts > 0)
+		sendmail_fatal(EX_USAGE, "%s mode requires no recipient",
+		    words[o->mode]);
 }
 
 void
@@ -243,4 +263,5 @@ sendmail_options(struct sendmail_options *o, int argc, char **argv)
 	}
 	o->rcpts = argv + optind;
 	o->nrcpts = argc - optind;
+	check_mode(o);
 }

@@ -39,6 +39,5 @@ int	 fault_linkat(int od, const char *o, int nd, const char *n);
 int	 fault_mkdirat(int d, const char *p, mode_t mode);
 int	 fault_ftruncate(int fd, off_t len);
 int	 fault_fallocate(int fd, off_t at, off_t len);	/* mode 0 */
-int	 fault_fallocate(int fd, off_t at, off_t len);
 
 #endif
