@@ -70,6 +70,7 @@ ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt -largon2 -ljansson \
 		   $(if $(wildcard /usr/include/security/pam_appl.h),-lpam) \
 		   $(if $(wildcard /usr/include/curl/curl.h /usr/include/*/curl/curl.h),-lcurl) \
+		   $(if $(wildcard /usr/include/zstd.h /usr/include/*/zstd.h),-lzstd) \
 		   -lunbound -lidn2 -lunistring -lz
 
 Q		:= $(if $(V),,@)

@@ -31,6 +31,7 @@
 #include "mail/address.h"
 #include "mail/header.h"
 #include "route/status_filter.h"
+#include "store/compress.h"
 
 #define QMGR_PID_FILE	"pid/unix.qmgr.pid"
 #define HEADER_PEEK	(16u << 10)	/* bytes that most headers fit in */
@@ -779,6 +780,8 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 		.stale = on_stale,
 		/* Not where we could become root again. */
 		.parse = getuid() != 0,
+		.compression = getuid() != 0 ?
+		    compress_level(conf.store_compression) : 0,
 	};
 	sigset_t all, old;
 	struct rlimit lim;

@@ -22,6 +22,7 @@
 #include "io/fault.h"
 #include "io/fd.h"
 #include "store/account_internal.h"
+#include "store/compress.h"
 #include "store/mailbox.h"
 
 #define WRITERS_MAX	8	/* journals kept open for appending */
@@ -98,6 +99,7 @@ account_options_init(struct account_options *o)
 		.special_use = conf.store_special_use,
 		.owner_rights = conf.acl_owner_rights,
 		.hostname = conf.myhostname,
+		.compression = compress_level(conf.store_compression),
 		.trash_extra = (uint64_t)conf.quota_trash_extra,
 	};
 	store_quota_defaults(&o->quota);
@@ -238,6 +240,7 @@ account_close(struct account **ap)
 	for (size_t i = 0; i < a->writers.len; i++)
 		packed_close(&a->writers.v[i]);
 	ARRAY_FINI(&a->writers);
+	content_hold_free(a->undone.hold);
 	for (size_t i = 0; i < a->segments.len; i++)
 		unmap_segment(&a->segments.v[i]);
 	ARRAY_FINI(&a->segments);

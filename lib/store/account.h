@@ -67,6 +67,7 @@ struct account_options {
 	const char *const	*groups;	/* of user, for ACLs */
 	size_t			 ngroups;
 	const char		*hostname;	/* in maildir names */
+	int			 compression;	/* packed: compress_level() */
 	/* Limits, nothing unset; own_quota: a file in the account comes first
 	 * (quota.h; not where users can write such a file). */
 	struct store_quota	 quota;

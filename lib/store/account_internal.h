@@ -45,6 +45,14 @@ struct acct_segment {
 	int		 fd;
 };
 
+/* What mailbox_content.hold is: the memory behind it, or a mapping. */
+struct content_hold {
+	void		*map;
+	size_t		 len;		/* of it, or of the memory */
+	unsigned	 others;	/* hold it, too */
+};
+void	 content_hold_free(struct content_hold *h);
+
 struct account {
 	struct account_options	 opt;		/* with copies of the strings */
 	enum store_format	 format;
@@ -70,6 +78,13 @@ struct account {
 	uint64_t		 sync_turn;	/* counts account_sync() */
 	ARRAY(struct packed *)	 writers;	/* journals open for appending */
 	ARRAY(struct acct_segment) segments;
+	/* The compressed message that was undone last: clients ask for a large
+	 * one in pieces. */
+	struct {
+		struct content_hold *hold;	/* NULL: none */
+		uint32_t	 segment, crc;
+		uint64_t	 offset;
+	} undone;
 	size_t			 views;		/* open mailboxes */
 	int64_t			 before_us;	/* tests: what is over */
 	struct mailbox		*target;	/* put into last, or NULL */

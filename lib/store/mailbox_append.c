@@ -180,18 +180,24 @@ target_write(struct target *t, struct packed_source *src,
 		.box = p->head.box, .uidvalidity = p->head.uidvalidity,
 		.uid = arrival->uid, .date_us = arrival->date_us,
 	};
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	struct line_count lines;
+	struct buf b = BUF_INIT(BUF_UNLIMITED), bytes = b;
+	struct line_count lines, were;
 	uint64_t len = src->head.len + (src->content != NULL ?
 	    src->content->len : 0), need;
+	bool small;
 	int rc = -1;
 
 	if (t->view != NULL && t->view->md != NULL)
 		return maildir_view_add(t->view, src, arrival, why);
-	need = packed_need(len, src->cache.len);
-	if (packed_segment_choose(p, need, why) < 0)
+	small = packed_compress(src, t->a->opt.compression, &bytes, &were,
+	    &len);
+	need = packed_need(small ? src->head.len : len, src->cache.len);
+	if (packed_segment_choose(p, need, why) < 0) {
+		buf_fini(&bytes);
 		return account_io(t->a, why);
+	}
 	memcpy(pm.guid, arrival->guid, sizeof(pm.guid));
+	pm.zstd = small;
 	if (packed_segment_write(p, src, &pm, st->segment_tail,
 	    &lines, why) < 0) {
 		rc = account_io(t->a, why);
@@ -199,8 +205,9 @@ target_write(struct target *t, struct packed_source *src,
 		arrival->segment = st->segment;
 		arrival->offset = st->segment_tail;
 		arrival->len = pm.len;
-		arrival->size = pm.len + lines.bare;
-		arrival->how |= line_count_how(&lines);
+		arrival->size = len + (small ? were : lines).bare;
+		arrival->how |= line_count_how(small ? &were : &lines) |
+		    (small ? PACKED_ZSTD : 0);
 		arrival->crc = pm.crc;
 		arrival->cache_len = (uint32_t)src->cache.len;
 		st->segment_tail += need;
@@ -209,6 +216,7 @@ target_write(struct target *t, struct packed_source *src,
 		rc = 0;
 	}
 	buf_fini(&b);
+	buf_fini(&bytes);
 	return rc;
 }
 

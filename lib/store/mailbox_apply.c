@@ -228,6 +228,8 @@ record_flags(const struct packed_arrival *a)
 		f |= RECORD_OPEN;
 	if (a->cache_len > 0 && !(a->how & PACKED_FILE))
 		f |= RECORD_BEHIND;
+	if (a->how & PACKED_ZSTD)
+		f |= RECORD_ZSTD;
 	return a->how & PACKED_COPIED ? f | RECORD_COPIED : f;
 }
 

@@ -474,7 +474,7 @@ make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 	mailbox_content_done(&bytes);
 	r = record_at(m, i);
 	hold = mem_alloc(sizeof(*hold) + b.len);
-	*hold = (struct content_hold){ NULL, 0 };
+	*hold = (struct content_hold){ NULL, 0, 0 };
 	memcpy(hold + 1, b.data, b.len);
 	out->bytes = span_make(hold + 1, b.len);
 	out->hold = hold;

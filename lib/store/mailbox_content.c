@@ -23,9 +23,49 @@
 #include "mail/message_cache.h"
 #include "mail/message_text.h"
 #include "mail/signature.h"
+#include "store/compress.h"
 #include "store/mailbox_internal.h"
 
 /* --- the bytes ---------------------------------------------------------------- */
+
+/* The bytes of a message that lies compressed in the segment. */
+static int
+undo(struct mailbox *m, const struct record *r, struct mailbox_content *out,
+    struct why *why)
+{
+	struct account *a = m->a;
+	struct content_hold *h = a->undone.hold;
+	struct span in = out->bytes;
+	int64_t len;
+
+	out->bytes = SPAN_EMPTY;
+	if (h == NULL || a->undone.segment != r->segment ||
+	    a->undone.offset != r->offset || a->undone.crc != r->crc) {
+		content_hold_free(h);
+		a->undone.hold = NULL;
+		if ((len = compress_undone_len(in)) < 0)
+			goto damaged;
+		h = mem_alloc(sizeof(*h) + (size_t)len);
+		*h = (struct content_hold){ NULL, (size_t)len, 0 };
+		if (compress_undo(in, (char *)(h + 1), (size_t)len) < 0) {
+			mem_free(h);
+			goto damaged;
+		}
+		a->undone.hold = h;
+		a->undone.segment = r->segment;
+		a->undone.offset = r->offset;
+		a->undone.crc = r->crc;
+	}
+	h->others++;
+	out->hold = h;
+	out->bytes = span_make(h + 1, h->len);
+	return 0;
+damaged:
+	log_error("%s: message %u is damaged: it cannot be decompressed",
+	    m->p->path, (unsigned)r->uid);
+	return account_say(a, ACCOUNT_CORRUPT, why, "message %u is damaged",
+	    (unsigned)r->uid);
+}
 
 static int
 map_message(struct mailbox *m, uint32_t i, struct mailbox_content *out,
@@ -40,15 +80,17 @@ map_message(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 		return -1;
 	out->bytes = span_make(p, (size_t)r->len);
 	if (mailbox_was_checked(m, i, CHECKED_BYTES))
-		return 0;
+		return r->flags & RECORD_ZSTD ? undo(m, r, out, why) : 0;
 	if (crc32c(0, p, (size_t)r->len) != r->crc) {
+		if (r->flags & RECORD_ZSTD)
+			out->bytes = SPAN_EMPTY;
 		log_error("%s: message %u is damaged: its checksum is wrong",
 		    m->p->path, (unsigned)r->uid);
 		return account_say(m->a, ACCOUNT_CORRUPT, why, "message %u is "
 		    "damaged", (unsigned)r->uid);
 	}
 	mailbox_set_checked(m, i, CHECKED_BYTES);
-	return 0;
+	return r->flags & RECORD_ZSTD ? undo(m, r, out, why) : 0;
 }
 
 int
@@ -81,6 +123,10 @@ mailbox_content(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 void
 content_hold_free(struct content_hold *h)
 {
+	if (h != NULL && h->others > 0) {
+		h->others--;
+		return;
+	}
 	if (h != NULL && h->map != NULL)
 		(void)munmap(h->map, h->len);
 	mem_free(h);
@@ -102,7 +148,7 @@ learn_lines(struct mailbox *m, struct record *r)
 	struct why why = WHY_INIT;
 	const char *last = NULL;
 
-	if (r->size != 0 && m->md == NULL)
+	if (r->size != 0 && m->md == NULL && !(r->flags & RECORD_ZSTD))
 		last = account_map(m->a, r->segment, r->offset +
 		    PACKED_MESSAGE_HEADER + r->len - 1, 1, &why);
 	if (last != NULL) {

@@ -47,11 +47,12 @@ struct record {
 #define RECORD_COPIED	(1u << 21)	/* as PACKED_COPIED */
 #define RECORD_BEHIND	(1u << 22)	/* the cache record lies behind the
 					 * message, too */
+#define RECORD_ZSTD	(1u << 23)	/* as PACKED_ZSTD */
 #define RECORD_STORED	(STORE_SEEN | STORE_ANSWERED | STORE_FLAGGED | \
 			 STORE_DELETED | STORE_DRAFT)
 /* What the index file keeps of flags. */
 #define RECORD_KEPT	(RECORD_STORED | RECORD_ENDED | RECORD_OPEN | \
-			 RECORD_COPIED | RECORD_BEHIND)
+			 RECORD_COPIED | RECORD_BEHIND | RECORD_ZSTD)
 
 static inline uint32_t
 record_how(const struct record *r)
@@ -214,12 +215,6 @@ struct mailbox *mailbox_open_whole(struct account *a, uint32_t box,
 /* When and where a record that is expunged went; false: not known. */
 bool	 mailbox_expunge_time(const struct mailbox *m,
 	    const struct record *r, struct expunge_time *out);
-/* What mailbox_content.hold is: the memory behind it, or a mapping. */
-struct content_hold {
-	void	*map;
-	size_t	 len;
-};
-void	 content_hold_free(struct content_hold *h);
 /* --- mailbox_cache.c ---------------------------------------------------------- */
 
 /* Note what the cache file has. */

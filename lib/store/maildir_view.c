@@ -230,7 +230,7 @@ maildir_hold_file(int fd, size_t len, struct span *bytes)
 		return h;
 	}
 	h = mem_alloc(sizeof(*h) + len);
-	*h = (struct content_hold){ NULL, 0 };
+	*h = (struct content_hold){ NULL, 0, 0 };
 	if (fd_pread_all(fd, h + 1, len, 0) < 0) {
 		mem_free(h);
 		return NULL;

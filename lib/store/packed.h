@@ -160,6 +160,8 @@ enum {					/* packed_arrival.how */
 	PACKED_ENDED	= 1 << 2,	/* the last line has its end, or there
 					 * is no line */
 	PACKED_OPEN	= 1 << 3,	/* it has none */
+	PACKED_ZSTD	= 1 << 5,	/* its bytes are compressed (compress.h);
+					 * len and crc are of what is stored */
 	PACKED_COPIED	= 1 << 4,	/* guid is that of another message, too,
 					 * which may lie in the same mailbox */
 };
@@ -171,6 +173,7 @@ struct packed_message {			/* header of a message in a segment */
 	uint64_t	len;
 	int64_t		date_us;
 	uint8_t		guid[16];
+	bool		zstd;		/* the bytes are compressed */
 };
 
 /* The whole head, both state slots alike. */

@@ -23,6 +23,7 @@ struct place {				/* where a delivery's bytes lie */
 	uint64_t	offset, len;
 	int64_t		date_us;
 	uint8_t		guid[16];
+	bool		zstd;
 };
 
 void
@@ -32,7 +33,7 @@ packed_index_add(struct packed *p, const struct packed_arrival *a)
 	struct place *pl = mem_alloc(sizeof(*pl));
 
 	*pl = (struct place){ a->segment, a->uid, a->crc, a->offset, a->len,
-	    a->date_us, { 0 } };
+	    a->date_us, { 0 }, a->how & PACKED_ZSTD };
 	memcpy(pl->guid, a->guid, sizeof(pl->guid));
 	buf_add_span(&key, a->queue_id);
 	buf_add_char(&key, '\0');
@@ -74,7 +75,8 @@ build_index(struct packed *p, struct why *why)
  * been made right; 0: no; -1 why.
  */
 static int
-look_for(struct packed *p, const struct store_message *m, struct why *why)
+look_for(struct store *s, struct packed *p, const struct store_message *m,
+    struct why *why)
 {
 	struct buf key = BUF_INIT(BUF_UNLIMITED);
 	const struct place *pl;
@@ -83,6 +85,8 @@ look_for(struct packed *p, const struct store_message *m, struct why *why)
 	struct packed_source src = { m->head, m->content, SPAN_EMPTY };
 	struct line_count lines;
 	char name[PACKED_NAME_MAX];
+	uint64_t whole;
+	bool zstd;
 	int rc;
 
 	if (build_index(p, why) < 0)
@@ -119,13 +123,16 @@ look_for(struct packed *p, const struct store_message *m, struct why *why)
 	} else if (rc < 0) {
 		return store_fail(why, "cannot read", p->path);
 	}
-	if (pl->len != m->head.len + m->content->len)
+	zstd = pl->zstd && packed_compress(&src, s->opt.compression,
+	    &s->small, &lines, &whole);
+	if (pl->zstd != zstd || pl->len != (zstd ? src.head.len :
+	    m->head.len + m->content->len))
 		return rc;	/* whole: there; damaged: deliver it anew */
 	log_warning("%.*s: %s: writing message %u again: its bytes were lost",
 	    SPAN_ARG(m->queue_id), p->path, (unsigned)pl->uid);
 	pm = (struct packed_message){
 		.box = p->head.box, .uidvalidity = p->head.uidvalidity,
-		.uid = pl->uid, .date_us = pl->date_us,
+		.uid = pl->uid, .date_us = pl->date_us, .zstd = zstd,
 	};
 	memcpy(pm.guid, pl->guid, sizeof(pm.guid));
 	/* A cache record behind it was lost, too; readers make another. */
@@ -175,8 +182,9 @@ packed_deliver(struct store *s, struct handle *h,
 	struct buf *b = &s->scratch;
 	struct packed_message pm;
 	struct packed_arrival a;
-	struct line_count lines;
-	uint64_t need;
+	struct line_count lines, were;
+	uint64_t need, whole;
+	bool small;
 	int rc;
 
 	if (!p->locked) {
@@ -190,7 +198,7 @@ packed_deliver(struct store *s, struct handle *h,
 	/* Its folder was deleted: find out where it goes now. */
 	if (st->deleted)
 		return PACKED_GONE;
-	if ((m->again || s->stale) && (rc = look_for(p, m, why)) != 0)
+	if ((m->again || s->stale) && (rc = look_for(s, p, m, why)) != 0)
 		return rc;
 	if (deliver_quota(s, h, m->head.len + m->content->len, why) < 0 ||
 	    packed_reserve(p, 1, why) < 0)
@@ -198,23 +206,32 @@ packed_deliver(struct store *s, struct handle *h,
 	store_content_align(m->content, st->segment_tail +
 	    PACKED_MESSAGE_HEADER + m->head.len);
 	src.cache = make_cache(s, m);
-	need = packed_need(m->head.len + m->content->len, src.cache.len);
+	small = packed_compress(&src, s->opt.compression, &s->small, &were,
+	    &whole);
+	need = packed_need(small ? src.head.len : m->head.len +
+	    m->content->len, src.cache.len);
 	if (packed_segment_choose(p, need, why) < 0)
 		return -1;
 	pm = (struct packed_message){
 		.box = p->head.box, .uidvalidity = p->head.uidvalidity,
 		.uid = st->uidnext, .date_us = clock_wall_us(),
+		.zstd = small,
 	};
 	packed_new_guid(pm.guid);
 	if (packed_segment_write(p, &src, &pm, st->segment_tail, &lines,
 	    why) < 0)
 		goto undo_segment;
+	if (small)
+		lines = were;
+	else
+		whole = pm.len;
 	a = (struct packed_arrival){
 		.uid = pm.uid, .segment = st->segment, .crc = pm.crc,
 		.offset = st->segment_tail, .len = pm.len,
 		.date_us = pm.date_us,
 		.zone_min = clock_zone_min(pm.date_us / 1000000),
-		.size = pm.len + lines.bare, .how = line_count_how(&lines),
+		.size = whole + lines.bare, .how = line_count_how(&lines) |
+		    (small ? PACKED_ZSTD : 0),
 		.cache_len = (uint32_t)src.cache.len,
 		.queue_id = span_sub(m->queue_id, 0, PACKED_ID_MAX),
 		.rcpt = span_sub(m->rcpt, 0, PACKED_ID_MAX),

@@ -144,6 +144,12 @@ struct packed_source {
 int	 packed_segment_write(struct packed *p, struct packed_source *src,
 	    struct packed_message *m, uint64_t offset,
 	    struct line_count *lines, struct why *why);
+/*
+ * Compress what src says, when that is worth it: src is the compressed bytes,
+ * in out, then; *lines counts them as they were, *len is how many.
+ */
+bool	 packed_compress(struct packed_source *src, int level, struct buf *out,
+	    struct line_count *lines, uint64_t *len);
 /* Append the cache record of a message. */
 void	 message_make_cache(struct span bytes, struct buf *out);
 /* Bytes that a message of len takes up. */

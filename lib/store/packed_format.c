@@ -257,6 +257,7 @@ packed_message_encode(const struct packed_message *m,
 	num_put_le64(out + 24, m->len);
 	num_put_le64(out + 32, (uint64_t)m->date_us);
 	memcpy(out + 40, m->guid, 16);
+	num_put_le32(out + 56, m->zstd);
 	num_put_le32(out + 4, crc32c(0, out + 8, PACKED_MESSAGE_HEADER - 8));
 }
 
@@ -276,6 +277,7 @@ packed_message_decode(struct packed_message *m, struct span in)
 	m->len = num_get_le64(p + 24);
 	m->date_us = (int64_t)num_get_le64(p + 32);
 	memcpy(m->guid, p + 40, 16);
+	m->zstd = num_get_le32(p + 56) & 1;
 	return m->uid != 0 && m->len <= INT64_MAX / 4 ? 0 : -1;
 }
 

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "io/fd.h"
+#include "store/compress.h"
 #include "store/packed_file.h"
 #include "store/store_internal.h"
 
@@ -73,12 +74,14 @@ load_record(void *arg, const struct packed_record *r)
 		it = ARRAY_PUSH(&b->items);
 		it->item = (struct store_item){
 			.uid = a.uid, .modseq = r->modseq, .flags = a.flags,
-			.date_us = a.date_us, .size = a.len,
+			.date_us = a.date_us, .size = a.how & PACKED_ZSTD ?
+			    a.size : a.len,
 		};
 		it->segment = a.segment;
 		it->offset = a.offset;
 		it->len = a.len;
 		it->crc = a.crc;
+		it->zstd = a.how & PACKED_ZSTD;
 		it->qid = span_dup(a.queue_id);
 		it->rcpt = span_dup(a.rcpt);
 	} else if (r->type == PACKED_FLAGS && r->payload.len >= 8) {
@@ -140,6 +143,30 @@ packed_box_load(struct store_box *b, struct why *why)
 	return rc;
 }
 
+/* The last n bytes of out are compressed. */
+static int
+undo(struct buf *out, size_t n, struct why *why)
+{
+	size_t begin = out->len - n;
+	struct buf raw = BUF_INIT(BUF_UNLIMITED);
+	int64_t len = compress_undone_len(span_from(buf_span(out), begin));
+	char *p = len < 0 ? NULL : buf_reserve(&raw, (size_t)len);
+	int rc = -1;
+
+	if (p == NULL || compress_undo(span_from(buf_span(out), begin), p,
+	    (size_t)len) < 0) {
+		(void)why_set(why, "4.3.0", "a message cannot be "
+		    "decompressed");
+	} else {
+		buf_commit(&raw, (size_t)len);
+		out->len = begin;
+		rc = buf_put(out, raw.data, raw.len) < 0 ? why_set(why,
+		    "5.2.3", "a message is too large") : 0;
+	}
+	buf_fini(&raw);
+	return rc;
+}
+
 int
 packed_box_read(struct store_box *b, const struct box_item *it,
     struct buf *out, struct why *why)
@@ -161,7 +188,7 @@ packed_box_read(struct store_box *b, const struct box_item *it,
 		    (unsigned)it->item.uid, b->path);
 	else {
 		buf_commit(out, (size_t)it->len);
-		rc = 0;
+		rc = it->zstd ? undo(out, (size_t)it->len, why) : 0;
 	}
 	close(fd);
 	return rc;

@@ -21,6 +21,7 @@
 #include "io/fault.h"
 #include "io/fd.h"
 #include "mail/message_cache.h"
+#include "store/compress.h"
 #include "store/packed_file.h"
 #include "store/store_internal.h"
 
@@ -42,26 +43,45 @@ by_uid(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
+/* What was compressed; nothing where it is damaged. */
+static struct span
+undone(struct span in, struct buf *raw)
+{
+	int64_t len = compress_undone_len(in);
+	char *p;
+
+	if (len <= 0 || (p = buf_reserve(raw, (size_t)len)) == NULL ||
+	    compress_undo(in, p, (size_t)len) < 0)
+		return SPAN_EMPTY;
+	buf_commit(raw, (size_t)len);
+	return buf_span(raw);
+}
+
 static void
 rebuild_message(struct rebuild *rb, const struct packed_message *m,
     uint32_t no, uint64_t at, struct span bytes)
 {
 	struct line_count lines = LINE_COUNT_INIT;
+	struct buf raw = BUF_INIT(BUF_UNLIMITED);
 	struct packed_arrival *a;
 
 	if (m->box != rb->box)
 		return;
 	rb->uidvalidity = MAX(rb->uidvalidity, m->uidvalidity);
 	rb->uidmax = MAX(rb->uidmax, m->uid);
+	if (m->zstd)
+		bytes = undone(bytes, &raw);
 	line_count_add(&lines, bytes);
 	a = ARRAY_PUSH(&rb->v);
 	*a = (struct packed_arrival){
 		.uid = m->uid, .segment = no, .crc = m->crc, .offset = at,
 		.len = m->len, .date_us = m->date_us,
 		.zone_min = clock_zone_min(m->date_us / 1000000),
-		.size = m->len + lines.bare, .how = line_count_how(&lines),
+		.size = bytes.len + lines.bare, .how = line_count_how(&lines) |
+		    (m->zstd ? PACKED_ZSTD : 0),
 	};
 	memcpy(a->guid, m->guid, sizeof(a->guid));
+	buf_fini(&raw);
 }
 
 /*

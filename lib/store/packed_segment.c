@@ -15,6 +15,7 @@
 #include "io/fault.h"
 #include "io/fd.h"
 #include "mail/message_cache.h"
+#include "store/compress.h"
 #include "store/packed_file.h"
 #include "store/store_internal.h"
 
@@ -156,6 +157,39 @@ packed_segment_write(struct packed *p, struct packed_source *src,
 		return store_fail(why, "cannot write to", p->path);
 	p->sdirty = true;
 	return 0;
+}
+
+bool
+packed_compress(struct packed_source *src, int level, struct buf *out,
+    struct line_count *lines, uint64_t *len)
+{
+	uint64_t clen = src->content != NULL ? src->content->len : 0, at = 0;
+	struct line_count n = LINE_COUNT_INIT;
+	struct compressor *c;
+	struct span piece;
+	bool ok;
+
+	buf_reset(out);
+	c = compress_begin(level, src->head.len + clen, out);
+	if (c == NULL)
+		return false;
+	ok = compress_piece(c, src->head);
+	line_count_add(&n, src->head);
+	for (; ok && at < clen; at += piece.len) {
+		ok = store_content_read(src->content, at, &piece, NULL) == 0 &&
+		    compress_piece(c, piece);
+		if (ok)
+			line_count_add(&n, piece);
+	}
+	ok = ok && compress_end(c);
+	compress_free(&c);
+	if (!ok)
+		return false;
+	*lines = n;
+	*len = src->head.len + clen;
+	src->head = buf_span(out);
+	src->content = NULL;
+	return true;
 }
 
 void

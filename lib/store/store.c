@@ -195,7 +195,7 @@ store_new(const struct store_options *o)
 	}
 	s->hostname = buf_take(&host);
 	s->opt.hostname = s->hostname;
-	s->scratch = s->cache = BUF_INIT(BUF_UNLIMITED);
+	s->scratch = s->cache = s->small = BUF_INIT(BUF_UNLIMITED);
 	list_init(&s->lru);
 	packed_epoch_get(&s->epoch);
 	return s;
@@ -242,6 +242,7 @@ store_free(struct store **sp)
 	}
 	ARRAY_FINI(&s->fss);
 	buf_fini(&s->scratch);
+	buf_fini(&s->small);
 	buf_fini(&s->cache);
 	mem_free(s->hostname);
 	mem_free(s);

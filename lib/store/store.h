@@ -183,6 +183,7 @@ struct store_options {
 	 * does it.
 	 */
 	bool		 parse;
+	int		 compression;	/* packed: compress_level(), or 0 */
 };
 
 /* The options are copied; the strings too. */

@@ -28,6 +28,7 @@ struct store {
 						 * find something */
 	struct buf		 scratch;	/* one message's record */
 	struct buf		 cache;		/* what is kept of a message */
+	struct buf		 small;		/* one, compressed */
 };
 
 /* An open mailbox. */
@@ -171,7 +172,7 @@ struct box_item {
 	uint32_t		 segment;
 	uint64_t		 offset, len;
 	uint32_t		 crc;
-	bool			 in_cur;
+	bool			 in_cur, zstd;
 };
 
 struct store_box {

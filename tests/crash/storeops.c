@@ -4,8 +4,9 @@
  *
  *	storeops run FORMAT BASE SEED
  *
- * appends, flags, expunges, copies, moves and purges at random in two
- * mailboxes, until standard input ends.  What it says, a line each, to which
+ * appends, flags, expunges, undeletes, copies, moves and purges at random in
+ * two mailboxes, subscribes and annotates, until standard input ends.  FORMAT
+ * is packed, maildir, or zstd: packed, compressed.  What it says, a line each, to which
  * an empty line is waited for:
  *
  *	touch BOX UID ...	these are about to be changed or to go
@@ -16,7 +17,9 @@
  *
  * says "state STATE", appends to each mailbox and says "new BOX UID" and "end".
  * A STATE is, for each mailbox: "BOX uidvalidity uidnext modseq", and for each
- * message "UID:FLAGS:TAG"; TAG is 0 when its bytes are damaged.
+ * message "UID:FLAGS:TAG"; TAG is 0 when its bytes are damaged.  Before them
+ * comes "ROUND:SUBSCRIPTIONS": the annotation counts rounds, and each round
+ * subscribes to, or unsubscribes from, the next of SUBS names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,14 +29,16 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "store/account.h"
+#include "store/compress.h"
 #include "store/mailbox.h"
 
+#define SUBS	7
 #define KEPT	60	/* messages in a mailbox: above, some are expunged */
 
 static struct why why;
 static struct account *account;
 static uint32_t boxes[2], state;
-static unsigned last_tag;
+static unsigned last_tag, rounds;
 static bool waits;
 
 static uint32_t
@@ -74,6 +79,11 @@ open_all(const char *format, const char *base)
 	};
 	const struct account_box *b;
 
+	if (strcmp(format, "zstd") == 0) {
+		format = "packed";
+		o.compression = compress_level("zstd");
+	}
+	o.expunge_delay_s = 86400;
 	need(store_format_parse(span_of(format), &o.format) == 0, "format");
 	account_warm();
 	account = account_open(&o, &why);
@@ -106,10 +116,47 @@ tag_of(struct mailbox *m, uint32_t uid)
 	return tag;
 }
 
+/* "ROUND:SUBSCRIPTIONS" */
+static void
+put_list(void)
+{
+	struct buf b = BUF_INIT(100);
+	char name[8];
+
+	need(account_metadata_get(account, 0, SPAN("/private/round"), &b,
+	    &why) >= 0, "metadata");
+	printf(" %s:", b.len > 0 ? b.data : "0");
+	for (unsigned i = 0; i < SUBS; i++) {
+		const struct account_box *box;
+
+		snprintf(name, sizeof(name), "s%u", i);
+		box = account_find(account, span_of(name));
+		printf("%d", box != NULL && box->flags & BOX_SUBSCRIBED);
+	}
+	buf_fini(&b);
+}
+
+static void
+change_list(void)
+{
+	char name[8], text[16];
+	const struct account_box *box;
+
+	snprintf(name, sizeof(name), "s%u", rounds % SUBS);
+	box = account_find(account, span_of(name));
+	need(account_subscribe(account, span_of(name), box == NULL ||
+	    !(box->flags & BOX_SUBSCRIBED), &why) == 0, "subscribe");
+	snprintf(text, sizeof(text), "%u", ++rounds);
+	need(account_metadata_set(account, 0, SPAN("/private/round"),
+	    span_of(text), &why) == 0, "metadata");
+}
+
 static void
 put_state(void)
 {
 	struct mailbox_message msg;
+
+	put_list();
 
 	for (int i = 0; i < 2; i++) {
 		struct mailbox *m = mailbox_open(account, boxes[i],
@@ -210,6 +257,30 @@ transfer(struct mailbox *m, int i, bool move)
 }
 
 static void
+undelete(struct mailbox *m, int i)
+{
+	ARRAY(unsigned) tags = ARRAY_EMPTY;
+	struct ranges set = RANGES_INIT;
+	struct mailbox_changes c;
+	struct uid_result r;
+	uint32_t next = mailbox_uidnext(m);
+
+	ranges_add(&set, 1 + any(next), next);
+	need(mailbox_undelete(m, &set, &r, &why) == 0, "undelete");
+	ranges_fini(&set);
+	for (size_t k = 0; k < r.to->len; k++)
+		ranges_add(&set, r.to->v[k].lo, r.to->v[k].hi);
+	need(mailbox_refresh(m, 0, &c, &why) >= 0, "refresh");
+	for (size_t k = 0; k < set.len; k++)
+		for (uint32_t u = set.v[k].lo; u <= set.v[k].hi; u++)
+			*ARRAY_PUSH(&tags) = tag_of(m, u);
+	r.to = &set;
+	say_copies(i, tags.v, &r);
+	ARRAY_FINI(&tags);
+	ranges_fini(&set);
+}
+
+static void
 one_change(void)
 {
 	int i = (int)any(2);
@@ -241,6 +312,8 @@ one_change(void)
 		    "expunge");
 		ranges_fini(&set);
 	}
+	if (what == 11 && any(6) == 0 && mailbox_count(m) < KEPT / 2)
+		undelete(m, i);
 	mailbox_close(&m);
 	if (what == 11 && any(4) == 0)
 		need(account_purge(account, &purged, &why) == 0, "purge");
@@ -253,6 +326,7 @@ run(void)
 	for (;;) {
 		for (unsigned n = 1 + any(4); n > 0; n--)
 			one_change();
+		change_list();
 		need(account_sync(account, &why) == 0, "sync");
 		printf("ack");
 		put_state();

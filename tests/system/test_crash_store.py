@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """After a power cut at any moment an account holds what was acknowledged:
-messages, flags, expunges, copies and moves; no UID names another message, no
+messages, flags, expunges, copies, moves, subscriptions and
+annotations; no UID names another message, no
 UIDVALIDITY is another, no MODSEQ goes back.
 
 tests/crash/storeops changes an account on a disk whose writes and flushes are
-logged; CRASH_CUTS (default 20, half of them for each format) disks are rebuilt
+logged; CRASH_CUTS (default 20, a third of them for each format, of which zstd
+is packed and compressed) disks are rebuilt
 as a cut may have left them.  CRASH_UNSAFE=1 switches every sync off: then
 losses must be found.
 """
@@ -25,7 +27,7 @@ CUTS = int(os.environ.get("CRASH_CUTS", "20"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 SECONDS = float(os.environ.get("CRASH_SECONDS", "3"))
 UNSAFE = os.environ.get("CRASH_UNSAFE") == "1"
-FORMATS = os.environ.get("CRASH_STORE", "packed maildir").split()
+FORMATS = os.environ.get("CRASH_STORE", "packed maildir zstd").split()
 EATMYDATA = "/usr/lib/x86_64-linux-gnu/libeatmydata.so"
 PROGRAM = f"{BUILD}/tests/crash/storeops"
 
@@ -55,8 +57,10 @@ def record(disk, kind):
 
 
 def parse(words):
-    """{box: (uidvalidity, uidnext, modseq, {uid: (flags, tag)})}"""
-    state, at = {}, 0
+    """{box: (uidvalidity, uidnext, modseq, {uid: (flags, tag)})}, and in
+    "list" the round and the subscriptions."""
+    number, subs = words[0].split(":")
+    state, at = {"list": (int(number), subs)}, 1
     while at < len(words):
         box, valid, uidnext, modseq = map(int, words[at:at + 4])
         at += 4
@@ -67,6 +71,11 @@ def parse(words):
             at += 1
         state[box] = (valid, uidnext, modseq, found)
     return state
+
+
+def subscribed(rounds):
+    """After so many changes of one after the other of seven names."""
+    return "".join(str((rounds + 6 - i) // 7 % 2) for i in range(7))
 
 
 class Promises:
@@ -89,6 +98,12 @@ class Promises:
     def judge(self, lines):
         """What a dump shows that must not be."""
         wrong, now = [], parse(lines[0].split()[1:])
+        number, subs = now.pop("list")
+        least = self.state.pop("list", (0, ""))[0]
+        if number < least:
+            wrong.append(f"round {least} is {number}")
+        if subs not in (subscribed(number), subscribed(number + 1)):
+            wrong.append(f"round {number}: subscribed to {subs}")
         for box, (valid, _, modseq, had) in self.state.items():
             if box not in now:
                 wrong.append(f"mailbox {box} is gone")
