@@ -14,6 +14,8 @@
 
 struct settings set = { .proto = "smtp", .connect_ms = 30000 };
 static struct loop *loop;
+static struct delivery del;
+static struct loop_timer *end;
 static size_t nexts, sessions, connected;
 
 struct loop *
@@ -104,14 +106,23 @@ setup(void)
 }
 
 static void
-delivery_to(struct delivery *d, size_t n, const char *const *ips,
-    unsigned port)
+teardown(void)
 {
-	*d = (struct delivery){ .ntodo = 1 };
-	list_init(&d->attempts);
-	d->step = (struct loop_defer){ .fn = step, .arg = d };
+	connect_cancel(&del);
+	loop_timer_free(&del.race);
+	peers_fini(&del.peers);
+	loop_timer_free(&end);
+	loop_free(&loop);
+}
+
+static void
+delivery_to(size_t n, const char *const *ips, unsigned port)
+{
+	del = (struct delivery){ .ntodo = 1 };
+	list_init(&del.attempts);
+	del.step = (struct loop_defer){ .fn = step, .arg = &del };
 	for (size_t i = 0; i < n; i++) {
-		struct peer *p = ARRAY_PUSH(&d->peers);
+		struct peer *p = ARRAY_PUSH(&del.peers);
 
 		*p = (struct peer){ .addr = address(ips[i], port),
 		    .pref = 10 };
@@ -135,27 +146,25 @@ enough(void *arg)
 START_TEST(no_race_after_a_failure)
 {
 	static const char *const ips[] = { "::1", "127.0.0.1" };
-	struct loop_timer *end;
-	struct delivery d;
 	unsigned port = 0;
 
 	if (listener("::1", &port) < 0)
 		return;		/* no IPv6 on this machine */
 	ck_assert_int_ge(listener("127.0.0.1", &port), 0);
 	fill("::1", port);
-	delivery_to(&d, 2, ips, port);
-	d.step.fn = enough;	/* whoever runs the delivery is slow */
+	delivery_to(2, ips, port);
+	del.step.fn = enough;	/* whoever runs the delivery is slow */
 	set.connect_ms = 500;
-	connect_start(&d);
-	ck_assert(!list_empty(&d.attempts));
+	connect_start(&del);
+	ck_assert(!list_empty(&del.attempts));
 	loop_run(loop);
 	ck_assert_uint_eq(nexts, 1);
 	end = loop_timer_new(loop, enough, NULL);
 	loop_timer_set(end, 1500);
 	loop_run(loop);
-	ck_assert_uint_eq(d.next_peer, 1);
+	ck_assert_uint_eq(del.next_peer, 1);
 	ck_assert_uint_eq(sessions, 0);
-	connect_start(&d);
+	connect_start(&del);
 	loop_run(loop);
 	ck_assert_uint_eq(connected, 1);
 }
@@ -166,7 +175,6 @@ START_TEST(takes_turns)
 {
 	static const char *const ips[] = { "::1", "::1", "127.0.0.9",
 	    "127.0.0.1" };
-	struct delivery d;
 	unsigned port = 0;
 	int64_t began = clock_mono_ms();
 
@@ -174,14 +182,14 @@ START_TEST(takes_turns)
 		return;
 	ck_assert_int_ge(listener("127.0.0.1", &port), 0);
 	fill("::1", port);
-	delivery_to(&d, 4, ips, port);
-	connect_start(&d);
+	delivery_to(4, ips, port);
+	connect_start(&del);
 	loop_run(loop);
 	ck_assert_uint_eq(sessions, 1);
 	ck_assert_uint_eq(nexts, 0);
-	ck_assert_str_eq(d.why.code, "4.4.1");	/* 127.0.0.9 */
+	ck_assert_str_eq(del.why.code, "4.4.1");	/* 127.0.0.9 */
 	ck_assert_uint_eq(connected, 2);
-	ck_assert_uint_eq(d.next_peer, 3);
+	ck_assert_uint_eq(del.next_peer, 3);
 	ck_assert_int_ge(clock_mono_ms() - began, 900);
 }
 END_TEST
@@ -190,7 +198,6 @@ END_TEST
 START_TEST(not_with_the_backup)
 {
 	static const char *const ips[] = { "::1", "127.0.0.1" };
-	struct delivery d;
 	unsigned port = 0;
 	int64_t began = clock_mono_ms();
 
@@ -198,10 +205,10 @@ START_TEST(not_with_the_backup)
 		return;
 	ck_assert_int_ge(listener("127.0.0.1", &port), 0);
 	fill("::1", port);
-	delivery_to(&d, 2, ips, port);
-	d.peers.v[1].pref = 20;
+	delivery_to(2, ips, port);
+	del.peers.v[1].pref = 20;
 	set.connect_ms = 2500;
-	connect_start(&d);
+	connect_start(&del);
 	loop_run(loop);
 	ck_assert_uint_eq(nexts, 1);
 	ck_assert_uint_eq(connected, 1);
@@ -215,7 +222,7 @@ suite(void)
 	Suite *s = suite_create("smtp connect");
 	TCase *t = tcase_create("race");
 
-	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, no_race_after_a_failure);
 	tcase_add_test(t, takes_turns);
 	tcase_add_test(t, not_with_the_backup);
