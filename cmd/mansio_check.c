@@ -235,6 +235,20 @@ check_user(const char *param, const char *name, enum log_level level)
 		    params_origin(param), param);
 }
 
+/* What makes no difference to say, as far as it goes. */
+static void
+note_setting(const char *name, const char *value, const char *origin,
+    void *arg)
+{
+	const char *today = params_name_today(name);
+
+	if (today != NULL)
+		say(LOG_LEVEL_INFO, "%s: %s is an old name: %s says it today", origin,
+		    name, today);
+	else if (params_kind(name) == PARAM_POSTFIX)
+		say(LOG_LEVEL_INFO, "%s: %s has no effect here", origin, name);
+}
+
 int
 mansio_check(int argc, char **argv)
 {
@@ -264,6 +278,7 @@ mansio_check(int argc, char **argv)
 	if (params_load_flags(mansio_config_dir(), NULL, 0, PARAMS_KEEP_GOING,
 	    NULL, NULL) < 0 && conf.queue_directory == NULL)
 		return MANSIO_FAILED;
+	params_each(note_setting, NULL);
 	(void)!services_check_machine(report, NULL);
 	if (conf.default_privs != NULL)
 		check_user("default_privs", conf.default_privs,

@@ -163,10 +163,12 @@ static void
 put_known(void)
 {
 #define KNOWN(n)	n,
+#define MISSED(n)	n,
 	static const char *const known[] = {
 #include "conf/params_known.def"
 	};
 #undef KNOWN
+#undef MISSED
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		(void)printf(".Va %s%s\n", known[i],

@@ -78,6 +78,8 @@ const struct param_row *params_rows(size_t *n);
 const struct param_row *params_row(const char *name);	/* or NULL */
 /* A setting of Postfix that has no meaning here (yet). */
 bool	 params_is_known(const char *name);
+/* The setting that says today what this one said; or NULL. */
+const char *params_name_today(const char *name);
 enum param_origin {
 	PARAM_BUILTIN,		/* has a row */
 	PARAM_SERVICE,		/* "<transport>_destination_..." */
@@ -140,8 +142,7 @@ char	*params_choose_config_dir(const char *config_dir);
  */
 enum {
 	PARAMS_KEEP_GOING = 1,
-	PARAMS_DEFAULTS = 2,	/* do not read main.cf at all */
-	PARAMS_NOTE_KNOWN = 4	/* warn of settings that have no effect */
+	PARAMS_DEFAULTS = 2	/* do not read main.cf at all */
 };
 MUST_CHECK int params_load_flags(const char *config_dir,
 	    const char *const *overrides, size_t n, int flags,

@@ -13,10 +13,20 @@
 #define NEAR_MAX	3		/* edits to what may have been meant */
 
 #define KNOWN(n)	n,
+#define MISSED(n)	n,
 static const char *const known[] = {
 #include "conf/params_known.def"
 };
 #undef KNOWN
+#undef MISSED
+
+#define KNOWN(n)
+#define MISSED(n)	n,
+static const char *const missed[] = {
+#include "conf/params_known.def"
+};
+#undef KNOWN
+#undef MISSED
 
 /* What qmgr and others look for behind the name of a transport. */
 static const char *const transport_suffixes[] = {
@@ -37,23 +47,28 @@ const char *const params_not_in_main_cf[] = {
 	"process_id", "process_name", "service_name", NULL
 };
 
-/* What has another name today.  Of those that are not read, a warning is due
- * whoever looks: somebody has asked for security and would not get it. */
-static const struct {
-	const char	*name, *now;
-	bool		 read;
-} old_names[] = {
-	{ "lmtp_enforce_tls", "lmtp_tls_security_level", true },
-	{ "lmtp_tls_enforce_peername", "lmtp_tls_security_level", true },
-	{ "lmtp_tls_per_site", "lmtp_tls_policy_maps", false },
-	{ "lmtp_use_tls", "lmtp_tls_security_level", true },
-	{ "smtp_enforce_tls", "smtp_tls_security_level", true },
-	{ "smtp_tls_enforce_peername", "smtp_tls_security_level", true },
-	{ "smtp_tls_per_site", "smtp_tls_policy_maps", false },
-	{ "smtp_use_tls", "smtp_tls_security_level", true },
-	{ "smtpd_enforce_tls", "smtpd_tls_security_level", true },
-	{ "smtpd_use_tls", "smtpd_tls_security_level", true },
+/* What has another name today. */
+static const char *const old_names[][2] = {
+	{ "lmtp_enforce_tls", "lmtp_tls_security_level" },
+	{ "lmtp_tls_enforce_peername", "lmtp_tls_security_level" },
+	{ "lmtp_tls_per_site", "lmtp_tls_policy_maps" },
+	{ "lmtp_use_tls", "lmtp_tls_security_level" },
+	{ "smtp_enforce_tls", "smtp_tls_security_level" },
+	{ "smtp_tls_enforce_peername", "smtp_tls_security_level" },
+	{ "smtp_tls_per_site", "smtp_tls_policy_maps" },
+	{ "smtp_use_tls", "smtp_tls_security_level" },
+	{ "smtpd_enforce_tls", "smtpd_tls_security_level" },
+	{ "smtpd_use_tls", "smtpd_tls_security_level" },
 };
+
+const char *
+params_name_today(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(old_names); i++)
+		if (strcmp(name, old_names[i][0]) == 0)
+			return old_names[i][1];
+	return NULL;
+}
 
 static int
 by_text(const void *key, const void *element)
@@ -238,6 +253,15 @@ nearest(const char *name)
 	return best != NULL && found * 3 <= strlen(name) ? best : NULL;
 }
 
+static bool
+is_missed(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(missed); i++)
+		if (strcmp(name, missed[i]) == 0)
+			return true;
+	return false;
+}
+
 /* A setting that has no row. */
 static void
 check_foreign(struct params_load *l, const struct main_cf_setting *s,
@@ -263,7 +287,7 @@ check_foreign(struct params_load *l, const struct main_cf_setting *s,
 		return;
 	}
 	if (params_is_known(s->name)) {
-		if (l->flags & PARAMS_NOTE_KNOWN)
+		if (is_missed(s->name) && s->value[0] != '\0')
 			params_problem(l->problem, l->arg, false, s->origin,
 			    "%s has no effect here", s->name);
 		return;
@@ -299,24 +323,6 @@ params_kind(const char *name)
 	return used ? PARAM_USER : PARAM_UNKNOWN;
 }
 
-static void
-check_old(struct params_load *l, const struct main_cf_setting *s)
-{
-	for (size_t i = 0; i < ARRAY_LEN(old_names); i++) {
-		if (strcmp(s->name, old_names[i].name) != 0)
-			continue;
-		if (!old_names[i].read && s->value[0] != '\0')
-			params_problem(l->problem, l->arg, false, s->origin,
-			    "%s is not read: say it in %s", s->name,
-			    old_names[i].now);
-		else if (l->flags & PARAMS_NOTE_KNOWN)
-			params_problem(l->problem, l->arg, false, s->origin,
-			    "%s is an old name: %s says it today", s->name,
-			    old_names[i].now);
-		return;
-	}
-}
-
 void
 params_check_names(struct params_load *l)
 {
@@ -328,7 +334,6 @@ params_check_names(struct params_load *l)
 	for (size_t i = 0; i < params_loading->cf.settings.len; i++) {
 		const struct main_cf_setting *s = params_loading->cf.settings.v[i];
 
-		check_old(l, s);
 		if (params_row(s->name) != NULL) {
 			if (!s->override && params_in_list(params_not_in_main_cf, s->name))
 				params_problem(l->problem, l->arg, false,

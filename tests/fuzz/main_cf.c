@@ -27,9 +27,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 8192)
 		return 0;
 	conf_dir_write("main.cf", data, size);
-	if (params_load_flags(conf_dir, NULL, 0, PARAMS_KEEP_GOING |
-	    PARAMS_NOTE_KNOWN, ignore_problem, NULL) == 0 &&
-	    conf.hopcount_limit < 1)
+	if (params_load_flags(conf_dir, NULL, 0, PARAMS_KEEP_GOING,
+	    ignore_problem, NULL) == 0 && conf.hopcount_limit < 1)
 		abort();
 	if (size < 512)
 		params_each(look, NULL);

@@ -198,11 +198,19 @@ START_TEST(old_names_for_tls_still_mean_it)
 }
 END_TEST
 
-START_TEST(an_old_name_that_is_not_read_is_told_about)
+START_TEST(what_would_be_missed_is_told_about)
 {
-	ck_assert_int_eq(load("smtp_tls_per_site = hash:/x"), 0);
-	ck_assert(conf_problem_has("main.cf:1: smtp_tls_per_site is not "
-	    "read"));
+	ck_assert_int_eq(load("smtp_tls_per_site = hash:/x\n"
+	    "smtpd_milters = inet:localhost:1\nnon_smtpd_milters =\n"
+	    "readme_directory = no\n"), 0);
+	ck_assert(conf_problem_has("main.cf:1: smtp_tls_per_site has no "
+	    "effect"));
+	ck_assert(conf_problem_has("main.cf:2: smtpd_milters has no effect"));
+	ck_assert(!conf_problem_has("main.cf:3: "));
+	ck_assert(!conf_problem_has("main.cf:4: "));
+	ck_assert_str_eq(params_name_today("smtp_use_tls"),
+	    "smtp_tls_security_level");
+	ck_assert_ptr_null(params_name_today("smtp_tls_CAfile"));
 }
 END_TEST
 
@@ -390,7 +398,7 @@ suite(void)
 	tcase_add_test(t, a_number_has_the_unit_of_the_default);
 	tcase_add_loop_test(t, old_names_for_tls_still_mean_it, 0,
 	    sizeof(old_names) / sizeof(old_names[0]));
-	tcase_add_test(t, an_old_name_that_is_not_read_is_told_about);
+	tcase_add_test(t, what_would_be_missed_is_told_about);
 	tcase_add_test(t, limits_at_and_one_past);
 	tcase_add_test(t, all_problems_are_reported_at_once);
 	tcase_add_test(t, drop_ins_and_overrides_win);
