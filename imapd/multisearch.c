@@ -158,12 +158,12 @@ multi_step(struct imap *im)
 /* --- the command -------------------------------------------------------------------- */
 
 static bool
-has_source(const struct multi *m, const struct account_box *b,
-    bool selected)
+has_source(const struct imap *im, const struct multi *m,
+    const struct account_box *b, bool selected)
 {
 	for (size_t i = 0; i < m->nsources; i++)
 		if (m->sources[i].filter == FILTER_SELECTED ? selected :
-		    notify_filter_has(&m->sources[i], b))
+		    notify_filter_has(im->account, &m->sources[i], b))
 			return true;
 	return false;
 }
@@ -171,11 +171,12 @@ has_source(const struct multi *m, const struct account_box *b,
 /* RFC 7377 2.2: named mailboxes need "r", which mailbox_open() asks for; the
  * others "l", too. */
 static bool
-is_named(const struct multi *m, const struct account_box *b)
+is_named(const struct imap *im, const struct multi *m,
+    const struct account_box *b)
 {
 	for (size_t i = 0; i < m->nsources; i++)
 		if (m->sources[i].filter == FILTER_MAILBOXES &&
-		    notify_filter_has(&m->sources[i], b))
+		    notify_filter_has(im->account, &m->sources[i], b))
 			return true;
 	return false;
 }
@@ -191,9 +192,9 @@ choose_boxes(struct imap *im, struct multi *m)
 		bool selected = im->box && mailbox_box(im->box) == b->box;
 
 		if (b->box == 0 || (b->flags & (BOX_NOSELECT |
-		    BOX_NONEXISTENT)) || !has_source(m, b, selected))
+		    BOX_NONEXISTENT)) || !has_source(im, m, b, selected))
 			continue;
-		if (selected || is_named(m, b) ||
+		if (selected || is_named(im, m, b) ||
 		    (account_rights(im->account, b->box) & RIGHT_LOOKUP))
 			m->boxes[m->nboxes++] = b->box;
 	}

@@ -138,7 +138,7 @@ look_at_entry(struct imap *im, const struct account_box *b, enum look how,
 {
 	struct notify *n = im->notify;
 	struct notify_box *nb = find_box(n, b->box, b->name);
-	unsigned events = notify_events(n, b), other;
+	unsigned events = notify_events(im->account, n, b), other;
 	bool fresh = nb == NULL, say = how == LOOK_CHANGES;
 
 	if (fresh) {
@@ -175,12 +175,12 @@ look_at_entry(struct imap *im, const struct account_box *b, enum look how,
 
 /* A name is judged by what it was: its entry is not there any more. */
 static unsigned
-events_of_gone(const struct notify *n, const struct notify_box *nb)
+events_of_gone(struct imap *im, const struct notify_box *nb)
 {
 	struct account_box b = { .box = nb->box, .name = nb->name,
 	    .flags = nb->flags };
 
-	return notify_events(n, &b);
+	return notify_events(im->account, im->notify, &b);
 }
 
 /* RFC 5465 5.6, 5.7: the names of entries that have changed. */
@@ -199,7 +199,7 @@ put_metadata(void *arg, uint32_t box, const char *entry)
 		if (!wanted)
 			return;
 	} else if ((b = account_by_id(im->account, box)) == NULL ||
-	    !(notify_events(im->notify, b) & EVENT_METADATA)) {
+	    !(notify_events(im->account, im->notify, b) & EVENT_METADATA)) {
 		return;
 	}
 	buf_add_str(&im->out, "* METADATA ");
@@ -230,7 +230,7 @@ look(struct imap *im, enum look how)
 		if (nb->there)
 			continue;
 		if (how == LOOK_CHANGES && nb->box != 0 &&
-		    (events_of_gone(n, nb) & EVENT_NAME))
+		    (events_of_gone(im, nb) & EVENT_NAME))
 			put_gone(im, nb);
 		mem_free(nb->name);
 		ARRAY_DROP(&n->boxes, i - 1);

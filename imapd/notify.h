@@ -66,7 +66,7 @@ struct notify {
  */
 bool	 notify_scan_filter(struct scan *s, struct arena *a,
 	    struct notify_group *g);
-bool	 notify_filter_has(const struct notify_group *g,
+bool	 notify_filter_has(struct account *a, const struct notify_group *g,
 	    const struct account_box *b);
 /* The arguments after SET.  NULL: s says. */
 struct notify *notify_scan(struct imap *im, struct scan *s);
@@ -75,6 +75,7 @@ void	 notify_free(struct notify **n);
  * no command runs. */
 unsigned notify_selected(const struct notify *n, bool *delayed);
 /* What is asked for of another. */
-unsigned notify_events(const struct notify *n, const struct account_box *b);
+unsigned notify_events(struct account *a, const struct notify *n,
+	    const struct account_box *b);
 
 #endif

@@ -196,7 +196,8 @@ is_below(struct span name, struct span top, bool children)
 }
 
 bool
-notify_filter_has(const struct notify_group *g, const struct account_box *b)
+notify_filter_has(struct account *a, const struct notify_group *g,
+    const struct account_box *b)
 {
 	struct span name = span_of(b->name);
 
@@ -206,8 +207,8 @@ notify_filter_has(const struct notify_group *g, const struct account_box *b)
 		return false;
 	case FILTER_INBOXES:		/* where mail is delivered to */
 		return b->box == ACCOUNT_INBOX;
-	case FILTER_PERSONAL:
-		return true;
+	case FILTER_PERSONAL:		/* without what others share */
+		return account_is_personal(a, name);
 	case FILTER_SUBSCRIBED:
 		return (b->flags & BOX_SUBSCRIBED) != 0;
 	case FILTER_SUBTREE:
@@ -227,13 +228,14 @@ notify_filter_has(const struct notify_group *g, const struct account_box *b)
 }
 
 unsigned
-notify_events(const struct notify *n, const struct account_box *b)
+notify_events(struct account *a, const struct notify *n,
+    const struct account_box *b)
 {
 	unsigned all = 0;
 
 	/* RFC 5465 6: what several groups ask for is added up. */
 	for (size_t i = 0; i < n->ngroups; i++)
-		if (notify_filter_has(&n->groups[i], b))
+		if (notify_filter_has(a, &n->groups[i], b))
 			all |= n->groups[i].events;
 	return all;
 }

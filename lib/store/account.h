@@ -116,6 +116,9 @@ MUST_CHECK int account_mount(struct account *a, const char *prefix,
 void	 account_reserve(struct account *a, const char *name);
 /* Whether a name is another account's. */
 bool	 account_is_mounted(struct account *a, struct span name);
+/* Whether it is in the personal namespace: neither another account's nor kept
+ * for those. */
+bool	 account_is_personal(struct account *a, struct span name);
 enum account_error account_error(const struct account *a);
 enum store_format account_format(const struct account *a);
 const char *account_owner(const struct account *a);

@@ -103,6 +103,12 @@ account_is_reserved(const struct account *a, struct span name)
 	return false;
 }
 
+bool
+account_is_personal(struct account *a, struct span name)
+{
+	return !account_is_mounted(a, name) && !account_is_reserved(a, name);
+}
+
 int
 account_not_reserved(struct account *a, struct span name, struct why *why)
 {

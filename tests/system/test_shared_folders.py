@@ -116,6 +116,73 @@ def write_and_take_back(m):
     b.logout()
 
 
+def raw(c, text):
+    """All untagged lines of an answer that is OK."""
+    tag = c._new_tag()
+    c.send(tag + b" " + text.encode() + b"\r\n")
+    lines = []
+    while True:
+        line = c.readline().rstrip(b"\r\n")
+        if line.startswith(tag):
+            assert line.startswith(tag + b" OK"), (text, line)
+            return lines
+        lines.append(line.decode())
+
+
+def searched_together(m):
+    """ESEARCH (RFC 7377) finds in shared mailboxes, too, where they may be
+    read; NOTIFY and CONTEXT see them as well."""
+    a = login(m, "alice")
+    ok(a.setacl("Project", "bob@example.test", "lrs"))
+    b = login(m, "bob")
+    box = f'{OTHERS}/Project"'
+
+    def found(where, key, ret="RETURN (COUNT) "):
+        out = {}
+        for line in raw(b, f"ESEARCH IN {where} {ret}{key}"):
+            if not line.startswith("* ESEARCH (TAG "):
+                continue
+            name = line.split("MAILBOX ")[1].split(" UIDVALIDITY")[0]
+            out[name.strip('"')] = line.split(") ", 1)[1]
+        return out
+
+    shared = f'{OTHERS}/Project'.strip('"')
+    got = found(f"(mailboxes ({box} INBOX))", "SUBJECT o")
+    assert got.get(shared, "").startswith("UID COUNT "), got
+    assert found('(subtree "Other Users")', "ALL").keys() == {shared}
+    # personal is personal (RFC 5465 6.2).
+    assert shared not in found("(personal)", "ALL")
+    ok(b.subscribe(box))
+    assert shared in found("(subscribed)", "ALL", "")
+    # Not a word of what may not be read.
+    secret = f'{OTHERS}/Secret"'
+    assert found(f"(mailboxes ({secret} {box}))", "ALL").keys() == {shared}
+    # With it selected, and results that are kept up to date there.
+    ok(b.select(box))
+    assert shared in found("(selected mailboxes INBOX)", "ALL")
+    n = len(b.search(None, "ALL")[1][0].split())
+    raw(b, "ESEARCH IN (selected) RETURN (UPDATE COUNT) SUBJECT fresh")
+    raw(b, "SORT RETURN (UPDATE) (SUBJECT) UTF-8 ALL")
+    ok(a.append("Project", None, None, b"Subject: fresh\r\n\r\nx\r\n"))
+    end = time.monotonic() + 10
+    while True:
+        lines = raw(b, "NOOP")
+        if any(f" {n + 1} EXISTS" in x for x in lines):
+            break
+        assert time.monotonic() < end
+    assert sum(" ADDTO (" in x for x in lines) == 2, lines
+    assert any(f'MAILBOX "{shared}" UIDVALIDITY' in x for x in lines), lines
+    # Taken away: it is searched no more.
+    b.unselect()
+    ok(a.deleteacl("Project", "bob@example.test"))
+    b.logout()
+    b = login(m, "bob")
+    assert found(f"(mailboxes {box} subscribed)", "ALL", "").keys() \
+        .isdisjoint({shared})
+    a.logout()
+    b.logout()
+
+
 def groups_and_carol(m):
     a = login(m, "alice")
     ok(a.setacl("Project", "$staff", "lr"))
@@ -137,7 +204,8 @@ def main():
         with open(f"{m.etc}/groups", "w", encoding="ascii") as f:
             f.write("bob@example.test staff\n")
         with m:
-            for case in (read_only, write_and_take_back, groups_and_carol):
+            for case in (read_only, write_and_take_back, searched_together,
+                         groups_and_carol):
                 case(m)
                 print(f"ok {case.__name__}", flush=True)
 
