@@ -77,6 +77,10 @@ def found_in(messages):
             damaged.append(text[:300])
             continue
         n = int(number.group(1))
+        body = text[text.index(b"\n\n", number.end()) + 2:end.start()]
+        if body.replace(b"%060d\n" % n, b""):
+            damaged.append(text[:300])
+            continue
         counts[n] = counts.get(n, 0) + 1
     return counts, damaged
 

@@ -8,7 +8,8 @@ the suite is started and must deliver every acknowledged message exactly once.
 
 CRASH_UNSAFE=1 runs the same under eatmydata, which switches every sync off:
 then losses must be found, or the rig proves nothing (exit 0 when found).
-CRASH_STORE is maildir (default) or packed.
+CRASH_STORE is maildir (default) or packed; messages are of up to CRASH_SIZES
+bytes ("200,5000,60000,300000").
 """
 import os
 import subprocess
@@ -28,6 +29,8 @@ SEED = int(os.environ.get("CRASH_SEED", "1"))
 SECONDS = float(os.environ.get("CRASH_SECONDS", "4"))
 STORE = os.environ.get("CRASH_STORE", "maildir")
 UNSAFE = os.environ.get("CRASH_UNSAFE") == "1"
+SIZES = tuple(map(int, os.environ.get(
+    "CRASH_SIZES", "200,5000,60000,300000").split(",")))
 FS = os.environ.get("CRASH_FS", "ext4")
 EATMYDATA = "/usr/lib/x86_64-linux-gnu/libeatmydata.so"
 
@@ -37,7 +40,7 @@ def record(disk, m):
     def acknowledged(number, users):
         disk.mark(f"ack {number} {' '.join(users)}\n".encode())
     load = Load(m.smtp_port, list(m.users), acknowledged, threads=4,
-                sizes=(200, 5000, 60000), seed=SEED)
+                sizes=SIZES, seed=SEED)
     m.start()
     load.start()
     time.sleep(SECONDS)
