@@ -41,6 +41,7 @@
 
 #define BATCH_KEEP	(4u << 20)	/* bytes of buffer kept between uses */
 #define BIG_BATCH	(1u << 20)	/* bytes; see qlog_prepare_one() */
+#define WRITE_STEP	(2u << 20)	/* bytes of one system call */
 #define REFER_MIN	8192		/* bytes; shorter parts are copied */
 #define PIECES_MAX	64		/* of one system call */
 #define SURPLUS_MS	(5 * 60 * 1000)	/* how long free slots lie about */
@@ -535,17 +536,20 @@ write_chunk(const struct chunk *c)
 
 	while (i < c->pieces.len) {
 		struct iovec iov[PIECES_MAX];
+		size_t left = WRITE_STEP;
 		int n = 0;
 		ssize_t got;
 
-		for (size_t k = i; k < c->pieces.len && n < PIECES_MAX; k++) {
+		for (size_t k = i; k < c->pieces.len && n < PIECES_MAX &&
+		    left > 0; k++) {
 			const struct piece *p = &c->pieces.v[k];
 			const char *from = p->p != NULL ? p->p :
 			    c->data.data + p->off;
 			size_t skip = k == i ? done : 0;
 
 			iov[n].iov_base = (char *)(uintptr_t)from + skip;
-			iov[n++].iov_len = p->len - skip;
+			iov[n].iov_len = MIN(p->len - skip, left);
+			left -= iov[n++].iov_len;
 		}
 		got = fault_pwritev(c->fd, iov, n, (off_t)at, 0);
 		if (got < 0 && errno == EINTR)
@@ -554,6 +558,10 @@ write_chunk(const struct chunk *c)
 			errno = EIO;
 		if (got <= 0)
 			return -1;
+		/* The disk begins with it while the next is being copied. */
+		if (left == 0)
+			(void)sync_file_range(c->fd, (off_t)at, got,
+			    SYNC_FILE_RANGE_WRITE);
 		at += (uint64_t)got;
 		for (done += (size_t)got; i < c->pieces.len &&
 		    done >= c->pieces.v[i].len; i++)
