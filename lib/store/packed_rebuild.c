@@ -166,6 +166,11 @@ collect_segments(int dirfd, struct rebuild *rb)
 /*
  * Make the journal: empty, or from the segments that are there.  The lock on
  * the directory is ours; the file appears whole, under its name, at once.
+ *
+ * An empty one, too, is on the disk before it has its name: one that a power
+ * cut leaves without its head is made again from the segments, and if the
+ * first message's bytes had got there, it would be in the mailbox without its
+ * queue id, and be delivered once more.
  */
 int
 packed_make_journal(struct packed *p, bool damaged, struct why *why)
@@ -175,9 +180,11 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 	struct buf all = BUF_INIT(BUF_UNLIMITED), a = BUF_INIT(BUF_UNLIMITED);
 	uint8_t raw[PACKED_START];
 	char tmp[PACKED_NAME_MAX + 40];
+	bool with_segments = !p->alone && p->box != 0;
 	int fd = -1, rc = -1;
 
-	if (!p->alone && !p->fresh && p->box != 0 && collect_segments(p->dirfd, &rb) < 0) {
+	if (with_segments && !p->fresh &&
+	    collect_segments(p->dirfd, &rb) < 0) {
 		(void)store_fail(why, "cannot read", p->path);
 		goto out;
 	}
@@ -228,7 +235,7 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 	packed_head_encode(&h, raw);
 	if (fd < 0 || fd_pwrite_all(fd, raw, sizeof(raw), 0) < 0 ||
 	    fd_pwrite_all(fd, all.data, all.len, PACKED_START) < 0 ||
-	    (rb.v.len > 0 && fault_fdatasync(fd) < 0)) {
+	    (with_segments && fault_fdatasync(fd) < 0)) {
 		(void)store_fail(why, "cannot make the journal of", p->path);
 		goto out;
 	}

@@ -9,7 +9,8 @@ the suite is started and must deliver every acknowledged message exactly once.
 CRASH_UNSAFE=1 runs the same under eatmydata, which switches every sync off:
 then losses must be found, or the rig proves nothing (exit 0 when found).
 CRASH_STORE is maildir (default) or packed; messages are of up to CRASH_SIZES
-bytes ("200,5000,60000,300000").
+bytes ("200,5000,60000,300000"), for CRASH_USERS (12) mailboxes, which are made
+by their first mail.
 """
 import os
 import subprocess
@@ -29,6 +30,7 @@ SEED = int(os.environ.get("CRASH_SEED", "1"))
 SECONDS = float(os.environ.get("CRASH_SECONDS", "4"))
 STORE = os.environ.get("CRASH_STORE", "maildir")
 UNSAFE = os.environ.get("CRASH_UNSAFE") == "1"
+USERS = [f"u{i}" for i in range(int(os.environ.get("CRASH_USERS", "12")))]
 SIZES = tuple(map(int, os.environ.get(
     "CRASH_SIZES", "200,5000,60000,300000").split(",")))
 FS = os.environ.get("CRASH_FS", "ext4")
@@ -99,7 +101,7 @@ def main():
         env = {"MANSIO_STORE_EPOCH": "before the cut"}
         if UNSAFE:
             env["LD_PRELOAD"] = EATMYDATA
-        m = Instance(settings, base=f"{disk.mnt}/m", env=env,
+        m = Instance(settings, base=f"{disk.mnt}/m", env=env, users=USERS,
                      maildir=STORE == "maildir")
         m.start()
         m.stop()
