@@ -40,14 +40,16 @@ sum(__m128i counters)
 	    (uint64_t)_mm_cvtsi128_si64(_mm_srli_si128(s, 8));
 }
 
-/* As many blocks as there are before end, or before the stop; p[-1] is there. */
-static const char *
-pass_blocks(const char *p, const char *end, int stop, struct eol *c)
+/*
+ * As many blocks as there are before end, or before the stop; p[-1] is there.
+ * Made twice, for most text is gone through without a stop.
+ */
+static inline __attribute__((always_inline)) const char *
+pass_blocks(const char *p, const char *end, bool stops, char stop,
+    struct eol *c)
 {
 	const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r'),
-	    halt = _mm_set1_epi8((char)stop);
-	const __m128i none = stop == EOL_NO_STOP ? _mm_setzero_si128() :
-	    _mm_set1_epi8(-1);
+	    halt = _mm_set1_epi8(stop);
 	bool stopped = false;
 
 	while (!stopped && end - p >= BLOCK) {
@@ -58,9 +60,9 @@ pass_blocks(const char *p, const char *end, int stop, struct eol *c)
 			__m128i was = _mm_loadu_si128((const void *)(p - 1));
 			__m128i is_lf = _mm_cmpeq_epi8(v, lf);
 
-			if (_mm_movemask_epi8(_mm_and_si128(_mm_and_si128(
+			if (stops && _mm_movemask_epi8(_mm_and_si128(
 			    _mm_cmpeq_epi8(v, halt),
-			    _mm_cmpeq_epi8(was, lf)), none)) != 0) {
+			    _mm_cmpeq_epi8(was, lf))) != 0) {
 				stopped = true;
 				break;
 			}
@@ -86,7 +88,8 @@ eol_pass(const char *p, const char *end, char before, int stop,
 	if (end - p > BLOCK) {
 		(void)pass_bytes(p, p + 1, before, stop, true, c);
 		before = *p++;
-		p = pass_blocks(p, end, stop, c);
+		p = stop == EOL_NO_STOP ? pass_blocks(p, end, false, 0, c) :
+		    pass_blocks(p, end, true, (char)stop, c);
 		before = p[-1];
 		first = false;
 	}

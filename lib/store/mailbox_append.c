@@ -330,6 +330,7 @@ static int
 write_one(struct target *t, struct pending *p, uint32_t uid, struct why *why)
 {
 	struct buf cache = BUF_INIT(BUF_UNLIMITED);
+	struct line_count lines;
 	struct store_content content;
 	struct packed_source src = { .head = SPAN_EMPTY };
 	struct packed_arrival arrival = {
@@ -354,8 +355,9 @@ write_one(struct target *t, struct pending *p, uint32_t uid, struct why *why)
 		src.content = &content;
 	} else {
 		src.head = buf_span(&p->bytes);
-		message_make_cache(src.head, &cache);
+		message_make_cache(src.head, &cache, &lines);
 		src.cache = buf_span(&cache);
+		src.lines = &lines;
 	}
 	rc = target_write(t, &src, &arrival, why);
 	if (p->fd >= 0)

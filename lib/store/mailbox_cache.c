@@ -470,7 +470,7 @@ make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 		mailbox_content_done(&bytes);
 		return -1;
 	}
-	message_make_cache(bytes.bytes, &b);
+	message_make_cache(bytes.bytes, &b, NULL);
 	mailbox_content_done(&bytes);
 	r = record_at(m, i);
 	hold = mem_alloc(sizeof(*hold) + b.len);

@@ -124,7 +124,7 @@ put_bytes(struct source *s, struct target *t, const struct record *r,
 	if (mailbox_content(s->m, r->uid, &c, why) < 0 && c.bytes.p == NULL)
 		return -1;
 	src.head = c.bytes;
-	message_make_cache(c.bytes, &cache);
+	message_make_cache(c.bytes, &cache, NULL);
 	src.cache = buf_span(&cache);
 	rc = target_write(t, &src, a, why);
 	mailbox_content_done(&c);

@@ -82,7 +82,7 @@ look_for(struct store *s, struct packed *p, const struct store_message *m,
 	const struct place *pl;
 	struct packed_message pm;
 	uint8_t h[PACKED_MESSAGE_HEADER];
-	struct packed_source src = { m->head, m->content, SPAN_EMPTY };
+	struct packed_source src = { .head = m->head, .content = m->content };
 	struct line_count lines;
 	char name[PACKED_NAME_MAX];
 	uint64_t whole;
@@ -159,17 +159,19 @@ lock_wait(void *arg, int64_t ms)
  * What readers want to know of the message, while it is at hand.  Not of one
  * that is larger than the piece we hold: the first reader makes it.
  */
-static struct span
-make_cache(struct store *s, const struct store_message *m)
+static void
+make_cache(struct store *s, const struct store_message *m,
+    struct packed_source *src, struct line_count *lines)
 {
 	struct span piece, whole;
 
 	if (!s->opt.parse || store_content_read(m->content, 0, &piece,
 	    NULL) < 0 || !store_content_whole(m->content, m->head, &whole))
-		return SPAN_EMPTY;
+		return;
 	buf_reset(&s->cache);
-	message_make_cache(whole, &s->cache);
-	return buf_span(&s->cache);
+	message_make_cache(whole, &s->cache, lines);
+	src->cache = buf_span(&s->cache);
+	src->lines = lines;
 }
 
 int
@@ -178,11 +180,11 @@ packed_deliver(struct store *s, struct handle *h,
 {
 	struct packed *p = h->pk;
 	struct packed_state *st = &p->head.state;
-	struct packed_source src = { m->head, m->content, SPAN_EMPTY };
+	struct packed_source src = { .head = m->head, .content = m->content };
 	struct buf *b = &s->scratch;
 	struct packed_message pm;
 	struct packed_arrival a;
-	struct line_count lines, were;
+	struct line_count lines, counted, were;
 	uint64_t need, whole;
 	bool small;
 	int rc;
@@ -205,7 +207,7 @@ packed_deliver(struct store *s, struct handle *h,
 		return -1;
 	store_content_align(m->content, st->segment_tail +
 	    PACKED_MESSAGE_HEADER + m->head.len);
-	src.cache = make_cache(s, m);
+	make_cache(s, m, &src, &counted);
 	small = packed_compress(&src, s->opt.compression, &s->small, &were,
 	    &whole);
 	need = packed_need(small ? src.head.len : m->head.len +

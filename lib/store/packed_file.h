@@ -139,6 +139,7 @@ struct packed_source {
 	struct span	head;		/* in front */
 	struct store_content *content;	/* or NULL */
 	struct span	cache;		/* behind it; may be empty */
+	const struct line_count *lines;	/* of all of it; NULL: to be counted */
 };
 /* Write it at offset of the open segment: *m gets len and crc. */
 int	 packed_segment_write(struct packed *p, struct packed_source *src,
@@ -150,8 +151,10 @@ int	 packed_segment_write(struct packed *p, struct packed_source *src,
  */
 bool	 packed_compress(struct packed_source *src, int level, struct buf *out,
 	    struct line_count *lines, uint64_t *len);
-/* Append the cache record of a message. */
-void	 message_make_cache(struct span bytes, struct buf *out);
+/* Append the cache record of a message; *lines, unless it is NULL, gets what
+ * has been counted on the way. */
+void	 message_make_cache(struct span bytes, struct buf *out,
+	    struct line_count *lines);
 /* Bytes that a message of len takes up. */
 static inline uint64_t
 packed_need(uint64_t len, uint64_t cache_len)

@@ -105,10 +105,12 @@ packed_segment_write(struct packed *p, struct packed_source *src,
 	struct span piece = SPAN_EMPTY, cache = src->cache;
 	uint32_t crc;
 
-	*lines = (struct line_count)LINE_COUNT_INIT;
 	pm->len = src->head.len + clen;
 	crc = crc32c(0, src->head.p, src->head.len);
-	line_count_add(lines, src->head);
+	*lines = src->lines != NULL ? *src->lines :
+	    (struct line_count)LINE_COUNT_INIT;
+	if (src->lines == NULL)
+		line_count_add(lines, src->head);
 	if (clen > 0 && store_content_read(src->content, 0, &piece, why) < 0)
 		return -1;
 	/* From where the cache record goes, what is before it is zeros. */
@@ -124,7 +126,8 @@ packed_segment_write(struct packed *p, struct packed_source *src,
 		};
 
 		pm->crc = crc32c(crc, piece.p, piece.len);
-		line_count_add(lines, piece);
+		if (src->lines == NULL)
+			line_count_add(lines, piece);
 		packed_message_encode(pm, h);
 		if ((pm->len < STORE_OUT_MIN ? fd_pwritev_all :
 		    fd_pwritev_out)(p->segfd, iov, cache.len > 0 ? 5 : 3,
@@ -145,7 +148,8 @@ packed_segment_write(struct packed *p, struct packed_source *src,
 		if (fd_pwritev_out(p->segfd, &iov, 1, (off_t)at) < 0)
 			return store_fail(why, "cannot write to", p->path);
 		crc = crc32c(crc, piece.p, piece.len);
-		line_count_add(lines, piece);
+		if (src->lines == NULL)
+			line_count_add(lines, piece);
 		at += piece.len;
 		done += piece.len;
 	}
@@ -193,12 +197,18 @@ packed_compress(struct packed_source *src, int level, struct buf *out,
 }
 
 void
-message_make_cache(struct span bytes, struct buf *out)
+message_make_cache(struct span bytes, struct buf *out,
+    struct line_count *lines)
 {
 	struct message m;
 
 	message_parse(&m, bytes);
 	message_cache_encode(&m, out);
+	if (lines != NULL)
+		*lines = (struct line_count){
+			.bare = m.crlf_size - bytes.len,
+			.last = bytes.len > 0 ? bytes.p[bytes.len - 1] : '\n',
+		};
 	message_fini(&m);
 }
 
