@@ -55,9 +55,12 @@ err(struct pop3 *p, const char *fmt, ...)
 static void
 flush(struct pop3 *p)
 {
+	bool more = p->sending.active || p->listing;
+
 	stream_write_span(p->conn->stream, buf_span(&p->out));
 	/* A long answer's memory is not kept by an idle session. */
-	if (p->out.alloc > CHUNK)
+	stream_keep_out(p->conn->stream, more ? OUT_MAX : 0);
+	if (p->out.alloc > CHUNK && !more)
 		buf_fini(&p->out);
 	else
 		buf_reset(&p->out);

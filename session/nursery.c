@@ -173,6 +173,9 @@ nursery_run(int fd, bool texts, const struct engine *const *engines)
 
 	if (texts)
 		charset_preload();
+	/* The first thing that a child's malloc() does is to tidy up; done
+	 * here, it touches no pages there. */
+	mem_give_back();
 	nursery.engines = engines;
 	daemon_child_signal(SIGCHLD, on_child, NULL);
 	/* Whoever stops the system often signals all of its processes; we go

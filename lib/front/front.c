@@ -359,8 +359,11 @@ make_id(char out[FRONT_ID_LEN + 1])
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "abcdefghijklmnopqrstuvwxyz-_";
 
+	unsigned char any[FRONT_ID_LEN];
+
+	rnd_bytes(any, sizeof(any));
 	for (int i = 0; i < FRONT_ID_LEN; i++)
-		out[i] = digits[rnd_below(64)];
+		out[i] = digits[any[i] & 63];
 	out[FRONT_ID_LEN] = '\0';
 }
 

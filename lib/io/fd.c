@@ -343,10 +343,14 @@ out:
 int
 fd_mkdir_p(const char *path, mode_t mode)
 {
-	char *copy = mem_strdup(path), *slash = copy;
+	char *copy, *slash;
 	struct stat st;
 	int rc;
 
+	/* Nearly always it is there. */
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return 0;
+	copy = slash = mem_strdup(path);
 	while (*slash == '/')
 		slash++;
 	while ((slash = strchr(slash, '/')) != NULL) {
