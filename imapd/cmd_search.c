@@ -32,6 +32,7 @@ static const struct { const char *name; unsigned bit; } options[] = {
 	{ "COUNT", RETURN_COUNT }, { "SAVE", RETURN_SAVE },
 	{ "PARTIAL", RETURN_PARTIAL }, { "UPDATE", RETURN_UPDATE },
 	{ "CONTEXT", RETURN_CONTEXT },	/* RFC 5267 4.2: only a hint */
+	{ "RELEVANCY", RETURN_RELEVANCY },	/* RFC 6203 4 */
 };
 
 static bool
@@ -100,6 +101,12 @@ scan_algorithm(struct scan *s, struct search_cmd *c)
 }
 
 static bool
+wants_scores(const struct search_cmd *c)
+{
+	return (c->give & RETURN_RELEVANCY) || c->sort.relevancy;
+}
+
+static bool
 scan_search(struct imap *im, struct scan *s, struct search_cmd *c)
 {
 	if (!scan_sp(s))
@@ -121,7 +128,12 @@ scan_search(struct imap *im, struct scan *s, struct search_cmd *c)
 	c->keys = c->verb == VERB_SEARCH ? search_parse(im, s) :
 	    search_parse_charset(im, s);
 	s->arena = &im->arena;
-	return c->keys != NULL;
+	if (c->keys == NULL)
+		return false;
+	/* RFC 6203 4, 6 */
+	if (wants_scores(c) && !search_has_fuzzy(c->keys))
+		return scan_bad(s, "RELEVANCY without FUZZY.");
+	return true;
 }
 
 /* --- answers ---------------------------------------------------------------------------- */
@@ -205,6 +217,36 @@ put_set(struct imap *im, const uint32_t *seqs, size_t n)
 	mem_free(uids);
 }
 
+unsigned
+search_score(const struct search_scores *s, uint32_t seq)
+{
+	size_t low = 0, high = s ? s->n : 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (s->seqs[middle] < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return s && low < s->n && s->seqs[low] == seq ? s->v[low] : 0;
+}
+
+/* RFC 6203 4: in the order of the messages that were said. */
+static void
+put_scores(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
+    size_t n)
+{
+	if (!(c->give & RETURN_RELEVANCY) || n == 0)
+		return;
+	buf_add_str(&im->out, " RELEVANCY (");
+	for (size_t i = 0; i < n; i++)
+		buf_addf(&im->out, i > 0 ? " %u" : "%u",
+		    search_score(&c->scores, seqs[i]));
+	buf_add_char(&im->out, ')');
+}
+
 /* RFC 9394 3.1: which part of the results the window shows. */
 static void
 put_window(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
@@ -227,11 +269,13 @@ put_window(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
 		to = MIN(a, b) > n ? 0 : n - MIN(a, b) + 1;
 	}
 	to = MIN(to, n);
-	if (from > to)
-		buf_add_str(&im->out, "NIL");
-	else
-		put_set(im, seqs + from - 1, to - from + 1);
+	if (from > to) {
+		buf_add_str(&im->out, "NIL)");
+		return;
+	}
+	put_set(im, seqs + from - 1, to - from + 1);
 	buf_add_char(&im->out, ')');
+	put_scores(im, c, seqs + from - 1, to - from + 1);
 }
 
 static uint32_t
@@ -298,6 +342,7 @@ search_put_extended(struct imap *im, const struct search_cmd *c,
 	if (n > 0 && (c->give & RETURN_ALL)) {
 		buf_add_str(&im->out, " ALL ");
 		put_set(im, seqs, n);
+		put_scores(im, c, seqs, n);
 	}
 	if (c->give & RETURN_PARTIAL)
 		put_window(im, c, seqs, n);
@@ -390,6 +435,27 @@ answer(struct imap *im, struct search_cmd *c, uint32_t *seqs, size_t n)
 	imap_done(im);
 }
 
+/* They are wanted when the search is over. */
+static void
+keep_scores(struct imap *im, struct search_cmd *c, const uint32_t *seqs,
+    size_t n)
+{
+	const uint8_t *v = search_scores(c->run);
+	uint32_t *kept;
+	uint8_t *scores;
+
+	if (v == NULL)
+		return;
+	kept = arena_alloc(&im->arena, MAX(n, 1) * sizeof(*kept));
+	scores = arena_alloc(&im->arena, MAX(n, 1));
+	if (n > 0) {
+		memcpy(kept, seqs, n * sizeof(*kept));
+		memcpy(scores, v, n);
+	}
+	c->scores = (struct search_scores){ kept, scores, n };
+	c->sort.scores = &c->scores;
+}
+
 static enum step_result
 search_cmd_step(struct imap *im)
 {
@@ -406,6 +472,8 @@ search_cmd_step(struct imap *im)
 	seqs = arena_alloc(&im->arena, MAX(n, 1) * sizeof(*seqs));
 	if (rc == 0 && n > 0)
 		memcpy(seqs, found, n * sizeof(*seqs));
+	if (rc == 0)
+		keep_scores(im, c, found, n);
 	im->step_abort = NULL;
 	search_end(&c->run);
 	if (rc != 0)
@@ -434,6 +502,8 @@ search(struct imap *im, struct scan *s, enum search_verb verb)
 	c->run = search_begin(im, c->keys, NULL);
 	if (verb == VERB_SEARCH)
 		search_limit(c->run);
+	if (wants_scores(c))
+		search_want_scores(c->run);
 	im->step_data = c;
 	im->step_abort = search_abort;
 	imap_continue(im, search_cmd_step);

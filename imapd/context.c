@@ -105,8 +105,11 @@ context_start(struct imap *im, struct search_cmd *cmd, const uint32_t *seqs,
 
 	for (; *last != NULL; last = &(*last)->next)
 		count++;
-	if (count >= CONTEXTS_MAX || im->limited_to != 0) {
-		no_update(im, c, im->limited_to != 0 ? "Too many messages." :
+	/* Scores are those of one search. */
+	if (count >= CONTEXTS_MAX || im->limited_to != 0 ||
+	    cmd->sort.relevancy) {
+		no_update(im, c, cmd->sort.relevancy ? "Not for RELEVANCY." :
+		    im->limited_to != 0 ? "Too many messages." :
 		    "Too many contexts.");
 		context_free(&cmd->context);
 		return;

@@ -74,6 +74,8 @@ begin_box(struct imap *im, struct multi *m, uint32_t box)
 	if (m->cmd.keys) {
 		m->cmd.run = search_begin(im, m->cmd.keys, NULL);
 		search_charge(m->cmd.run, m->used_us);
+		if (m->cmd.give & RETURN_RELEVANCY)
+			search_want_scores(m->cmd.run);
 	}
 	im->box = selected;
 	return m->cmd.keys != NULL;
@@ -150,6 +152,8 @@ multi_step(struct imap *im)
 		multi_end(im, m, code, text);
 		return STEP_DONE;
 	}
+	m->cmd.scores = (struct search_scores){ seqs,
+	    search_scores(m->cmd.run), n };
 	answer_box(im, m, seqs, n);
 	done_with_box(m);
 	return STEP_MORE;
@@ -254,6 +258,8 @@ scan_multi(struct imap *im, struct scan *s, struct multi *m)
 		return scan_bad(s, "CHARSET is not allowed with UTF8=ACCEPT.");
 	m->keys = *s;
 	keys = search_parse(im, s);
+	if (keys && (m->cmd.give & RETURN_RELEVANCY) && !search_has_fuzzy(keys))
+		return scan_bad(s, "RELEVANCY without FUZZY.");
 	if (keys && search_has_numbers(keys) && other)
 		return scan_bad(s, "Message numbers are for the selected "
 		    "mailbox.");

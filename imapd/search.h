@@ -30,6 +30,8 @@ struct search *search_parse(struct imap *im, struct scan *s);
 struct search *search_parse_charset(struct imap *im, struct scan *s);
 /* A MODSEQ key is in it: the answer has MODSEQ (RFC 7162 3.1.5). */
 bool	 search_has_modseq(const struct search *p);
+/* A FUZZY key is in it: there are scores (RFC 6203 4). */
+bool	 search_has_fuzzy(const struct search *p);
 /* Sequence numbers are in it. */
 bool	 search_has_numbers(const struct search *p);
 /*
@@ -57,6 +59,10 @@ enum step_result search_step(struct search_run *r, int64_t us);
  */
 int	 search_result(struct search_run *r, const uint32_t **seqs, size_t *n,
 	    const char **code, const char **text);
+/* Before the first step: find out how relevant each message is, too. */
+void	 search_want_scores(struct search_run *r);
+/* After search_result(): 1 to 100 for each of seqs; NULL: was not wanted. */
+const uint8_t *search_scores(const struct search_run *r);
 /* Frees what is not in the arena; also a search that is not DONE. */
 void	 search_end(struct search_run **r);
 
@@ -68,15 +74,27 @@ enum {					/* search_cmd.give */
 	RETURN_MIN = 1 << 0, RETURN_MAX = 1 << 1, RETURN_ALL = 1 << 2,
 	RETURN_COUNT = 1 << 3, RETURN_SAVE = 1 << 4, RETURN_PARTIAL = 1 << 5,
 	RETURN_UPDATE = 1 << 6, RETURN_CONTEXT = 1 << 7,
+	RETURN_RELEVANCY = 1 << 8,
 	/* What the answer is made of. */
 	RETURN_DATA = RETURN_MIN | RETURN_MAX | RETURN_ALL | RETURN_COUNT |
 	    RETURN_PARTIAL,
 };
 
+/* How relevant messages are (RFC 6203); seqs ascend. */
+struct search_scores {
+	const uint32_t	*seqs;
+	const uint8_t	*v;
+	size_t		 n;
+};
+/* 0: it has none. */
+unsigned search_score(const struct search_scores *s, uint32_t seq);
+
 #define SORT_KEYS_MAX	16
 struct sort_spec {
 	struct { uint8_t key; bool reverse; } v[SORT_KEYS_MAX];
 	size_t		 n;
+	bool		 relevancy;	/* one of them is */
+	const struct search_scores *scores;	/* for it */
 };
 
 struct search_context;
@@ -87,6 +105,7 @@ struct search_cmd {
 	unsigned	 give;
 	int64_t		 from, to;	/* PARTIAL */
 	struct sort_spec sort;
+	struct search_scores scores;
 	enum thread_algorithm algorithm;
 	struct search	*keys;
 	struct search_run *run;

@@ -29,7 +29,12 @@ enum search_kind {
 	/* By the message. */
 	SEARCH_HEADER, SEARCH_BODY, SEARCH_TEXT,
 	/* Of others. */
-	SEARCH_AND, SEARCH_OR, SEARCH_NOT
+	SEARCH_AND, SEARCH_OR, SEARCH_NOT,
+	/*
+	 * RFC 6203: a string of num words.  Its children: the string as it is,
+	 * then for each word itself and its stem.
+	 */
+	SEARCH_WORDS
 };
 
 struct search_key {
@@ -51,7 +56,7 @@ struct search_key {
 struct search {
 	struct search_key	*top;		/* an AND */
 	struct search_key	*sets;		/* all SETs */
-	bool			 has_modseq, has_numbers;
+	bool			 has_modseq, has_numbers, has_fuzzy;
 };
 
 #endif

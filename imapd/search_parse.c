@@ -11,12 +11,15 @@
 #include "mail/casemap.h"
 #include "mail/charset.h"
 
+#define FUZZY_WORDS_MAX	16		/* that are looked for */
+
 struct parser {
 	struct imap	*im;
 	struct scan	*s;
 	struct search	*search;
 	struct span	 charset;	/* of strings; p NULL: UTF-8 */
 	unsigned	 depth, nkeys;
+	unsigned	 fuzzy;		/* FUZZY keys around */
 };
 
 enum argument {
@@ -87,7 +90,7 @@ static const struct key {
 	{ "THREADID",	ARG_ID, SEARCH_THREADID, 0, 0, NULL },
 	{ "NOT",	ARG_NOT, SEARCH_NOT, 0, 0, NULL },
 	{ "OR",		ARG_OR, SEARCH_OR, 0, 0, NULL },
-	/* RFC 6203: how fuzzy is up to us; exactly is a way, too. */
+	/* RFC 6203: of strings; what is asked of the index is exact. */
 	{ "FUZZY",	ARG_FUZZY, SEARCH_AND, 0, 0, NULL },
 };
 
@@ -105,6 +108,83 @@ new_key(struct parser *p, enum search_kind kind)
 	k = arena_zalloc(p->s->arena, sizeof(*k));
 	k->kind = kind;
 	return k;
+}
+
+/* A key that looks for text where k does. */
+static struct search_key *
+word_key(struct parser *p, const struct search_key *k, struct span text)
+{
+	struct search_key *w = new_key(p, k->kind);
+
+	if (w == NULL)
+		return NULL;
+	w->name = k->name;
+	w->text.bytes = arena_span_dup(p->s->arena, text);
+	w->text.len = text.len;
+	signature_query(&w->query, text);
+	return w;
+}
+
+/* Without what is mostly an ending; not within a character. */
+static struct span
+stem(struct span word)
+{
+	/* "walks", "walked", "walking" */
+	static const uint8_t ending[] = { 0, 0, 0, 0, 1, 1, 2, 2, 3 };
+	size_t n = word.len;
+
+	n -= ending[MIN(n, ARRAY_LEN(ending) - 1)];
+	while (n > 0 && n < word.len && (word.p[n] & 0xc0) == 0x80)
+		n--;
+	return span_sub(word, 0, n);
+}
+
+static bool
+is_word_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	    (unsigned char)c >= 0x80;
+}
+
+/* The next word of a casemapped text, off *in. */
+static bool
+next_word(struct span *in, struct span *word)
+{
+	size_t at = 0, end;
+
+	while (at < in->len && !is_word_char(in->p[at]))
+		at++;
+	for (end = at; end < in->len && is_word_char(in->p[end]);)
+		end++;
+	*word = span_sub(*in, at, end - at);
+	*in = span_from(*in, end);
+	return end > at;
+}
+
+/* RFC 6203 3: k, a string to look for, also finds its words.  k stays exact
+ * where there are none. */
+static bool
+make_fuzzy(struct parser *p, struct search_key *k)
+{
+	struct span rest = span_make(k->text.bytes, k->text.len), word;
+	struct search_key *first, **last;
+	uint64_t n = 0;
+
+	if ((first = word_key(p, k, rest)) == NULL)
+		return false;
+	for (last = &first->next; n < FUZZY_WORDS_MAX &&
+	    next_word(&rest, &word); n++) {
+		if ((*last = word_key(p, k, word)) == NULL ||
+		    ((*last)->next = word_key(p, k, stem(word))) == NULL)
+			return false;
+		last = &(*last)->next->next;
+	}
+	if (n == 0)
+		return true;
+	k->kind = SEARCH_WORDS;
+	k->child = first;
+	k->num = n;
+	return true;
 }
 
 /* A string as it is compared: in UTF-8, casemapped. */
@@ -127,6 +207,8 @@ scan_text(struct parser *p, struct search_key *k)
 		message_key_of(&k->text, arena_span_dup(p->s->arena,
 		    buf_span(&key)), key.len);
 		signature_query(&k->query, buf_span(&key));
+		if (p->fuzzy > 0)
+			ok = make_fuzzy(p, k);
 	} else
 		scan_no(p->s, "LIMIT", "Search string is too long.");
 	buf_fini(&utf8);
@@ -314,8 +396,14 @@ scan_argument(struct parser *p, const struct key *d, struct search_key *k)
 	case ARG_ID:
 		return scan_name(p, k, true);
 	case ARG_NOT:
-	case ARG_FUZZY:
 		return scan_children(p, k, 1);
+	case ARG_FUZZY:
+		p->search->has_fuzzy = true;
+		p->fuzzy++;
+		if (!scan_children(p, k, 1))
+			return false;
+		p->fuzzy--;
+		return true;
 	case ARG_OR:
 		return scan_children(p, k, 2);
 	}
@@ -461,6 +549,12 @@ bool
 search_has_modseq(const struct search *p)
 {
 	return p->has_modseq;
+}
+
+bool
+search_has_fuzzy(const struct search *p)
+{
+	return p->has_fuzzy;
 }
 
 bool

@@ -31,6 +31,8 @@ struct search_run {
 	size_t			 range;
 	uint64_t		 seq;		/* the next one to look at */
 	ARRAY(uint32_t)		 found;
+	bool			 scored;
+	ARRAY(uint8_t)		 scores;	/* of found, if so */
 	int64_t			 used_us;
 	int64_t			 until_us;	/* on the monotonic clock */
 	bool			 late;		/* it is over */
@@ -190,6 +192,27 @@ ask_children(struct search_run *r, const struct search_key *k)
 	return all;
 }
 
+/*
+ * At least half of the words, as far as they go.  (Who has the string has all
+ * of them.)
+ */
+static enum answer
+ask_words(struct search_run *r, const struct search_key *k)
+{
+	uint64_t yes_n = 0, unknown = 0, need = (k->num + 1) / 2;
+
+	for (const struct search_key *w = k->child->next; w != NULL;
+	    w = w->next->next) {
+		enum answer a = ask(r, w->next);
+
+		yes_n += a == YES;
+		unknown += a == UNKNOWN;
+		if (yes_n >= need)
+			return YES;
+	}
+	return yes_n + unknown < need ? NO : UNKNOWN;
+}
+
 static enum answer
 ask(struct search_run *r, const struct search_key *k)
 {
@@ -241,6 +264,8 @@ ask(struct search_run *r, const struct search_key *k)
 	case SEARCH_BODY:
 	case SEARCH_TEXT:
 		return ask_string(r, k);
+	case SEARCH_WORDS:
+		return ask_words(r, k);
 	case SEARCH_AND:
 	case SEARCH_OR:
 		return ask_children(r, k);
@@ -249,6 +274,70 @@ ask(struct search_run *r, const struct search_key *k)
 		return a == UNKNOWN ? UNKNOWN : yes(a == NO);
 	}
 	return NO;
+}
+
+/* --- how well (RFC 6203 4) ---------------------------------------------------------- */
+
+#define SCORE_MAX	100
+#define SCORE_WORD	90		/* all words, but not in a row */
+#define SCORE_STEM	60		/* a word with another ending */
+
+/* The string as it is, or how many of its words, and how well. */
+static int
+score_words(struct search_run *r, const struct search_key *k)
+{
+	uint64_t sum = 0;
+
+	if (ask(r, k->child) == YES)
+		return SCORE_MAX;
+	for (const struct search_key *w = k->child->next; w != NULL;
+	    w = w->next->next)
+		sum += ask(r, w) == YES ? SCORE_WORD :
+		    ask(r, w->next) == YES ? SCORE_STEM : 0;
+	return (int)(sum / k->num);
+}
+
+/* Of a message that matches; -1: the key says nothing about that. */
+static int
+score(struct search_run *r, const struct search_key *k)
+{
+	int best = -1, sum = 0, n = 0;
+
+	if (k->kind == SEARCH_WORDS)
+		return score_words(r, k);
+	if (k->kind != SEARCH_AND && k->kind != SEARCH_OR)
+		return -1;
+	for (const struct search_key *c = k->child; c != NULL; c = c->next) {
+		int s = k->kind == SEARCH_AND || ask(r, c) == YES ?
+		    score(r, c) : -1;
+
+		best = MAX(best, s);
+		sum += MAX(s, 0);
+		n += s >= 0;
+	}
+	return k->kind == SEARCH_OR || n == 0 ? best : sum / n;
+}
+
+static void
+put_score(struct search_run *r)
+{
+	int s;
+
+	r->level = LEVEL_TEXT;
+	s = score(r, r->search->top);
+	*ARRAY_PUSH(&r->scores) = (uint8_t)(s < 0 ? SCORE_MAX : MAX(s, 1));
+}
+
+void
+search_want_scores(struct search_run *r)
+{
+	r->scored = true;
+}
+
+const uint8_t *
+search_scores(const struct search_run *r)
+{
+	return r->scored ? r->scores.v : NULL;
 }
 
 static bool
@@ -260,6 +349,8 @@ matches(struct search_run *r, uint32_t seq)
 	for (r->level = LEVEL_INDEX; a == UNKNOWN && r->level < LEVELS;
 	    r->level++)
 		a = ask(r, r->search->top);
+	if (a == YES && r->scored)
+		put_score(r);
 	fetch_msg_fini(&r->msg);
 	arena_reset(&r->arena);
 	return a == YES;
@@ -389,6 +480,7 @@ search_end(struct search_run **rp)
 		return;
 	ranges_fini(&r->todo);
 	ARRAY_FINI(&r->found);
+	ARRAY_FINI(&r->scores);
 	arena_fini(&r->arena);
 	mem_free(r);
 }

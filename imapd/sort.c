@@ -12,7 +12,8 @@
 
 enum sort_key {
 	SORT_ARRIVAL, SORT_CC, SORT_DATE, SORT_FROM, SORT_SIZE, SORT_SUBJECT,
-	SORT_TO, SORT_DISPLAYFROM, SORT_DISPLAYTO
+	SORT_TO, SORT_DISPLAYFROM, SORT_DISPLAYTO,
+	SORT_RELEVANCY				/* of this search */
 };
 
 static const char *const names[] = {
@@ -20,6 +21,7 @@ static const char *const names[] = {
 	[SORT_FROM] = "FROM", [SORT_SIZE] = "SIZE",
 	[SORT_SUBJECT] = "SUBJECT", [SORT_TO] = "TO",
 	[SORT_DISPLAYFROM] = "DISPLAYFROM", [SORT_DISPLAYTO] = "DISPLAYTO",
+	[SORT_RELEVANCY] = "RELEVANCY",
 };
 
 /* A number, or the start of a string and the string, whichever the key is;
@@ -96,6 +98,7 @@ scan_key(struct scan *s, struct sort_spec *out)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (span_caseis(word, names[i])) {
+			out->relevancy |= i == SORT_RELEVANCY;
 			out->v[out->n].key = (uint8_t)i;
 			out->v[out->n++].reverse = reverse;
 			return true;
@@ -121,7 +124,8 @@ sort_scan(struct scan *s, struct sort_spec *out)
 static bool
 of_index(enum sort_key key)
 {
-	return key == SORT_ARRIVAL || key == SORT_SIZE;
+	return key == SORT_ARRIVAL || key == SORT_SIZE ||
+	    key == SORT_RELEVANCY;
 }
 
 static struct span
@@ -174,6 +178,9 @@ get_value(struct sorter *so, struct fetch_msg *m,
 		v->num = ordered(m->m.date_us);
 	else if (key == SORT_SIZE)
 		v->num = m->m.size;
+	else if (key == SORT_RELEVANCY)
+		/* RFC 6203 6: the highest comes first. */
+		v->num = 100 - search_score(so->spec->scores, m->seq);
 	else if (key == SORT_DATE)
 		/* RFC 5256 2.2 */
 		v->num = ordered(c != NULL && (c->flags & MESSAGE_HAS_DATE) ?
@@ -320,7 +327,7 @@ use_ranks(struct imap *im, const struct sort_spec *spec, size_t n)
 {
 	const struct sort_ranks *r;
 
-	if (n == 0)
+	if (n == 0 || spec->relevancy)
 		return false;
 	if (n >= mailbox_count(im->box) / 4)
 		return true;

@@ -257,6 +257,69 @@ def the_largest_number_is_no_star():
     c.ok("DELETE stars")
 
 
+def fuzzy_keys():
+    """SEARCH=FUZZY (RFC 6203)."""
+    c.ok("CREATE fuzzy")
+    for s, body in (("IMAP break", "x"), ("broken IMAP", "x"),
+                    ("IMAP breaks", "x"), ("lunch", "IMAP breaking"),
+                    ("breaks the IMAP", "x"), ("\u00fcbungen im M\u00e4rz",
+                                               "x")):
+        c.append("fuzzy", ("Subject: %s\r\nFrom: user@example.com\r\n\r\n"
+                           "%s\r\n" % (s, body)).encode())
+    c.ok("SELECT fuzzy")
+
+    def answer(text):
+        lines = c.ok(text if isinstance(text, bytes) else text.encode())
+        return lines[0].split(b") ", 1)[-1].decode()
+
+    assert answer('SEARCH SUBJECT "IMAP break"') == "* SEARCH 1 3"
+    assert answer('SEARCH FUZZY SUBJECT "IMAP break"') == "* SEARCH 1 2 3 5"
+    assert answer('SEARCH FUZZY (SUBJECT "IMAP break")') == "* SEARCH 1 2 3 5"
+    assert answer('SEARCH FUZZY TEXT "imap breaking"') == "* SEARCH 1 2 3 4 5"
+    # Only the key behind it is fuzzy.
+    assert answer('SEARCH FUZZY SUBJECT "imap breaking" SUBJECT break') == \
+        "* SEARCH 1 3 5"
+    assert answer('SEARCH NOT FUZZY SUBJECT "imap break"') == "* SEARCH 4 6"
+    # One word: with another ending.
+    assert answer("SEARCH SUBJECT breaking") == "* SEARCH"
+    assert answer("SEARCH FUZZY SUBJECT breaking") == "* SEARCH 1 3 5"
+    assert answer("SEARCH CHARSET UTF-8 FUZZY SUBJECT {8+}\r\n\u00fcbunge"
+                  .encode()) == "* SEARCH 6"
+    # Flags, dates and the like are exact; so is what has no word.
+    assert answer("SEARCH FUZZY SEEN") == "* SEARCH"
+    assert answer('SEARCH FUZZY SUBJECT "?!"') == "* SEARCH"
+    assert answer('SEARCH RETURN (RELEVANCY ALL) FUZZY SUBJECT "IMAP break"') \
+        == "ALL 1:3,5 RELEVANCY (100 45 100 90)"
+    assert answer("SEARCH RETURN (RELEVANCY) FUZZY SUBJECT breaking") == \
+        "ALL 1,3,5 RELEVANCY (60 60 60)"
+    assert answer("SEARCH RETURN (RELEVANCY COUNT) FUZZY SUBJECT nothing") == \
+        "COUNT 0"
+    assert answer('SORT (RELEVANCY) UTF-8 FUZZY SUBJECT "IMAP break"') == \
+        "* SORT 1 3 5 2"
+    assert answer('SORT (REVERSE RELEVANCY SUBJECT) UTF-8 FUZZY SUBJECT '
+                  '"IMAP break"') == "* SORT 2 5 1 3"
+    assert answer('UID SORT RETURN (RELEVANCY PARTIAL 2:4) (RELEVANCY) UTF-8 '
+                  'FUZZY SUBJECT "IMAP break"') == \
+        "UID PARTIAL (2:4 3,5,2) RELEVANCY (100 90 45)"
+    lines = c.ok('SORT RETURN (UPDATE COUNT) (RELEVANCY) UTF-8 FUZZY SUBJECT '
+                 'imap')
+    assert b"[NOUPDATE " in lines[-2], lines
+    assert c.ok('ESEARCH IN (mailboxes fuzzy) RETURN (RELEVANCY ALL) FUZZY '
+                'SUBJECT "imap break"')[0].endswith(
+                    b" ALL 1:3,5 RELEVANCY (100 45 100 90)")
+    # Two strings: the mean; one of two: the better one.
+    assert answer("SEARCH RETURN (RELEVANCY ALL) FUZZY (SUBJECT breaking "
+                  "FROM user)") == "ALL 1,3,5 RELEVANCY (80 80 80)"
+    assert answer("SEARCH RETURN (RELEVANCY ALL) FUZZY OR SUBJECT breaking "
+                  "SUBJECT imap") == "ALL 1:3,5 RELEVANCY (100 100 100 100)"
+    for bad in ("SEARCH RETURN (RELEVANCY) SUBJECT x", "SEARCH FUZZY",
+                "SORT (RELEVANCY) UTF-8 ALL",
+                "ESEARCH IN (selected) RETURN (RELEVANCY) ALL"):
+        assert c.status(bad)[0] == "BAD", bad
+    c.ok("SELECT INBOX")
+    c.ok("DELETE fuzzy")
+
+
 def a_search_that_takes_too_long_is_given_up():
     global c
     e2 = Engine(settings=("imapd_search_time_limit=1",))
@@ -292,6 +355,7 @@ case(sections_of_messages)
 case(items_from_the_record)
 case(dates_are_those_of_their_zone)
 case(the_largest_number_is_no_star)
+case(fuzzy_keys)
 case(a_search_that_takes_too_long_is_given_up)
 c.ok("LOGOUT")
 c.close()
