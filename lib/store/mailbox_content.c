@@ -236,8 +236,10 @@ mailbox_has_plain(struct mailbox *m, uint32_t uid, const struct message_key *k)
 		return false;
 	const struct record *r = record_at(m, record_find(m, uid));
 
-	for (size_t i = 0; !has && message_cache_plain(&c, i, &at, &len);
-	    i++) {
+	bool as_it_came = !(r->flags & RECORD_ZSTD);
+
+	for (size_t i = 0; as_it_came && !has &&
+	    message_cache_plain(&c, i, &at, &len); i++) {
 		const char *p;
 
 		if (at > r->len || len > r->len - at)

@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "io/fault.h"
 #include "mail/message_cache.h"
+#include "mail/message_text.h"
+#include "store/compress.h"
 #include "store/index.h"
 #include "store/store_internal.h"
 
@@ -110,7 +112,7 @@ sync_store(struct store *s)
 }
 
 static struct account *
-open_account(void)
+open_account_with(int compression)
 {
 	struct account_options o = {
 		.format = STORE_PACKED, .base = dir, .path = "user",
@@ -120,11 +122,18 @@ open_account(void)
 		.quota.messages = ACCOUNT_UNLIMITED,
 		.quota.mailboxes = ACCOUNT_UNLIMITED,
 		.expunge_delay_s = 86400, .hostname = "mail",
+		.compression = compression,
 	};
 	struct account *a = account_open(&o, &why);
 
 	ck_assert_msg(a != NULL, "%s", why.text);
 	return a;
+}
+
+static struct account *
+open_account(void)
+{
+	return open_account_with(0);
 }
 
 static struct mailbox *
@@ -346,6 +355,42 @@ START_TEST(a_cache_file_that_was_cut)
 }
 END_TEST
 
+/* A string is found in the bytes where they lie, but not in compressed ones. */
+START_TEST(plain_text_is_found)
+{
+	struct account *a = open_account_with(_i == 0 ? 0 :
+	    compress_level("zstd"));
+	struct append *ap = append_begin(a, ACCOUNT_INBOX, &why);
+	struct append_info info = { .flags = 0 };
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	struct message_key yes, no;
+	struct uid_result r;
+	struct mailbox *m;
+	bool small;
+
+	ck_assert_int_eq(message_key_init(&yes, SPAN("the Garden")), 0);
+	ck_assert_int_eq(message_key_init(&no, SPAN("subject")), 0);
+	buf_add_str(&text, "Subject: x\r\n\r\n");
+	while (text.len < 4000)
+		buf_addf(&text, "in THE garden, line %zu\r\n", text.len);
+	ck_assert_int_eq(append_next(ap, &info, &why), 0);
+	ck_assert_int_eq(append_data(ap, buf_span(&text), &why), 0);
+	ck_assert_int_eq(append_commit(ap, &r, &why), 0);
+	append_free(&ap);
+	m = open_box(a);
+	small = m->extra.v[0].flags & RECORD_ZSTD;
+	ck_assert_int_eq(small, _i == 1 && compress_level("zstd") != 0);
+	ck_assert_int_eq(mailbox_has_plain(m, 1, &yes), !small);
+	ck_assert(!mailbox_has_plain(m, 1, &no));
+	ck_assert(!mailbox_has_plain(m, 2, &yes));
+	mailbox_close(&m);
+	account_close(&a);
+	message_key_fini(&yes);
+	message_key_fini(&no);
+	buf_fini(&text);
+}
+END_TEST
+
 static const int errors[] = { FAULT_KILL, EIO, ENOSPC };
 
 START_TEST(any_call_may_fail)
@@ -389,6 +434,7 @@ suite(void)
 	tcase_add_test(t, expunged_messages_leave_the_cache);
 	tcase_add_test(t, places_in_another_file_mean_nothing);
 	tcase_add_test(t, a_cache_file_that_was_cut);
+	tcase_add_loop_test(t, plain_text_is_found, 0, 2);
 	tcase_add_loop_test(t, any_call_may_fail, 0,
 	    (int)ARRAY_LEN(errors));
 	suite_add_tcase(s, t);
