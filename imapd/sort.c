@@ -9,6 +9,7 @@
 #include "conf/params.h"
 #include "imapd/fetch.h"
 #include "imapd/search.h"
+#include "imapd/sort_value.h"
 
 enum sort_key {
 	SORT_ARRIVAL, SORT_CC, SORT_DATE, SORT_FROM, SORT_SIZE, SORT_SUBJECT,
@@ -22,14 +23,6 @@ static const char *const names[] = {
 	[SORT_SUBJECT] = "SUBJECT", [SORT_TO] = "TO",
 	[SORT_DISPLAYFROM] = "DISPLAYFROM", [SORT_DISPLAYTO] = "DISPLAYTO",
 	[SORT_RELEVANCY] = "RELEVANCY",
-};
-
-/* A number, or the start of a string and the string, whichever the key is;
- * both compare as numbers first. */
-struct sort_value {
-	uint64_t	num;
-	struct span	text;
-	uint32_t	index;		/* of the message */
 };
 
 struct sorter {
@@ -149,17 +142,6 @@ string_key(const struct message_cache *c, enum sort_key key)
 	}
 }
 
-/* Eight bytes, so that they compare as the string does. */
-static uint64_t
-prefix(struct span s)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < 8; i++)
-		n = n << 8 | (i < s.len ? (unsigned char)s.p[i] : 0);
-	return n;
-}
-
 static uint64_t
 ordered(int64_t n)
 {
@@ -187,16 +169,8 @@ get_value(struct sorter *so, struct fetch_msg *m,
 		    c->sent_s : m->m.date_us / 1000000);
 	else if (c != NULL && (s = string_key(c, key)).len > 0) {
 		v->text = span_make(arena_span_dup(&so->arena, s), s.len);
-		v->num = prefix(s);
+		v->num = sort_prefix(s, 0);
 	}
-}
-
-static int
-compare_values(const struct sort_value *v, const struct sort_value *w)
-{
-	if (v->num != w->num)
-		return v->num < w->num ? -1 : 1;
-	return span_cmp(v->text, w->text);
 }
 
 /* Two messages by all keys. */
@@ -207,7 +181,7 @@ compare_keys(const struct sorter *so, size_t i, size_t j)
 	const struct sort_value *w = &so->values[j * so->spec->n];
 
 	for (size_t k = 0; k < so->spec->n; k++) {
-		int rc = compare_values(&v[k], &w[k]);
+		int rc = sort_value_cmp(&v[k], &w[k]);
 
 		if (rc != 0)
 			return so->spec->v[k].reverse ? -rc : rc;
@@ -289,12 +263,6 @@ find_ranks(struct imap *im, bool make)
 	return &kept[0];
 }
 
-static int
-compare_single(const void *a, const void *b)
-{
-	return compare_values(a, b);
-}
-
 static const uint32_t *
 ranks(struct imap *im, struct sort_ranks *r, enum sort_key key)
 {
@@ -308,9 +276,9 @@ ranks(struct imap *im, struct sort_ranks *r, enum sort_key key)
 	so.values = mem_alloc_array(n, sizeof(*so.values));
 	out = mem_alloc_array(n, sizeof(*out));
 	gather(&so, im, NULL, n);
-	qsort(so.values, n, sizeof(*so.values), compare_single);
+	sort_values(so.values, n);
 	for (uint32_t i = 0; i < n; i++) {
-		if (i > 0 && compare_values(&so.values[i - 1],
+		if (i > 0 && sort_value_cmp(&so.values[i - 1],
 		    &so.values[i]) != 0)
 			rank = i;
 		out[so.values[i].index] = rank;
