@@ -4,9 +4,10 @@
  *
  *	storeops run FORMAT BASE SEED
  *
- * appends, flags, expunges, undeletes, copies, moves and purges at random in
- * two mailboxes, subscribes and annotates, until standard input ends.  FORMAT
- * is packed, maildir, or zstd: packed, compressed.  What it says, a line each, to which
+ * appends, delivers (packed), flags, expunges, undeletes, copies, moves and
+ * purges at random in two mailboxes, subscribes and annotates, until standard
+ * input ends.  FORMAT is packed, maildir, or zstd: packed, compressed.  What it
+ * says, a line each, to which
  * an empty line is waited for:
  *
  *	touch BOX UID ...	these are about to be changed or to go
@@ -17,26 +18,32 @@
  *
  * says "state STATE", appends to each mailbox and says "new BOX UID" and "end".
  * A STATE is, for each mailbox: "BOX uidvalidity uidnext modseq", and for each
- * message "UID:FLAGS:TAG"; TAG is 0 when its bytes are damaged.  Before them
- * comes "ROUND:SUBSCRIPTIONS": the annotation counts rounds, and each round
- * subscribes to, or unsubscribes from, the next of SUBS names.
+ * message "UID:FLAGS:TAG"; TAG is 0 when its bytes, or what is kept of them, are
+ * damaged.  Before them comes "ROUND:SUBSCRIPTIONS": the annotation counts
+ * rounds, and each round subscribes to, or unsubscribes from, the next of SUBS
+ * names.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "mail/message_cache.h"
 #include "store/account.h"
 #include "store/compress.h"
 #include "store/mailbox.h"
+#include "store/store.h"
 
 #define SUBS	7
 #define KEPT	60	/* messages in a mailbox: above, some are expunged */
 
 static struct why why;
 static struct account *account;
+static struct store *store;		/* for deliveries, or NULL */
+static const char *base_dir;
 static uint32_t boxes[2], state;
 static unsigned last_tag, rounds;
 static bool waits;
@@ -85,6 +92,13 @@ open_all(const char *format, const char *base)
 	}
 	o.expunge_delay_s = 86400;
 	need(store_format_parse(span_of(format), &o.format) == 0, "format");
+	if (o.format == STORE_PACKED) {
+		struct store_options so = { .open_max = 2, .hostname = "h",
+		    .parse = true, .compression = o.compression };
+
+		store = store_new(&so);
+		base_dir = base;
+	}
 	account_warm();
 	account = account_open(&o, &why);
 	need(account != NULL, "account_open");
@@ -151,6 +165,23 @@ change_list(void)
 	    span_of(text), &why) == 0, "metadata");
 }
 
+/* Whether the record of a message is its own. */
+static bool
+is_kept(struct mailbox *m, uint32_t uid, unsigned tag)
+{
+	struct mailbox_content c;
+	struct message_cache rec;
+	char want[16];
+	bool ok;
+
+	if (mailbox_cache(m, uid, &c, &rec, &why) < 0)
+		return false;
+	snprintf(want, sizeof(want), "%u", tag);
+	ok = span_is(rec.base_subject, want);
+	mailbox_content_done(&c);
+	return ok;
+}
+
 static void
 put_state(void)
 {
@@ -167,9 +198,12 @@ put_state(void)
 		    mailbox_uidnext(m),
 		    (unsigned long long)mailbox_modseq(m));
 		for (uint32_t n = 1; n <= mailbox_count(m); n++) {
+			unsigned tag;
+
 			need(mailbox_message(m, n, &msg), "message");
+			tag = tag_of(m, msg.uid);
 			printf(" %u:%x:%u", msg.uid, msg.flags & 0x1f,
-			    tag_of(m, msg.uid));
+			    is_kept(m, msg.uid, tag) ? tag : 0);
 		}
 		mailbox_close(&m);
 	}
@@ -177,6 +211,63 @@ put_state(void)
 }
 
 /* --- changes ------------------------------------------------------------------------- */
+
+static void
+make_text(struct buf *b)
+{
+	unsigned len = any(4) == 0 ? any(100000) : any(3000);
+
+	buf_addf(b, "Tag: %u %u\nSubject: %u\n\n", last_tag + 1, len,
+	    last_tag + 1);
+	last_tag++;
+	while (b->len < len)
+		buf_addf(b, "%u %u\n", last_tag, (unsigned)any(1u << 20));
+}
+
+/* So many that a digest is worth while after two of these. */
+static void
+deliver(struct mailbox *m)
+{
+	struct store_place p = { .format = STORE_PACKED, .base = base_dir,
+	    .path = "user", .flags = STORE_MAKE_BASE, .uid = geteuid(),
+	    .gid = getegid() };
+	uint32_t uid = mailbox_uidnext(m), n = 30 + any(20);
+
+	for (uint32_t k = 0; k < n; k++) {
+		struct buf b = BUF_INIT(BUF_UNLIMITED);
+		struct store_content c;
+		char id[32];
+		struct store_message msg = { .rcpt = SPAN("u@example.test"),
+		    .content = &c };
+
+		make_text(&b);
+		snprintf(id, sizeof(id), "Q%u", last_tag);
+		msg.queue_id = span_of(id);
+		store_content_of(&c, buf_span(&b));
+		need(store_deliver(store, &p, &msg, &why) == 0, "deliver");
+		store_content_fini(&c);
+		buf_fini(&b);
+	}
+	store_settle(store);
+	printf("seen 0");
+	for (uint32_t k = 0; k < n; k++)
+		printf(" %u %u", uid + k, last_tag - n + 1 + k);
+	printf("\n");
+	wait_noted();
+}
+
+static void
+sync_deliveries(void)
+{
+	struct store_sync *y;
+
+	if (store == NULL || !store_dirty(store))
+		return;
+	y = store_sync_begin(store);
+	need(store_sync_run(y, &why) == 0, "syncfs");
+	store_sync_free(&y);
+	store_synced(store);
+}
 
 static void
 append(int i, unsigned count)
@@ -189,11 +280,8 @@ append(int i, unsigned count)
 	need(ap != NULL, "append_begin");
 	for (unsigned k = 0; k < count; k++) {
 		struct buf b = BUF_INIT(BUF_UNLIMITED);
-		unsigned len = any(4) == 0 ? any(100000) : any(3000);
 
-		buf_addf(&b, "Tag: %u %u\n\n", ++last_tag, len);
-		while (b.len < len)
-			buf_addf(&b, "%u %u\n", last_tag, (unsigned)any(1u << 20));
+		make_text(&b);
 		need(append_next(ap, &info, &why) == 0 &&
 		    append_data(ap, buf_span(&b), &why) == 0, "append");
 		buf_fini(&b);
@@ -294,7 +382,9 @@ one_change(void)
 	need(m != NULL, "mailbox_open");
 	if (mailbox_count(m) > KEPT)
 		what = 9;
-	if (what < 4) {
+	if (what < 4 && i == 0 && store != NULL && any(2) == 0) {
+		deliver(m);
+	} else if (what < 4) {
 		append(i, 1 + any(3));
 	} else if (what < 7) {
 		struct flags_request rq = { .uids = &set,
@@ -328,9 +418,12 @@ run(void)
 			one_change();
 		change_list();
 		need(account_sync(account, &why) == 0, "sync");
+		sync_deliveries();
 		printf("ack");
 		put_state();
 		wait_noted();
+		while (store != NULL && store_tidy(store, true))
+			;
 	}
 }
 
@@ -370,5 +463,6 @@ main(int argc, char **argv)
 		run();
 	rc = dump();
 	account_close(&account);
+	store_free(&store);
 	return rc;
 }
