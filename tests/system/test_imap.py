@@ -10,7 +10,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, "../proto/imapd"))
-from imaptalk import Client  # noqa: E402
+from imaptalk import Client, Closed  # noqa: E402
 from mailusers import TIMEOUT, Users  # noqa: E402
 
 passed = 0
@@ -97,6 +97,31 @@ def limits_before_the_login():
         c.close()
 
 
+def pipelines_before_the_login():
+    """Thousands of commands are answered in order; wrong ones have a limit."""
+    c = client()
+    c.send(b"".join(b"p%d NOOP\r\n" % i for i in range(5000)))
+    for i in range(5000):
+        assert c.line().startswith(b"p%d OK" % i)
+    c.close()
+    c = client()
+    try:
+        c.send(b"".join(b"q%d FOO {4+}\r\nabcd\r\n" % i for i in range(500)))
+        while not c.line().startswith(b"* BYE"):
+            pass
+    except (ConnectionError, Closed):
+        pass
+    c.close()
+    # One that never ends its literal, or its line, costs no more than that.
+    waiting = [client() for _ in range(20)]
+    for i, w in enumerate(waiting):
+        w.send(b"a LOGIN {100+}\r\nx" if i % 2 else b"a NOOP" + b" " * 500)
+    c = client("alice")
+    c.ok("SELECT INBOX")
+    for w in waiting + [c]:
+        w.close()
+
+
 def new_mail_is_pushed():
     c = client("bob")
     c.ok("SELECT INBOX")
@@ -165,6 +190,7 @@ def imaplib_works():
 
 with Users(settings={"imapd_hibernate_time": "1s"}) as m:
     for fn in (before_the_login, ways_to_log_in, limits_before_the_login,
+               pipelines_before_the_login,
                new_mail_is_pushed, sleeping_sessions_wake, imaplib_works):
         case(fn)
 print(f"{passed} passed, 0 failed, 0 skipped")

@@ -1,7 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 # timeout: 180
-"""imapd after the login: what a hostile or broken client sends."""
+"""imapd after the login: what a hostile or broken client sends.
+
+Before the login: tests/system/test_imap.py (literals, lines, pipelines); a full
+disk: test_full.py; searches without end: here and in test_search_fetch.py; two
+clients that change the same messages: test_model.py.
+"""
 import os
 import random
 import shutil
@@ -102,6 +107,71 @@ def names():
         assert c.status("APPEND %s {3+}\r\nabc" % name)[0] in ("NO", "BAD")
     assert not any(b"NONEXISTENT] " in l and b"\n" in l[:-2]
                    for l in c.cmd("SELECT {3+}\r\na\rb"))
+    c.close()
+
+
+def modified_utf7():
+    """RFC 9051 A.1: one way to write a name, and no way around its rules."""
+    c = e.client()
+    for name in ("&AGE-", "&AC8-", "a&AC8-b", "&AC4ALg-", "&AC4ALg-/x",
+                 "&AOQ", "&AOQ-&AOQ-", "&2AA-", "&3AA-", "&2ADYAA-", "&AA-",
+                 "&AOQA-", "&AOR-", "&====-", "&,,,,-", "&//8-x", "&AAA-",
+                 "&AAEAAg-", "&" + "A" * 4000 + "-", "&AOQ-" * 300):
+        for text in ('CREATE "%s"', 'SUBSCRIBE "%s"', 'RENAME INBOX "%s"',
+                     'APPEND "%s" {3+}\r\nabc', 'SETACL "%s" bob lr',
+                     'SETMETADATA "%s" (/private/x "y")'):
+            got = c.status(text % name)
+            assert got[0] in ("NO", "BAD"), (text, name, got)
+        assert c.status('LIST "" "%s*"' % name)[0] in ("OK", "NO", "BAD")
+    # Nothing of it is there; what is right is, and says its name the same way.
+    c.ok('CREATE "&AOQ-&-b"')
+    c.ok('CREATE "&2D3eAA-"')
+    names = b"\n".join(c.ok('LIST "" "&*"') if c.status('LIST "" "&*"')[0] ==
+                       "OK" else c.ok('LIST "" *'))
+    assert b"&AOQ-&-b" in names and b"&2D3eAA-" in names, names
+    c.ok('DELETE "&AOQ-&-b"')
+    c.ok('DELETE "&2D3eAA-"')
+    c.close()
+
+
+def rss():
+    with open("/proc/%d/status" % e.proc.pid, encoding="ascii") as f:
+        return [int(l.split()[1]) for l in f if l.startswith("VmRSS")][0]
+
+
+def searches_made_to_explode():
+    """Bounded in keys, depth, time and memory, with a tagged answer."""
+    c = e.client()
+    c.ok("CREATE Many")
+    for _ in range(3):
+        c.ok("APPEND Many" + " {26+}\r\nSubject: a b\r\n\r\nbody abc\r\n" * 900)
+    c.ok("SELECT Many")
+    before = rss()
+    keys = 9000
+    for text, want in (
+            ("SEARCH " + "ALL " * 20000 + "ALL", "BAD"),
+            ("SEARCH " + "OR " * keys + "ALL " * keys + "ALL", "BAD"),
+            ("SEARCH " + "OR SEEN " * 400 + "ALL", "OK"),
+            ("SEARCH " + "NOT " * 499 + "ALL", "BAD|OK"),
+            ("SEARCH " + "SUBJECT a " * 4000 + "SUBJECT zz", "OK"),
+            ("SEARCH " + "1:*,2:*," * 5000 + "1", "OK"),
+            ("SEARCH " + ",".join("%d" % i for i in range(2700, 1, -1)), "OK"),
+            ("UID SEARCH UID " + ",".join("%d" % (4294967295 - 2 * i)
+                                          for i in range(5000)), "OK"),
+            ("SORT (" + "SUBJECT " * 17 + "DATE) UTF-8 ALL", "BAD"),
+            ("SEARCH TEXT " + "x" * 5000, "NO"),
+            ("SEARCH HEADER " + "x" * 5000 + " y", "OK"),
+            ("SEARCH RETURN (" + "COUNT " * 5000 + "COUNT) ALL", "OK"),
+            ("SEARCH RETURN (PARTIAL 1:4294967295) ALL", "OK"),
+            ("FETCH 1 (" + "FLAGS " * 300 + "UID)", "OK|BAD|NO"),
+            ("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (" + "x " * 5000 + "y)])",
+             "OK|BAD|NO")):
+        got = c.status(text)
+        assert got[0] in want.split("|") or got == ("BAD", "TOOBIG"), \
+            (text[:40], got)
+    assert rss() < before + 100000 or os.environ.get("SAN"), (before, rss())
+    c.ok("UNSELECT")
+    c.ok("DELETE Many")
     c.close()
 
 
@@ -273,7 +343,8 @@ def rubbish():
 
 
 e = Engine()
-for fn in (long_lines, literals, nesting, pipelining, names, tags,
+for fn in (long_lines, literals, nesting, pipelining, names, modified_utf7,
+           searches_made_to_explode, tags,
            copy_of_what_is_gone, append_cut_off,
            append_refused, errors_in_a_row, idle_abuse, slow_reader,
            vanishing, rubbish):
