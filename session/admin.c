@@ -1,93 +1,158 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * admin - mansio who and mansio kick.
+ *
+ * There may be many thousands of sessions, and others who wait for us: a
+ * question is answered in pieces, a few sessions a turn of the loop, and who
+ * no faster than the answer is read.  What it is about is what was there when
+ * it was asked; sessions that have ended since are passed over.
  */
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/monitor.h"
 
+#define PER_TURN	256		/* sessions */
+#define OUT_HIGH	(64 * 1024)	/* bytes of rows that nobody has read */
+
 struct question {
 	struct ipc_conn	*to;
 	uint32_t	 tag;
-	struct span	 whom;		/* a user, a session id, or "" */
+	bool		 kick;
+	char		*whom;		/* a user, a session id, or "" */
 	uint32_t	 count;
+	size_t		 at;
+	ARRAY(uint32_t)	 serials;
+	struct loop_timer *next;
 };
 
 static bool
 matches(const struct question *q, const struct conn *c,
     const struct control_facts *f)
 {
-	return q->whom.len == 0 || span_eq(q->whom, f->id) ||
-	    span_caseeq(q->whom, span_of(c->user->who.name));
+	struct span whom = span_of(q->whom);
+
+	return whom.len == 0 || span_eq(whom, f->id) ||
+	    span_caseeq(whom, span_of(c->user->who.name));
 }
 
 static void
-end(const struct question *q)
+show(struct question *q, const struct conn *c, const struct control_facts *f)
 {
-	struct session_end m = { .count = q->count };
-
-	session_end_encode(ipc_begin(q->to, SESSION_END, q->tag), &m);
-	ipc_end(q->to);
-}
-
-static void
-show(struct hash_entry *entry, void *arg)
-{
-	const struct conn *c = entry->value;
-	struct question *q = arg;
-	struct control_facts f;
-	struct session_row m;
-
-	conn_facts(c, &f);
-	if (!matches(q, c, &f))
-		return;
-	q->count++;
-	m = (struct session_row){
+	struct session_row m = {
 		.user = span_of(c->user->who.name),
-		.service = span_of(c->engine->service), .id = f.id,
-		.client_ip = f.client_ip, .client_port = f.client_port,
-		.tls = f.tls,
+		.service = span_of(c->engine->service), .id = f->id,
+		.client_ip = f->client_ip, .client_port = f->client_port,
+		.tls = f->tls,
 		.pid = c->process != NULL ? (uint32_t)c->process->pid : 0,
 		.since = c->since,
 	};
+
 	session_row_encode(ipc_begin(q->to, SESSION_ROW, q->tag), &m);
 	ipc_end(q->to);
 }
 
-void
-admin_who(struct ipc_conn *to, uint32_t tag, struct span whom)
-{
-	struct question q = { .to = to, .tag = tag, .whom = whom };
-
-	hash_each(&monitor.conns, show, &q);
-	end(&q);
-}
-
 static void
-kick(struct hash_entry *entry, void *arg)
+kick(struct conn *c, const struct control_facts *f)
 {
-	struct conn *c = entry->value;
-	struct question *q = arg;
-	struct control_facts f;
-
-	conn_facts(c, &f);
-	if (!matches(q, c, &f))
-		return;
-	q->count++;
 	log_info("%s: kicked: user=<%s>, session=<%.*s>", c->engine->service,
-	    c->user->who.name, SPAN_ARG(f.id));
+	    c->user->who.name, SPAN_ARG(f->id));
 	if (c->process != NULL)
 		process_drain(c->process, SESSION_STOP_KICKED, c->serial);
 	else
 		hibernate_end(c, "Kicked");
 }
 
-void
-admin_kick(struct ipc_conn *to, uint32_t tag, struct span whom)
+/* Some of it; false: that was all. */
+static bool
+go_on(struct question *q)
 {
-	struct question q = { .to = to, .tag = tag, .whom = whom };
+	struct control_facts f;
 
-	if (whom.len > 0)
-		hash_each(&monitor.conns, kick, &q);
-	end(&q);
+	for (int n = 0; n < PER_TURN && q->at < q->serials.len; n++) {
+		struct conn *c = conn_find(q->serials.v[q->at]);
+
+		if (!q->kick && ipc_out_len(q->to) > OUT_HIGH)
+			break;
+		q->at++;
+		if (c == NULL)
+			continue;
+		conn_facts(c, &f);
+		if (!matches(q, c, &f))
+			continue;
+		q->count++;
+		if (q->kick)
+			kick(c, &f);
+		else
+			show(q, c, &f);
+	}
+	return q->at < q->serials.len;
+}
+
+static void
+on_next(void *arg)
+{
+	struct question *q = arg;
+	struct session_end m;
+
+	if (go_on(q)) {
+		/* When the asker does not read, admin_go_on() is called. */
+		if (q->kick || ipc_out_len(q->to) <= OUT_HIGH)
+			loop_timer_set(q->next, 0);
+		return;
+	}
+	m.count = q->count;
+	session_end_encode(ipc_begin(q->to, SESSION_END, q->tag), &m);
+	ipc_end(q->to);
+	q->at = SIZE_MAX;	/* the next one may be asked */
+}
+
+void
+admin_go_on(struct question *q)
+{
+	if (q != NULL && q->at < q->serials.len)
+		loop_timer_set(q->next, 0);
+}
+
+void
+admin_forget(struct question **qp)
+{
+	struct question *q = *qp;
+
+	*qp = NULL;
+	if (q == NULL)
+		return;
+	loop_timer_free(&q->next);
+	ARRAY_FINI(&q->serials);
+	mem_free(q->whom);
+	mem_free(q);
+}
+
+static void
+collect(struct hash_entry *e, void *arg)
+{
+	const struct conn *c = e->value;
+	struct question *q = arg;
+
+	*ARRAY_PUSH(&q->serials) = c->serial;
+}
+
+int
+admin_ask(struct question **qp, struct ipc_conn *to, uint32_t tag,
+    struct span whom, bool kick)
+{
+	struct question *q = *qp;
+
+	if (q != NULL && q->at != SIZE_MAX)
+		return -1;	/* one after the other */
+	admin_forget(qp);
+	q = *qp = mem_zalloc(sizeof(*q));
+	q->to = to;
+	q->tag = tag;
+	q->kick = kick;
+	q->whom = span_dup(whom);
+	q->next = loop_timer_new(monitor.loop, on_next, q);
+	if (!kick || whom.len > 0)	/* nobody kicks all by mistake */
+		hash_each(&monitor.conns, collect, q);
+	on_next(q);
+	return 0;
 }

@@ -157,7 +157,15 @@ void	 hibernate_forget(struct conn *c);
 
 /* --- admin.c ------------------------------------------------------------------------ */
 
-void	 admin_who(struct ipc_conn *to, uint32_t tag, struct span whom);
-void	 admin_kick(struct ipc_conn *to, uint32_t tag, struct span whom);
+struct question;
+/*
+ * Answer to: who (kick: end) whom's sessions, "" for all (nobody's).  *q is
+ * NULL at first and belongs to the connection; -1 when its last question is
+ * not answered yet.
+ */
+MUST_CHECK int admin_ask(struct question **q, struct ipc_conn *to,
+	    uint32_t tag, struct span whom, bool kick);
+void	 admin_go_on(struct question *q);	/* all was read; may be NULL */
+void	 admin_forget(struct question **q);
 
 #endif

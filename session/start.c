@@ -24,6 +24,7 @@
 struct front {
 	struct ipc_conn	*ipc;
 	struct list	 pending;	/* of pending.of_front */
+	struct question	*question;	/* the administrator's */
 };
 
 struct pending {
@@ -303,11 +304,8 @@ on_front_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *frame)
 	if ((frame->type != SESSION_WHO && frame->type != SESSION_KICK) ||
 	    !is_administrator(f) || session_whom_decode(&w, frame->body) < 0)
 		return -1;
-	if (frame->type == SESSION_WHO)
-		admin_who(c, frame->tag, w.whom);
-	else
-		admin_kick(c, frame->tag, w.whom);
-	return 0;
+	return admin_ask(&f->question, c, frame->tag, w.whom,
+	    frame->type == SESSION_KICK);
 }
 
 static void
@@ -317,12 +315,22 @@ on_front_end(void *arg, struct ipc_conn *c)
 
 	LIST_FOREACH(at, &f->pending)
 		pending_free(LIST_ENTRY(at, struct pending, of_front));
+	admin_forget(&f->question);
 	ipc_conn_free(&f->ipc);
 	mem_free(f);
 }
 
+static void
+on_front_drain(void *arg, struct ipc_conn *c)
+{
+	struct front *f = arg;
+
+	admin_go_on(f->question);
+}
+
 static const struct ipc_ops front_ops = {
 	.on_frame = on_front_frame,
+	.on_drain = on_front_drain,
 	.on_end = on_front_end,
 };
 

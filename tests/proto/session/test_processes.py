@@ -169,6 +169,30 @@ def log_moved():
     none_left()
 
 
+def hundreds():
+    """who and kick with more sessions than are shown in a turn."""
+    m.command("postconf", "-e", "pop3d_user_connection_limit=0",
+              "mua_client_connection_count_limit=0")
+    m.command("mansio", "reload")
+    time.sleep(0.5)
+    alice = [m.pop3("alice") for _ in range(300)]
+    bob = [m.pop3("bob") for _ in range(100)]
+    rows = who()
+    assert len(rows) == 400 == len({r["session"] for r in rows})
+    assert len(who("bob@example.test")) == 100
+    out = m.command("mansio", "kick", "alice@example.test").stdout
+    assert out == "300 sessions ended\n", out
+    for a in alice:
+        assert "administrator" in a.line()
+        a.close()
+    for b in bob:
+        b.ok("QUIT")
+        b.close()
+    m.command("postconf", "-X", "pop3d_user_connection_limit",
+              "mua_client_connection_count_limit")
+    none_left()
+
+
 def too_many_processes():
     m.command("postconf", "-e", "session_process_limit=1")
     m.command("mansio", "reload")
@@ -276,6 +300,7 @@ with Users() as m:
     case(log_moved)
     case(the_nurseries)
     case(another_process_for_imap)
+    case(hundreds)
     case(too_many_processes)
     case(the_monitor_dies)
     case(stopped)
