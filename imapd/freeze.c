@@ -156,7 +156,7 @@ decode(struct imap *im, struct span in, struct frozen *f)
 static int
 find_expunged(struct imap *im, const struct frozen *f)
 {
-	struct ranges gone = RANGES_INIT;
+	struct ranges gone = RANGES_INIT, before = RANGES_INIT;
 	struct why why = WHY_INIT;
 	uint32_t there = mailbox_seq_from(im->box, f->uidnext) - 1;
 	int rc = -1;
@@ -164,6 +164,9 @@ find_expunged(struct imap *im, const struct frozen *f)
 	if (mailbox_vanished(im->box, f->modseq, &gone, &why) != 0)
 		goto out;
 	ranges_remove(&gone, f->uidnext, UINT32_MAX);
+	mailbox_vanished_before(im->box, f->modseq, &before);
+	for (size_t i = 0; i < before.len && gone.len > 0; i++)
+		ranges_remove(&gone, before.v[i].lo, before.v[i].hi);
 	if (there + ranges_count(&gone) != f->count) {
 		log_warning("imap: %s: %u messages below UID %u and %ju "
 		    "expunged since %ju are not %u", im->conn->facts.id, there,
@@ -183,6 +186,7 @@ find_expunged(struct imap *im, const struct frozen *f)
 	rc = 0;
 out:
 	ranges_fini(&gone);
+	ranges_fini(&before);
 	return rc;
 }
 

@@ -219,6 +219,12 @@ MUST_CHECK int mailbox_refresh(struct mailbox *m, unsigned flags,
  */
 MUST_CHECK int mailbox_vanished(struct mailbox *m, uint64_t modseq,
 	    struct ranges *out, struct why *why);
+/*
+ * Add to *out what was gone at modseq already, as far as the history goes back:
+ * an expunge says ranges, which may name such messages once more.
+ */
+void	 mailbox_vanished_before(const struct mailbox *m, uint64_t modseq,
+	    struct ranges *out);
 
 /* --- changing ----------------------------------------------------------------------- */
 

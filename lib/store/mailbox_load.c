@@ -733,6 +733,18 @@ mailbox_first_unseen(const struct mailbox *m)
 
 /* --- QRESYNC ------------------------------------------------------------------------------- */
 
+void
+mailbox_vanished_before(const struct mailbox *m, uint64_t modseq,
+    struct ranges *out)
+{
+	for (size_t i = 0; i < m->vanished.len; i++) {
+		const struct vanished *v = &m->vanished.v[i];
+
+		if (v->modseq <= modseq)
+			ranges_add(out, v->first, v->last);
+	}
+}
+
 int
 mailbox_vanished(struct mailbox *m, uint64_t modseq, struct ranges *out,
     struct why *why)

@@ -164,6 +164,39 @@ def sleeping_sessions_wake():
     assert n >= 0
 
 
+def asleep():
+    until = time.monotonic() + TIMEOUT
+    while m.session_pids():
+        assert time.monotonic() < until, m.session_pids()
+        time.sleep(0.1)
+
+
+def expunged_around_what_was_gone():
+    """An expunge may name more than there was: who slept counts right."""
+    c = client("bob")
+    c.ok("CREATE Gaps")
+    for _ in range(3):
+        c.ok("APPEND Gaps" + " {4+}\r\nA: b" * 700)
+    c.ok("SELECT Gaps")
+    c.ok("STORE 5,7,100:150 +FLAGS.SILENT (\\Deleted)")
+    c.ok("EXPUNGE")
+    c.close()
+    c = client("bob")
+    c.ok("SELECT Gaps")
+    asleep()
+    d = client("bob")
+    d.ok("SELECT Gaps")
+    d.ok("UID STORE 1:400 +FLAGS.SILENT (\\Deleted)")
+    d.ok("EXPUNGE")
+    lines = c.ok("NOOP")
+    assert sum(l.endswith(b" EXPUNGE") for l in lines) == 347, lines[-3:]
+    assert c.ok("UID FETCH 1:* UID")[0] == b"* 1 FETCH (UID 401)"
+    c.ok("UNSELECT")
+    c.ok("DELETE Gaps")
+    c.close()
+    d.close()
+
+
 def imaplib_works():
     c = imaplib.IMAP4("127.0.0.1", m.imap_port)
     assert c.login("alice@example.test", "wonderland")[0] == "OK"
@@ -191,6 +224,7 @@ def imaplib_works():
 with Users(settings={"imapd_hibernate_time": "1s"}) as m:
     for fn in (before_the_login, ways_to_log_in, limits_before_the_login,
                pipelines_before_the_login,
-               new_mail_is_pushed, sleeping_sessions_wake, imaplib_works):
+               new_mail_is_pushed, sleeping_sessions_wake,
+               expunged_around_what_was_gone, imaplib_works):
         case(fn)
 print(f"{passed} passed, 0 failed, 0 skipped")
