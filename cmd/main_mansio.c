@@ -58,6 +58,7 @@ static const struct subcommand subcommands[] = {
 	{ "mailbox",
 	  "list USER\n"
 	  "create|delete|subscribe|unsubscribe USER MAILBOX\n"
+	  "changes USER [STATE]\n"
 	  "rename USER FROM TO",
 	  "a user's mailboxes", mansio_mailbox },
 	{ "quota",

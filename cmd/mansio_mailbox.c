@@ -7,8 +7,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
+#include "base/ranges.h"
 #include "cmd/mansio.h"
 #include "cmd/store_user.h"
+#include "store/mailbox.h"
 
 static int
 list(struct account *a, struct why *why)
@@ -39,6 +42,85 @@ list(struct account *a, struct why *why)
 	return 0;
 }
 
+/* --- changes ---------------------------------------------------------------------- */
+
+struct changes {
+	struct account	*a;
+	struct why	*why;
+	int		 rc;
+};
+
+/* What has changed in a mailbox, as numbers. */
+static void
+show_change(void *arg, const struct account_change *ch)
+{
+	struct changes *c = arg;
+	struct ranges gone = RANGES_INIT;
+	unsigned come = 0, changed = 0;
+	const struct account_box *b = account_by_id(c->a, ch->box);
+	struct mailbox_message msg;
+	struct mailbox *m;
+
+	if (ch->box == 0) {
+		printf("list\n");
+		return;
+	}
+	if (ch->gone || b == NULL) {
+		printf("mailbox %u\tdeleted\n", (unsigned)ch->box);
+		return;
+	}
+	printf("%s\t", b->name);
+	m = mailbox_open(c->a, ch->box, MAILBOX_READONLY, c->why);
+	if (m == NULL || mailbox_vanished(m, ch->from, &gone, c->why) < 0) {
+		c->rc = -1;
+	} else {
+		for (uint32_t i = 1; mailbox_message(m, i, &msg); i++) {
+			come += msg.uid >= ch->uidnext;
+			changed += msg.uid < ch->uidnext &&
+			    msg.modseq > ch->from;
+		}
+		ranges_remove(&gone, ch->uidnext, UINT32_MAX);
+		printf("%u new, %u changed, %llu gone\n", come, changed,
+		    (unsigned long long)ranges_count(&gone));
+	}
+	ranges_fini(&gone);
+	mailbox_close(&m);
+}
+
+/* "VALIDITY-NUMBER". */
+static int
+parse_state(const char *text, struct account_state *out, struct why *why)
+{
+	struct span s = span_of(text);
+	ptrdiff_t at = span_find(s, '-');
+
+	if (at < 0 || num_parse_u32(span_sub(s, 0, (size_t)at), UINT32_MAX,
+	    &out->validity) < 0 || num_parse_u64(span_from(s, (size_t)at + 1),
+	    UINT64_MAX, &out->number) < 0)
+		return why_set(why, "", "\"%s\" is no state: one is what this "
+		    "command printed before", text);
+	return 0;
+}
+
+static int
+changes(struct account *a, const char *since, struct why *why)
+{
+	struct changes c = { a, why, 0 };
+	struct account_state from = { 0, 0 }, now;
+	int rc;
+
+	if (since != NULL && parse_state(since, &from, why) < 0)
+		return -1;
+	rc = account_changes(a, &from, &now, show_change, &c, why);
+	if (rc < 0 || c.rc < 0)
+		return -1;
+	if (rc == 0 && since != NULL)
+		printf("(that state is not known any more: this is all)\n");
+	printf("state\t%u-%llu\n", (unsigned)now.validity,
+	    (unsigned long long)now.number);
+	return 0;
+}
+
 int
 mansio_mailbox(int argc, char **argv)
 {
@@ -46,19 +128,22 @@ mansio_mailbox(int argc, char **argv)
 	struct why why = WHY_INIT;
 	struct account *a;
 	uint32_t box;
-	int want = strcmp(what, "list") == 0 ? 3 :
+	bool since = strcmp(what, "changes") == 0;
+	int want = strcmp(what, "list") == 0 ? 3 : since ? MAX(argc, 3) :
 	    strcmp(what, "rename") == 0 ? 5 :
 	    strcmp(what, "create") == 0 || strcmp(what, "delete") == 0 ||
 	    strcmp(what, "subscribe") == 0 ||
 	    strcmp(what, "unsubscribe") == 0 ? 4 : 0;
 	int rc;
 
-	if (want == 0 || argc != want)
+	if (want == 0 || argc != want || (since && argc > 4))
 		return mansio_usage(argv[0]);
 	mansio_load();
 	a = store_user_open(argv[2]);
 	if (strcmp(what, "list") == 0)
 		rc = list(a, &why);
+	else if (since)
+		rc = changes(a, argc > 3 ? argv[3] : NULL, &why);
 	else if (strcmp(what, "create") == 0)
 		rc = account_create(a, span_of(argv[3]), 0, &box, &why);
 	else if (strcmp(what, "delete") == 0)

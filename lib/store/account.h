@@ -262,6 +262,41 @@ MUST_CHECK int account_purge_some(struct account *a, uint32_t most,
 /* Whether the last time is interval_s ago; 0: never. */
 bool	 account_purge_due(struct account *a, int64_t interval_s);
 
+/* --- what has changed ------------------------------------------------------------ */
+
+/*
+ * A state of the whole account, for those who come back and want to know what
+ * has changed since, in which mailbox.  What happened between two looks is
+ * one change, and has no order.
+ */
+struct account_state {
+	uint32_t	validity;	/* another: it cannot be known */
+	uint64_t	number;
+};
+struct account_change {
+	uint32_t	box;		/* 0: the list, a subscription, a right,
+					 * an annotation */
+	/*
+	 * MODSEQs of the mailbox: what is greater than from has changed
+	 * (mailbox_vanished() knows what left), and of that what has UID
+	 * uidnext or greater has come.  from 0: all of it may be another.
+	 */
+	uint64_t	from, to;
+	uint32_t	uidnext;
+	int64_t		seen_us;	/* when somebody looked */
+	bool		gone;		/* it was deleted */
+};
+/*
+ * *now is the state; fn (may be NULL) for each mailbox that has changed since,
+ * once.  1; 0: since (may be NULL) is too long ago, or of another account:
+ * then all mailboxes are told that somebody has ever looked at; -1.  Durable
+ * with account_sync(); costs a look at each mailbox.
+ */
+MUST_CHECK int account_changes(struct account *a,
+	    const struct account_state *since, struct account_state *now,
+	    void (*fn)(void *arg, const struct account_change *ch), void *arg,
+	    struct why *why);
+
 /* --- status ---------------------------------------------------------------------- */
 
 struct mailbox_status {			/* RFC 9051 6.3.11 and friends */

@@ -98,6 +98,10 @@ enum packed_type {
 	PACKED_METADATA,	/* u32 box, u16 bytes of entry, u16 1: there is
 				 * a value; entry, value */
 	PACKED_ACL,		/* u32 box, u32 rights; identifier */
+	/* In the change journal: */
+	PACKED_CHANGE = 96,	/* u32 box, u32 1: it is gone, u64 MODSEQ from,
+				 * u64 to, i64 when it was seen, u32 UIDNEXT
+				 * from, u32 to, u32 UIDVALIDITY, u32 0 */
 };
 
 struct packed_state {

@@ -60,7 +60,10 @@ enum {
 					 * is nothing of it in the segments */
 	PACKED_ALONE	= 1 << 2,	/* maildir: no segments to rebuild from,
 					 * the file is "mansio.jrn" */
+	PACKED_CHANGES	= 1 << 4,	/* the change journal (changes.c) */
 };
+#define PACKED_CHANGES_NAME "changes.jrn"
+#define PACKED_ALONE_CHANGES "mansio-changes.jrn"
 #define PACKED_ALONE_NAME "mansio.jrn"
 #define PACKED_ALONE_ACCOUNT "mansio-account.jrn"
 

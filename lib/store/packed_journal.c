@@ -456,7 +456,10 @@ packed_open(int dirfd, const char *path, uint32_t box,
 	p->alone = flags & PACKED_ALONE;
 	p->fresh = flags & PACKED_FRESH;
 	p->path = mem_strdup(path);
-	if (p->alone)
+	if (flags & PACKED_CHANGES)
+		snprintf(p->jname, sizeof(p->jname), "%s", p->alone ?
+		    PACKED_ALONE_CHANGES : PACKED_CHANGES_NAME);
+	else if (p->alone)
 		snprintf(p->jname, sizeof(p->jname), "%s", box == 0 ?
 		    PACKED_ALONE_ACCOUNT : PACKED_ALONE_NAME);
 	else if (box == 0)
@@ -641,6 +644,10 @@ packed_flush(struct packed *p, struct why *why)
 	struct buf w = BUF_INIT(BUF_UNLIMITED);
 	int rc = 0;
 
+	/* Two writers at once would write over each other's records. */
+	if (!p->locked && in.len > 0)
+		log_panic("%s: a journal is written without its lock",
+		    p->path);
 	while (in.len > 0) {
 		size_t n = sub_len(in), more;
 

@@ -19,9 +19,9 @@
  * says "state STATE", appends to each mailbox and says "new BOX UID" and "end".
  * A STATE is, for each mailbox: "BOX uidvalidity uidnext modseq", and for each
  * message "UID:FLAGS:TAG"; TAG is 0 when its bytes, or what is kept of them, are
- * damaged.  Before them comes "ROUND:SUBSCRIPTIONS": the annotation counts
- * rounds, and each round subscribes to, or unsubscribes from, the next of SUBS
- * names.
+ * damaged.  Before them comes "ROUND:SUBSCRIPTIONS:STATE": the annotation
+ * counts rounds, and each round subscribes to, or unsubscribes from, the next
+ * of SUBS names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,11 +130,12 @@ tag_of(struct mailbox *m, uint32_t uid)
 	return tag;
 }
 
-/* "ROUND:SUBSCRIPTIONS" */
+/* "ROUND:SUBSCRIPTIONS:STATE" */
 static void
 put_list(void)
 {
 	struct buf b = BUF_INIT(100);
+	struct account_state now;
 	char name[8];
 
 	need(account_metadata_get(account, 0, SPAN("/private/round"), &b,
@@ -147,6 +148,10 @@ put_list(void)
 		box = account_find(account, span_of(name));
 		printf("%d", box != NULL && box->flags & BOX_SUBSCRIBED);
 	}
+	/* Told, but perhaps not durable: it may not be told again. */
+	need(account_changes(account, NULL, &now, NULL, NULL, &why) >= 0,
+	    "changes");
+	printf(":%llu", (unsigned long long)now.number);
 	buf_fini(&b);
 }
 

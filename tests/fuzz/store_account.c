@@ -4,7 +4,7 @@
  * all: journals made of any records, an index, a cache file.  Whatever they
  * say, opening, reading and compacting them touches only what is there.
  *
- * The first byte says which file the rest is.
+ * The first byte says which file the rest is; 255: the change journal.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -186,6 +186,12 @@ count_one(void *arg, const struct mailbox_deleted *d)
 }
 
 static void
+count_change(void *arg, const struct account_change *ch)
+{
+	(*(size_t *)arg) += ch->box;
+}
+
+static void
 look(struct account *a, uint32_t box)
 {
 	struct mailbox *m = mailbox_open(a, box, MAILBOX_RECENT, NULL);
@@ -234,6 +240,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	};
 	struct buf file = BUF_INIT(BUF_UNLIMITED);
 	struct span in = span_from(span_make(p, n), 1);
+	struct account_state now;
 	struct account_usage u;
 	struct account *a;
 	char path[200];
@@ -254,6 +261,9 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	} else if (p[0] % 4 == 2) {
 		index_of(in, &file);
 		put_file("00000001.idx", buf_span(&file));
+	} else if (p[0] == UINT8_MAX) {
+		journal_of(in, 0, &file);
+		put_file("changes.jrn", buf_span(&file));
 	} else if (p[0] % 4 == 3) {
 		journal_of_messages(&file);
 		put_file("00000001.jrn", buf_span(&file));
@@ -272,6 +282,9 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 				look(a, b->box);
 		}
 		(void)!account_usage(a, &u, NULL);
+		(void)!account_changes(a, NULL, &now, count_change, &n, NULL);
+		now.number = 2;
+		(void)!account_changes(a, &now, &now, count_change, &n, NULL);
 		account_close(&a);
 	}
 	buf_fini(&file);

@@ -58,9 +58,9 @@ def record(disk, kind):
 
 def parse(words):
     """{box: (uidvalidity, uidnext, modseq, {uid: (flags, tag)})}, and in
-    "list" the round and the subscriptions."""
-    number, subs = words[0].split(":")
-    state, at = {"list": (int(number), subs)}, 1
+    "list" the round, the subscriptions and the state."""
+    number, subs, change = words[0].split(":")
+    state, at = {"list": (int(number), subs, int(change))}, 1
     while at < len(words):
         box, valid, uidnext, modseq = map(int, words[at:at + 4])
         at += 4
@@ -98,8 +98,10 @@ class Promises:
     def judge(self, lines):
         """What a dump shows that must not be."""
         wrong, now = [], parse(lines[0].split()[1:])
-        number, subs = now.pop("list")
-        least = self.state.pop("list", (0, ""))[0]
+        number, subs, change = now.pop("list")
+        least, _, told = self.state.pop("list", (0, "", 0))
+        if change <= told:
+            wrong.append(f"state {change} after {told}")
         if number < least:
             wrong.append(f"round {least} is {number}")
         if subs not in (subscribed(number), subscribed(number + 1)):

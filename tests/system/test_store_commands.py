@@ -110,8 +110,21 @@ def main():
             m, "index", "verify", USER, "INBOX", check=False).stdout
 
         # Mail goes on arriving, and what it brings is seen.
+        def changes(*args):
+            *lines, last = out(m, "mailbox", "changes", USER,
+                               *args).stdout.splitlines()
+            assert last.startswith("state\t"), last
+            return lines, last.split("\t")[1]
+        lines, state = changes()
+        assert any(x.startswith("from-dir\t") for x in lines), lines
+        assert changes(state) == ([], state)
         m.send("alice", "Subject: six\n\nx\n")
         m.wait_idle()
+        assert changes(state)[0] == ["INBOX\t1 new, 0 changed, 0 gone"]
+        assert "not known" in changes("1-1")[0][-1]
+        for bad in "x", "1-", "-1", "1-x":
+            assert out(m, "mailbox", "changes", USER, bad,
+                       check=False).returncode == 1
         assert "INBOX: 7 messages, 1 damaged" in out(
             m, "index", "verify", USER, "INBOX", check=False).stdout
         # Until it is full.

@@ -182,10 +182,12 @@ static const struct {
 	{ 'e', "INBOX:;x: 1/1k 2/0;", "INBOX:;x: 1/1 2/0;" },
 	{ 'i', NULL, NULL },
 	{ 'u', "INBOX: 1/1k;x: 1/1k 2/0;", NULL },
+	{ 'J', NULL, NULL },
 	{ 'K', NULL, NULL },
 	{ 'R', "INBOX: 1/1k;y: 1/1k 2/0;", "INBOX:;y: 1/1 2/0;" },
 	{ 'P', NULL, NULL },
 	{ 'D', "INBOX: 1/1k;", "INBOX:;" },
+	{ 'J', NULL, NULL },
 };
 
 static int
@@ -193,6 +195,7 @@ do_op(struct account *a, char op)
 {
 	bool packed = a->format == STORE_PACKED;
 	struct account_purged got;
+	struct account_state st;
 	uint32_t box;
 
 	switch (op) {
@@ -204,6 +207,9 @@ do_op(struct account *a, char op)
 		return account_create(a, SPAN("x"), 0, &box, &why);
 	case 'u':
 		return packed ? with_inbox(a, 'u') : 0;
+	case 'J':
+		return account_changes(a, NULL, &st, NULL, NULL, &why) < 0 ?
+		    -1 : 0;
 	case 'K':
 		return mailbox_compact(a, ACCOUNT_INBOX, true, &why) < 0 ?
 		    -1 : 0;
@@ -224,8 +230,11 @@ observe(enum store_format f, struct buf *out)
 {
 	struct account *a = open_account(f);
 	struct buf want = BUF_INIT(BUF_UNLIMITED);
+	struct account_state st;
 
 	ck_assert_msg(a != NULL, "%s", why.text);
+	ck_assert_msg(account_changes(a, NULL, &st, NULL, NULL, &why) >= 0,
+	    "%s", why.text);
 	buf_reset(out);
 	for (size_t i = 0; i < account_count(a); i++) {
 		uint32_t box = account_box(a, i)->box;

@@ -321,6 +321,44 @@ START_TEST(others_do_what_they_like)
 }
 END_TEST
 
+/* Another program renames a message, in no time, while it is moved: that is
+ * found when its file is read, and the move keeps its lock over it. */
+START_TEST(renamed_while_moved)
+{
+	struct account *a = open_account(STORE_MAILDIR);
+	uint32_t uid = append(a, ACCOUNT_INBOX, 1, 5, 0, NULL), box;
+	struct mailbox *m;
+	struct mailbox_verified v;
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { 0, 0 } };
+	struct uid_result res;
+	struct ranges r = uids(uid, uid + 2);
+	char old[300], to[300];
+	struct stat st;
+
+	OK(account_create(a, SPAN("x"), 0, &box, &why));
+	tick();
+	m = open_box(a, ACCOUNT_INBOX);
+	snprintf(old, sizeof(old), "%.*s:2,", SPAN_ARG(mailbox_file(m, 2)));
+	snprintf(to, sizeof(to), "%.*s:2,S", SPAN_ARG(mailbox_file(m, 2)));
+	OK(fstat(m->md->cur, &st));
+	OK(renameat(m->md->cur, old, m->md->cur, to));
+	times[1] = st.st_mtim;
+	OK(futimens(m->md->cur, times));
+	OK(mailbox_move(m, &r, a, box, &res, &why));
+	ck_assert_uint_eq(ranges_count(res.to), 3);
+	check_view(m);
+	mailbox_close(&m);
+	for (size_t i = 0; i < account_count(a); i++) {
+		if (account_box(a, i)->box == 0)
+			continue;
+		OK(mailbox_verify(a, account_box(a, i)->box, &v, &why));
+		ck_assert_uint_eq(v.damaged + v.differences, 0);
+	}
+	ranges_fini(&r);
+	account_close(&a);
+}
+END_TEST
+
 START_TEST(expunged_files_wait)
 {
 	struct account *a = open_account(STORE_MAILDIR);
@@ -377,6 +415,7 @@ suite(void)
 	tcase_add_test(t, new_is_left_alone);
 	tcase_add_test(t, names_of_others);
 	tcase_add_loop_test(t, others_do_what_they_like, 0, 4);
+	tcase_add_test(t, renamed_while_moved);
 	tcase_add_test(t, expunged_files_wait);
 	suite_add_tcase(s, t);
 	return s;
