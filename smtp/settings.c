@@ -11,6 +11,7 @@
 #include "route/addr_map.h"
 #include "smtp/smtp.h"
 #include "tls/ca_file.h"
+#include "tls/settings.h"
 
 #define SESSIONS_MAX	5000	/* TLS sessions kept for resumption */
 
@@ -199,10 +200,13 @@ settings_tls(bool lmtp, struct why *why)
 		.session_time = PICK(tls_session_cache_timeout),
 		.session_max = SESSIONS_MAX,
 	};
+	char *files = tls_client_files(lmtp);
 
 	/* An MTA-STS policy stands on the authorities that all know. */
 	if (!lmtp && c.ca_file[0] == '\0' && c.ca_path[0] == '\0')
 		c.ca_file = tls_system_ca_file();
+	c.files = files;
 	set.tls = tls_client_new(&c, why);
+	mem_free(files);
 	return set.tls == NULL ? -1 : 0;
 }

@@ -24,6 +24,7 @@ smtp_pre_jail(bool lmtp, struct why *why)
 int
 smtp_start(struct why *why)
 {
+	tls_client_start(set.tls, daemon_loop());
 	dns = dns_client_new(daemon_loop(),
 	    daemon_socket_path("private/resolver"));
 	tables_start(daemon_loop(), daemon_socket_path("private/rewrite"));

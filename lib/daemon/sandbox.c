@@ -134,13 +134,14 @@ const struct jail sandbox_table[] = {
 	{ .name = "smtp", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT | JAIL_INET | JAIL_READ,
 	  .sockets = "private/resolver private/rewrite private/mtasts "
-	      "private/tlsrpt",
+	      "private/tlsrpt private/keyd",
 	  .paths = "",
 	  .says = "sends mail to other hosts; parses their answers" },
 	/* The UNIX sockets it delivers to lie anywhere. */
 	{ .name = "lmtp", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_CONNECT | JAIL_INET | JAIL_READ,
-	  .sockets = "private/resolver private/rewrite", .paths = "",
+	  .sockets = "private/resolver private/rewrite private/keyd",
+	  .paths = "",
 	  .says = "sends mail to mailbox servers; parses their answers" },
 	{ .name = "error", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT, .sockets = "private/bounce", .paths = "",

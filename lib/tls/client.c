@@ -17,6 +17,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/params.h"
+#include "tls/keyd_client.h"
 #include "tls/tls_priv.h"
 
 struct kept {
@@ -27,6 +29,11 @@ struct kept {
 };
 
 struct tls_client {
+	/* What to show to servers: certificates of keyd. */
+	char			*files;		/* "" none */
+	ARRAY(struct tls_certs)	 certs;
+	struct keyd_ask		 ask;
+	struct keyd_listener	 listener;
 	struct tls_client_conf	 conf;		/* strings are the caller's */
 	SSL_CTX			*ctx[2];	/* may; encrypt and above */
 	struct hash		 anchors;	/* X509_STORE, by file */
@@ -100,6 +107,103 @@ resume(struct tls *t)
 	if (age < 0 || age >= c->conf.session_time ||
 	    SSL_SESSION_get_protocol_version(k->session) >= TLS1_3_VERSION)
 		kept_free(k);
+}
+
+/* --- our own certificates ------------------------------------------------------------------------ */
+
+static void
+drop_certs(struct tls_client *c)
+{
+	for (size_t i = 0; i < c->certs.len; i++)
+		tls_certs_fini(&c->certs.v[i]);
+	ARRAY_FINI(&c->certs);
+}
+
+static void
+certs_answered(struct keyd_ask *a, const struct keyd_answer *ans)
+{
+	struct tls_client *c = CONTAINER_OF(a, struct tls_client, ask);
+	struct why why = WHY_INIT;
+
+	if (ans->status != KEYD_OK) {
+		log_warning("%s: TLS: no client certificate from keyd: %.*s%s",
+		    c->conf.prefix, SPAN_ARG(ans->text),
+		    c->certs.len > 0 ? "; the old one stays" : "");
+		return;
+	}
+	drop_certs(c);
+	/* A resumed session would go on with who we were. */
+	LIST_FOREACH(l, &c->lru)
+		kept_free(LIST_ENTRY(l, struct kept, link));
+	for (size_t i = 0; i < ans->n; i++) {
+		struct tls_certs one;
+
+		if (tls_certs_parse(&one, buf_span(&ans->v[i].der), NULL,
+		    ans->v[i].key_id, &why) == 0)
+			*ARRAY_PUSH(&c->certs) = one;
+		else
+			log_warning("%s: TLS: %s", c->conf.prefix, why.text);
+	}
+}
+
+static void
+ask_certs(struct tls_client *c)
+{
+	keyd_client_ask_cancel(&c->ask);
+	c->ask.what = (struct keyd_get){
+		.files = span_of(c->files), .sni_maps = SPAN_EMPTY,
+		.name = SPAN_EMPTY, .client = true,
+	};
+	c->ask.fn = certs_answered;
+}
+
+static void
+certs_changed(struct keyd_listener *l)
+{
+	struct tls_client *c = CONTAINER_OF(l, struct tls_client, listener);
+
+	ask_certs(c);
+	keyd_client_ask(&c->ask);
+}
+
+void
+tls_client_start(struct tls_client *c, struct loop *l)
+{
+	char *path;
+
+	if (c->files[0] == '\0')
+		return;
+	path = mem_printf("private/%s", conf.keyd_service_name);
+	ask_certs(c);
+	keyd_client_ask_now(&c->ask, path);
+	c->listener.changed = certs_changed;
+	keyd_client_listen(&c->listener);
+	keyd_client_start(l, path);
+	if (c->certs.len == 0) {
+		ask_certs(c);
+		keyd_client_ask(&c->ask);
+	}
+	mem_free(path);
+}
+
+/* Shown if the server asks; signed by keyd, so the handshake may pause. */
+static int
+use_certs(SSL *ssl, const struct tls_client *c, struct why *why)
+{
+	if (c->files[0] == '\0')
+		return 0;
+	if (c->certs.len == 0)
+		return why_set(why, "4.7.5", "our client certificate is not "
+		    "available");
+	for (size_t i = 0; i < c->certs.len; i++)
+		if (SSL_use_cert_and_key(ssl, c->certs.v[i].leaf,
+		    c->certs.v[i].key, c->certs.v[i].rest, 1) != 1) {
+			tls_openssl_why(why, "our client certificate is not "
+			    "taken");
+			return -1;
+		}
+	SSL_set_mode(ssl, SSL_MODE_ASYNC);
+	return 0;
 }
 
 /* --- contexts -------------------------------------------------------------------------------- */
@@ -182,35 +286,36 @@ free_store(void *store)
 }
 
 struct tls_client *
-tls_client_new(const struct tls_client_conf *conf, struct why *why)
+tls_client_new(const struct tls_client_conf *set, struct why *why)
 {
 	struct tls_client *c = mem_zalloc(sizeof(*c));
 
 	tls_init();
-	c->conf = *conf;
+	c->conf = *set;
+	c->files = mem_strdup(set->files != NULL ? set->files : "");
 	list_init(&c->lru);
-	if (tls_digest(conf->fingerprint_digest) == NULL) {
+	if (tls_digest(set->fingerprint_digest) == NULL) {
 		why_set(why, "", "%s_tls_fingerprint_digest: unknown digest "
-		    "\"%s\"", conf->prefix, conf->fingerprint_digest);
+		    "\"%s\"", set->prefix, set->fingerprint_digest);
 		tls_client_free(&c);
 		return NULL;
 	}
 	for (int i = 0; i < 2; i++) {
-		c->ctx[i] = make_ctx(conf, i == 1, why);
+		c->ctx[i] = make_ctx(set, i == 1, why);
 		if (c->ctx[i] == NULL) {
-			why_prefix(why, "%s: TLS", conf->prefix);
+			why_prefix(why, "%s: TLS", set->prefix);
 			tls_client_free(&c);
 			return NULL;
 		}
 	}
-	if (tls_set_cas(c->ctx[0], conf->ca_file, conf->ca_path, why) < 0) {
-		why_prefix(why, "%s: TLS", conf->prefix);
+	if (tls_set_cas(c->ctx[0], set->ca_file, set->ca_path, why) < 0) {
+		why_prefix(why, "%s: TLS", set->prefix);
 		tls_client_free(&c);
 		return NULL;
 	}
 	SSL_CTX_set1_cert_store(c->ctx[1], SSL_CTX_get_cert_store(c->ctx[0]));
 	if (read_anchors(c, why) < 0) {
-		why_prefix(why, "%s: TLS", conf->prefix);
+		why_prefix(why, "%s: TLS", set->prefix);
 		tls_client_free(&c);
 		return NULL;
 	}
@@ -225,6 +330,11 @@ tls_client_free(struct tls_client **cp)
 	*cp = NULL;
 	if (c == NULL)
 		return;
+	keyd_client_ask_cancel(&c->ask);
+	if (c->listener.changed != NULL)
+		list_remove(&c->listener.link);
+	drop_certs(c);
+	mem_free(c->files);
 	LIST_FOREACH(l, &c->lru)
 		kept_free(LIST_ENTRY(l, struct kept, link));
 	hash_fini(&c->sessions, NULL);
@@ -403,6 +513,7 @@ tls_connect(struct stream *s, struct tls_client *c,
 {
 	struct tls *t = mem_zalloc(sizeof(*t));
 	struct why why = WHY_INIT;
+	size_t dropped;
 	char *sni;
 
 	t->client = c;
@@ -421,7 +532,10 @@ tls_connect(struct stream *s, struct tls_client *c,
 		    c->conf.prefix, why.text);
 	set_alpn(t, p->alpn);
 	resume(t);
-	return tls_attach(t, s, timeout_ms, done, arg);
+	dropped = tls_attach(t, s, timeout_ms, done, arg);
+	if (use_certs(t->ssl, c, &t->why) < 0)
+		t->state = TLS_OVER;	/* done() will be told */
+	return dropped;
 }
 
 /* --- the verdict ----------------------------------------------------------------------------------- */

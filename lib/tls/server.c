@@ -312,35 +312,16 @@ static int
 add_chain(SSL_CTX *ctx, struct span der, EVP_PKEY *key, uint64_t key_id,
     struct why *why)
 {
-	const unsigned char *p = (const unsigned char *)der.p;
-	const unsigned char *end = p + der.len;
-	STACK_OF(X509) *rest = sk_X509_new_null();
-	EVP_PKEY *made = NULL;
-	X509 *leaf = NULL;
-	int rc = -1;
+	struct tls_certs c;
+	int rc = 0;
 
-	while (p < end) {
-		X509 *cert = d2i_X509(NULL, &p, end - p);
-
-		if (cert == NULL)
-			break;
-		if (leaf == NULL)
-			leaf = cert;
-		else if (sk_X509_push(rest, cert) <= 0)
-			log_fatal("OpenSSL: no memory");
-	}
-	if (p == end && leaf != NULL && key == NULL)
-		key = made = tls_remote_key(leaf, key_id);
-	if (p < end || leaf == NULL)
-		why_set(why, "", "bad certificate");
-	else if (key == NULL ||
-	    SSL_CTX_use_cert_and_key(ctx, leaf, key, rest, 1) != 1)
+	if (tls_certs_parse(&c, der, key, key_id, why) < 0)
+		return -1;
+	if (SSL_CTX_use_cert_and_key(ctx, c.leaf, c.key, c.rest, 1) != 1) {
 		tls_openssl_why(why, "a certificate is not taken");
-	else
-		rc = 0;
-	EVP_PKEY_free(made);
-	X509_free(leaf);
-	sk_X509_pop_free(rest, X509_free);
+		rc = -1;
+	}
+	tls_certs_fini(&c);
 	return rc;
 }
 

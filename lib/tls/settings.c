@@ -75,6 +75,21 @@ smtpd_files(void)
 	return join_files(conf.smtpd_tls_chain_files, others, 4);
 }
 
+char *
+tls_client_files(bool lmtp)
+{
+	const char *smtp[] = {
+		conf.smtp_tls_cert_file, conf.smtp_tls_key_file,
+		conf.smtp_tls_eccert_file, conf.smtp_tls_eckey_file,
+	}, *other[] = {
+		conf.lmtp_tls_cert_file, conf.lmtp_tls_key_file,
+		conf.lmtp_tls_eccert_file, conf.lmtp_tls_eckey_file,
+	};
+
+	return join_files(lmtp ? conf.lmtp_tls_chain_files :
+	    conf.smtp_tls_chain_files, lmtp ? other : smtp, 4);
+}
+
 static char *
 files_or(const char *chain, const char *cert, const char *key, char *or)
 {

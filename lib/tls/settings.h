@@ -26,6 +26,8 @@ struct tls_settings {
 	int64_t		 verify_depth, session_time;
 };
 
+/* What smtp or lmtp shows to servers that ask; "" nothing.  To mem_free(). */
+char	*tls_client_files(bool lmtp);
 void	 tls_settings_get(enum tls_service which, struct tls_settings *s);
 /*
  * Call fn for the value of every parameter of the loaded configuration that

@@ -202,12 +202,21 @@ struct tls_client_conf {
 	/* Files of certificates that a policy can choose (tls_policy.anchors)
 	 * in the place of all authorities. */
 	const char	*anchor_files;
+	/* Certificates to show to servers that ask, of keyd; copied.  ""
+	 * none. */
+	const char	*files;
 	int64_t		 session_time;	/* s; how long to try to resume */
 	size_t		 session_max;	/* sessions kept */
 };
 /* Reads the CA file: before the jail.  NULL with why. */
 struct tls_client *tls_client_new(const struct tls_client_conf *c,
 	    struct why *why);
+/*
+ * In start(), where files are named: get the certificates from keyd, waiting
+ * for them a moment, and keep up with their changes.  While there are none
+ * handshakes fail: a server that wants one would refuse for good.
+ */
+void	 tls_client_start(struct tls_client *c, struct loop *l);
 void	 tls_client_free(struct tls_client **c);
 
 struct tls_tlsa {			/* RFC 6698 2.1 */

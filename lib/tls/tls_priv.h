@@ -143,6 +143,21 @@ struct tls_set;
 /* Belongs to the set. */
 EVP_PKEY *tls_set_key(const struct tls_set *set, size_t i);
 
+/* --- certs.c ---------------------------------------------------------------------------- */
+
+struct tls_certs {
+	X509		*leaf;
+	STACK_OF(X509)	*rest;
+	EVP_PKEY	*key;
+};
+/*
+ * From DER, leaf first.  key: the private key, or NULL for the one that keyd
+ * has under key_id.  -1 with why, c is empty then.
+ */
+MUST_CHECK int tls_certs_parse(struct tls_certs *c, struct span der,
+	    EVP_PKEY *key, uint64_t key_id, struct why *why);
+void	 tls_certs_fini(struct tls_certs *c);
+
 /* --- remote_key.c ----------------------------------------------------------------------- */
 
 /* A key whose public half is that of cert and whose private half has key_id
