@@ -79,6 +79,26 @@ allowed_load(struct why *why)
 	return 0;
 }
 
+static void
+one_file(struct hash_entry *e, void *arg)
+{
+	folders_add_files(e->key);
+}
+
+static void
+one_table(struct hash_entry *e, void *arg)
+{
+	folders_add_table(e->key);
+	names_add(e->key);
+}
+
+void
+allowed_folders(void)
+{
+	hash_each(&files, one_file, NULL);
+	hash_each(&tables, one_table, NULL);
+}
+
 bool
 allowed_files(struct span list)
 {

@@ -6,6 +6,7 @@
  *	session.c	clients: frames in, frames out (msg_keyd.h)
  *	sets.c		sets of chains and keys: loaded, watched, replaced
  *	allowed.c	which files and tables the configuration names
+ *	folders.c	where keys lie: what the jail lets us read
  *	names.c		server names to sets, by tls_server_sni_maps
  *	tickets.c	the rotating keys of session tickets
  */
@@ -29,8 +30,25 @@
 /* Read the configuration: main.cf, and -o options of master.cf.  -1 with why. */
 MUST_CHECK int allowed_load(struct why *why);
 /* Whether every file of this list is named somewhere. */
+/* Tell folders.c. */
+void	 allowed_folders(void);
 bool	 allowed_files(struct span files);
 bool	 allowed_table(struct span table);
+
+/* --- folders.c ------------------------------------------------------------------- */
+
+/* The folders of files; of a table's own file. */
+void	 folders_add_files(struct span list);
+void	 folders_add_table(struct span table);
+/* It cannot be known where keys are. */
+void	 folders_everywhere(void);
+/* All of them, as the jail wants them: "r:/a r:/b". */
+void	 folders_paths(struct buf *out);
+/* We are in the jail now. */
+void	 folders_closed(void);
+/* These files could not be loaded.  Where the jail hides one, the process
+ * ends, and another begins. */
+void	 folders_failed(struct span list);
 
 /* --- sets.c -------------------------------------------------------------------- */
 
@@ -56,6 +74,10 @@ MUST_CHECK int names_open(struct why *why);
 /* 1 with *set, 0: no entry, -1 with why. */
 MUST_CHECK int names_find(struct span table, struct span name,
 	    const struct tls_set **set, struct why *why);
+/* Open a table that a service has for itself; what is wrong shows later. */
+void	 names_add(struct span table);
+/* Tell folders.c what the entries name. */
+void	 names_folders(void);
 /* Judge every entry of the tables that can be listed; logs; -1: bad ones. */
 MUST_CHECK int names_check(void);
 

@@ -37,6 +37,15 @@ open_maps(struct span value, struct why *why)
 	return m;
 }
 
+void
+names_add(struct span table)
+{
+	struct why why = WHY_INIT;
+
+	if (hash_get(&tables, table) == NULL)
+		(void)open_maps(table, &why);
+}
+
 int
 names_open(struct why *why)
 {
@@ -44,6 +53,14 @@ names_open(struct why *why)
 
 	hash_fini(&tables, free_maps);
 	return value.len == 0 || open_maps(value, why) != NULL ? 0 : -1;
+}
+
+/* Whether a table's value names files; else it is PEM, in *pem. */
+static bool
+names_files(struct span value, struct buf *pem)
+{
+	return span_find(value, '/') == 0 || base64_decode(value, pem) < 0 ||
+	    span_search(buf_span(pem), SPAN("-----BEGIN ")) < 0;
 }
 
 /* What a table's value stands for. */
@@ -54,9 +71,7 @@ set_of_value(struct span value, struct why *why)
 	const struct tls_set *set;
 
 	value = span_trim(value);
-	if (span_find(value, '/') == 0 ||
-	    base64_decode(value, &pem) < 0 ||
-	    span_search(buf_span(&pem), SPAN("-----BEGIN ")) < 0)
+	if (names_files(value, &pem))
 		set = sets_get(value, false, why);
 	else
 		set = sets_get(buf_span(&pem), true, why);
@@ -106,6 +121,35 @@ names_find(struct span table, struct span name, const struct tls_set **set,
 	}
 	buf_wipe(&value);
 	return rc;
+}
+
+/* --- folders -------------------------------------------------------------------------------------- */
+
+static bool
+add_entry(void *arg, struct span key, struct span value)
+{
+	struct buf pem = BUF_INIT(TLS_FILE_MAX);
+
+	value = span_trim(value);
+	if (names_files(value, &pem))
+		folders_add_files(value);
+	buf_wipe(&pem);
+	return true;
+}
+
+static void
+table_folders(struct hash_entry *e, void *arg)
+{
+	struct why why = WHY_INIT;
+
+	if (maps_each(e->value, add_entry, NULL, &why) < 0)
+		folders_everywhere();
+}
+
+void
+names_folders(void)
+{
+	hash_each(&tables, table_folders, NULL);
 }
 
 /* --- the check ------------------------------------------------------------------------------------ */

@@ -195,6 +195,8 @@ load(struct held *h, unsigned flags)
 			    "; the old certificate stays" : "");
 		mem_free(h->error);
 		h->error = mem_strdup(why.text);
+		if (!h->pem)
+			folders_failed(span_of(h->spec));
 		return false;
 	}
 	mem_free(h->error);

@@ -111,7 +111,7 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES, .sockets = "", .paths = "r:/",
 	  .says = "counts what is in virtual mailboxes" },
 	{ .name = "keyd", .user = JAIL_READER,
-	  .may = JAIL_FILES, .sockets = "", .paths = "r:/",
+	  .may = JAIL_FILES, .sockets = "", .paths = "r:(where keys lie)",
 	  .says = "the only reader of private keys" },
 	{ .name = "bounce", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,

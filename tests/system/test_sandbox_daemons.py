@@ -30,14 +30,13 @@ if not LANDLOCK:
 # mail; "other": a socket that is not the row's; "inet": connect out; "key":
 # a private key.
 FREE = {"local", "pipe", "authd-pam"}   # they run others' programs
-TABLES = {"cleanup", "rewrite", "bounce", "virtual", "authd", "keyd",
-          "quotad"}
+TABLES = {"cleanup", "rewrite", "bounce", "virtual", "authd", "quotad"}
 ALLOWED = {
     "passwd": TABLES | {"session", "qmgr", "pickup", "showq", "resolver"},
     "tmp": {"session"},
     "queue": {"qmgr", "showq", "cleanup", "rewrite", "bounce", "virtual",
-              "keyd", "session"},
-    "mail": {"virtual", "session", "keyd", "quotad"},
+              "session"},
+    "mail": {"virtual", "session", "quotad"},
     # authd-keeper writes beside the password file: the key lies there, too.
     "key": {"keyd", "virtual", "session", "authd-keeper"},
     # These connect to sockets, and modes keep others' from them.
