@@ -156,11 +156,18 @@ def wait_last(m, to):
 
 
 def test_missing(certs):
-    """A file that is not there: nothing is sent without it, nor lost."""
+    """A file that is not there: said at the start; and when it goes away
+    later, nothing is sent without it, nor lost."""
+    one(certs, "own")
     with DNS(ZONES) as dns, Asker(certs) as p, sender(
             dns, p.port, settings(
-                certs, smtp_tls_chain_files=f"{certs}/absent.pem"),
+                certs, smtp_tls_chain_files=f"{certs}/own.pem"),
             services=SERVICES) as m:
+        os.unlink(f"{certs}/own.pem")
+        done = m.command("mansio", "check", check=False)
+        assert "own.pem: No such file" in done.stdout + done.stderr, done
+        keyd, = [pid for pid, n in m.children().items() if n == "keyd"]
+        os.kill(keyd, signal.SIGKILL)
         send(m, "a@plain.test", "status=deferred")
         assert "our client certificate is not available" in m.log()
         assert not p.shown
