@@ -176,7 +176,7 @@ on_auth_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	log_warning("%s: ticket refused: %.*s, session=<%s>",
 	    p->engine->service, SPAN_ARG(r.text), p->session);
 	pending_refuse(p, r.temporary ? SESSION_NOT_NOW : SESSION_FORGED,
-	    r.temporary ? "try again later" : "login is not valid any more");
+	    r.temporary ? "try again later" : "authd does not know of this login any more");
 	return 0;
 }
 

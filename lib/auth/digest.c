@@ -35,6 +35,8 @@ md(enum digest d)
 		return EVP_sha1();
 	case DIGEST_SHA512:
 		return EVP_sha512();
+	case DIGEST_MD5:
+		return EVP_md5();
 	default:
 		return EVP_sha256();
 	}
@@ -54,7 +56,12 @@ digest_start(void)
 size_t
 digest_len(enum digest d)
 {
-	return d == DIGEST_SHA1 ? 20 : d == DIGEST_SHA256 ? 32 : 64;
+	static const size_t len[] = {
+		[DIGEST_SHA1] = 20, [DIGEST_SHA256] = 32,
+		[DIGEST_SHA512] = 64, [DIGEST_MD5] = 16,
+	};
+
+	return len[d];
 }
 
 void

@@ -11,7 +11,8 @@
 #include "base/span.h"
 #include "base/why.h"
 
-enum digest { DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA512 };
+/* MD5 is for old password hashes alone. */
+enum digest { DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA512, DIGEST_MD5 };
 
 #define DIGEST_MAX	64		/* bytes of the longest */
 

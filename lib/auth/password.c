@@ -12,11 +12,14 @@
 #include "auth/userline.h"
 #include "base/base64.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/rnd.h"
 #include "conf/params.h"
 
 #define SALT_LEN	16	/* bytes, of SCRAM's keys and of SSHA256 */
 #define DIGEST_SALT_MAX	64
+/* More than anybody uses: a hash may not cost as much as it likes. */
+#define PBKDF2_ROUNDS_MAX	10000000
 
 /*
  * What can be made anew, by authd_password_scheme.  Measured, a hash each, on
@@ -185,7 +188,7 @@ password_hash_random(struct span password, struct buf *out)
 /* --- checking --------------------------------------------------------------------- */
 
 static int
-check_crypt(struct span password, struct span hash, int arg)
+check_crypt(struct span password, struct span hash)
 {
 	struct buf got = BUF_INIT(BUF_UNLIMITED);
 	char *setting;
@@ -203,7 +206,7 @@ check_crypt(struct span password, struct span hash, int arg)
 }
 
 static int
-check_argon2(struct span password, struct span hash, int arg)
+check_argon2(struct span password, struct span hash)
 {
 	char *text = span_dup(hash);
 	int rc = argon2_check(password, text);
@@ -213,88 +216,195 @@ check_argon2(struct span password, struct span hash, int arg)
 }
 
 static int
-check_scram(struct span password, struct span hash, int arg)
+check_scram(struct span password, struct span hash, enum digest d)
 {
 	struct scram_keys k;
 	int rc;
 
-	if (scram_keys_parse(&k, (enum digest)arg, hash) < 0)
+	if (scram_keys_parse(&k, d, hash) < 0)
 		return -1;
-	rc = scram_keys_match(&k, (enum digest)arg, password);
+	rc = scram_keys_match(&k, d, password);
 	mem_wipe(&k, sizeof(k));
 	return rc;
 }
 
-/* Base64 of the digest of password and salt, and the salt. */
 static int
-check_digest(struct span password, struct span hash, int arg)
+hex_decode(struct span text, struct buf *out)
+{
+	for (; text.len >= 2; text = span_from(text, 2)) {
+		uint64_t byte;
+
+		if (num_parse_hex(span_sub(text, 0, 2), &byte) < 0 ||
+		    buf_put_char(out, (char)byte) < 0)
+			return -1;
+	}
+	return text.len == 0 ? 0 : -1;
+}
+
+/* What a digest is written in; Dovecot says ".HEX" or ".b64" for another. */
+enum encoding { IN_BASE64, IN_HEX };
+
+/* The digest of password and salt, and the salt. */
+static int
+check_digest(struct span password, struct span hash, int arg,
+    enum encoding enc)
 {
 	struct buf raw = BUF_INIT(DIGEST_MAX + DIGEST_SALT_MAX);
 	struct buf in = BUF_SECRET(BUF_UNLIMITED);
 	size_t n = digest_len((enum digest)arg);
 	unsigned char got[DIGEST_MAX];
-	int rc = -1;
+	int rc = enc == IN_HEX ? hex_decode(hash, &raw) :
+	    base64_decode(hash, &raw);
 
-	if (base64_decode(hash, &raw) == 0 && raw.len >= n) {
+	if (rc == 0 && raw.len >= n) {
 		buf_add_span(&in, password);
 		buf_add(&in, raw.data + n, raw.len - n);
 		digest_of((enum digest)arg, buf_span(&in), got);
 		rc = digest_equal(span_make(got, n), span_make(raw.data, n));
+	} else {
+		rc = -1;
 	}
 	buf_wipe(&in);
 	buf_wipe(&raw);
 	return rc;
 }
 
+/* "$1$salt$iterations$hex", by HMAC-SHA-1. */
 static int
-check_plain(struct span password, struct span hash, int arg)
+check_pbkdf2(struct span password, struct span hash)
+{
+	struct buf want = BUF_INIT(DIGEST_MAX);
+	size_t n = digest_len(DIGEST_SHA1);
+	unsigned char got[DIGEST_MAX];
+	struct span part[5] = { 0 };
+	uint32_t rounds;
+	int rc = -1;
+
+	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+		ptrdiff_t end = span_find(hash, '$');
+
+		part[i] = end < 0 ? hash : span_sub(hash, 0, (size_t)end);
+		hash = end < 0 ? SPAN("") : span_from(hash, (size_t)end + 1);
+	}
+	if (part[0].len == 0 && span_is(part[1], "1") && hash.len == 0 &&
+	    num_parse_u32(part[3], PBKDF2_ROUNDS_MAX, &rounds) == 0 &&
+	    rounds > 0 && hex_decode(part[4], &want) == 0 && want.len == n) {
+		digest_pbkdf2(DIGEST_SHA1, password, part[2], rounds, got);
+		rc = digest_equal(span_make(got, n), buf_span(&want));
+	}
+	buf_wipe(&want);
+	return rc;
+}
+
+static int
+check_plain(struct span password, struct span hash)
 {
 	return digest_equal(password, hash);
 }
 
-static const struct {
+enum kind { BY_ARGON2, BY_CRYPT, BY_SCRAM, BY_DIGEST, BY_PBKDF2, BY_PLAIN };
+
+static const struct scheme {
 	const char	*name;
-	int		(*check)(struct span password, struct span hash,
-			    int arg);
+	enum kind	 kind;
 	int		 arg;
+	enum encoding	 encoding;
 } schemes[] = {
-	{ "{ARGON2ID}", check_argon2, 0 },
-	{ "{ARGON2I}", check_argon2, 0 },
-	{ "{yescrypt}", check_crypt, 0 },
-	{ "{CRYPT}", check_crypt, 0 },
-	{ "{SHA512-CRYPT}", check_crypt, 0 },
-	{ "{SHA256-CRYPT}", check_crypt, 0 },
-	{ "{BLF-CRYPT}", check_crypt, 0 },
-	{ "{MD5-CRYPT}", check_crypt, 0 },
-	{ "{SCRAM-SHA-256}", check_scram, DIGEST_SHA256 },
-	{ "{SCRAM-SHA-1}", check_scram, DIGEST_SHA1 },
-	{ "{SSHA512}", check_digest, DIGEST_SHA512 },
-	{ "{SHA512}", check_digest, DIGEST_SHA512 },
-	{ "{SSHA256}", check_digest, DIGEST_SHA256 },
-	{ "{SHA256}", check_digest, DIGEST_SHA256 },
-	{ "{SSHA}", check_digest, DIGEST_SHA1 },
-	{ "{SHA}", check_digest, DIGEST_SHA1 },
-	{ "{PLAIN}", check_plain, 0 },
-	{ "{CLEARTEXT}", check_plain, 0 },
+	{ "ARGON2ID", BY_ARGON2, 0, 0 },
+	{ "ARGON2I", BY_ARGON2, 0, 0 },
+	{ "yescrypt", BY_CRYPT, 0, 0 },
+	{ "CRYPT", BY_CRYPT, 0, 0 },
+	{ "SHA512-CRYPT", BY_CRYPT, 0, 0 },
+	{ "SHA256-CRYPT", BY_CRYPT, 0, 0 },
+	{ "BLF-CRYPT", BY_CRYPT, 0, 0 },
+	{ "MD5-CRYPT", BY_CRYPT, 0, 0 },
+	{ "MD5", BY_CRYPT, 0, 0 },
+	{ "DES-CRYPT", BY_CRYPT, 0, 0 },
+	{ "SCRAM-SHA-256", BY_SCRAM, DIGEST_SHA256, 0 },
+	{ "SCRAM-SHA-1", BY_SCRAM, DIGEST_SHA1, 0 },
+	{ "SSHA512", BY_DIGEST, DIGEST_SHA512, IN_BASE64 },
+	{ "SHA512", BY_DIGEST, DIGEST_SHA512, IN_BASE64 },
+	{ "SSHA256", BY_DIGEST, DIGEST_SHA256, IN_BASE64 },
+	{ "SHA256", BY_DIGEST, DIGEST_SHA256, IN_BASE64 },
+	{ "SSHA", BY_DIGEST, DIGEST_SHA1, IN_BASE64 },
+	{ "SHA", BY_DIGEST, DIGEST_SHA1, IN_BASE64 },
+	{ "SHA1", BY_DIGEST, DIGEST_SHA1, IN_BASE64 },
+	{ "SMD5", BY_DIGEST, DIGEST_MD5, IN_BASE64 },
+	{ "LDAP-MD5", BY_DIGEST, DIGEST_MD5, IN_BASE64 },
+	{ "PLAIN-MD5", BY_DIGEST, DIGEST_MD5, IN_HEX },
+	{ "PBKDF2", BY_PBKDF2, 0, 0 },
+	{ "PLAIN", BY_PLAIN, 0, 0 },
+	{ "CLEAR", BY_PLAIN, 0, 0 },
+	{ "CLEARTEXT", BY_PLAIN, 0, 0 },
 };
+
+static int
+check_by(const struct scheme *s, enum encoding enc, struct span password,
+    struct span hash)
+{
+	switch (s->kind) {
+	case BY_ARGON2:
+		return check_argon2(password, hash);
+	case BY_CRYPT:
+		return check_crypt(password, hash);
+	case BY_SCRAM:
+		return check_scram(password, hash, (enum digest)s->arg);
+	case BY_DIGEST:
+		return check_digest(password, hash, s->arg, enc);
+	case BY_PBKDF2:
+		return check_pbkdf2(password, hash);
+	default:
+		return check_plain(password, hash);
+	}
+}
+
+/* "{scheme}" or "{scheme.encoding}" off the hash; NULL: we know none such. */
+static const struct scheme *
+take_scheme(struct span *hash, enum encoding *enc)
+{
+	ptrdiff_t end = span_find(*hash, '}'), dot;
+	struct span name, code = SPAN_EMPTY;
+
+	if (end <= 0 || hash->p[0] != '{')
+		return NULL;
+	name = span_sub(*hash, 1, (size_t)end - 1);
+	*hash = span_from(*hash, (size_t)end + 1);
+	dot = span_find(name, '.');
+	if (dot >= 0) {
+		code = span_from(name, (size_t)dot + 1);
+		name = span_sub(name, 0, (size_t)dot);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		const struct scheme *s = &schemes[i];
+
+		if (!span_caseis(name, s->name))
+			continue;
+		*enc = s->encoding;
+		if (dot < 0)
+			return s;
+		*enc = span_caseis(code, "hex") ? IN_HEX : IN_BASE64;
+		return s->kind == BY_DIGEST && (*enc == IN_HEX ||
+		    span_caseis(code, "b64") || span_caseis(code, "base64")) ?
+		    s : NULL;
+	}
+	return NULL;
+}
 
 static int
 check_bytes(struct span password, struct span hash)
 {
-	if (span_has_nul(hash))
-		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
-		struct span name = span_of(schemes[i].name);
+	const struct scheme *s;
+	enum encoding enc;
 
-		if (span_casestarts(hash, name))
-			return schemes[i].check(password,
-			    span_from(hash, name.len), schemes[i].arg);
+	if (span_has_nul(hash) || hash.len == 0)
+		return -1;
+	if (hash.p[0] == '{') {
+		s = take_scheme(&hash, &enc);
+		return s != NULL ? check_by(s, enc, password, hash) : -1;
 	}
 	if (span_starts(hash, SPAN("$argon2")))
-		return check_argon2(password, hash, 0);
-	if (hash.len > 0 && hash.p[0] == '$')
-		return check_crypt(password, hash, 0);
-	return -1;
+		return check_argon2(password, hash);
+	return hash.p[0] == '$' ? check_crypt(password, hash) : -1;
 }
 
 int

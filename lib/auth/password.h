@@ -5,12 +5,19 @@
  * A hash has its scheme in braces in front, as Dovecot writes them:
  *
  *	ARGON2ID ARGON2I	argon2.h
- *	yescrypt CRYPT SHA512-CRYPT SHA256-CRYPT BLF-CRYPT MD5-CRYPT
+ *	yescrypt CRYPT SHA512-CRYPT SHA256-CRYPT BLF-CRYPT MD5-CRYPT MD5 DES-CRYPT
  *				crypt.h; which of them the hash says itself
  *	SCRAM-SHA-256 SCRAM-SHA-1	"iterations,salt,stored,server"
- *	SSHA512 SSHA256 SSHA	base64 of digest and salt
- *	SHA512 SHA256 SHA	base64 of a digest
- *	PLAIN CLEARTEXT		for tests
+ *	SSHA512 SSHA256 SSHA SMD5	base64 of digest and salt
+ *	SHA512 SHA256 SHA SHA1 LDAP-MD5	base64 of a digest
+ *	PLAIN-MD5		a digest in hexadecimal
+ *	PBKDF2			"$1$salt$iterations$hexadecimal"
+ *	PLAIN CLEARTEXT CLEAR	for tests
+ *
+ * ".HEX", ".b64" or ".base64" behind the name of a digest's scheme says what
+ * it is written in.  Kinds that hold what a mechanism we do not have needs
+ * (CRAM-MD5, DIGEST-MD5, OTP) or are of no use (PLAIN-TRUNC, PLAIN-MD4, HMAC-MD5)
+ * are not known.
  *
  * Names are taken in any case; a hash without one is told by its beginning.
  * Passwords are prepared (saslprep.h) before they are hashed; a check accepts

@@ -63,7 +63,8 @@ reason_of(uint32_t reason)
 	case SESSION_TOO_SOON:
 		return FRONT_TOO_SOON;
 	case SESSION_FORGED:
-		return AUTH_WRONG;
+		/* The client has proven who it is, and authd has forgotten:
+		 * it was started again, or we were slow. */
 	default:
 		return AUTH_UNAVAILABLE;
 	}
