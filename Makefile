@@ -295,9 +295,11 @@ install: all
 			n=mansio.conf ;; \
 		*.tmpfiles) to='$(DESTDIR)$(PREFIX)/lib/tmpfiles.d'; \
 			n=mansio.conf ;; \
+		*.logrotate) to='$(DESTDIR)$(SYSCONFDIR)/logrotate.d'; \
+			n=mansio ;; \
 		*) to='$(CONFDIR)' ;; esac; \
 		mkdir -p "$$to"; \
-		case $$to in '$(CONFDIR)') [ ! -e "$$to/$$n" ] || \
+		case $$to in '$(DESTDIR)$(SYSCONFDIR)'/*) [ ! -e "$$to/$$n" ] || \
 			{ echo "$$to/$$n is there: kept"; continue; } ;; esac; \
 		$(subst_dirs) "$$f" >"$$to/$$n" && chmod 0644 "$$to/$$n" || exit 1; \
 	done

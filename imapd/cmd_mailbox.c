@@ -32,7 +32,9 @@ scan_create_params(struct scan *s, unsigned *special)
 		if (!scan_is(s, ')') && !scan_sp(s))
 			return false;
 	}
-	return scan_close(s) && scan_close(s);
+	if (!scan_close(s))
+		return false;
+	return scan_close(s);
 }
 
 /* RFC 9051 6.3.4: a trailing delimiter only declares children to come. */

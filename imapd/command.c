@@ -108,7 +108,7 @@ finished(struct imap *im)
 	arena_reset(&im->arena);
 }
 
-static void
+static void PRINTF(4, 0)
 tagged(struct imap *im, const char *word, const char *code, const char *fmt,
     va_list ap)
 {

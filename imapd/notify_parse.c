@@ -150,7 +150,9 @@ scan_group(struct imap *im, struct scan *s, struct notify *n)
 		if (!scan_event(im, s, n, g))
 			return false;
 	} while (scan_take(s, ' '));
-	return scan_close(s) && scan_close(s) && check_events(s, g);
+	if (!scan_close(s))
+		return false;
+	return scan_close(s) && check_events(s, g);
 }
 
 struct notify *
@@ -191,7 +193,8 @@ is_below(struct span name, struct span top, bool children)
 {
 	if (span_eq(name, top))
 		return true;
-	return span_starts(name, top) && name.p[top.len] == '/' &&
+	return name.len > top.len && span_starts(name, top) &&
+	    name.p[top.len] == '/' &&
 	    (!children || span_find(span_from(name, top.len + 1), '/') < 0);
 }
 

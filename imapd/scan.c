@@ -315,7 +315,7 @@ bool
 scan_number(struct scan *s, uint32_t *out)
 {
 	size_t at = s->at;
-	uint64_t n;
+	uint64_t n = 0;
 
 	if (!scan_number64(s, &n))
 		return false;

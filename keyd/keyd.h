@@ -56,7 +56,7 @@ void	 folders_failed(struct span list);
  * The set of a list of files or, with pem, of a PEM text that a table holds.
  * Loaded when it is asked for the first time.  NULL with why.
  */
-const struct tls_set *sets_get(struct span files, bool pem, struct why *why);
+const struct tls_set *sets_get(struct span spec, bool pem, struct why *why);
 /* Load what the settings of all services name; errors are logged. */
 void	 sets_load_all(void);
 /* Watch the files from now on; changed is called when a set was replaced. */

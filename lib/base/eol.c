@@ -87,7 +87,7 @@ eol_pass(const char *p, const char *end, char before, int stop,
 #if defined(__SSE2__)
 	if (end - p > BLOCK) {
 		(void)pass_bytes(p, p + 1, before, stop, true, c);
-		before = *p++;
+		p++;
 		p = stop == EOL_NO_STOP ? pass_blocks(p, end, false, 0, c) :
 		    pass_blocks(p, end, true, (char)stop, c);
 		before = p[-1];

@@ -205,7 +205,7 @@ take_answer(struct opinion *o, struct question *q)
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t len;
-	int status;
+	int status = 0;
 
 	o->error = false;
 	while (q->in != NULL && (len = getline(&line, &room, q->in)) > 0) {

@@ -118,9 +118,7 @@ lex_dot_atom(struct lex *l, struct buf *out)
 	bool any = false;
 
 	for (;;) {
-		if (take_run(l, lex_is_atext, out) > 0)
-			any = true;
-		else if (!lex_at(l, '.'))
+		if (take_run(l, lex_is_atext, out) == 0 && !lex_at(l, '.'))
 			return any ? 0 : -1;
 		lex_skip(l);
 		if (!lex_at(l, '.'))

@@ -337,10 +337,10 @@ copy_crlf(struct span s, char prev, bool *half, size_t n, struct buf *out)
 
 		buf_add(out, p, run);
 		mask_nuls(out->data + out->len - run, run);
+		if (run > 0)
+			prev = p[run - 1];
 		p += run;
 		n -= run;
-		if (run > 0)
-			prev = p[-1];
 		if (nl == NULL || n == 0)
 			continue;
 		if (prev != '\r' && !*half) {

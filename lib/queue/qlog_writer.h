@@ -94,6 +94,6 @@ int	 qlog_slot_cmp(const void *a, const void *b);
 MUST_CHECK int qlog_prepare_one(struct qlog *q);
 /* Something to prepare: now without a thread, else in it. */
 void	 qlog_preparer_wake(struct qlog *q);
-void	*qlog_preparer(void *q);		/* the thread */
+void	*qlog_preparer(void *arg);		/* the thread */
 
 #endif

@@ -10,8 +10,10 @@ import os
 import pwd
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -79,7 +81,8 @@ class Rig(Instance):
         s.update(settings)
         super().__init__(s, base=base, services=(
             "faketp unix - - - - 1 discard\n"
-            "slowtp unix - - - - 1 discard\n"))
+            "slowtp unix - - - - 1 discard\n"
+            "smtp unix - - - - - smtp\n"))
         self.services = []
         self.shared = f"{base}/spool-mail"
 
@@ -209,6 +212,87 @@ def homes_that_hurt(m):
     os.chmod(m.home(X), 0o755)
     m.empty()
     m.once(X, "shut")
+
+
+class Reflector(socketserver.StreamRequestHandler):
+    """Another host, where everybody's mail is forwarded to A."""
+    def handle(self):
+        say = lambda text: self.wfile.write(text.encode() + b"\r\n")
+        say("220 far.test")
+        sender, data = "", b""
+        while line := self.rfile.readline():
+            verb = line[:4].upper()
+            if verb == b"MAIL":
+                sender = line.partition(b"<")[2].partition(b">")[0].decode()
+            if verb == b"DATA":
+                say("354 go on")
+                while (line := self.rfile.readline()) not in (b".\r\n", b""):
+                    data += line.removeprefix(b".")
+                with self.server.rig.smtp() as s:
+                    s.sendmail(sender, [f"{A}@{D}"], data)
+                self.server.passed += 1
+            say("221 bye" if verb == b"QUIT" else "250 far.test")
+            if verb == b"QUIT":
+                return
+
+
+def forward_loops(m):
+    "each ends with one notice to the sender, whatever it goes over"
+    # oneself, among others: that is the mailbox
+    own(f"{m.home(A)}/.forward", A, f"{A}@{D}, {B}@{D}, {A}\n")
+    m.post(A, "to-oneself", sender=f"{X}@{D}")
+    m.empty()
+    m.once(A, "to-oneself")
+    m.once(B, "to-oneself")
+    # two who forward to each other
+    own(f"{m.home(A)}/.forward", A, f"{B}@{D}\n")
+    own(f"{m.home(B)}/.forward", B, f"{A}@{D}\n")
+    m.post(A, "to-and-fro", sender=f"{X}@{D}")
+    m.empty()
+    assert m.mbox(X).count("\nSubject: to-and-fro\n") == 1, m.mbox(X)
+    assert "mail forwarding loop for" in m.mbox(X)
+    assert "Status: 5.4.6" in m.mbox(X), m.mbox(X)
+    for u in (A, B):
+        assert "to-and-fro" not in m.mbox(u)
+    # an alias that leads back to where a .forward came from
+    m.alias(f"round {A}\n")
+    m.command("mansio", "reload")
+    own(f"{m.home(A)}/.forward", A, f"round@{D}\n")
+    unlink(f"{m.home(B)}/.forward")
+    m.post("round", "circle", sender=f"{X}@{D}")
+    m.empty()
+    assert m.mbox(X).count("\nSubject: circle\n") == 1, m.mbox(X)
+    # over another host and back; Delivered-To has the extension, with which
+    # it does not come back
+    for to, times in ((A, 1), (f"{A}+ext", 2)):
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0),
+                                             Reflector) as far:
+            far.rig, far.passed = m, 0
+            threading.Thread(target=far.serve_forever, daemon=True).start()
+            m.command("postconf", "-e", "transport_maps = inline:{ {far.test "
+                      f"= smtp:[127.0.0.1]:{far.server_address[1]}}} }}")
+            m.command("mansio", "reload")
+            own(f"{m.home(A)}/.forward", A, "a@far.test\n")
+            m.post(to, f"far-{len(to)}", sender=f"{X}@{D}")
+            wait("the other host", lambda far=far: far.passed)
+            m.empty()
+            assert far.passed == times, far.passed
+            far.shutdown()
+        assert m.mbox(X).count(f"\nSubject: far-{len(to)}\n") == 1, \
+            m.mbox(X)
+    # a loop without a sender ends, too, and nobody hears of it
+    own(f"{m.home(A)}/.forward", A, f"{B}@{D}\n")
+    own(f"{m.home(B)}/.forward", B, f"{A}@{D}\n")
+    before = m.mbox(X)
+    m.post(A, "nobodys", sender="")
+    m.empty()
+    assert m.mbox(X) == before
+    for u in (A, B):
+        unlink(f"{m.home(u)}/.forward")
+    unlink(f"{m.shared}/{X}")       # others count what comes there
+    m.alias("")
+    m.command("postconf", "-X", "transport_maps")
+    m.command("mansio", "reload")
 
 
 def aliases(m):
@@ -434,7 +518,7 @@ def main():
         os.makedirs(f"{base}/etc")
         open(f"{base}/etc/aliases", "w", encoding="utf-8").close()
         with Rig(base) as m:
-            for f in (mailboxes, homes_that_hurt, aliases,
+            for f in (mailboxes, homes_that_hurt, forward_loops, aliases,
                       root_and_strangers, transports, full):
                 if not want or f.__name__ in want:
                     f(m)

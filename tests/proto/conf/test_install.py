@@ -3,6 +3,7 @@
 """make install puts what a package needs where a distribution wants it."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -44,8 +45,9 @@ for name in ("/usr/sbin/mansio", "/usr/sbin/sendmail", "/usr/bin/mailq",
     assert name in programs, name
 
 # Settings and nothing else lie in /etc; no placeholder is left anywhere.
-assert files("/etc") == [f"/etc/mansio/{n}" for n in
-                         ("aliases", "main.cf", "master.cf")], files("/etc")
+assert files("/etc") == ["/etc/logrotate.d/mansio"] + [
+    f"/etc/mansio/{n}" for n in ("aliases", "main.cf", "master.cf")], \
+    files("/etc")
 for path in files():
     if path not in programs:
         assert not os.stat(TO + path).st_mode & 0o111, path
@@ -62,6 +64,12 @@ for path in re.findall(r"^Exec\w+=(\S+)", unit, re.M):
     assert path in programs, path
 for folder in ("sysusers.d", "tmpfiles.d"):
     assert text(f"/usr/lib/{folder}/mansio.conf")
+
+if shutil.which("logrotate"):
+    done = subprocess.run(["logrotate", "-d", "-s", f"{TO}/state",
+                           f"{TO}/etc/logrotate.d/mansio"], text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 0 and "error" not in done.stderr, done
 
 # A second time: what the administrator changed stays.
 with open(f"{TO}/etc/mansio/main.cf", "w", encoding="ascii") as f:

@@ -5,6 +5,7 @@ fit into memory is read again, old segments are emptied, starts find what was
 left."""
 # timeout: 240
 import os
+import signal
 import sys
 import time
 
@@ -217,6 +218,33 @@ def damaged_files_go_to_corrupt(r):
     r.wait_files("corrupt", 1)
     assert i in r.files("corrupt")[0]
     r.wait_empty()
+
+
+@test()
+def a_gap_in_the_feed_is_read_from_the_log(r):
+    """qmgr is stopped while more comes than cleanup keeps for it."""
+    seen = {}
+
+    def deliver(d):
+        seen[d.id] = seen.get(d.id, 0) + 1
+        d.status(DELIVERED)
+    r.agent("ok", deliver)
+    ids = send_many(r, 5)
+    r.wait_empty()
+    r.qmgr.send_signal(signal.SIGSTOP)
+    c = Client(r)
+    notes = [(f"note{i}", "x" * 4000) for i in range(60)]
+    try:
+        for i in range(120):        # 240 KB of envelope each
+            ids.append(c.message("Subject: x\n\nbody\n", rcpts=[
+                f"u{i}@ok.test"], attrs=notes).queue_id)
+    finally:
+        r.qmgr.send_signal(signal.SIGCONT)
+        c.close()
+    r.wait_log("behind cleanup: reading the log from")
+    ids += send_many(r, 20)         # and the feed goes on
+    r.wait_empty()
+    assert seen == dict.fromkeys(ids, 1), len(seen)
 
 
 if __name__ == "__main__":
