@@ -97,7 +97,8 @@ def test_two_answers(m, p, dns):
     assert "status=sent" in line, line
     p.forget()
     assert "status=sent" in fate(m, "next@plain.test")
-    assert p.commands[0].startswith("EHLO"), p.commands
+    # (The QUIT of the session before may come late.)
+    assert any(c.startswith("EHLO") for c in p.commands), p.commands
     time.sleep(0.3)
     for to in ("twice3@plain.test", "next@plain.test"):
         assert len(rcpt_lines(m, to)) == 1
