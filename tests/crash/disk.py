@@ -15,9 +15,11 @@ in any order, and tear a write at a sector.  A cut therefore has every write up
 to the last flush, and none, all, or a random torn part of those after it.
 """
 import contextlib
+import ctypes
 import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -38,6 +40,27 @@ def run(*argv):
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
     return done.stdout.strip()
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, PR_SET_PDEATHSIG = 0x00020000, 1
+
+
+def own_mounts():
+    """Mount where nobody else sees it.
+
+    Whoever makes a mount namespace gets a copy of all mounts, and while it is
+    there a disk that we have unmounted stays in use: its loop device holds
+    the file, and the file system of logdisk is busy.
+    """
+    if LIBC.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    run("mount", "--make-rprivate", "/")
+
+
+def die_with_parent():
+    """logdisk has our output: left alone, it would keep a reader waiting."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def retry(*argv):
@@ -87,6 +110,7 @@ class LoggedDisk:
         self.fuse = f"{self.work}/fuse"
         self.mnt = f"{self.work}/mnt"
         self.proc = self.loop = None
+        self.private = False    # our mounts are
         for path in (self.work, self.fuse, self.mnt):
             os.makedirs(path, exist_ok=True)
         run("truncate", "-s", size, self.image)
@@ -94,8 +118,12 @@ class LoggedDisk:
 
     def mount(self):
         """Attach and mount; writes go to a log that start_log() discards."""
+        if not self.private:
+            own_mounts()
+            self.private = True
         self.proc = subprocess.Popen(
-            [self.program, self.image, self.log, self.fuse, "-f", "-s"])
+            [self.program, self.image, self.log, self.fuse, "-f", "-s"],
+            preexec_fn=die_with_parent)
         for _ in range(100):
             if os.path.exists(f"{self.fuse}/disk"):
                 break
