@@ -148,11 +148,12 @@ open_journal(struct account *a, int dir, struct acct_box *b,
 	return 0;
 }
 
-/* A folder that the list does not have under this name. */
+/* A folder that the list does not have under this name.  1: not now. */
 static int
 adopt(struct account *a, struct span name, struct why *why)
 {
 	struct acct_box b = { 0 };
+	struct why w = WHY_INIT;
 	uint32_t least = 0;
 	int dir = open_folder(a, name, NULL), rc = 0;
 
@@ -160,8 +161,12 @@ adopt(struct account *a, struct span name, struct why *why)
 		return 0;
 	b.box = next_box(a, &least);
 	b.name = span_dup(name);
-	if (open_journal(a, dir, &b, least, why) < 0) {
-		rc = -1;
+	if (open_journal(a, dir, &b, least, &w) < 0) {
+		/* One that cannot be had now does not keep the others away;
+		 * the next look is at all again. */
+		log_warning("%s: cannot take in the folder %s: %s", a->path,
+		    b.name, w.text);
+		rc = 1;
 	} else {
 		for (size_t i = 0; i < a->boxes.len; i++) {
 			struct acct_box *was = &a->boxes.v[i];
@@ -224,6 +229,7 @@ struct adoption {
 	struct account	*a;
 	struct why	*why;
 	int		 rc;
+	bool		 later;		/* some could not be had */
 };
 
 static void
@@ -233,13 +239,17 @@ adopt_unknown(struct hash_entry *e, void *arg)
 
 	if (ad->rc == 0 && account_box_by_name(ad->a, e->key) == NULL)
 		ad->rc = adopt(ad->a, e->key, ad->why);
+	if (ad->rc == 1) {
+		ad->later = true;
+		ad->rc = 0;
+	}
 }
 
 int
 account_maildir_list(struct account *a, struct why *why)
 {
 	struct hash found = HASH_INIT;
-	struct adoption ad = { a, why, 0 };
+	struct adoption ad = { .a = a, .why = why };
 	struct stat st;
 	bool differs = false;
 
@@ -285,51 +295,12 @@ account_maildir_list(struct account *a, struct why *why)
 		}
 	}
 	hash_fini(&found, NULL);
-	if (ad.rc == 0 && clock_wall_s() - st.st_mtim.tv_sec > 1)
+	if (ad.rc == 0 && !ad.later && clock_wall_s() - st.st_mtim.tv_sec > 1)
 		a->listed = st.st_mtim;
 	return ad.rc;
 }
 
 /* --- what we do ------------------------------------------------------------------------ */
-
-int
-account_maildir_make(struct account *a, struct acct_box *b, uint32_t least,
-    struct why *why)
-{
-	struct buf dir = BUF_INIT(BUF_UNLIMITED);
-	int fd = -1, rc = -1, f;
-
-	if (folder_name(span_of(b->name), &dir) < 0) {
-		(void)account_say(a, ACCOUNT_LIMIT, why, "the name is too "
-		    "long");
-		goto out;
-	}
-	if (fault_mkdirat(a->dirfd, dir.data, 0700) < 0 && errno != EEXIST)
-		goto fail;
-	fd = openat(a->dirfd, dir.data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC);
-	if (fd < 0)
-		goto fail;
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		if (fault_mkdirat(fd, parts[i], 0700) < 0 && errno != EEXIST)
-			goto fail;
-	}
-	/* Maildir++: says to deliverers that this is no account's root. */
-	f = fault_openat(fd, "maildirfolder", O_WRONLY | O_CREAT | O_NOFOLLOW |
-	    O_CLOEXEC, 0600);
-	if (f < 0)
-		goto fail;
-	close(f);
-	rc = open_journal(a, fd, b, least, why);
-	goto out;
-fail:
-	(void)store_fail(why, "cannot make a folder in", a->path);
-	(void)account_io(a, why);
-out:
-	fd_close(&fd);
-	buf_fini(&dir);
-	return rc;
-}
 
 /* Remove all files of a directory that is ours. */
 static int
@@ -378,6 +349,50 @@ remove_folder(int at, const char *name)
 	    errno != ENOENT)
 		rc = -1;
 	buf_fini(&path);
+	return rc;
+}
+
+int
+account_maildir_make(struct account *a, struct acct_box *b, uint32_t least,
+    struct why *why)
+{
+	struct buf dir = BUF_INIT(BUF_UNLIMITED);
+	bool made = false;
+	int fd = -1, rc = -1, f;
+
+	if (folder_name(span_of(b->name), &dir) < 0) {
+		(void)account_say(a, ACCOUNT_LIMIT, why, "the name is too "
+		    "long");
+		goto out;
+	}
+	made = fault_mkdirat(a->dirfd, dir.data, 0700) == 0;
+	if (!made && errno != EEXIST)
+		goto fail;
+	fd = openat(a->dirfd, dir.data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (fd < 0)
+		goto fail;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if (fault_mkdirat(fd, parts[i], 0700) < 0 && errno != EEXIST)
+			goto fail;
+	}
+	/* Maildir++: says to deliverers that this is no account's root. */
+	f = fault_openat(fd, "maildirfolder", O_WRONLY | O_CREAT | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
+	if (f < 0)
+		goto fail;
+	close(f);
+	rc = open_journal(a, fd, b, least, why);
+	goto out;
+fail:
+	(void)store_fail(why, "cannot make a folder in", a->path);
+	(void)account_io(a, why);
+out:
+	/* Else the next look takes half a folder for one. */
+	if (rc < 0 && made)
+		(void)remove_folder(a->dirfd, dir.data);
+	fd_close(&fd);
+	buf_fini(&dir);
 	return rc;
 }
 
