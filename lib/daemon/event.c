@@ -31,6 +31,7 @@ struct listener {
 	int		 fd;
 	int		 index;
 	struct loop_io	*io;
+	bool		 shut;		/* master has shut it down */
 };
 
 static ARRAY(struct listener *) listeners;
@@ -70,7 +71,8 @@ set_accepting(bool on)
 		return;
 	accepting = on;
 	for (size_t i = 0; i < listeners.len; i++)
-		loop_io_want(listeners.v[i]->io, on ? LOOP_READ : 0);
+		loop_io_want(listeners.v[i]->io,
+		    on && !listeners.v[i]->shut ? LOOP_READ : 0);
 	daemon_tell(on ? MASTER_MSG_AVAIL : MASTER_MSG_BUSY, (uint32_t)s->busy);
 }
 
@@ -252,6 +254,17 @@ on_status(void *arg, unsigned events)
 	}
 }
 
+/* Master takes it away, and will tell us to go: do not turn round until then. */
+static bool
+is_shut(struct listener *l)
+{
+	if (!sock_listener_shut(l->fd))
+		return false;
+	l->shut = true;
+	loop_io_want(l->io, 0);
+	return true;
+}
+
 static void
 on_client(void *arg, unsigned events)
 {
@@ -267,7 +280,9 @@ on_client(void *arg, unsigned events)
 		}
 		switch (errno) {
 		case EAGAIN:
-			return;		/* a sister process was faster */
+			if (n == 0)	/* or a sister process was faster */
+				(void)is_shut(l);
+			return;
 		case EMFILE:
 		case ENFILE:
 		case ENOBUFS:
@@ -283,6 +298,8 @@ on_client(void *arg, unsigned events)
 			/* The client went away again, or the network did:
 			 * the next one may be well (accept(2)). */
 			log_debug("accept: %m");
+			if (is_shut(l))
+				return;
 			break;
 		}
 	}

@@ -159,18 +159,21 @@ daemon_wait(int fd, int64_t timeout_ms)
  * when one was served.
  */
 static bool
-serve_one(int listener)
+serve_one(int *listener)
 {
 	struct sock_addr peer;
 	int fd;
 
-	fd = sock_accept(listener, &peer);
+	fd = sock_accept(*listener, &peer);
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
 			log_warning("cannot accept: %m; trying again in %d s",
 			    SHORTAGE_MS / 1000);
 			poll(NULL, 0, SHORTAGE_MS);
+		} else if (sock_listener_shut(*listener)) {
+			/* Master takes it away, and will tell us to go. */
+			fd_close(listener);
 		}
 		return false;
 	}
@@ -214,7 +217,7 @@ daemon_run_worker(void)
 			break;
 		for (size_t i = 0; i < s->listeners.len && !leaving; i++) {
 			if (p[2 + i].revents == 0 ||
-			    !serve_one(s->listeners.v[i]))
+			    !serve_one(&s->listeners.v[i]))
 				continue;
 			used++;
 			if (s->master && used >= conf.max_use)

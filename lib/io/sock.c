@@ -265,6 +265,14 @@ sock_accept(int listener, struct sock_addr *peer)
 	return fd;
 }
 
+bool
+sock_listener_shut(int listener)
+{
+	struct pollfd p = { .fd = listener, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP));
+}
+
 #define CONNECT_RETRY_MS	10
 
 int

@@ -57,6 +57,9 @@ int	 sock_listen_unix(const char *path, mode_t mode, int backlog,
 	    struct why *why);
 /* Accept, non-blocking and close-on-exec; -1 with errno. */
 int	 sock_accept(int listener, struct sock_addr *peer);
+/* Whether somebody who has it too has shut it down: nobody comes any more, and
+ * poll(2) calls it ready for ever. */
+bool	 sock_listener_shut(int listener);
 /* Connect to a UNIX socket, waiting at most timeout_ms for its backlog.
  * Non-blocking, close-on-exec; -1 with errno. */
 int	 sock_connect_unix(const char *path, int64_t timeout_ms);
