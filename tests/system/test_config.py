@@ -6,6 +6,7 @@ import os
 import sys
 
 from instance import Instance
+from masterlib import wait_for
 
 WRONG = (
     # setting, part of the error
@@ -54,6 +55,8 @@ def main():
         line = good.count("\n") + 1
         with m.smtp() as s:
             s.ehlo()
+            # Those that were just forked still have master's name.
+            wait_for(lambda: "master" not in m.children().values())
             children = m.children()
             for setting, says in WRONG:
                 write(m, good + setting + "\n")
@@ -66,7 +69,8 @@ def main():
                     # Said once, not by smtpd and lmtpd each.
                     if "relay" in says:
                         assert done.stderr.count(says) == 1, done.stderr
-                assert m.children() == children, setting
+                # The process that judged them may not be gone quite yet.
+                wait_for(lambda: m.children() == children)
                 assert s.noop()[0] == 250
             for setting in RIGHT:
                 write(m, good + setting + "\n")
