@@ -149,7 +149,7 @@ txn_make(struct session *s, struct span sender, const struct mail_params *p)
 	}
 	e->dsn_ret = p->ret;
 	e->dsn_envid = dup_xtext(&t->arena, p->envid);
-	if (p->auth.len > 0)
+	if (p->auth.len > 0 && auth_enabled(s))
 		*ARRAY_PUSH(&e->attrs) = (struct env_attr){
 			SPAN(ENV_ATTR_SASL_SENDER),
 			dup_printable(&t->arena, p->auth)

@@ -153,10 +153,8 @@ command_start(void)
 unsigned
 command_parse_flags(const struct session *s)
 {
-	unsigned f = 0;
+	unsigned f = PARSE_AUTH;	/* as Postfix: also where none is offered */
 
-	if (auth_enabled(s))
-		f |= PARSE_AUTH;
 	if (!conf.strict_rfc821_envelopes)
 		f |= PARSE_LAX;
 	if (!(ehlo_discard & EHLO_SMTPUTF8))
