@@ -18,10 +18,10 @@ SAID = {"smtpd": "client=", "cleanup": "message-id=", "qmgr": "removed",
         "virtual": "to=<alice@example.test>.*sent"}
 
 
-def until(what, seconds=20):
+def until(what, lines=(), seconds=20):
     end = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "\n".join(["waited in vain", *lines])
         time.sleep(0.02)
 
 
@@ -42,13 +42,13 @@ def restart(m, kind, unlink, next_kind):
     """Lines of before, of meanwhile and of after, each to who was there."""
     with Syslogd(kind, unlink=unlink) as first:
         send(m)
-        until(lambda: not missing(first.lines, 1))
+        until(lambda: not missing(first.lines, 1), first.lines)
     send(m, 2)
     assert missing(first.lines, 1) == {}, first.lines
     with Syslogd(next_kind) as second:
-        until(lambda: not missing(second.lines, 2))
+        until(lambda: not missing(second.lines, 2), second.lines)
         send(m)
-        until(lambda: not missing(second.lines, 3))
+        until(lambda: not missing(second.lines, 3), second.lines)
         assert not [x for x in second.lines if "were lost" in x]
 
 
@@ -131,7 +131,8 @@ def main():
             print("ok", test.__name__)
         with Syslogd() as s:
             m.stop()
-            assert any("master" in x and "stopped" in x for x in s.lines)
+            until(lambda: any("master" in x and "stopped" in x
+                              for x in s.lines), s.lines)
     finally:
         m.__exit__(*sys.exc_info())
 
