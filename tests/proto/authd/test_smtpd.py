@@ -161,9 +161,13 @@ def auth_parameter(m, port):
         m.wait_log(f"{queue_id}: client=localhost[127.0.0.1], sasl_method="
                    "PLAIN, sasl_username=alice@example.test" +
                    (f", sasl_sender={shown}" if shown else "") + " trace=")
-    # Where there is no AUTH there is no AUTH=.
+    # Where no AUTH is offered it is read, as Postfix does, and dropped.
     c = Smtp(m.smtp_port)
-    assert c.code("MAIL FROM:<a@example.org> AUTH=<>") == "555 5.5.4"
+    assert c.code("MAIL FROM:<a@example.org> AUTH=eve") == "250 2.1.0"
+    assert c.code("RCPT TO:<x@elsewhere.test>") == "250 2.1.5"
+    c.cmd("DATA")
+    queue_id = c.cmd("Subject: x\r\n\r\n.")[1].rsplit(" ", 1)[1]
+    m.wait_log(f"{queue_id}: client=localhost[127.0.0.1] trace=")
     c = Smtp(port)
     assert c.code("MAIL FROM:<a@example.org> AUTH=") == "501 5.5.4"
     assert c.code("MAIL FROM:<a@b> AUTH=<> AUTH=<>") == "501 5.5.4"
