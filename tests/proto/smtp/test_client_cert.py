@@ -6,14 +6,13 @@ import signal
 import socket
 import ssl
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../../system")]
 from memory import in_memory, private_parts  # noqa: E402
-from peerlib import DNS, need_root, sender, wait_rcpt  # noqa: E402
-from tlslib import TLSPeer, make_certs, openssl  # noqa: E402
+from peerlib import DNS, sender, wait_rcpt  # noqa: E402
+from tlslib import TLSPeer, openssl, run  # noqa: E402
 
 TEXT = "Subject: hello\r\n\r\nhi\r\n"
 ZONES = {"plain.test": {"MX": ["10 mx.plain.test"]},
@@ -173,19 +172,5 @@ def test_missing(certs):
         assert not p.shown
 
 
-def main():
-    need_root()
-    only = sys.argv[1:]
-    n = 0
-    with tempfile.TemporaryDirectory() as certs:
-        os.chmod(certs, 0o755)
-        make_certs(certs)
-        for name, test in list(globals().items()):
-            if name.startswith("test_") and (not only or name in only):
-                test(certs)
-                n += 1
-    print(f"{n} passed, 0 failed, 0 skipped")
-
-
 socket.setdefaulttimeout(60)
-main()
+run(globals())

@@ -10,13 +10,12 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peerlib  # noqa: E402
-from peerlib import DNS, need_root, sender, wait_rcpt  # noqa: E402
-from tlslib import TLSPeer, make_certs  # noqa: E402
+from peerlib import DNS, sender, wait_rcpt  # noqa: E402
+from tlslib import TLSPeer, run  # noqa: E402
 
 TEXT = "Subject: hello\r\n\r\nhi\r\n"
 ZONES = {"plain.test": {"MX": ["10 mx.plain.test"]},
@@ -214,19 +213,5 @@ def test_auth(certs):
         assert "se=cret" not in m.log()
 
 
-def main():
-    need_root()
-    only = sys.argv[1:]
-    n = 0
-    with tempfile.TemporaryDirectory() as certs:
-        os.chmod(certs, 0o755)
-        make_certs(certs)
-        for name, test in list(globals().items()):
-            if name.startswith("test_") and (not only or name in only):
-                test(certs)
-                n += 1
-    print(f"{n} passed, 0 failed, 0 skipped")
-
-
 socket.setdefaulttimeout(60)
-main()
+run(globals())

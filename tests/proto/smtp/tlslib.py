@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: ISC
 """tlslib - peers with certificates, for the SMTP client."""
+import os
 import ssl
 import subprocess
+import sys
+import tempfile
 
-from peerlib import Peer
+from peerlib import Peer, need_root
 
 
 def openssl(*args):
@@ -66,3 +69,19 @@ class TLSPeer(Peer):
             return b""
         self.on["EHLO"], self.on["STARTTLS"] = ehlo, begin
         return self
+
+
+def run(tests):
+    """All test_... of a module, or those that the command line names, each
+    with the folder of make_certs()."""
+    need_root()
+    only = sys.argv[1:]
+    n = 0
+    with tempfile.TemporaryDirectory() as certs:
+        os.chmod(certs, 0o755)
+        make_certs(certs)
+        for name, test in list(tests.items()):
+            if name.startswith("test_") and (not only or name in only):
+                test(certs)
+                n += 1
+    print(f"{n} passed, 0 failed, 0 skipped")
