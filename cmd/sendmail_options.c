@@ -141,8 +141,8 @@ set_queue_run(struct sendmail_options *o, const char *arg)
 	else if (arg[0] == 'I')
 		sendmail_fatal(EX_USAGE, "specify: -qIqueueid");
 	else
-		sendmail_fatal(EX_USAGE, "-q%c is not implemented",
-		    arg[0]);
+		sendmail_fatal(EX_USAGE, "-q%s: specify -q, -qIqueueid, or "
+		    "-qRsitename", arg);
 }
 
 static void
