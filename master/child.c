@@ -134,6 +134,8 @@ on_message(struct child *c, const struct master_msg *m)
 	c->state = next;
 	if (m->type != MASTER_MSG_FAILED && m->type != MASTER_MSG_READY)
 		c->clients = m->value;
+	if (m->type == MASTER_MSG_EXITING)
+		c->orderly = true;
 	if (m->type == MASTER_MSG_READY) {
 		c->ready = true;
 		if (c->hup)
@@ -381,8 +383,10 @@ judge(struct child *c, int status)
 		svc_throttle(s);
 		return;
 	}
-	/* A single job's process has no reason to end by itself either. */
-	if ((!bad && (s->plan->flags & PLAN_SINGLE) == 0) ||
+	/* A single job's process has no reason to end by itself either; one
+	 * that said it would was told to, by somebody's SIGTERM: that is no
+	 * other than the SIGKILL above. */
+	if ((!bad && (c->orderly || (s->plan->flags & PLAN_SINGLE) == 0)) ||
 	    clock_mono_ms() - c->started_ms > QUICK_MS)
 		s->quick_deaths = 0;
 	else if (++s->quick_deaths >= QUICK_DEATHS) {

@@ -45,6 +45,7 @@ struct child {
 	enum child_state state;
 	bool		 ready;		/* has been */
 	bool		 told;		/* we asked it to end */
+	bool		 orderly;	/* said that it will end */
 	bool		 hup;		/* owes us a reload when ready */
 	bool		 asked;		/* MASTER_MSG_QUERY is under way */
 	uint32_t	 clients;

@@ -95,6 +95,31 @@ def one_that_keeps_crashing_is_throttled():
             c.ask("pid")
 
 
+def one_that_is_terminated_is_not_throttled():
+    """A single job's process that ends because of a SIGTERM is replaced at
+    once, however often; one that ends by itself is not."""
+    def another(pid):
+        found = m.service("cleanup")["processes"]
+        return found and found[0]["pid"] != pid and \
+            found[0]["state"] == "available" and found[0]["pid"]
+
+    with Scratch(SINGLES) as m:
+        m.start()
+        pid = wait_for(lambda: another(0))
+        for _ in range(12):
+            os.kill(pid, signal.SIGTERM)
+            pid = wait_for(lambda: another(pid))
+        assert "throttling" not in m.log(), m.log()
+        for _ in range(5):
+            with m.client("private/cleanup") as c:
+                try:
+                    c.ask("exit 0")
+                    raise AssertionError("it answered")
+                except (EOFError, ConnectionError):
+                    pass
+        m.wait_log("5 processes have ended at once -- throttling")
+
+
 def limits_of_processes_and_clients():
     with Scratch("x unix - - - - - event\n"
                  "  -o process_client_limit=2\n"
@@ -214,5 +239,6 @@ def nonsense_from_a_child():
 if __name__ == "__main__":
     run([storm_of_kills, bad_startup_is_throttled,
          one_that_keeps_crashing_is_throttled,
+         one_that_is_terminated_is_not_throttled,
          limits_of_processes_and_clients, idle_ones_leave, wakeup, watchdog,
          out_of_descriptors, nonsense_from_a_child])
