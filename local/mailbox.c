@@ -69,6 +69,7 @@ put_own(struct delivery *d, const struct attr *a, const struct user *u,
 	}
 	p->quota = &quota;
 	put(d, a, p, true, ok);
+	p->quota = NULL;
 }
 
 /*

@@ -326,7 +326,7 @@ void	 quirks_greeting(struct session *s);
 /* --- xforward.c ------------------------------------------------------------------------------------- */
 
 /* "XFORWARD NAME ADDR ...": what the peer takes. */
-void	 xforward_offered(struct session *s, struct span names);
+void	 xforward_offered(struct session *s, struct span words);
 /* Say where the message came from; how many replies will come. */
 unsigned xforward_send(struct session *s);
 /* A reply to it. */

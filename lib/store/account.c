@@ -2,6 +2,7 @@
 /*
  * account - opening an account, and the files that its mailboxes share.
  */
+#define ACCOUNT_IMPLEMENTATION
 #include "store/account.h"
 
 #include <dirent.h>

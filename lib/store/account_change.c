@@ -282,7 +282,7 @@ rename_inbox(struct account *a, struct span to, struct why *why)
 	struct ranges all = RANGES_INIT;
 	struct uid_result moved;
 	struct mailbox *m;
-	uint32_t box;
+	uint32_t box = 0;
 	int rc;
 
 	if (account_create(a, to, 0, &box, why) < 0)

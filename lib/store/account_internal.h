@@ -103,6 +103,12 @@ int	 account_say(struct account *a, enum account_error e, struct why *why,
 	    const char *fmt, ...) PRINTF(4, 5);
 /* The error that errno, or a why of the store, stands for. */
 int	 account_io(struct account *a, const struct why *why);
+#if defined(__clang_analyzer__) && !defined(ACCOUNT_IMPLEMENTATION)
+/* So that it knows what the calls return. */
+#define account_fail(...)	((void)(account_fail)(__VA_ARGS__), -1)
+#define account_say(...)	((void)(account_say)(__VA_ARGS__), -1)
+#define account_io(...)		((void)(account_io)(__VA_ARGS__), -1)
+#endif
 
 struct acct_box *account_box_by_id(struct account *a, uint32_t box);
 struct acct_box *account_box_by_name(struct account *a, struct span name);
@@ -133,7 +139,7 @@ void	 account_note_dirty(struct account *a, int fd);
 /* What was written through p is to be synced with the account. */
 void	 account_wrote(struct account *a, struct packed *p);
 /* Bytes offset to offset + len of a segment; NULL with why. */
-const char *account_map(struct account *a, uint32_t segment, uint64_t offset,
+const char *account_map(struct account *a, uint32_t no, uint64_t offset,
 	    uint64_t len, struct why *why);
 /* A descriptor of the directory of a box (maildir) or the account's. */
 int	 account_box_dir(struct account *a, uint32_t box, struct why *why);

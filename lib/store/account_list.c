@@ -178,7 +178,7 @@ add_parents(struct account *a)
 			/* Already there, or added for the one before. */
 			if (span_starts(before, name) &&
 			    (before.len == name.len ||
-			    before.p[name.len] == '/'))
+			    span_from(before, name.len).p[0] == '/'))
 				break;
 			*ARRAY_PUSH(&a->shown) = (struct account_box){
 				.name = made_name(a, name),

@@ -28,43 +28,53 @@
 
 /* --- the bytes ---------------------------------------------------------------- */
 
+/* What in says decompressed; NULL when it is damaged. */
+static struct content_hold *
+decompress(struct span in)
+{
+	struct content_hold *h;
+	int64_t len = compress_undone_len(in);
+
+	if (len < 0)
+		return NULL;
+	h = mem_alloc(sizeof(*h) + (size_t)len);
+	*h = (struct content_hold){ NULL, (size_t)len, 0 };
+	if (compress_undo(in, (char *)(h + 1), (size_t)len) < 0) {
+		mem_free(h);
+		return NULL;
+	}
+	return h;
+}
+
 /* The bytes of a message that lies compressed in the segment. */
 static int
 undo(struct mailbox *m, const struct record *r, struct mailbox_content *out,
     struct why *why)
 {
 	struct account *a = m->a;
-	struct content_hold *h = a->undone.hold;
+	struct content_hold *h;
 	struct span in = out->bytes;
-	int64_t len;
 
 	out->bytes = SPAN_EMPTY;
-	if (h == NULL || a->undone.segment != r->segment ||
+	if (a->undone.hold == NULL || a->undone.segment != r->segment ||
 	    a->undone.offset != r->offset || a->undone.crc != r->crc) {
-		content_hold_free(h);
-		a->undone.hold = NULL;
-		if ((len = compress_undone_len(in)) < 0)
-			goto damaged;
-		h = mem_alloc(sizeof(*h) + (size_t)len);
-		*h = (struct content_hold){ NULL, (size_t)len, 0 };
-		if (compress_undo(in, (char *)(h + 1), (size_t)len) < 0) {
-			mem_free(h);
-			goto damaged;
+		content_hold_free(a->undone.hold);
+		a->undone.hold = decompress(in);
+		if (a->undone.hold == NULL) {
+			log_error("%s: message %u is damaged: it cannot be "
+			    "decompressed", m->p->path, (unsigned)r->uid);
+			return account_say(a, ACCOUNT_CORRUPT, why,
+			    "message %u is damaged", (unsigned)r->uid);
 		}
-		a->undone.hold = h;
 		a->undone.segment = r->segment;
 		a->undone.offset = r->offset;
 		a->undone.crc = r->crc;
 	}
+	h = a->undone.hold;
 	h->others++;
 	out->hold = h;
 	out->bytes = span_make(h + 1, h->len);
 	return 0;
-damaged:
-	log_error("%s: message %u is damaged: it cannot be decompressed",
-	    m->p->path, (unsigned)r->uid);
-	return account_say(a, ACCOUNT_CORRUPT, why, "message %u is damaged",
-	    (unsigned)r->uid);
 }
 
 static int

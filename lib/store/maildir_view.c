@@ -86,18 +86,18 @@ maildir_name_with(struct buf *out, struct span base, const char *old,
 	buf_reset(out);
 	buf_add_span(out, base);
 	buf_add_str(out, ":2,");
-	for (char c = 'A'; c <= 'Z'; c++) {
+	for (int c = 'A'; c <= 'Z'; c++) {
 		uint32_t bit = c == 'D' ? STORE_DRAFT : c == 'F' ?
 		    STORE_FLAGGED : c == 'R' ? STORE_ANSWERED : c == 'S' ?
 		    STORE_SEEN : c == 'T' ? STORE_DELETED : 0;
 
 		if (bit != 0 ? (has & bit) != 0 :
 		    p != NULL && strchr(p + 3, c) != NULL)
-			buf_add_char(out, c);
+			buf_add_char(out, (char)c);
 	}
-	for (char c = 'a'; c <= 'z'; c++) {
+	for (int c = 'a'; c <= 'z'; c++) {
 		if (p != NULL && strchr(p + 3, c) != NULL)
-			buf_add_char(out, c);
+			buf_add_char(out, (char)c);
 	}
 }
 

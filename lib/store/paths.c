@@ -8,6 +8,7 @@
  * that stay inside (~/Maildir -> mail/inbox) go on working.  Kernels without
  * it get the stricter walk that follows no link at all.
  */
+#define STORE_FAIL_IMPLEMENTATION
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>

@@ -79,6 +79,10 @@ int	 path_make_beneath(int dirfd, const char *path, mode_t mode);
 int	 path_open_base(const struct store_place *p, struct why *why);
 /* Fill why from errno for what was tried on a mailbox. */
 int	 store_fail(struct why *why, const char *what, const char *path);
+#if defined(__clang_analyzer__) && !defined(STORE_FAIL_IMPLEMENTATION)
+/* So that it knows what the call returns. */
+#define store_fail(...)		((void)(store_fail)(__VA_ARGS__), -1)
+#endif
 
 /* --- store.c ------------------------------------------------------------------ */
 

@@ -560,8 +560,10 @@ is_server_key_exchange(struct span tbs)
 		in = span_from(in, 3);
 		return take_vector(&in, 1, 255) && in.len == 0;
 	}
-	return take_vector(&in, 2, DH_MAX) && take_vector(&in, 2, DH_MAX) &&
-	    take_vector(&in, 2, DH_MAX) && in.len == 0;
+	for (int i = 0; i < 3; i++)		/* dh_p, dh_g, dh_Ys */
+		if (!take_vector(&in, 2, DH_MAX))
+			return false;
+	return in.len == 0;
 }
 
 /* RFC 5246 7.4.8: all messages so far, the first of which is ClientHello. */

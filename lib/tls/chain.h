@@ -37,7 +37,7 @@ struct tls_set *tls_set_load(struct span files, unsigned flags,
 /* The same from the text of one PEM file; origin is for messages. */
 struct tls_set *tls_set_parse(struct span pem, const char *origin,
 	    unsigned flags, struct why *why);
-void	 tls_set_free(struct tls_set **set);
+void	 tls_set_free(struct tls_set **sp);
 
 size_t	 tls_set_count(const struct tls_set *set);
 /* Of chain i: */

@@ -18,7 +18,7 @@
 #include "tls/keyd_client.h"
 #include "tls/tls_priv.h"
 
-static void ended(void *arg, struct stream *s, enum stream_end why);
+static void ended(void *arg, struct stream *s, enum stream_end end);
 static void nothing(void *arg, struct stream *s);
 
 /* The stream's owner during the handshake. */

@@ -276,9 +276,9 @@ tls_facts_collect(struct tls *t, const char *digest, enum tls_trust trust,
 void
 tls_facts_fini(struct tls *t)
 {
-	for (size_t i = 0; owned(&t->facts, i) != NULL; i++) {
-		const char **s = owned(&t->facts, i);
+	const char **s;
 
+	for (size_t i = 0; (s = owned(&t->facts, i)) != NULL; i++) {
 		if (*s != nothing)
 			mem_free((char *)(uintptr_t)*s);
 		*s = NULL;

@@ -97,7 +97,7 @@ MUST_CHECK int tls_server_new(enum tls_service which, bool mandatory,
  * not ready; it becomes so when keyd answers.
  */
 void	 tls_server_start(struct tls_server *srv, struct loop *l);
-void	 tls_server_free(struct tls_server **srv);
+void	 tls_server_free(struct tls_server **sp);
 /* Whether there are certificates, so that STARTTLS can be offered.  False for
  * NULL.  Not ready but configured: answer 454 4.7.0. */
 bool	 tls_server_ready(const struct tls_server *srv);
@@ -209,7 +209,7 @@ struct tls_client_conf {
 	size_t		 session_max;	/* sessions kept */
 };
 /* Reads the CA file: before the jail.  NULL with why. */
-struct tls_client *tls_client_new(const struct tls_client_conf *c,
+struct tls_client *tls_client_new(const struct tls_client_conf *set,
 	    struct why *why);
 /*
  * In start(), where files are named: get the certificates from keyd, waiting

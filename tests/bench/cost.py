@@ -26,7 +26,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
 import bench  # noqa: E402
 from instance import need_root, skip  # noqa: E402
 from mansio import Mansio  # noqa: E402
-from run import LOAD, USERS, measure  # noqa: E402
+from run import USERS, measure  # noqa: E402
 
 TRACING = "/sys/kernel/tracing"
 UNISTD = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"

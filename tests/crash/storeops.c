@@ -280,7 +280,7 @@ append(int i, unsigned count)
 	struct append *ap = append_begin(account, boxes[i], &why);
 	struct append_info info = { .flags = any(32) & ~(uint32_t)STORE_DELETED };
 	unsigned first = last_tag + 1;
-	struct uid_result r;
+	struct uid_result r = { 0 };
 
 	need(ap != NULL, "append_begin");
 	for (unsigned k = 0; k < count; k++) {
@@ -319,14 +319,15 @@ choose(struct mailbox *m, int i, uint32_t one_in, struct ranges *out)
 }
 
 static void
-say_copies(int to, const unsigned *tags, const struct uid_result *r)
+say_copies(int to, const unsigned *tags, size_t left,
+    const struct uid_result *r)
 {
-	size_t n = 0;
 
 	printf("seen %d", to);
 	for (size_t k = 0; k < r->to->len; k++)
-		for (uint32_t u = r->to->v[k].lo; u <= r->to->v[k].hi; u++)
-			printf(" %u %u", u, tags[n++]);
+		for (uint32_t u = r->to->v[k].lo; u <= r->to->v[k].hi &&
+		    left > 0; u++, left--)
+			printf(" %u %u", u, *tags++);
 	printf("\n");
 	wait_noted();
 }
@@ -336,7 +337,7 @@ transfer(struct mailbox *m, int i, bool move)
 {
 	ARRAY(unsigned) tags = ARRAY_EMPTY;
 	struct ranges set;
-	struct uid_result r;
+	struct uid_result r = { 0 };
 
 	choose(m, i, 8, &set);
 	for (size_t k = 0; k < set.len; k++)
@@ -344,7 +345,7 @@ transfer(struct mailbox *m, int i, bool move)
 			*ARRAY_PUSH(&tags) = tag_of(m, u);
 	need((move ? mailbox_move : mailbox_copy)(m, &set, account,
 	    boxes[1 - i], &r, &why) == 0, "copy");
-	say_copies(1 - i, tags.v, &r);
+	say_copies(1 - i, tags.v, tags.len, &r);
 	ARRAY_FINI(&tags);
 	ranges_fini(&set);
 }
@@ -355,7 +356,7 @@ undelete(struct mailbox *m, int i)
 	ARRAY(unsigned) tags = ARRAY_EMPTY;
 	struct ranges set = RANGES_INIT;
 	struct mailbox_changes c;
-	struct uid_result r;
+	struct uid_result r = { 0 };
 	uint32_t next = mailbox_uidnext(m);
 
 	ranges_add(&set, 1 + any(next), next);
@@ -368,7 +369,7 @@ undelete(struct mailbox *m, int i)
 		for (uint32_t u = set.v[k].lo; u <= set.v[k].hi; u++)
 			*ARRAY_PUSH(&tags) = tag_of(m, u);
 	r.to = &set;
-	say_copies(i, tags.v, &r);
+	say_copies(i, tags.v, tags.len, &r);
 	ARRAY_FINI(&tags);
 	ranges_fini(&set);
 }

@@ -27,7 +27,7 @@ static struct session_user user;
 
 /* Nothing here need survive a power cut; the disk would be the slowest part. */
 int
-fdatasync(int fd)
+fdatasync(int fildes)
 {
 	return 0;
 }

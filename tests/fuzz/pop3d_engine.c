@@ -30,7 +30,7 @@ static struct buf said;
 
 /* Nothing here need survive a power cut; the disk would be the slowest part. */
 int
-fdatasync(int fd)
+fdatasync(int fildes)
 {
 	return 0;
 }

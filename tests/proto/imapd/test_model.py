@@ -20,7 +20,7 @@ import shutil
 import sys
 import time
 
-from imaptalk import Client, Closed, Engine, parse
+from imaptalk import Closed, Engine, parse
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 1
 STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 2500

@@ -21,8 +21,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../resolver"))
 sys.path.insert(0, os.path.join(HERE, "../../system"))
-from dnslib import DNS  # noqa: E402,F401
-from instance import Instance, need_root, skip  # noqa: E402,F401
+from dnslib import DNS  # noqa: E402
+from instance import Instance, need_root, skip  # noqa: E402
+
+__all__ = ("CLOSE", "DNS", "HANG", "Instance", "Peer", "SERVICES",
+           "need_root", "rcpt_lines", "sender", "skip", "wait_rcpt")
 
 CLOSE, HANG = object(), object()
 

@@ -238,8 +238,6 @@ START_TEST(an_exit_waits_for_a_restart)
 }
 END_TEST
 
-Suite *suite(void);
-
 Suite *
 suite(void)
 {
