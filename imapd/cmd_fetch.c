@@ -39,21 +39,23 @@ put_item(struct fetch_msg *m, const struct fetch_item *it, struct why *why)
 
 	switch (it->kind) {
 	case FETCH_UID:
-		buf_addf(b, "UID %u", m->m.uid);
+		buf_add_str(b, "UID ");
+		buf_add_num(b, m->m.uid);
 		return 0;
 	case FETCH_FLAGS:
 		buf_add_str(b, "FLAGS ");
 		put_flags(m->box, b, &m->m, !IMAP_HAS(m->im, REV2));
 		return 0;
 	case FETCH_MODSEQ:
-		buf_addf(b, "MODSEQ (%ju)", (uintmax_t)m->m.modseq);
+		put_modseq(b, m->m.modseq);
 		return 0;
 	case FETCH_INTERNALDATE:
 		buf_add_str(b, "INTERNALDATE ");
 		put_date_time(b, m->m.date_us / 1000000, m->m.zone_min);
 		return 0;
 	case FETCH_SIZE:
-		buf_addf(b, "RFC822.SIZE %ju", (uintmax_t)m->m.size);
+		buf_add_str(b, "RFC822.SIZE ");
+		buf_add_num(b, m->m.size);
 		return 0;
 	case FETCH_EMAILID:
 		buf_add_str(b, "EMAILID (");
@@ -114,10 +116,7 @@ answer_message(struct imap *im, struct fetch *f, struct fetch_msg *m)
 	m->text = im->out;
 	im->out = BUF_INIT(BUF_UNLIMITED);
 	start = b->len;
-	if (IMAP_HAS(im, UIDONLY))
-		buf_addf(b, "* %u UIDFETCH (", m->m.uid);
-	else
-		buf_addf(b, "* %u FETCH (", m->seq);
+	put_fetch(im, b, m->seq, m->m.uid);
 	first = b->len;
 	for (size_t i = 0; i < f->nitems; i++) {
 		struct why why = WHY_INIT;
@@ -201,25 +200,21 @@ free_message(struct fetch *f)
 static uint32_t
 next_seq(struct fetch *f)
 {
-	/* One taken off at a time. */
-	if (f->down && f->seqs.len > 0) {
-		struct range *r = &f->seqs.v[f->seqs.len - 1];
-		uint32_t seq = r->hi;
+	uint32_t seq;
+	struct range *r;
 
-		if (r->lo == r->hi)
-			f->seqs.len--;
-		else
-			r->hi--;
-		return seq;
-	}
-	while (f->range < f->seqs.len) {
-		if (f->seq < f->seqs.v[f->range].lo)
-			f->seq = f->seqs.v[f->range].lo;
-		if (f->seq <= f->seqs.v[f->range].hi)
-			return (uint32_t)f->seq++;
-		f->range++;
-	}
-	return 0;
+	if (!f->down)
+		return ranges_next(&f->seqs, &f->at, &seq) ? seq : 0;
+	if (f->seqs.len == 0)
+		return 0;
+	/* One taken off at a time. */
+	r = &f->seqs.v[f->seqs.len - 1];
+	seq = r->hi;
+	if (r->lo == r->hi)
+		f->seqs.len--;
+	else
+		r->hi--;
+	return seq;
 }
 
 static void

@@ -54,61 +54,118 @@ scan_store(struct imap *im, struct scan *s, struct store_args *a)
 	    imap_scan_flags(im, s, &a->flags) && scan_end(s);
 }
 
+/* What is still to be told of a STORE that is done. */
+struct told {
+	struct ranges	 seqs;		/* of what was asked for */
+	struct ranges	 changed, modified;	/* UIDs, as in flags_result */
+	struct ranges_walk at;
+	bool		 silent;
+};
+
+static void
+told_abort(struct imap *im)
+{
+	struct told *t = im->step_data;
+
+	ranges_fini(&t->seqs);
+	ranges_fini(&t->changed);
+	ranges_fini(&t->modified);
+}
+
 /* SILENT tells of MODSEQ only (RFC 7162 3.1.3). */
 static void
-put_modseq(struct imap *im, uint32_t seq)
+put_silent(struct imap *im, uint32_t seq)
 {
 	struct mailbox_message msg;
 
 	if (!mailbox_message(im->box, seq, &msg))
 		return;
-	if (IMAP_HAS(im, UIDONLY))
-		buf_addf(&im->out, "* %u UIDFETCH (MODSEQ (%ju))\r\n", msg.uid,
-		    (uintmax_t)msg.modseq);
-	else
-		buf_addf(&im->out, "* %u FETCH (UID %u MODSEQ (%ju))\r\n", seq,
-		    msg.uid, (uintmax_t)msg.modseq);
-}
-
-static void
-put_stored(struct imap *im, const struct store_args *a,
-    const struct flags_result *r)
-{
-	bool uid = (im->cmd->flags & CMD_UID) != 0;
-
-	if (a->silent && !IMAP_HAS(im, CONDSTORE))
-		return;
-	for (size_t i = 0; i < a->seqs.len; i++)
-		for (uint32_t q = a->seqs.v[i].lo; q <= a->seqs.v[i].hi; q++) {
-			uint32_t n = mailbox_uid(im->box, q);
-
-			if (ranges_has(r->modified, n))
-				continue;
-			if (!a->silent)
-				sync_put_fetch(im, q, uid);
-			else if (ranges_has(r->changed, n))
-				put_modseq(im, q);
-		}
+	put_fetch(im, &im->out, seq, msg.uid);
+	if (!IMAP_HAS(im, UIDONLY)) {
+		buf_add_str(&im->out, "UID ");
+		buf_add_num(&im->out, msg.uid);
+		buf_add_char(&im->out, ' ');
+	}
+	put_modseq(&im->out, msg.modseq);
+	buf_add_str(&im->out, ")\r\n");
 }
 
 /* "MODIFIED 7,9": numbers of the kind that the command had. */
 static void
-put_modified(struct imap *im, const struct flags_result *r, struct buf *code)
+put_modified(struct imap *im, const struct told *t, struct buf *code)
 {
 	struct ranges seqs = RANGES_INIT;
 
 	buf_add_str(code, "MODIFIED ");
 	if (im->cmd->flags & CMD_UID) {
-		ranges_print(r->modified, code);
+		ranges_print(&t->modified, code);
 	} else {
-		imap_resolve(im, r->modified, true, &seqs);
+		imap_resolve(im, &t->modified, true, &seqs);
 		ranges_print(&seqs, code);
 	}
 	ranges_fini(&seqs);
 }
 
+static enum step_result
+told_finish(struct imap *im, struct told *t)
+{
+	struct buf code = BUF_INIT(BUF_UNLIMITED);
+	bool all = t->modified.len == 0;
+
+	if (!all)
+		put_modified(im, t, &code);
+	told_abort(im);
+	im->step_abort = NULL;
+	if (all)
+		imap_done(im);
+	else
+		imap_ok(im, code.data, "Conditional store failed.");
+	buf_fini(&code);
+	return STEP_DONE;
+}
+
+/* The client reads what there is while we go on. */
+static enum step_result
+told_step(struct imap *im)
+{
+	struct told *t = im->step_data;
+	bool uid = (im->cmd->flags & CMD_UID) != 0;
+	uint32_t seq;
+
+	while (ranges_next(&t->seqs, &t->at, &seq)) {
+		uint32_t n = mailbox_uid(im->box, seq);
+
+		if (ranges_has(&t->modified, n))
+			continue;
+		if (!t->silent)
+			sync_put_fetch(im, seq, uid);
+		else if (ranges_has(&t->changed, n))
+			put_silent(im, seq);
+		if (imap_out_full(im))
+			return STEP_FULL;
+	}
+	return told_finish(im, t);
+}
+
 static void
-store(struct imap *im, const struct store_args *a)
+tell(struct imap *im, struct store_args *a, const struct flags_result *r)
+{
+	struct told *t = arena_zalloc(&im->arena, sizeof(*t));
+
+	t->silent = a->silent;
+	ranges_copy(&t->changed, r->changed);
+	ranges_copy(&t->modified, r->modified);
+	if (!a->silent || IMAP_HAS(im, CONDSTORE)) {
+		t->seqs = a->seqs;
+		a->seqs = RANGES_INIT;
+	}
+	im->step_data = t;
+	im->step_abort = told_abort;
+	imap_continue(im, told_step);
+}
+
+static void
+store(struct imap *im, struct store_args *a)
 {
 	struct ranges uids;
 	struct flags_request q = {
@@ -118,7 +175,6 @@ store(struct imap *im, const struct store_args *a)
 		.unchanged_since = a->unchanged_since,
 	};
 	struct flags_result r = { 0 };
-	struct buf code = BUF_INIT(BUF_UNLIMITED);
 	struct why why = WHY_INIT;
 
 	imap_uids(im, &a->seqs, &uids);
@@ -127,16 +183,9 @@ store(struct imap *im, const struct store_args *a)
 	} else {
 		if (r.keywords)
 			sync_flags_line(im);
-		put_stored(im, a, &r);
 		context_touch_all(im, r.changed);
-		if (r.modified->len > 0) {
-			put_modified(im, &r, &code);
-			imap_ok(im, code.data, "Conditional store failed.");
-		} else {
-			imap_done(im);
-		}
+		tell(im, a, &r);
 	}
-	buf_fini(&code);
 	ranges_fini(&uids);
 }
 

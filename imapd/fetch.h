@@ -50,8 +50,7 @@ struct fetch {
 	int64_t		 partial_from, partial_to;
 	struct ranges	 uids;		/* as asked for, for VANISHED */
 	/* Where we are: */
-	size_t		 range;
-	uint64_t	 seq;
+	struct ranges_walk at;
 	struct fetch_msg *msg;		/* being sent in pieces */
 	bool		 down;		/* from the last one on */
 	bool		 began;		/* \Seen is set, VANISHED said */

@@ -231,6 +231,10 @@ void	 put_string(struct buf *b, struct span s);	/* quoted or literal */
 void	 put_nstring(struct buf *b, struct span s);
 /* A mailbox's name as this client wants it. */
 void	 put_mailbox(const struct imap *im, struct buf *b, struct span name);
+/* "* 3 FETCH (", or "* 17 UIDFETCH (" (RFC 9586 3.3). */
+void	 put_fetch(const struct imap *im, struct buf *b, uint32_t seq,
+	    uint32_t uid);
+void	 put_modseq(struct buf *b, uint64_t modseq);	/* "MODSEQ (5)" */
 void	 put_flags(const struct mailbox *m, struct buf *b,
 	    const struct mailbox_message *msg, bool recent);
 void	 put_id(struct buf *b, const uint8_t id[16], char prefix);

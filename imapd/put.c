@@ -96,6 +96,27 @@ put_mailbox(const struct imap *im, struct buf *b, struct span name)
 	buf_fini(&coded);
 }
 
+void
+put_fetch(const struct imap *im, struct buf *b, uint32_t seq, uint32_t uid)
+{
+	bool uidonly = IMAP_HAS(im, UIDONLY);
+
+	buf_add_str(b, "* ");
+	buf_add_num(b, uidonly ? uid : seq);
+	if (uidonly)
+		buf_add_str(b, " UIDFETCH (");
+	else
+		buf_add_str(b, " FETCH (");
+}
+
+void
+put_modseq(struct buf *b, uint64_t modseq)
+{
+	buf_add_str(b, "MODSEQ (");
+	buf_add_num(b, modseq);
+	buf_add_char(b, ')');
+}
+
 static const struct { uint32_t bit; const char *name; } system_flags[] = {
 	{ STORE_ANSWERED, "\\Answered" },
 	{ STORE_FLAGGED, "\\Flagged" },

@@ -28,8 +28,7 @@ struct search_run {
 	struct imap		*im;
 	const struct search	*search;
 	struct ranges		 todo;		/* sequence numbers */
-	size_t			 range;
-	uint64_t		 seq;		/* the next one to look at */
+	struct ranges_walk	 at;
 	ARRAY(uint32_t)		 found;
 	bool			 scored;
 	ARRAY(uint8_t)		 scores;	/* of found, if so */
@@ -386,19 +385,6 @@ search_limit(struct search_run *r)
 	imap_limit(r->im, &r->todo);
 }
 
-static uint32_t
-next_seq(struct search_run *r)
-{
-	for (; r->range < r->todo.len; r->range++) {
-		const struct range *v = &r->todo.v[r->range];
-
-		r->seq = MAX(r->seq, v->lo);
-		if (r->seq <= v->hi)
-			return (uint32_t)r->seq++;
-	}
-	return 0;
-}
-
 /* What is in the sets at the top, and nothing else is asked. */
 static bool
 all_match(const struct search *p)
@@ -419,11 +405,11 @@ search_step(struct search_run *r, int64_t us)
 	r->until_us = start + conf.imapd_search_time_limit * 1000000 -
 	    r->used_us;
 	if (all_match(r->search)) {
-		while ((seq = next_seq(r)) != 0)
+		while (ranges_next(&r->todo, &r->at, &seq))
 			*ARRAY_PUSH(&r->found) = seq;
 		return STEP_DONE;
 	}
-	while ((seq = next_seq(r)) != 0) {
+	while (ranges_next(&r->todo, &r->at, &seq)) {
 		r->read = false;
 		if (matches(r, seq))
 			*ARRAY_PUSH(&r->found) = seq;

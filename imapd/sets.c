@@ -103,12 +103,22 @@ void
 imap_uids(struct imap *im, const struct ranges *seqs, struct ranges *uids)
 {
 	*uids = RANGES_INIT;
-	for (size_t i = 0; i < seqs->len; i++)
-		for (uint32_t seq = seqs->v[i].lo; seq <= seqs->v[i].hi; seq++) {
+	for (size_t i = 0; i < seqs->len; i++) {
+		uint32_t lo = seqs->v[i].lo, hi = seqs->v[i].hi;
+		uint32_t first = mailbox_uid(im->box, lo);
+		uint32_t last = mailbox_uid(im->box, hi);
+
+		/* UIDs only grow: where none is missing this is all. */
+		if (last - first == hi - lo) {
+			ranges_add(uids, first, last);
+			continue;
+		}
+		for (uint32_t seq = lo; seq <= hi; seq++) {
 			uint32_t uid = mailbox_uid(im->box, seq);
 
 			ranges_add(uids, uid, uid);
 		}
+	}
 }
 
 static const struct { const char *name; uint32_t bit; } system_flags[] = {

@@ -45,16 +45,18 @@ sync_put_fetch(struct imap *im, uint32_t seq, bool uid)
 
 	if (!mailbox_message(im->box, seq, &msg))
 		return;
-	if (IMAP_HAS(im, UIDONLY))
-		buf_addf(&im->out, "* %u UIDFETCH (", msg.uid);
-	else
-		buf_addf(&im->out, "* %u FETCH (", seq);
+	put_fetch(im, &im->out, seq, msg.uid);
 	/* RFC 7162 3.2.4, RFC 5465 5.1 */
 	if (!IMAP_HAS(im, UIDONLY) && (uid || IMAP_HAS(im, QRESYNC) ||
-	    im->notify != NULL))
-		buf_addf(&im->out, "UID %u ", msg.uid);
-	if (IMAP_HAS(im, CONDSTORE))
-		buf_addf(&im->out, "MODSEQ (%ju) ", (uintmax_t)msg.modseq);
+	    im->notify != NULL)) {
+		buf_add_str(&im->out, "UID ");
+		buf_add_num(&im->out, msg.uid);
+		buf_add_char(&im->out, ' ');
+	}
+	if (IMAP_HAS(im, CONDSTORE)) {
+		put_modseq(&im->out, msg.modseq);
+		buf_add_char(&im->out, ' ');
+	}
 	buf_add_str(&im->out, "FLAGS ");
 	put_flags(im->box, &im->out, &msg, !IMAP_HAS(im, REV2));
 	buf_add_str(&im->out, ")\r\n");

@@ -154,28 +154,9 @@ over_limit(const struct buf *b)
 }
 
 void
-buf_add(struct buf *b, const void *src, size_t n)
+buf_add_grow(struct buf *b, const void *src, size_t n)
 {
 	if (buf_put(b, src, n) < 0)
-		over_limit(b);
-}
-
-void
-buf_add_span(struct buf *b, struct span s)
-{
-	buf_add(b, s.p, s.len);
-}
-
-void
-buf_add_str(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void
-buf_add_char(struct buf *b, char c)
-{
-	if (buf_put_char(b, c) < 0)
 		over_limit(b);
 }
 

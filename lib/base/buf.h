@@ -53,10 +53,10 @@ MUST_CHECK int	buf_vprintf(struct buf *b, const char *fmt, va_list ap)
  * The same for a buf whose limit the caller knows to be large enough
  * (BUF_UNLIMITED, or checked before): exceeding it is our bug and panics.
  */
-void	 buf_add(struct buf *b, const void *src, size_t n);
-void	 buf_add_span(struct buf *b, struct span s);
-void	 buf_add_str(struct buf *b, const char *s);
-void	 buf_add_char(struct buf *b, char c);
+static inline void buf_add(struct buf *b, const void *src, size_t n);
+static inline void buf_add_span(struct buf *b, struct span s);
+static inline void buf_add_str(struct buf *b, const char *s);
+static inline void buf_add_char(struct buf *b, char c);
 void	 buf_add_num(struct buf *b, uint64_t n);	/* decimal */
 void	 buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /*
@@ -75,6 +75,41 @@ static inline struct span
 buf_span(const struct buf *b)
 {
 	return (struct span){ b->data, b->len };
+}
+
+/* --- in line: answers are made of many short words --------------------------- */
+
+void	 buf_add_grow(struct buf *b, const void *src, size_t n); /* private */
+
+static inline void
+buf_add(struct buf *b, const void *src, size_t n)
+{
+	if (n == 0 || n >= b->alloc - b->len) {
+		buf_add_grow(b, src, n);
+		return;
+	}
+	/* What is in b already lies before its end: no overlap. */
+	memcpy(b->data + b->len, src, n);
+	b->len += n;
+	b->data[b->len] = '\0';
+}
+
+static inline void
+buf_add_span(struct buf *b, struct span s)
+{
+	buf_add(b, s.p, s.len);
+}
+
+static inline void
+buf_add_str(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+static inline void
+buf_add_char(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
 }
 
 #endif

@@ -76,6 +76,10 @@ ranges_add(struct ranges *r, uint32_t lo, uint32_t hi)
 		*ARRAY_PUSH(r) = (struct range){ lo, hi };
 		return;
 	}
+	if (lo > 0 && lo - 1 == r->v[r->len - 1].hi) {
+		r->v[r->len - 1].hi = hi;
+		return;
+	}
 	/* All ranges that overlap or touch become one. */
 	from = ranges_at(r, lo > 0 ? lo - 1 : 0);
 	all = (struct range){ lo, hi };
@@ -112,6 +116,19 @@ ranges_count(const struct ranges *r)
 	for (size_t i = 0; i < r->len; i++)
 		n += (uint64_t)r->v[i].hi - r->v[i].lo + 1;
 	return n;
+}
+
+bool
+ranges_next(const struct ranges *r, struct ranges_walk *w, uint32_t *n)
+{
+	for (; w->i < r->len; w->i++) {
+		w->next = MAX(w->next, r->v[w->i].lo);
+		if (w->next <= r->v[w->i].hi) {
+			*n = (uint32_t)w->next++;
+			return true;
+		}
+	}
+	return false;
 }
 
 void

@@ -36,6 +36,13 @@ uint64_t ranges_count(const struct ranges *r);
 /* Keep what is in b, too. */
 void	 ranges_intersect(struct ranges *a, const struct ranges *b);
 void	 ranges_merge(struct ranges *a, const struct ranges *b);
+/* One number after the other, ascending; w is zeros at first. */
+struct ranges_walk {
+	size_t		i;
+	uint64_t	next;
+};
+bool	 ranges_next(const struct ranges *r, struct ranges_walk *w,
+	    uint32_t *n);
 /* Append "1:3,5" (RFC 3501 sequence-set). */
 void	 ranges_print(const struct ranges *r, struct buf *out);
 

@@ -300,6 +300,38 @@ def slow_reader():
     c.close()
 
 
+def stores_not_read():
+    """What a STORE tells of many messages waits for its reader, too."""
+    c = e.client()
+    c.ok("CREATE many")
+    c.ok("APPEND many" + " {4+}\r\nA: b" * 1000)
+    c.ok("SELECT many")
+    for _ in range(3):
+        c.ok("COPY 1:* many")
+        c.ok("NOOP")
+    before = rss()
+    tags = [c.start("STORE 1:* %s ($Told)" %
+                    ("-FLAGS" if n % 2 else "+FLAGS")) for n in range(30)]
+    tags.append(c.start("STORE 1:* +FLAGS.SILENT (\\Seen)"))
+    d = e.client()
+    d.ok("SELECT many")
+    assert rss() - before < 30000 or os.environ.get("SAN"), (before, rss())
+    for n, t in enumerate(tags):
+        told = [l for l in c.until(t) if b" FETCH " in l]
+        if n == 30:
+            assert not told
+            break
+        assert [int(l.split()[1]) for l in told] == list(range(1, 8001)), n
+        assert all(l.endswith(b"(FLAGS (\\Recent))" if n % 2 else
+                              b"(FLAGS (\\Recent $Told))")
+                   for l in told), (n, told[0])
+    d.start("STORE 1:* FLAGS ($Gone)")
+    d.close()
+    c.ok("CLOSE")
+    c.ok("DELETE many")
+    c.close()
+
+
 def vanishing():
     rnd = random.Random(7)
     steps = [b"a SELECT INBOX\r\n", b"b FETCH 1:* BODY[]\r\n", b"c IDLE\r\n",
@@ -348,7 +380,7 @@ for fn in (long_lines, literals, nesting, pipelining, names, modified_utf7,
            searches_made_to_explode, tags,
            copy_of_what_is_gone, append_cut_off,
            append_refused, errors_in_a_row, idle_abuse, slow_reader,
-           vanishing, rubbish):
+           stores_not_read, vanishing, rubbish):
     case(fn)
 e.stop()
 shutil.rmtree(e.dir)

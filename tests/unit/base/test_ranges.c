@@ -12,12 +12,19 @@
 static void
 same(const struct ranges *r, const bool *bits)
 {
+	struct ranges_walk w = { 0 };
 	uint64_t n = 0;
+	uint32_t next;
 
 	for (uint32_t i = 0; i < N; i++) {
 		ck_assert_int_eq(ranges_has(r, i), bits[i]);
 		n += bits[i];
+		if (bits[i]) {
+			ck_assert(ranges_next(r, &w, &next));
+			ck_assert_uint_eq(next, i);
+		}
 	}
+	ck_assert(!ranges_next(r, &w, &next));
 	ck_assert_uint_eq(ranges_count(r), n);
 	for (size_t i = 0; i < r->len; i++) {
 		ck_assert_uint_le(r->v[i].lo, r->v[i].hi);
@@ -75,6 +82,8 @@ START_TEST(ends_of_the_numbers)
 {
 	struct ranges r = RANGES_INIT;
 	struct buf b = BUF_INIT(100);
+	struct ranges_walk w = { 0 };
+	uint32_t n;
 
 	ranges_add(&r, UINT32_MAX - 1, UINT32_MAX);
 	ranges_add(&r, 0, 0);
@@ -82,6 +91,10 @@ START_TEST(ends_of_the_numbers)
 	ranges_add(&r, 6, 7);
 	ranges_print(&r, &b);
 	ck_assert_str_eq(b.data, "0,5:7,4294967294:4294967295");
+	for (int i = 0; i < 6; i++)
+		ck_assert(ranges_next(&r, &w, &n));
+	ck_assert_uint_eq(n, UINT32_MAX);
+	ck_assert(!ranges_next(&r, &w, &n));
 	ranges_remove(&r, 0, UINT32_MAX);
 	ck_assert_uint_eq(r.len, 0);
 	ranges_add(&r, 0, UINT32_MAX);
