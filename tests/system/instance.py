@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+from ports import free_port
+
 SKIP = 77
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.abspath(os.environ.get("BUILD_DIR", f"{TOP}/build/opt"))
@@ -74,12 +76,6 @@ def skip(reason):
 def need_root():
     if os.geteuid() != 0:
         skip("needs root")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def first_user(*names):
@@ -152,8 +148,12 @@ class Instance:
         return done
 
     def start(self):
-        self.command("mansio", "start")
-        self.running = True
+        try:
+            self.command("mansio", "start")
+            self.running = True
+        except subprocess.TimeoutExpired:
+            self.running = True     # or will be, for all that we know
+            raise
         end = time.monotonic() + 10
         while time.monotonic() < end:
             try:

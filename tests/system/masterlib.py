@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+from ports import free_port
+
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.abspath(os.environ.get("BUILD_DIR", f"{TOP}/build/opt"))
 ROOT = os.geteuid() == 0
@@ -35,13 +37,7 @@ rewrite unix - - - - - trivial-rewrite
 
 
 def free_ports(n):
-    socks = [socket.socket() for _ in range(n)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
-    return ports
+    return [free_port() for _ in range(n)]
 
 
 def wait_for(what, seconds=10, every=0.02):

@@ -47,7 +47,7 @@ def record(disk, m):
     load.start()
     time.sleep(SECONDS)
     load.stop()
-    m.stop()
+    stop(m)
     return load
 
 
@@ -59,20 +59,58 @@ def promises(cut):
     return found
 
 
+def processes(m):
+    """What those of the instance do, for when they should have ended."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        told = {}
+        for name in "cmdline", "status", "wchan", "stack":
+            try:
+                with open(f"/proc/{pid}/{name}", encoding="latin-1") as f:
+                    told[name] = f.read().replace("\0", " ")
+            except OSError:
+                told[name] = ""
+        if m.base in told["cmdline"]:
+            state = [line for line in told["status"].splitlines()
+                     if line.startswith(("State", "SigCgt", "ShdPnd"))]
+            found.append(f"{pid} {told['cmdline']}: {state} "
+                         f"{told['wchan']} {told['stack']}")
+    return "\n".join(found)
+
+
+def stop(m):
+    """A process that waits for the logged disk cannot even be killed: how
+    long that takes is the machine's affair, and is not what is tested."""
+    for last in False, False, True:
+        try:
+            m.stop()
+            return
+        except (RuntimeError, subprocess.TimeoutExpired) as e:
+            print(f"{e}\n{processes(m)}", flush=True)
+            if last or "not running" in str(e):
+                raise
+            m.running = True
+
+
 def recover(m, cut):
     """Start on the cut disk, deliver what is queued: what is wrong."""
-    with cut.mounted():
+    wrong, boxes = [], None
+
+    def step(what, act, *args):
         try:
-            m.start()
-            m.wait_idle(60)
+            act(*args)
+            return True
+        except (RuntimeError, TimeoutError, subprocess.TimeoutExpired) as e:
+            wrong.append(f"recovery failed: {what}: {e}\n{m.log()[-4000:]}")
+            return False
+
+    with cut.mounted():
+        if step("start", m.start):
+            step("deliver", m.wait_idle, 60)
+        step("stop", stop, m)
+        if not wrong:
             boxes = {u: m.mailbox(u) for u in m.users}
-        except (RuntimeError, TimeoutError,
-                subprocess.TimeoutExpired) as e:
-            return [f"recovery failed: {e}"]
-        finally:
-            m.running = True
-            m.stop()
-    return check(promises(cut), boxes)
+    return wrong or check(promises(cut), boxes)
 
 
 def main():

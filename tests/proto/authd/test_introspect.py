@@ -17,8 +17,8 @@ import types
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from authlib import (UNAVAILABLE, WRONG, Client, Instance, Key,  # noqa: E402
-                     accounts, need_root)
+from authlib import (UNAVAILABLE, WRONG, Client, Instance,  # noqa: E402
+                     Key, accounts, free_port, need_root)
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 TIMEOUT = 2
@@ -345,9 +345,7 @@ def main():
     with instance(stranger) as m:
         assert login(Client(m.base), "x") == ("fail", UNAVAILABLE)
         assert not stranger.asked
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        stranger.port = s.getsockname()[1]
+    stranger.port = free_port()
     with instance(stranger) as m:
         assert login(Client(m.base), "x") == ("fail", UNAVAILABLE)
     # What cannot be used is told at once.

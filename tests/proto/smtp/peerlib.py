@@ -22,10 +22,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../resolver"))
 sys.path.insert(0, os.path.join(HERE, "../../system"))
 from dnslib import DNS  # noqa: E402
-from instance import Instance, need_root, skip  # noqa: E402
+from instance import Instance, free_port, need_root, skip  # noqa: E402
 
 __all__ = ("CLOSE", "DNS", "HANG", "Instance", "Peer", "SERVICES",
-           "need_root", "rcpt_lines", "sender", "skip", "wait_rcpt")
+           "free_port", "need_root", "rcpt_lines", "sender", "skip", "wait_rcpt")
 
 CLOSE, HANG = object(), object()
 
@@ -192,8 +192,8 @@ class Peer:
             v6 = ":" in host
             self.s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET)
             self.s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.s.bind((host, port))
-            self.port = self.s.getsockname()[1]
+            self.port = port or free_port()
+            self.s.bind((host, self.port))
         self.s.listen(128)
         threading.Thread(target=self.run, daemon=True).start()
 

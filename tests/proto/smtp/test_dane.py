@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from peerlib import need_root, sender, skip, wait_rcpt  # noqa: E402
+from peerlib import free_port, need_root, sender, skip, wait_rcpt  # noqa: E402
 from tlslib import TLSPeer, make_certs  # noqa: E402
 
 TEXT = "Subject: hello\r\n\r\nhi\r\n"
@@ -175,9 +175,7 @@ def main():
             f"openssl x509 -in {d}/mx.plain.test.pem -noout -pubkey | "
             "openssl pkey -pubin -outform DER | sha256sum", shell=True,
             check=True, capture_output=True, text=True).stdout.split()[0]
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = free_port()
         with TLSPeer(d) as p:
             make_zones(d, p.port, der)
             unbound = start_unbound(d, port)

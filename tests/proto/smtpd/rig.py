@@ -19,6 +19,10 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "../../system"))
+from ports import free_port  # noqa: E402
+
 BUILD = os.environ.get("BUILD_DIR", "build/opt")
 TIMEOUT = 10 * int(os.environ.get("TEST_SLOW", "1") or 1)
 if "/san-" in BUILD:
@@ -547,12 +551,6 @@ class Smtpd:
             shutil.rmtree(self.dir, ignore_errors=True)
         else:
             self.stop()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def want(got, expected):
