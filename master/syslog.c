@@ -140,9 +140,10 @@ static void
 on_end(void *arg, unsigned events)
 {
 	char b[64];
+	ssize_t n = read(sys.fd, b, sizeof(b));
 
 	/* syslogd has nothing to say: this is its end. */
-	if (read(sys.fd, b, sizeof(b)) <= 0 && errno != EAGAIN) {
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		loop_io_free(&sys.end_io);
 		look_again();
 	}
