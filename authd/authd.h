@@ -12,6 +12,7 @@
  *	place.c		whom to become and where the mail lies
  *	ticket.c	one-time tickets
  *	upgrade.c	better hashes after a login; keeper.c writes them
+ *	helper.c	processes for what authd may not do; nurse.c forks them
  *	pam.c		asks PAM through pam_helper.c
  *	oauth.c		bearer tokens; introspect.c asks about them through
  *			introspect_helper.c

@@ -70,7 +70,8 @@ save(void *arg)
 			break;
 		}
 	}
-	upgrade_keep_state(buf_span(&text));
+	if (!upgrade_keep_state(buf_span(&text)))
+		guard_file_changed();
 	buf_fini(&text);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * helper - see helper.h: what both have in common.
+ * helper - see helper.h: authd's side.
  */
 #include "authd/helper.h"
 
@@ -8,74 +8,164 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "daemon/daemon.h"
+#include "io/fd.h"
 
-static const struct helper_ops *helper;
+struct helper helpers[HELPERS_MAX];
+size_t helpers_count;
+
+static struct {
+	int		 fd;
+	struct ipc_conn	*conn;
+} nurse = { .fd = -1 };
+
+struct helper *
+helper_add(const char *row, const struct helper_ops *ops,
+    const struct helper_client *client, void *arg)
+{
+	struct helper *h;
+
+	if (helpers_count == HELPERS_MAX)
+		log_panic("more helpers than there may be");
+	h = &helpers[helpers_count++];
+	*h = (struct helper){ .jail = sandbox_find(row), .ops = ops,
+	    .client = client, .arg = arg, .ours = -1, .theirs = -1 };
+	return h;
+}
+
+struct ipc_conn *
+helper_conn(const struct helper *h)
+{
+	return h->conn;
+}
+
+/* --- a helper -------------------------------------------------------------------- */
 
 static int
 on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 {
-	int rc;
+	struct helper *h = arg;
 
 	if (f->fd >= 0) {
 		close(f->fd);
 		return -1;
 	}
-	rc = helper->handle(c, f);
-	mem_wipe((void *)(uintptr_t)f->body.p, f->body.len);
-	return rc;
+	return h->client->on_frame(h->arg, f);
 }
 
-/* authd is gone; so are we. */
 static void
 on_end(void *arg, struct ipc_conn *c)
 {
-	log_finish();
-	_exit(0);
+	struct helper *h = arg;
+
+	log_warning("lost the process %s; another one follows",
+	    h->jail->name);
+	ipc_conn_free(&h->conn);
+	h->client->on_lost(h->arg);
 }
 
 static const struct ipc_ops ops = {
 	.on_frame = on_frame, .on_end = on_end,
 };
 
-NORETURN static void
-run(const struct jail *jail, int fd)
+/* Takes fd. */
+static void
+begin(struct helper *h, int fd)
 {
-	struct sandbox_ids mail, ids;
-	struct why why = WHY_INIT;
-
-	if (sandbox_ids(&mail, &why) < 0)
-		log_fatal("%s: %s", jail->name, why.text);
-	sandbox_own_ids(jail, &mail, &ids);
-	if (helper->prepare != NULL)
-		helper->prepare();
-	if (sandbox_enter(jail, &ids, jail->user == JAIL_ROOT, &why) < 0)
-		log_fatal("%s: %s", jail->name, why.text);
-	if (helper->start != NULL)
-		helper->start();
-	(void)ipc_conn_new(daemon_loop(), fd, &HELPER_PROTO, &ops, NULL);
-	loop_run(daemon_loop());
-	_exit(0);
+	/* It has ended, when there is another one: we had not read so far. */
+	if (h->conn != NULL)
+		on_end(h, h->conn);
+	h->conn = ipc_conn_new(daemon_loop(), fd, &HELPER_PROTO, &ops, h);
 }
 
-int
-helper_start(const struct jail *jail, const struct helper_ops *h,
-    struct why *why)
+/* --- the nurse --------------------------------------------------------------------- */
+
+static int
+on_nurse_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+{
+	int fd = f->fd;
+
+	if (f->type != HELPER_BORN || fd < 0 || f->tag >= helpers_count) {
+		fd_close(&fd);
+		return -1;
+	}
+	begin(&helpers[f->tag], fd);
+	return 0;
+}
+
+static void
+on_nurse_end(void *arg, struct ipc_conn *c)
+{
+	log_warning("lost the process authd-nurse: helpers that end are not "
+	    "started again until authd is");
+	ipc_conn_free(&nurse.conn);
+}
+
+static const struct ipc_ops nurse_ops = {
+	.on_frame = on_nurse_frame, .on_end = on_nurse_end,
+};
+
+static int
+make_ends(struct helper *h, struct why *why)
 {
 	int fds[2];
-	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return why_errno(why, "", "socketpair");
-	helper = h;
-	pid = daemon_fork(jail->name, &fds[1], 1);
-	if (pid == 0)
-		run(jail, fds[1]);
-	close(fds[1]);
-	if (pid < 0) {
-		close(fds[0]);
-		return why_errno(why, "", "cannot start %s", jail->name);
+	h->ours = fds[0];
+	h->theirs = fds[1];
+	return 0;
+}
+
+int
+helpers_fork(struct why *why)
+{
+	int keep[HELPERS_MAX + 1], fds[2], n = 0;
+	pid_t pid;
+
+	for (size_t i = 0; i < helpers_count; i++) {
+		if (make_ends(&helpers[i], why) < 0)
+			return -1;
+		keep[n++] = helpers[i].theirs;
 	}
-	return fds[0];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return why_errno(why, "", "socketpair");
+	keep[n++] = fds[1];
+	pid = daemon_fork("authd-nurse", keep, (size_t)n);
+	if (pid == 0)
+		nurse_run(fds[1]);
+	close(fds[1]);
+	nurse.fd = fds[0];
+	if (pid < 0)
+		return why_errno(why, "", "cannot start authd-nurse");
+	for (size_t i = 0; i < helpers_count; i++) {
+		fd_close(&helpers[i].theirs);
+		if (helpers[i].ops->forget != NULL)
+			helpers[i].ops->forget();
+	}
+	return 0;
+}
+
+void
+helpers_start(struct loop *l)
+{
+	nurse.conn = ipc_conn_new(l, nurse.fd, &HELPER_PROTO, &nurse_ops,
+	    NULL);
+	for (size_t i = 0; i < helpers_count; i++)
+		begin(&helpers[i], helpers[i].ours);
+}
+
+void
+helpers_log_moved(void)
+{
+	int fd = log_keep_fd();
+
+	if (fd < 0)
+		return;
+	if (nurse.conn != NULL)
+		ipc_send_fd(nurse.conn, HELPER_LOG, 0, SPAN_EMPTY, fd);
+	for (size_t i = 0; i < helpers_count; i++)
+		if (helpers[i].conn != NULL)
+			ipc_send_fd(helpers[i].conn, HELPER_LOG, 0,
+			    SPAN_EMPTY, fd);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * helper - processes that authd forks before it gives up root, each for one
- * thing that authd itself cannot be allowed to do:
+ * helper - processes that authd has for what it cannot be allowed to do
+ * itself, each for one thing:
  *
  *	keeper	changes lines of authd_password_file, keeps the file of bans
  *	pam	asks PAM, which reads shadow passwords and loads libraries
@@ -9,6 +9,9 @@
  *		asks a web server whether an access token is good
  *
  * They take frames from authd and from nobody else, and end when authd ends.
+ * One that ends before is started again, at growing intervals, by the process
+ * that forks them all, the nurse (nurse.c): it is forked before authd reads a
+ * hash and gives up root, and nobody can tell it anything.
  */
 #ifndef AUTHD_HELPER_H
 #define AUTHD_HELPER_H
@@ -29,6 +32,8 @@ enum {
 	TOKEN_ASK,		/* -> token_ask */
 	TOKEN_CANCEL,		/* -> empty; no answer */
 	TOKEN_ANSWER,		/* <- token_answer */
+	HELPER_LOG,		/* -> a descriptor: the log is there now */
+	HELPER_BORN,		/* <- nurse; a descriptor; tag: which one's */
 };
 
 /* Make the account's text "now", if it still is "was": whoever changed it
@@ -69,24 +74,61 @@ static const struct ipc_proto HELPER_PROTO UNUSED = {
 	.frame_max = 256 * 1024, .out_max = 16u << 20, .secret = true,
 };
 
+/* In the process. */
 struct helper_ops {
-	/* In the helper: handle one frame.  -1 ends it. */
+	/* Handle one frame; -1 ends it. */
 	int	(*handle)(struct ipc_conn *c, const struct ipc_frame *f);
 	/* Before its jail, and in it, before the first frame; may be NULL. */
 	void	(*prepare)(void);
 	void	(*start)(void);
+	/* In authd and in the other helpers, once they are forked: wipe what
+	 * prepare() needs and they do not.  May be NULL. */
+	void	(*forget)(void);
 };
-/*
- * Fork one; in pre_jail.  jail is the row it enters, with the row's user.  The
- * descriptor for ipc_conn_new(), or -1 with why.
- */
-MUST_CHECK int helper_start(const struct jail *jail,
-	    const struct helper_ops *ops, struct why *why);
+
+/* In authd. */
+struct helper_client {
+	/* A frame, without a descriptor; -1: it makes no sense, and the
+	 * process is given up. */
+	int	(*on_frame)(void *arg, const struct ipc_frame *f);
+	/* It has ended: what was asked has no answer.  Another one follows. */
+	void	(*on_lost)(void *arg);
+};
+
+struct helper;
+/* There is to be one, in this row of the sandbox's table.  In pre_jail; both
+ * ops are kept. */
+struct helper *helper_add(const char *row, const struct helper_ops *ops,
+	    const struct helper_client *client, void *arg);
+/* After all of them were added: fork the nurse, which forks them. */
+MUST_CHECK int helpers_fork(struct why *why);
+void	 helpers_start(struct loop *l);
+void	 helpers_log_moved(void);
+/* NULL: it is away. */
+struct ipc_conn *helper_conn(const struct helper *h);
+
+/* --- between helper.c and nurse.c ------------------------------------------- */
+
+#define HELPERS_MAX	8
+
+struct helper {
+	const struct jail		*jail;
+	const struct helper_ops		*ops;
+	const struct helper_client	*client;
+	void				*arg;
+	int				 ours, theirs;	/* its first ends */
+	struct ipc_conn			*conn;
+};
+extern struct helper helpers[HELPERS_MAX];
+extern size_t helpers_count;
+
+NORETURN void nurse_run(int fd);
 
 /* keeper.c, pam_helper.c, introspect_helper.c */
-MUST_CHECK int keeper_start(struct why *why);
-MUST_CHECK int introspect_helper_start(struct why *why);
-/* NULL where there is no PAM library. */
-MUST_CHECK int pam_helper_start(struct why *why);
+extern const struct helper_ops keeper_ops, pam_helper_ops,
+	    introspect_helper_ops;
+/* The settings of theirs, as far as they can be wrong. */
+MUST_CHECK int keeper_check(struct why *why);
+MUST_CHECK int introspect_helper_load(struct why *why);
 
 #endif

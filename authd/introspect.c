@@ -36,13 +36,12 @@ struct introspect_job {
 };
 
 static struct {
-	int		 fd;
-	struct ipc_conn	*conn;
+	struct helper	*helper;	/* NULL: not configured */
 	struct tags	 jobs;
 	struct hash	 kept;
 	struct list	 by_age;
 	unsigned char	 key[32];
-} g = { .fd = -1, .by_age = LIST_INIT(g.by_age) };
+} g = { .by_age = LIST_INIT(g.by_age) };
 
 /* --- what is kept -------------------------------------------------------------- */
 
@@ -124,13 +123,12 @@ job_free(struct introspect_job *j)
 }
 
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_frame(void *arg, const struct ipc_frame *f)
 {
 	struct introspect_job *j = tags_get(&g.jobs, f->tag);
 	struct token_answer m;
 
-	if (f->type != TOKEN_ANSWER || f->fd >= 0 ||
-	    token_answer_decode(&m, f->body) < 0)
+	if (f->type != TOKEN_ANSWER || token_answer_decode(&m, f->body) < 0)
 		return -1;
 	if (j == NULL)
 		return 0;
@@ -158,16 +156,13 @@ lost(void *p)
 }
 
 static void
-on_end(void *arg, struct ipc_conn *c)
+on_lost(void *arg)
 {
-	log_warning("the process that asks about tokens has ended; authd "
-	    "goes on without it until it is started again");
-	ipc_conn_free(&g.conn);
 	tags_each(&g.jobs, lost);
 }
 
-static const struct ipc_ops ops = {
-	.on_frame = on_frame, .on_end = on_end,
+static const struct helper_client helper_side = {
+	.on_frame = on_frame, .on_lost = on_lost,
 };
 
 int
@@ -190,24 +185,28 @@ introspect_open(struct why *why)
 	rnd_bytes(g.key, sizeof(g.key));
 	if (conf.authd_oauth_introspection_url[0] == '\0')
 		return 0;
-	g.fd = introspect_helper_start(why);
-	return g.fd < 0 ? -1 : 0;
+	if (introspect_helper_load(why) < 0)
+		return -1;
+	g.helper = helper_add("authd-introspect", &introspect_helper_ops,
+	    &helper_side, NULL);
+	return 0;
 }
 
-void
-introspect_start(struct loop *l)
+/* NULL: it is away. */
+static struct ipc_conn *
+process(void)
 {
-	if (g.fd >= 0)
-		g.conn = ipc_conn_new(l, g.fd, &HELPER_PROTO, &ops, NULL);
+	return g.helper != NULL ? helper_conn(g.helper) : NULL;
 }
 
 struct introspect_job *
 introspect_ask(struct span token, introspect_fn *fn, void *arg)
 {
 	struct token_ask m = { token };
+	struct ipc_conn *c = process();
 	struct introspect_job *j;
 
-	if (g.conn == NULL || g.jobs.used >= WAITING_MAX)
+	if (c == NULL || g.jobs.used >= WAITING_MAX)
 		return NULL;
 	j = mem_zalloc(sizeof(*j));
 	j->fn = fn;
@@ -215,8 +214,8 @@ introspect_ask(struct span token, introspect_fn *fn, void *arg)
 	digest_hmac(DIGEST_SHA256, span_make(g.key, sizeof(g.key)), token,
 	    j->mac);
 	j->tag = tags_add(&g.jobs, j);
-	token_ask_encode(ipc_begin(g.conn, TOKEN_ASK, j->tag), &m);
-	ipc_end(g.conn);
+	token_ask_encode(ipc_begin(c, TOKEN_ASK, j->tag), &m);
+	ipc_end(c);
 	return j;
 }
 
@@ -228,7 +227,7 @@ introspect_cancel(struct introspect_job **jp)
 	*jp = NULL;
 	if (j == NULL)
 		return;
-	if (g.conn != NULL)
-		ipc_send(g.conn, TOKEN_CANCEL, j->tag, SPAN(""));
+	if (process() != NULL)
+		ipc_send(process(), TOKEN_CANCEL, j->tag, SPAN(""));
 	job_free(j);
 }

@@ -28,9 +28,8 @@ typedef void introspect_fn(void *arg, enum introspect_result r,
 	    struct span user);
 
 MUST_CHECK int introspect_check(struct why *why);	/* the settings */
-/* Before the jail, and before any hash is read. */
+/* Before helpers_fork(). */
 MUST_CHECK int introspect_open(struct why *why);
-void	 introspect_start(struct loop *l);
 void	 introspect_forget(void);		/* what is kept */
 /* INTROSPECT_UNKNOWN: nothing is kept. */
 enum introspect_result introspect_known(struct span token, struct buf *user);

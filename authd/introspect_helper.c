@@ -3,8 +3,8 @@
  * introspect_helper - the process that asks a web server about access tokens
  * (RFC 7662), for authd.
  *
- * It is forked before authd has read a hash, may open no file, and talks to
- * the endpoint and to the resolver alone.  Its answer is a name: what it makes
+ * It knows no hash (nurse.c), may open no file, and talks to the endpoint and
+ * to the resolver alone.  Its answer is a name: what it makes
  * of the endpoint's is believed, so who takes it over can log in as anybody
  * who may use tokens, as who runs the endpoint can.
  *
@@ -297,24 +297,24 @@ start(void)
 	    daemon_socket_path("private/resolver"));
 }
 
-static const struct helper_ops ops = {
-	.handle = handle, .prepare = prepare, .start = start
+static void
+forget(void)
+{
+	if (g.authorization == NULL)
+		return;
+	mem_wipe(g.authorization, strlen(g.authorization));
+	mem_free(g.authorization);
+	g.authorization = NULL;
+}
+
+const struct helper_ops introspect_helper_ops = {
+	.handle = handle, .prepare = prepare, .start = start,
+	.forget = forget,
 };
 
+/* In authd, so that what is wrong is said at the start. */
 int
-introspect_helper_start(struct why *why)
+introspect_helper_load(struct why *why)
 {
-	int fd;
-
-	/* Here, so that what is wrong is said at the start; authd has no use
-	 * for them and forgets them. */
-	if (read_credentials(why) < 0)
-		return -1;
-	fd = helper_start(sandbox_find("authd-introspect"), &ops, why);
-	if (g.authorization != NULL) {
-		mem_wipe(g.authorization, strlen(g.authorization));
-		mem_free(g.authorization);
-		g.authorization = NULL;
-	}
-	return fd;
+	return read_credentials(why);
 }

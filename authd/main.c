@@ -14,6 +14,7 @@
 #include "auth/digest.h"
 #include "authd/authd.h"
 #include "authd/dovecot.h"
+#include "authd/helper.h"
 #include "authd/introspect.h"
 #include "authd/pam.h"
 #include "authd/upgrade.h"
@@ -39,11 +40,13 @@ open_all(struct why *why)
 	authd_unprivileged = geteuid() != 0;
 	digest_start();
 	guard_read();
-	if (introspect_open(why) < 0 || accounts_open(why) < 0 || places_open(why) < 0 ||
-	    upgrade_open(why) < 0 || dovecot_open(why) < 0)
+	if (introspect_open(why) < 0 || upgrade_open(why) < 0)
 		return -1;
-	if (strstr(conf.authd_password_maps, "pam:") != NULL &&
-	    pam_open(why) < 0)
+	if (strstr(conf.authd_password_maps, "pam:") != NULL)
+		pam_open();
+	/* Before a hash is read. */
+	if (helpers_fork(why) < 0 || accounts_open(why) < 0 ||
+	    places_open(why) < 0 || dovecot_open(why) < 0)
 		return -1;
 	return guard_load(why);
 }
@@ -55,8 +58,7 @@ start_all(struct why *why)
 
 	verify_start(l);
 	upgrade_start(l);
-	pam_loop(l);
-	introspect_start(l);
+	helpers_start(l);
 	guard_start(l);
 	tickets_start(l);
 	attempts_start(l);
@@ -82,6 +84,7 @@ static const struct daemon authd = {
 	.accept		= session_start,
 	.reload		= reload_all,
 	.drain		= session_drain_all,
+	.log_moved	= helpers_log_moved,
 };
 
 int

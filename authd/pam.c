@@ -9,43 +9,41 @@
 #include "base/mem.h"
 #include "ipc/tags.h"
 
-#define HELPERS		2
+#define PROCESSES	2
 #define WAITING_MAX	100		/* for one of them */
 
-struct helper {
-	int		 fd;
-	struct ipc_conn	*conn;
+struct process {
+	struct helper	*helper;
 	struct tags	 jobs;
 };
 
 struct pam_job {
-	struct helper	*helper;
+	struct process	*process;
 	uint32_t	 tag;
 	char		*user;
 	pam_fn		*fn;
 	void		*arg;
 };
 
-static struct helper helpers[HELPERS];
+static struct process processes[PROCESSES];
 
 static void
 answer(struct pam_job *j, int right)
 {
-	tags_del(&j->helper->jobs, j->tag);
+	tags_del(&j->process->jobs, j->tag);
 	j->fn(j->arg, right);
 	mem_free(j->user);
 	mem_free(j);
 }
 
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_frame(void *arg, const struct ipc_frame *f)
 {
-	struct helper *h = arg;
-	struct pam_job *j = tags_get(&h->jobs, f->tag);
+	struct process *p = arg;
+	struct pam_job *j = tags_get(&p->jobs, f->tag);
 	struct pam_answer m;
 
-	if (f->type != PAM_ANSWER || f->fd >= 0 ||
-	    pam_answer_decode(&m, f->body) < 0)
+	if (f->type != PAM_ANSWER || pam_answer_decode(&m, f->body) < 0)
 		return -1;
 	if (j == NULL)
 		return 0;
@@ -62,36 +60,23 @@ lost(void *p)
 }
 
 static void
-on_end(void *arg, struct ipc_conn *c)
+on_lost(void *arg)
 {
-	struct helper *h = arg;
+	struct process *p = arg;
 
-	log_warning("a process that asks PAM has ended; authd goes on "
-	    "without it until it is started again");
-	ipc_conn_free(&h->conn);
-	tags_each(&h->jobs, lost);
+	tags_each(&p->jobs, lost);
 }
 
-static const struct ipc_ops ops = {
-	.on_frame = on_frame, .on_end = on_end,
+static const struct helper_client helper_side = {
+	.on_frame = on_frame, .on_lost = on_lost,
 };
 
-int
-pam_open(struct why *why)
-{
-	for (size_t i = 0; i < HELPERS; i++)
-		if ((helpers[i].fd = pam_helper_start(why)) < 0)
-			return -1;
-	return 0;
-}
-
 void
-pam_loop(struct loop *l)
+pam_open(void)
 {
-	for (size_t i = 0; i < HELPERS; i++)
-		if (helpers[i].fd > 0)
-			helpers[i].conn = ipc_conn_new(l, helpers[i].fd,
-			    &HELPER_PROTO, &ops, &helpers[i]);
+	for (size_t i = 0; i < PROCESSES; i++)
+		processes[i].helper = helper_add("authd-pam", &pam_helper_ops,
+		    &helper_side, &processes[i]);
 }
 
 struct pam_job *
@@ -102,24 +87,29 @@ pam_ask(const char *service, struct span user, struct span password,
 		.service = span_of(service), .user = user,
 		.password = password, .client = span_of(client),
 	};
-	struct helper *h = NULL;
+	struct process *p = NULL;
+	struct ipc_conn *c;
 	struct pam_job *j;
 
-	for (size_t i = 0; i < HELPERS; i++)
-		if (helpers[i].conn != NULL && (h == NULL ||
-		    helpers[i].jobs.used < h->jobs.used))
-			h = &helpers[i];
-	if (h == NULL || h->jobs.used >= WAITING_MAX ||
+	for (size_t i = 0; i < PROCESSES; i++) {
+		struct process *this = &processes[i];
+
+		if (this->helper != NULL && helper_conn(this->helper) != NULL &&
+		    (p == NULL || this->jobs.used < p->jobs.used))
+			p = this;
+	}
+	if (p == NULL || p->jobs.used >= WAITING_MAX ||
 	    m.service.len > 64 || password.len > 1024)
 		return NULL;
 	j = mem_zalloc(sizeof(*j));
-	j->helper = h;
+	j->process = p;
 	j->user = span_dup(user);
 	j->fn = fn;
 	j->arg = arg;
-	j->tag = tags_add(&h->jobs, j);
-	pam_ask_msg_encode(ipc_begin(h->conn, PAM_ASK, j->tag), &m);
-	ipc_end(h->conn);
+	j->tag = tags_add(&p->jobs, j);
+	c = helper_conn(p->helper);
+	pam_ask_msg_encode(ipc_begin(c, PAM_ASK, j->tag), &m);
+	ipc_end(c);
 	return j;
 }
 
@@ -131,7 +121,7 @@ pam_cancel(struct pam_job **jp)
 	*jp = NULL;
 	if (j == NULL)
 		return;
-	tags_del(&j->helper->jobs, j->tag);
+	tags_del(&j->process->jobs, j->tag);
 	mem_free(j->user);
 	mem_free(j);
 }

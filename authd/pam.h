@@ -16,9 +16,8 @@ struct pam_job;
 /* right: 1 yes, 0 no, -1 PAM could not be asked.  Not after pam_cancel(). */
 typedef void pam_fn(void *arg, int right);
 
-/* Before the jail, when authd_password_maps names pam:. */
-MUST_CHECK int pam_open(struct why *why);
-void	 pam_loop(struct loop *l);
+/* Before helpers_fork(), when authd_password_maps names pam:. */
+void	 pam_open(void);
 /* NULL: the processes are away, or too much is waiting. */
 struct pam_job *pam_ask(const char *service, struct span user,
 	    struct span password, const char *client, pam_fn *fn, void *arg);

@@ -112,12 +112,6 @@ on_ask(struct ipc_conn *c, const struct ipc_frame *f)
 	return 0;
 }
 
-static const struct helper_ops ops = { .handle = on_ask };
-
 /* Its row lets it do anything: modules run programs (unix_chkpwd) and talk to
  * servers. */
-int
-pam_helper_start(struct why *why)
-{
-	return helper_start(sandbox_find("authd-pam"), &ops, why);
-}
+const struct helper_ops pam_helper_ops = { .handle = on_ask };

@@ -5,6 +5,7 @@
 #include "authd/upgrade.h"
 
 #include "auth/password.h"
+#include "authd/guard_priv.h"
 #include "authd/helper.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -16,6 +17,12 @@
 #define WAITING_MAX	200
 /* The last use of an app password is noted this often. */
 #define USED_EVERY_S	3600
+
+/* A change that the keeper has. */
+struct change {
+	uint32_t	 tag;
+	char		*name;
+};
 
 struct job {
 	struct list	 link;
@@ -29,11 +36,10 @@ struct job {
 
 static struct loop *loop;
 static struct loop_worker *worker;
-static struct ipc_conn *keeper;
-static int keeper_fd = -1;
+static struct helper *keeper;
 static struct list waiting = LIST_INIT(waiting);
 static struct hash busy;		/* names that are being seen to */
-static struct tags tags = TAGS_INIT;	/* char *, their names */
+static struct tags changes = TAGS_INIT;
 
 /* --- the keeper ------------------------------------------------------------------ */
 
@@ -44,37 +50,47 @@ done_name(char *name)
 	mem_free(name);
 }
 
-static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+static void
+change_done(void *p)
 {
-	char *name = tags_get(&tags, f->tag);
+	struct change *c = p;
 
-	if (f->type != KEEPER_DONE || f->fd >= 0)
+	tags_del(&changes, c->tag);
+	done_name(c->name);
+	mem_free(c);
+}
+
+static int
+on_frame(void *arg, const struct ipc_frame *f)
+{
+	struct change *c = tags_get(&changes, f->tag);
+
+	if (f->type != KEEPER_DONE)
 		return -1;
-	if (name != NULL) {
-		tags_del(&tags, f->tag);
-		done_name(name);
-	}
+	if (c != NULL)
+		change_done(c);
 	return 0;
 }
 
+/* Made or not: the next login of the same user will show. */
 static void
-on_end(void *arg, struct ipc_conn *c)
+on_lost(void *arg)
 {
-	log_warning("the keeper of authd_password_file has ended: hashes are "
-	    "not renewed until authd starts again");
-	ipc_conn_free(&keeper);
+	tags_each(&changes, change_done);
+	guard_file_changed();
 }
 
-static const struct ipc_ops ops = {
-	.on_frame = on_frame, .on_end = on_end,
+static const struct helper_client helper_side = {
+	.on_frame = on_frame, .on_lost = on_lost,
 };
 
 int
 upgrade_open(struct why *why)
 {
-	keeper_fd = keeper_start(why);
-	return keeper_fd < 0 ? -1 : 0;
+	if (keeper_check(why) < 0)
+		return -1;
+	keeper = helper_add("authd-keeper", &keeper_ops, &helper_side, NULL);
+	return 0;
 }
 
 void
@@ -82,7 +98,6 @@ upgrade_start(struct loop *l)
 {
 	loop = l;
 	worker = loop_worker_new(l);
-	keeper = ipc_conn_new(l, keeper_fd, &HELPER_PROTO, &ops, NULL);
 }
 
 /* Takes name, which is in busy. */
@@ -92,16 +107,24 @@ send_change(char *name, struct span was, struct span now)
 	struct keeper_change m = {
 		.name = span_of(name), .was = was, .now = now,
 	};
-	uint32_t tag;
+	struct ipc_conn *k = helper_conn(keeper);
+	struct change *c;
 
-	if (keeper == NULL || was.len > HELPER_LINE_MAX ||
-	    now.len > HELPER_LINE_MAX || span_eq(was, now) ||
-	    (tag = tags_add(&tags, name)) == 0) {
+	if (k == NULL || was.len > HELPER_LINE_MAX ||
+	    now.len > HELPER_LINE_MAX || span_eq(was, now)) {
 		done_name(name);
 		return;
 	}
-	keeper_change_encode(ipc_begin(keeper, KEEPER_CHANGE, tag), &m);
-	ipc_end(keeper);
+	c = mem_zalloc(sizeof(*c));
+	c->name = name;
+	c->tag = tags_add(&changes, c);
+	if (c->tag == 0) {
+		done_name(name);
+		mem_free(c);
+		return;
+	}
+	keeper_change_encode(ipc_begin(k, KEEPER_CHANGE, c->tag), &m);
+	ipc_end(k);
 }
 
 static bool
@@ -182,7 +205,7 @@ upgrade_account(const struct account *a, struct span password)
 	bool light = password_is_light(a->line.secret);
 	struct job *j;
 
-	if (!conf.authd_password_rehash || keeper == NULL ||
+	if (!conf.authd_password_rehash || helper_conn(keeper) == NULL ||
 	    (!light && a->line.scram256.len > 0 && a->line.scram1.len > 0) ||
 	    busy.count >= WAITING_MAX || password.len > PASSWORD_MAX ||
 	    !begin_name(buf_span(&a->name)))
@@ -198,11 +221,15 @@ upgrade_account(const struct account *a, struct span password)
 	next();
 }
 
-void
+bool
 upgrade_keep_state(struct span text)
 {
-	if (keeper != NULL)
-		ipc_send(keeper, KEEPER_STATE, 0, text);
+	struct ipc_conn *k = helper_conn(keeper);
+
+	if (k == NULL)
+		return false;
+	ipc_send(k, KEEPER_STATE, 0, text);
+	return true;
 }
 
 /* --- app passwords ------------------------------------------------------------------- */
@@ -216,7 +243,7 @@ upgrade_app_used(const struct account *a, const struct app_password *app)
 	struct buf now = BUF_INIT(BUF_UNLIMITED);
 	uint64_t at = (uint64_t)clock_wall_s();
 
-	if (at < app->used + USED_EVERY_S || keeper == NULL ||
+	if (at < app->used + USED_EVERY_S || helper_conn(keeper) == NULL ||
 	    busy.count >= WAITING_MAX || !begin_name(buf_span(&a->name)))
 		return;
 	fresh.used = at;

@@ -96,6 +96,11 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES | JAIL_THREADS,
 	  .sockets = "", .paths = "r:/",
 	  .says = "the only reader of password hashes" },
+	{ .name = "authd-nurse", .user = JAIL_ROOT,
+	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_INET |
+	      JAIL_IDS | JAIL_FORK | JAIL_CHROOT,
+	  .sockets = "", .paths = NULL,
+	  .says = "starts the next three; with PAM, as free as it" },
 	{ .name = "authd-keeper", .user = JAIL_ROOT,
 	  .may = JAIL_FILES | JAIL_WRITE, .sockets = "",
 	  .paths = "folder:$authd_password_file w:$data_directory",

@@ -57,6 +57,7 @@ enum {
 	JAIL_FORK	= 1 << 7,	/* fork itself, and confine the child */
 	JAIL_READ	= 1 << 8,	/* read files that it was given */
 	JAIL_WATCH	= 1 << 9,	/* be told of changes of files */
+	JAIL_CHROOT	= 1 << 10,	/* what it forks has another root */
 };
 
 struct jail {

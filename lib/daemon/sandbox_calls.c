@@ -104,6 +104,8 @@ static const int calls_watch[] = {
 	SCMP_SYS(inotify_rm_watch),
 };
 
+static const int calls_chroot[] = { SCMP_SYS(chroot) };
+
 /* What only an attacker asks for: the end of the process. */
 static const int calls_hostile[] = {
 	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork),
@@ -134,76 +136,98 @@ static const struct {
 	{ JAIL_ANYTHING, "anything", NULL, 0 },
 	{ JAIL_FORK, "fork", calls_fork, ARRAY_LEN(calls_fork) },
 	{ JAIL_WATCH, "watch", calls_watch, ARRAY_LEN(calls_watch) },
+	{ JAIL_CHROOT, "chroot", calls_chroot, ARRAY_LEN(calls_chroot) },
 };
 
 /* Stands for the process id in a filter that is made before there is one. */
 #define PID_HOLE	0x5e551070
 
+/* What is being made: a filter, and the first thing that went wrong. */
+struct making {
+	scmp_filter_ctx	 f;
+	int		 rc;
+};
+
 /*
- * libseccomp gives -EDOM and the like for calls that this architecture does
- * not have; those cannot be made, so there is nothing to allow.
+ * One rule.  libseccomp gives -EDOM and the like for calls that this
+ * architecture does not have; those cannot be made, so there is nothing to
+ * allow.
  */
-static int
-rule(scmp_filter_ctx f, uint32_t action, int call, unsigned n,
+static void
+rule(struct making *m, uint32_t action, int call, unsigned n,
     const struct scmp_arg_cmp *args)
 {
 	int rc;
 
-	if (call < 0)
-		return 0;
-	rc = seccomp_rule_add_array(f, action, call, n, args);
-	return rc == -EACCES || rc == -EDOM ? 0 : rc;
+	if (call < 0 || m->rc != 0)
+		return;
+	rc = seccomp_rule_add_array(m->f, action, call, n, args);
+	if (rc != -EACCES && rc != -EDOM)
+		m->rc = rc;
 }
 
-static int
-add_argument_rules(scmp_filter_ctx f, const struct jail *j, uint32_t pid)
+static void
+allow(struct making *m, int call)
 {
-	const uint32_t yes = SCMP_ACT_ALLOW;
-	int rc = 0;
+	rule(m, SCMP_ACT_ALLOW, call, 0, NULL);
+}
+
+/* Allow a call where this holds of an argument. */
+static void
+allow_if(struct making *m, int call, struct scmp_arg_cmp cmp)
+{
+	rule(m, SCMP_ACT_ALLOW, call, 1, &cmp);
+}
+
+static void
+allow_memory(struct making *m, const struct jail *j)
+{
+	const struct scmp_arg_cmp data =
+	    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 
 	/* Memory that is written to is never executed. */
-	rc |= rule(f, yes, SCMP_SYS(mmap), 1, (struct scmp_arg_cmp[]){
-	    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) });
+	allow_if(m, SCMP_SYS(mmap), data);
 	if ((j->may & JAIL_FILES) == 0)
-		rc |= rule(f, yes, SCMP_SYS(mprotect), 1,
-		    (struct scmp_arg_cmp[]){
-		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) });
+		allow_if(m, SCMP_SYS(mprotect), data);
 	else	/* the JIT compiler of pcre: tables */
-		rc |= rule(f, yes, SCMP_SYS(mmap), 1, (struct scmp_arg_cmp[]){
-		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC) });
-	/* abort(): a signal to ourselves. */
-	rc |= rule(f, yes, SCMP_SYS(tgkill), 1, (struct scmp_arg_cmp[]){
-	    SCMP_A0(SCMP_CMP_EQ, pid) });
-	/* Ask for limits, set none. */
-	if ((j->may & JAIL_FORK) == 0) {
-		rc |= rule(f, yes, SCMP_SYS(prlimit64), 1,
-		    (struct scmp_arg_cmp[]){ SCMP_A2(SCMP_CMP_EQ, 0) });
-		rc |= rule(f, yes, SCMP_SYS(prctl), 1,
-		    (struct scmp_arg_cmp[]){
-		    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME) });
-	}
-	rc |= rule(f, yes, SCMP_SYS(socketpair), 1, (struct scmp_arg_cmp[]){
-	    SCMP_A0(SCMP_CMP_EQ, AF_UNIX) });
+		allow_if(m, SCMP_SYS(mmap),
+		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+}
+
+static void
+allow_sockets(struct making *m, const struct jail *j)
+{
+	const struct scmp_arg_cmp route[] = {
+		SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+		SCMP_A2(SCMP_CMP_EQ, 0),	/* NETLINK_ROUTE */
+	};
+
+	allow_if(m, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	if (j->may & JAIL_CONNECT)
-		rc |= rule(f, yes, SCMP_SYS(socket), 1,
-		    (struct scmp_arg_cmp[]){
-		    SCMP_A0(SCMP_CMP_EQ, AF_UNIX) });
+		allow_if(m, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	if (j->may & JAIL_INET) {
-		rc |= rule(f, yes, SCMP_SYS(socket), 1,
-		    (struct scmp_arg_cmp[]){
-		    SCMP_A0(SCMP_CMP_EQ, AF_INET) });
-		rc |= rule(f, yes, SCMP_SYS(socket), 1,
-		    (struct scmp_arg_cmp[]){
-		    SCMP_A0(SCMP_CMP_EQ, AF_INET6) });
+		allow_if(m, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET));
+		allow_if(m, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET6));
 	}
 	/* The default of mynetworks asks for our addresses (getifaddrs); a
 	 * user's process looks up nothing. */
 	if ((j->may & (JAIL_FILES | JAIL_INET)) && j->user != JAIL_LOGIN) {
-		rc |= rule(f, yes, SCMP_SYS(socket), 2,
-		    (struct scmp_arg_cmp[]){
-		    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
-		    SCMP_A2(SCMP_CMP_EQ, 0) });	/* NETLINK_ROUTE */
-		rc |= rule(f, yes, SCMP_SYS(bind), 0, NULL);
+		rule(m, SCMP_ACT_ALLOW, SCMP_SYS(socket), ARRAY_LEN(route),
+		    route);
+		allow(m, SCMP_SYS(bind));
+	}
+}
+
+static void
+allow_processes(struct making *m, const struct jail *j, uint32_t pid)
+{
+	/* abort(): a signal to ourselves. */
+	allow_if(m, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, pid));
+	/* Ask for limits, set none. */
+	if ((j->may & JAIL_FORK) == 0) {
+		allow_if(m, SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0));
+		allow_if(m, SCMP_SYS(prctl),
+		    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
 	}
 	/*
 	 * A thread, not a process.  clone3 hides its flags in memory that a
@@ -211,53 +235,70 @@ add_argument_rules(scmp_filter_ctx f, const struct jail *j, uint32_t pid)
 	 * clone.
 	 */
 	if (j->may & JAIL_THREADS)
-		rc |= rule(f, yes, SCMP_SYS(clone), 1,
-		    (struct scmp_arg_cmp[]){ SCMP_A0(SCMP_CMP_MASKED_EQ,
-		    CLONE_THREAD, CLONE_THREAD) });
+		allow_if(m, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ,
+		    CLONE_THREAD, CLONE_THREAD));
 	/* fork() of the C library; no thread, nothing of namespaces. */
 	if (j->may & JAIL_FORK)
-		rc |= rule(f, yes, SCMP_SYS(clone), 1,
-		    (struct scmp_arg_cmp[]){ SCMP_A0(SCMP_CMP_EQ,
-		    CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD) });
-	rc |= rule(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
-	return rc < 0 ? -1 : 0;
+		allow_if(m, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_EQ,
+		    CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD));
+	rule(m, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
+}
+
+static void
+allow_groups(struct making *m, const struct jail *j)
+{
+	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+		if (groups[g].may != 0 && (groups[g].may & j->may) == 0)
+			continue;
+		for (size_t i = 0; i < groups[g].n; i++)
+			allow(m, groups[g].calls[i]);
+	}
+}
+
+static void
+kill_the_hostile(struct making *m, const struct jail *j)
+{
+	for (size_t i = 0; i < ARRAY_LEN(calls_hostile); i++)
+		if (calls_hostile[i] != SCMP_SYS(chroot) ||
+		    (j->may & JAIL_CHROOT) == 0)
+			rule(m, SCMP_ACT_KILL_PROCESS, calls_hostile[i], 0,
+			    NULL);
+}
+
+/* What libseccomp answers: a negated errno, or -1. */
+static int
+seccomp_failed(int rc, struct why *why)
+{
+	errno = rc < -1 ? -rc : EINVAL;
+	return why_errno(why, "", "seccomp");
 }
 
 /* The row's filter, to be released; NULL with why. */
 static scmp_filter_ctx
 make_filter(const struct jail *j, bool enforce, uint32_t pid, struct why *why)
 {
-	uint32_t other = enforce ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_LOG;
-	scmp_filter_ctx f;
-	int rc = 0;
+	struct making m = {
+		seccomp_init(enforce ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_LOG),
+		0,
+	};
 
-	f = seccomp_init(other);
-	if (f == NULL) {
+	if (m.f == NULL) {
 		why_set(why, "", "seccomp: cannot make a filter");
 		return NULL;
 	}
 	/* We set no_new_privs ourselves; a tree of tests, not a list. */
-	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_NNP, 0);
-	(void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-		if (groups[g].may != 0 && (groups[g].may & j->may) == 0)
-			continue;
-		for (size_t i = 0; rc == 0 && i < groups[g].n; i++)
-			rc = rule(f, SCMP_ACT_ALLOW, groups[g].calls[i], 0,
-			    NULL);
-	}
-	if (rc == 0)
-		rc = add_argument_rules(f, j, pid);
+	(void)seccomp_attr_set(m.f, SCMP_FLTATR_CTL_NNP, 0);
+	(void)seccomp_attr_set(m.f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	allow_groups(&m, j);
+	allow_memory(&m, j);
+	allow_sockets(&m, j);
+	allow_processes(&m, j, pid);
 	if (enforce)
-		for (size_t i = 0; rc == 0 &&
-		    i < ARRAY_LEN(calls_hostile); i++)
-			rc = rule(f, SCMP_ACT_KILL_PROCESS, calls_hostile[i],
-			    0, NULL);
-	if (rc == 0)
-		return f;
-	errno = rc < -1 ? -rc : EINVAL;
-	why_errno(why, "", "seccomp");
-	seccomp_release(f);
+		kill_the_hostile(&m, j);
+	if (m.rc == 0)
+		return m.f;
+	(void)seccomp_failed(m.rc, why);
+	seccomp_release(m.f);
 	return NULL;
 }
 
@@ -272,10 +313,7 @@ sandbox_restrict_calls(const struct jail *j, bool enforce, struct why *why)
 		return -1;
 	rc = seccomp_load(f);
 	seccomp_release(f);
-	if (rc == 0)
-		return 0;
-	errno = rc < -1 ? -rc : EINVAL;
-	return why_errno(why, "", "seccomp");
+	return rc == 0 ? 0 : seccomp_failed(rc, why);
 }
 
 static struct {

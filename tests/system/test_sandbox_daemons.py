@@ -32,24 +32,26 @@ if not LANDLOCK:
 FREE = {"local", "pipe", "authd-pam"}   # they run others' programs
 TABLES = {"cleanup", "rewrite", "bounce", "virtual", "authd", "quotad"}
 ALLOWED = {
-    "passwd": TABLES | {"session", "qmgr", "pickup", "showq", "resolver"},
-    "tmp": {"session"},
+    "passwd": TABLES | {"session", "qmgr", "pickup", "showq", "resolver",
+                        "authd-nurse"},
+    "tmp": {"session", "authd-nurse"},
     "queue": {"qmgr", "showq", "cleanup", "rewrite", "bounce", "virtual",
-              "session"},
-    "mail": {"virtual", "session", "quotad"},
+              "session", "authd-nurse"},
+    "mail": {"virtual", "session", "quotad", "authd-nurse"},
     # authd-keeper writes beside the password file: the key lies there, too.
-    "key": {"keyd", "virtual", "session", "authd-keeper"},
+    "key": {"keyd", "virtual", "session", "authd-keeper", "authd-nurse"},
     # These connect to sockets, and modes keep others' from them.
     "other": {"cleanup", "qmgr", "rewrite", "resolver", "bounce", "pickup",
               "showq", "lmtp", "virtual", "session", "mtasts", "verify",
-              "tlsrpt"},
+              "tlsrpt", "authd-nurse"},
     "inet": {"rewrite", "resolver", "smtp", "lmtp", "mtasts", "tlsrpt",
-             "authd-introspect"},
-    "fork": {"session"},
-    "exec": set(), "ptrace": set(), "kill": {"session"}, "root": {"virtual",
-                                                                  "session"},
+             "authd-introspect", "authd-nurse"},
+    "fork": {"session", "authd-nurse"},
+    "exec": set(), "ptrace": set(), "kill": {"session", "authd-nurse"},
+    "root": {"virtual", "session", "authd-nurse"},
 }
-ROOT = {"session", "session-nurse", "session-spare", "virtual", "keyd", "authd-keeper"}
+ROOT = {"session", "session-nurse", "session-spare", "virtual", "keyd",
+        "authd-nurse", "authd-keeper"}
 ASLEEP = ("private/quotad", "private/verify", "public/pickup",
           "public/showq", "private/error", "private/again=retry",
           "private/discard", "private/local", "private/virtual",
@@ -167,7 +169,8 @@ def the_running_ones():
 
 with Users({"smtp_tlsrpt_enable": "yes",
             "authd_oauth_introspection_url": "https://localhost:1/"},
-           SERVICES, tls=True) as m, socket.create_server(("127.0.0.1", 0)) as inet, \
+           SERVICES, tls=True) as m, \
+        socket.create_server(("127.0.0.1", 0)) as inet, \
         socket.socket(socket.AF_UNIX) as other:
     other.bind(f"{m.base}/spool/private/probe")
     os.chmod(f"{m.base}/spool/private/probe", 0o666)

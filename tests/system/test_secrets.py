@@ -25,7 +25,8 @@ HASHES = {"authd", "authd-keeper"}
 # It is the program itself that is told a password; its hash comes later.
 WANTED = {"master", "smtpd", "lmtpd", "imapd", "pop3d", "session",
           "session-user", "cleanup", "qmgr", "rewrite", "resolver", "smtp",
-          "virtual", "bounce", "keyd", "authd", "authd-introspec",
+          "virtual", "bounce", "keyd", "authd", "authd-nurse",
+          "authd-keeper", "authd-introspec", "session-spare",
           "quotad", "mtasts", "tlsrpt", "verify", "pickup", "showq", "error",
           "retry", "discard", "local"}
 ASLEEP = ("private/quotad", "private/verify", "public/pickup",

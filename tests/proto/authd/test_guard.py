@@ -9,6 +9,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from authlib import (BAN, BANNED, UNAVAILABLE, UNBAN, WRONG,  # noqa: E402
                      Client, Instance, accounts, need_root)
+from memory import below  # noqa: E402
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 
@@ -156,6 +157,32 @@ def over_a_restart(m):
     assert "lines make no sense" in m.log() and "is damaged" in m.log()
 
 
+def keeper_dies(m, c):
+    """Another one follows, with all that is to be kept."""
+    def keeper():
+        return [p for p, n in below(m.master_pid()).items()
+                if n == "authd-keeper"]
+
+    path = f"{m.base}/lib/authd.bans"
+    # The process that sees it writes to the log that there is now.
+    m.command("mansio", "logrotate")
+    time.sleep(0.5)
+    first, = keeper()
+    os.kill(first, 9)
+    m.command("mansio", "ban", "198.51.100.50", "1h")
+    end = time.monotonic() + 60
+    while True:
+        with open(path, encoding="utf-8") as f:
+            if "198.51.100.50" in f.read():
+                break
+        assert time.monotonic() < end, m.log()[-2000:]
+        time.sleep(0.1)
+    assert keeper() not in ([], [first])
+    m.wait_log(f"process authd-keeper pid {first} killed by signal 9")
+    assert c.plain(BOB, "builder")[0] == "ok"
+    m.command("mansio", "unban", "all")
+
+
 def flood(m):
     """A flood from one address waits in its own queue, and is bounded."""
     bad, good = Client(m.base), Client(m.base)
@@ -210,6 +237,7 @@ with inst:
     by_hand(inst, C)
     flood(inst)
     cache(inst, C)
+    keeper_dies(inst, C)
     C.close()
     over_a_restart(inst)
-print("7 passed, 0 failed, 0 skipped")
+print("8 passed, 0 failed, 0 skipped")
