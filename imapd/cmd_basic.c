@@ -25,6 +25,9 @@ void
 imap_capability_put(const struct imap *im, struct buf *out)
 {
 	buf_add_str(out, capabilities);
+	/* RFC 8437 8: there are reasons to switch it off. */
+	if (conf.imapd_unauthenticate)
+		buf_add_str(out, " UNAUTHENTICATE");
 	/* RFC 9208 3.1: where SETQUOTA works. */
 	if (quota_may_set(im))
 		buf_add_str(out, " QUOTASET");

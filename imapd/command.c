@@ -31,6 +31,8 @@ static const struct command commands[] = {
 	{ "STATUS", ANY, 0, cmd_status, "Status" },
 	{ "APPEND", ANY, 0, cmd_append, "Append" },
 	{ "IDLE", ANY, 0, cmd_idle, "Idle" },			/* RFC 2177 */
+	{ "UNAUTHENTICATE", ANY, CMD_NOSYNC, cmd_unauthenticate,
+	    "Unauthenticate" },					/* RFC 8437 */
 	{ "COMPRESS", ANY, 0, cmd_compress, "Compress" },	/* RFC 4978 */
 	{ "NOTIFY", ANY, 0, cmd_notify, "NOTIFY" },		/* RFC 5465 */
 	{ "GETQUOTA", ANY, 0, cmd_getquota, "Getquota" },	/* RFC 9208 */

@@ -15,5 +15,15 @@
  */
 void	 compress_start(struct stream *s);
 bool	 compress_active(const struct stream *s);
+/*
+ * End it both ways (RFC 8437 4.1): output behind what was written last, which
+ * must not have been sent yet, and input where the client's own ends.
+ */
+void	 compress_stop(struct stream *s);
+/*
+ * Whether the end of the input is found; then what lies behind it is appended
+ * to rest, as it came.
+ */
+bool	 compress_stopped(struct stream *s, struct buf *rest);
 
 #endif

@@ -15,6 +15,8 @@
 #define HOLD_MS		30		/* for more APPENDs in one sync */
 #define HOLD_MAX	(32u << 10)	/* bytes of answers */
 #define PROGRESS_MS	10000		/* between signs of progress */
+#define COMPRESS_END_MS	10		/* looking for the end of the input */
+#define COUNTS_LEN	96
 
 /* --- the end ---------------------------------------------------------------------- */
 
@@ -35,7 +37,15 @@ imap_free(struct imap *im)
 	loop_timer_free(&im->tidy);
 	arena_fini(&im->arena);
 	buf_fini(&im->out);
+	buf_wipe(&im->rest);
 	mem_free(im);
+}
+
+static void
+put_counts(const struct imap *im, char counts[COUNTS_LEN])
+{
+	snprintf(counts, COUNTS_LEN, "fetched=%u appended=%u expunged=%u",
+	    im->fetched, im->appended, im->expunged);
 }
 
 static void
@@ -43,10 +53,9 @@ end(struct imap *im)
 {
 	struct session_conn *c = im->conn;
 	const char *how = im->how ? im->how : "Connection closed";
-	char counts[96];
+	char counts[COUNTS_LEN];
 
-	snprintf(counts, sizeof(counts), "fetched=%u appended=%u expunged=%u",
-	    im->fetched, im->appended, im->expunged);
+	put_counts(im, counts);
 	if (im->broken)
 		stream_free(&c->stream);
 	imap_free(im);
@@ -61,15 +70,74 @@ imap_bye(struct imap *im, const char *how, const char *fmt, ...)
 
 	if (im->mode == MODE_END)
 		return;
+	im->how = how;
+	if (im->mode == MODE_RETURN) {
+		/* It has had its answer, and is nobody's now. */
+		im->mode = MODE_END;
+		return;
+	}
 	buf_add_str(&im->out, "* BYE ");
 	va_start(ap, fmt);
 	if (buf_vprintf(&im->out, fmt, ap) != 0)
 		log_panic("imap: output without a limit is full");
 	va_end(ap);
 	buf_add_str(&im->out, "\r\n");
-	im->how = how;
 	im->mode = MODE_END;
 	im->state = STATE_LOGOUT;
+}
+
+/* --- back to the front (RFC 8437) --------------------------------------------------- */
+
+/*
+ * The answer is out: the client goes, with what it has sent already.  Where
+ * its compressed data has not come to its end yet, that is waited for.
+ */
+static void
+give_back(struct imap *im)
+{
+	struct session_conn *c = im->conn;
+	struct buf rest = im->rest;
+	char counts[COUNTS_LEN];
+
+	stream_take_input(c->stream, &rest);
+	im->rest = BUF_SECRET(BUF_UNLIMITED);
+	if (compress_active(c->stream) &&
+	    !compress_stopped(c->stream, &rest)) {
+		im->rest = rest;
+		stream_resume(c->stream);
+		loop_timer_set(im->again, COMPRESS_END_MS);
+		return;
+	}
+	put_counts(im, counts);
+	imap_free(im);
+	c->data = NULL;
+	session_return(c, buf_span(&rest), "Unauthenticated", counts);
+	buf_wipe(&rest);
+}
+
+void
+cmd_unauthenticate(struct imap *im, struct scan *s)
+{
+	struct stream *stream = im->conn->stream;
+
+	if (!conf.imapd_unauthenticate) {
+		imap_bad(im, NULL, "UNAUTHENTICATE is switched off.");
+		return;
+	}
+	if (!scan_end(s)) {
+		imap_refuse(im, s);
+		return;
+	}
+	/* All state goes with the struct, after the answer. */
+	select_close(im, false);
+	notify_forget(im);
+	imap_watch_stop(im);
+	imap_done(im);
+	im->state = STATE_LOGOUT;
+	im->mode = MODE_RETURN;
+	/* What follows is not ours, and a password may be among it. */
+	stream_set_secret(stream, true);
+	stream_pause(stream);
 }
 
 /* --- output ------------------------------------------------------------------------ */
@@ -349,6 +417,7 @@ take_input(struct imap *im)
 	case MODE_APPEND:	return append_input(im);
 	case MODE_IDLE:		return idle_input(im);
 	case MODE_SKIP:		return skip_input(im);
+	case MODE_RETURN:
 	case MODE_END:		break;
 	}
 	return false;
@@ -434,6 +503,12 @@ imap_pump(struct imap *im)
 		end(im);
 		return;
 	}
+	if (im->mode == MODE_RETURN) {
+		/* on_drain() follows. */
+		if (compress_active(s) && stream_out_len(s) > 0)
+			compress_stop(s);
+		return;
+	}
 	/* Output that went out at once leaves no drain to wait for. */
 	if (im->full && stream_out_len(s) == 0)
 		loop_timer_set(im->again, 0);
@@ -466,7 +541,13 @@ on_drain(void *arg, struct stream *s)
 
 	im->full = false;
 	im->last_ms = loop_now_ms(im->loop);
-	imap_pump(im);
+	/* It may be the end of what was written before the answer. */
+	im->answered = im->mode == MODE_RETURN && !im->waits &&
+	    im->out.len == 0;
+	if (im->answered)
+		give_back(im);
+	else
+		imap_pump(im);
 }
 
 static void
@@ -501,7 +582,10 @@ on_again(void *arg)
 
 	if (stream_out_len(im->conn->stream) == 0)
 		im->full = false;
-	imap_pump(im);
+	if (im->answered)
+		give_back(im);
+	else
+		imap_pump(im);
 }
 
 /* Autologout (RFC 9051 5.4), and a sign of life to one that idles. */
@@ -515,7 +599,8 @@ on_timer(void *arg)
 		idle_tick(im);
 		loop_timer_set(im->timer,
 		    conf.imapd_idle_notify_interval * 1000);
-	} else if (im->full && idle_ms >= conf.imapd_timeout * 1000) {
+	} else if ((im->full || im->mode == MODE_RETURN) &&
+	    idle_ms >= conf.imapd_timeout * 1000) {
 		/* It takes nothing, so it will not take a goodbye either. */
 		im->how = "Timeout, answers not taken";
 		im->broken = true;
@@ -583,6 +668,7 @@ imap_new(struct session_conn *c)
 	im->conn = c;
 	im->loop = c->loop;
 	im->out = BUF_INIT(BUF_UNLIMITED);
+	im->rest = BUF_SECRET(BUF_UNLIMITED);
 	im->state = STATE_AUTH;
 	im->timer = loop_timer_new(c->loop, on_timer, im);
 	im->again = loop_timer_new(c->loop, on_again, im);
@@ -670,6 +756,7 @@ const struct engine imap_engine = {
 	.service	= "imap",
 	.ops		= &ops,
 	.in_max		= 1 << 20,
+	.returns	= true,
 	.out_max	= 1 << 30,
 	.warm		= account_warm,
 	.start		= engine_start,

@@ -60,11 +60,17 @@ refuse(struct front *f, struct span tag, const struct scan *s)
 }
 
 static void
-greet(struct front *f)
+again(struct front *f)
 {
 	struct client *c = mem_zalloc(sizeof(*c));
 
 	front_set_data(f, c);
+}
+
+static void
+greet(struct front *f)
+{
+	again(f);
 	front_printf(f, "* OK [CAPABILITY ");
 	put_capabilities(f);
 	front_printf(f, "] %s\r\n", conf.imapd_banner);
@@ -347,6 +353,7 @@ const struct front_ops imapd_front = {
 	.daemon		= "imapd",
 	.alpn		= "imap",
 	.greet		= greet,
+	.again		= again,
 	.input		= input,
 	.failed		= failed,
 	.goodbye	= goodbye,

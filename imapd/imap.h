@@ -51,6 +51,7 @@ enum imap_mode {			/* what input is */
 	MODE_APPEND,		/* a message's literal, and what follows it */
 	MODE_IDLE,		/* DONE */
 	MODE_SKIP,		/* the rest of a command that was refused */
+	MODE_RETURN,		/* none: the client goes back to the front */
 	MODE_END,		/* nothing more is read */
 };
 
@@ -146,6 +147,8 @@ struct imap {
 	bool			 sync_failed;
 	struct imap		*next_waiting;
 	bool			 compress;	/* begin after this output */
+	struct buf		 rest;		/* MODE_RETURN: the front's input */
+	bool			 answered;	/* MODE_RETURN: the client is */
 
 	/* Being told of changes. */
 	struct store_watch	*watch;
@@ -368,6 +371,7 @@ void	 cmd_noop(struct imap *, struct scan *);
 void	 cmd_logout(struct imap *, struct scan *);
 void	 cmd_id(struct imap *, struct scan *);
 void	 cmd_enable(struct imap *, struct scan *);
+void	 cmd_unauthenticate(struct imap *, struct scan *);
 void	 cmd_namespace(struct imap *, struct scan *);
 void	 cmd_select(struct imap *, struct scan *);
 void	 cmd_examine(struct imap *, struct scan *);

@@ -26,6 +26,7 @@
 struct process;
 struct nursery;
 struct frozen;
+struct front;
 
 struct user {
 	struct session_user	 who;
@@ -63,6 +64,9 @@ struct conn {
 	/* What is to wake it, from just before it is frozen. */
 	ARRAY(struct watch_link *) watches;
 	bool		 changed;	/* already */
+	/* Who brought it, and its tag; NULL when that front is gone. */
+	struct front	*front;
+	uint32_t	 request;
 };
 
 struct monitor {
@@ -139,6 +143,9 @@ void	 nursery_forget(struct process *p);	/* before p is freed */
 
 int	 start_init(struct why *why);
 void	 monitor_accept(int fd, const struct sock_addr *peer, int index);
+/* The client of c is nobody's any more: give it back to a front, or send it
+ * away.  fd and c stay the caller's. */
+void	 start_return(const struct conn *c, struct span input, int fd);
 
 /* --- hibernate.c ---------------------------------------------------------------------- */
 

@@ -148,6 +148,23 @@ on_done(struct process *p, struct span body)
 }
 
 static int
+on_return(struct process *p, struct span body, int fd)
+{
+	struct control_return m;
+	struct conn *c;
+	int rc = -1;
+
+	if (fd >= 0 && control_return_decode(&m, body) == 0 &&
+	    (c = conn_of(p, m.serial)) != NULL && c->engine->returns) {
+		start_return(c, m.input, fd);
+		conn_free(c);
+		rc = 0;
+	}
+	fd_close(&fd);
+	return rc;
+}
+
+static int
 on_watch(struct process *p, struct span body, int fd)
 {
 	struct control_watch m;
@@ -265,6 +282,9 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 	case CONTROL_DONE:
 		fd_close(&fd);
 		rc = on_done(p, f->body);
+		break;
+	case CONTROL_RETURN:
+		rc = on_return(p, f->body, fd);
 		break;
 	case CONTROL_IDLE:
 		fd_close(&fd);

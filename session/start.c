@@ -7,6 +7,7 @@
  * it says is shown in the log, at most.  What waits for authd is bounded in
  * number, and a front that goes away takes its requests along.
  */
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,10 +20,13 @@
 #include "session/process.h"
 
 #define PENDING_MAX	4096	/* tickets under way at authd */
+#define PENDING_BYTES	(64u << 20)	/* of input that came with them */
 #define REDEEM_MS	20000
 
 struct front {
+	struct list	 link;		/* fronts */
 	struct ipc_conn	*ipc;
+	const struct engine *engine;	/* of the last session it began */
 	struct list	 pending;	/* of pending.of_front */
 	struct question	*question;	/* the administrator's */
 };
@@ -40,9 +44,11 @@ struct pending {
 	char			 session[SESSION_ID_MAX + 1];
 };
 
+static struct list		 fronts = LIST_INIT(fronts);
 static struct ipc_client	*authd;
 static struct hash		 pendings;	/* by id */
 static uint32_t			 last_id;
+static size_t			 pending_bytes;
 
 /* --- the answer ---------------------------------------------------------------------------- */
 
@@ -53,6 +59,7 @@ pending_free(struct pending *p)
 	list_remove(&p->of_front);
 	loop_timer_free(&p->timer);
 	fd_close(&p->fd);
+	pending_bytes -= p->input.len;
 	buf_fini(&p->facts);
 	buf_fini(&p->input);
 	mem_free(p);
@@ -111,6 +118,7 @@ begin(struct pending *p, const struct auth_user *a)
 	struct why why = WHY_INIT;
 	struct process *process;
 	struct user *u;
+	struct conn *c;
 
 	if (wrong != NULL) {
 		log_warning("user %.*s, session=<%s>: %s", SPAN_ARG(a->user),
@@ -144,8 +152,11 @@ begin(struct pending *p, const struct auth_user *a)
 		goto out;
 	}
 	u->login_ms[ix] = MAX(now, 1);
-	process_give(process, conn_new(u, p->engine, buf_span(&p->facts)),
-	    p->fd, buf_span(&p->input), NULL);
+	c = conn_new(u, p->engine, buf_span(&p->facts));
+	c->front = p->front;
+	c->request = p->tag;
+	p->front->engine = p->engine;
+	process_give(process, c, p->fd, buf_span(&p->input), NULL);
 	ipc_send(p->front->ipc, SESSION_STARTED, p->tag, SPAN_EMPTY);
 	pending_free(p);
 out:
@@ -212,6 +223,51 @@ start_init(struct why *why)
 	return 0;
 }
 
+/* --- clients that go back ----------------------------------------------------------------------- */
+
+/*
+ * A client's own front; in the clear any that has begun a session of the
+ * service, which only one with tickets for it can.
+ */
+static struct front *
+front_for(const struct conn *c, const struct control_facts *facts)
+{
+	if (c->front != NULL || facts->tls.len > 0)
+		return c->front;
+	LIST_FOREACH(at, &fronts) {
+		struct front *f = LIST_ENTRY(at, struct front, link);
+
+		if (f->engine == c->engine)
+			return f;
+	}
+	return NULL;
+}
+
+void
+start_return(const struct conn *c, struct span input, int fd)
+{
+	const char *bye = c->engine->goodbye;
+	struct buf b = BUF_SECRET(BUF_UNLIMITED);
+	struct session_returned m = { .input = input };
+	struct control_facts facts;
+	struct front *f;
+
+	conn_facts(c, &facts);
+	f = front_for(c, &facts);
+	if (f == NULL || monitor.draining) {
+		log_info("%s: no front to go back to, session=<%.*s>",
+		    c->engine->service, SPAN_ARG(facts.id));
+		if (send(fd, bye, strlen(bye), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			log_debug("goodbye: %m");
+		return;
+	}
+	m.id = facts.id;
+	session_returned_encode(&b, &m);
+	ipc_send_fd(f->ipc, SESSION_RETURNED, f == c->front ? c->request : 0,
+	    buf_span(&b), fd);
+	buf_wipe(&b);
+}
+
 /* --- fronts -------------------------------------------------------------------------------------- */
 
 static void
@@ -228,6 +284,7 @@ put_facts(struct pending *p, const struct session_start *m)
 	control_facts_encode(&p->facts, &facts);
 	p->input = BUF_INIT(BUF_UNLIMITED);
 	buf_add_span(&p->input, m->input);
+	pending_bytes += m->input.len;
 	if (span_copy(m->id, p->session, sizeof(p->session)) < 0)
 		p->session[0] = '\0';
 }
@@ -240,7 +297,8 @@ redeem(struct front *f, uint32_t tag, const struct engine *e,
 	struct auth_redeem r = { .service = m->service, .ticket = m->ticket };
 	struct pending *p;
 
-	if (c == NULL || pendings.count >= PENDING_MAX || monitor.draining) {
+	if (c == NULL || pendings.count >= PENDING_MAX ||
+	    pending_bytes + m->input.len > PENDING_BYTES || monitor.draining) {
 		refuse(f, tag, SESSION_NOT_NOW, "try again later");
 		fd_close(&fd);
 		return;
@@ -309,10 +367,21 @@ on_front_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *frame)
 }
 
 static void
+forget_front(struct hash_entry *e, void *arg)
+{
+	struct conn *c = e->value;
+
+	if (c->front == arg)
+		c->front = NULL;
+}
+
+static void
 on_front_end(void *arg, struct ipc_conn *c)
 {
 	struct front *f = arg;
 
+	hash_each(&monitor.conns, forget_front, f);
+	list_remove(&f->link);
 	LIST_FOREACH(at, &f->pending)
 		pending_free(LIST_ENTRY(at, struct pending, of_front));
 	admin_forget(&f->question);
@@ -340,6 +409,7 @@ monitor_accept(int fd, const struct sock_addr *peer, int index)
 	struct front *f = mem_zalloc(sizeof(*f));
 
 	list_init(&f->pending);
+	list_append(&fronts, &f->link);
 	f->ipc = ipc_conn_new(monitor.loop, fd, &SESSION_PROTO, &front_ops,
 	    f);
 }

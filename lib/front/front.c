@@ -116,7 +116,8 @@ prelogin_free(struct prelogin **pp)
 	if (front_process.ops->free != NULL && p->data != NULL)
 		front_process.ops->free(p->data);
 	front_sasl_forget(p);
-	front_hand_forget(p);
+	fd_close(&p->pair);
+	buf_fini(&p->taken);
 	buf_fini(&p->notes);
 	mem_free(p);
 }
@@ -133,6 +134,7 @@ front_free(struct front *f)
 {
 	stream_free(&f->client);
 	stream_free(&f->inner);
+	front_hand_forget(f);
 	prelogin_free(&f->pre);
 	loop_defer_cancel(&f->later);
 	counter_leave(f->counter);
@@ -392,12 +394,10 @@ too_many(const struct front *f)
 	return true;
 }
 
-void
-front_accept(int fd, const struct sock_addr *peer, int index)
+static struct prelogin *
+prelogin_new(int fd, const struct sock_addr *peer)
 {
-	struct front *f = mem_zalloc(sizeof(*f));
-	struct prelogin *p = f->pre = mem_zalloc(sizeof(*p));
-	const struct front_settings *set = front_process.set;
+	struct prelogin *p = mem_zalloc(sizeof(*p));
 
 	p->peer = *peer;
 	p->local.len = sizeof(p->local.ss);
@@ -407,16 +407,41 @@ front_accept(int fd, const struct sock_addr *peer, int index)
 	p->pair = -1;
 	p->notes = BUF_INIT(SESSION_NOTES_MAX);
 	p->taken = BUF_INIT(SESSION_INPUT_MAX);
-	make_id(p->id);
-	set_socket(fd);
+	return p;
+}
+
+static size_t
+input_max(void)
+{
+	return MIN(front_process.set->input_max, (size_t)SESSION_INPUT_MAX);
+}
+
+static struct front *
+front_new(int fd, const struct sock_addr *peer)
+{
+	struct front *f = mem_zalloc(sizeof(*f));
+
+	f->pre = prelogin_new(fd, peer);
 	f->counter = counter_enter(peer);
-	f->client = stream_new(daemon_loop(), fd, MIN(set->input_max,
-	    (size_t)SESSION_INPUT_MAX), OUT_MAX, &prelogin_ops, f);
+	f->client = stream_new(daemon_loop(), fd, input_max(), OUT_MAX,
+	    &prelogin_ops, f);
 	stream_set_secret(f->client, true);
-	stream_set_deadline(f->client, set->login_timeout_ms);
+	stream_set_deadline(f->client, front_process.set->login_timeout_ms);
 	list_append(&front_process.all, &f->link);
 	daemon_busy(1);
 	f->state = FRONT_TALK;
+	return f;
+}
+
+void
+front_accept(int fd, const struct sock_addr *peer, int index)
+{
+	const struct front_settings *set = front_process.set;
+	struct front *f;
+
+	set_socket(fd);
+	f = front_new(fd, peer);
+	make_id(f->pre->id);
 	if (too_many(f)) {
 		if (set->tls_wrappermode)
 			f->state = FRONT_HANDSHAKE;	/* no plain words */
@@ -431,6 +456,79 @@ front_accept(int fd, const struct sock_addr *peer, int index)
 		f->state = FRONT_HANDSHAKE;
 		front_goodbye(f, FRONT_BYE_SHUTDOWN);
 	}
+}
+
+/* --- clients that come back from their sessions ---------------------------------------------------------- */
+
+/*
+ * Whose word is it that this is a client?  The session's, which may have been
+ * taken over: it must be a connected socket of the network, and who is at the
+ * other end the kernel knows.
+ */
+static int
+peer_of(int fd, struct sock_addr *peer)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	peer->len = sizeof(peer->ss);
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    type != SOCK_STREAM ||
+	    getpeername(fd, &peer->sa, &peer->len) < 0 ||
+	    (peer->sa.sa_family != AF_INET && peer->sa.sa_family != AF_INET6))
+		return -1;
+	return 0;
+}
+
+static void
+readmit(struct front *f, struct span id, struct span rest)
+{
+	if (span_copy(id, f->pre->id, sizeof(f->pre->id)) < 0)
+		make_id(f->pre->id);
+	front_process.ops->again(f);
+	if (front_process.draining) {
+		front_goodbye(f, FRONT_BYE_SHUTDOWN);
+	} else if (too_many(f)) {
+		front_goodbye(f, FRONT_BYE_TOO_MANY);
+	} else {
+		stream_put_back(f->client, rest);
+		front_talk(f);
+	}
+}
+
+void
+front_readmit(int fd, struct span id, struct span rest)
+{
+	struct sock_addr peer;
+
+	if (peer_of(fd, &peer) < 0) {
+		log_info("session=<%.*s> gave back a client that has gone",
+		    SPAN_ARG(id));
+		fd_close(&fd);
+		return;
+	}
+	readmit(front_new(fd, &peer), id, rest);
+}
+
+void
+front_readmit_tls(struct front *f, struct span id, struct span rest)
+{
+	struct sock_addr peer;
+
+	front_hand_forget(f);
+	if (f->half_closed || peer_of(stream_fd(f->client), &peer) < 0) {
+		stream_finish(&f->client, GRACE_MS);
+		front_free(f);
+		return;
+	}
+	f->pre = prelogin_new(stream_fd(f->client), &peer);
+	f->state = FRONT_TALK;
+	stream_set_ops(f->client, &prelogin_ops, f);
+	stream_set_in_max(f->client, input_max());
+	stream_set_out_max(f->client, OUT_MAX);
+	stream_set_secret(f->client, true);
+	stream_set_deadline(f->client, front_process.set->login_timeout_ms);
+	readmit(f, id, rest);
 }
 
 /* --- what the protocols use ---------------------------------------------------------------------------- */

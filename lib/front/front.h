@@ -18,7 +18,8 @@
  *	front_ops.goodbye	we end the connection: a last word
  *
  * After a successful login the session process answers the client; what is
- * pipelined behind the login command goes there unread.
+ * pipelined behind the login command goes there unread.  When the session gives
+ * the client back (front_ops.again), it is a stranger's as at the beginning.
  */
 #ifndef FRONT_FRONT_H
 #define FRONT_FRONT_H
@@ -59,6 +60,9 @@ struct front_ops {
 	const char	*daemon;	/* "imapd": parameter names, the log */
 	const char	*alpn;		/* "imap", "pop3" (RFC 7301's registry) */
 	void		(*greet)(struct front *f);
+	/* The same for a client whose session gave it back: it is told
+	 * nothing.  Or NULL: sessions of this service do not. */
+	void		(*again)(struct front *f);
 	/*
 	 * Bytes have come: take whole commands off front_input() with
 	 * front_consume(), as many as there are, until front_busy().

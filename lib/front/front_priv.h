@@ -42,7 +42,6 @@ struct prelogin {
 	size_t			 ticket_len;
 	struct buf		 notes;
 	/* The hand-over. */
-	uint32_t		 request;	/* at the monitor; 0: none */
 	int			 pair;		/* our end; -1 in the clear */
 	struct buf		 taken;		/* input that went along */
 };
@@ -52,7 +51,10 @@ struct front {
 	struct stream		*client, *inner;
 	struct front_counter	*counter;	/* of its address */
 	struct prelogin		*pre;		/* NULL: FRONT_PUMP */
+	uint32_t		 request;	/* at the monitor, also while we
+						 * pump; 0: none */
 	enum front_state	 state;
+	bool			 half_closed;	/* FRONT_PUMP: no more input */
 	struct loop_defer	 later;
 };
 
@@ -73,6 +75,13 @@ extern struct front_process front_process;
 
 /* Forget the client; it is not told anything any more. */
 void	 front_free(struct front *f);
+/*
+ * A session gave back fd, a client that speaks no TLS, which is taken; rest is
+ * what was read of it.  id is its name in the log.
+ */
+void	 front_readmit(int fd, struct span id, struct span rest);
+/* The same for one that we have, with TLS, and whose session is over. */
+void	 front_readmit_tls(struct front *f, struct span id, struct span rest);
 /* The session has begun: what was for the login is not needed any more. */
 void	 front_prelogin_done(struct front *f);
 /* After a login that failed, or TLS: the protocol goes on. */
@@ -99,11 +108,17 @@ void	 front_hand_init(void);
 /* The ticket is in pre: give the client to the session monitor. */
 void	 front_hand(struct front *f);
 void	 front_hand_input(struct front *f);	/* in FRONT_HAND_INPUT */
-void	 front_hand_forget(struct prelogin *p);
+void	 front_hand_forget(struct front *f);
 
 /* --- pump.c --------------------------------------------------------------------------- */
 
 /* fd is our end of the socket pair; taken. */
 void	 front_pump(struct front *f, int fd);
+/*
+ * Stop: what the session has written is the client's, and what it has not read,
+ * which is found at its end of the pair, fd, is added to rest.  fd stays the
+ * caller's.  -1: more than we keep.
+ */
+MUST_CHECK int front_pump_end(struct front *f, int fd, struct buf *rest);
 
 #endif

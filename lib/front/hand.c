@@ -16,6 +16,10 @@
 #include "front/front_priv.h"
 #include "io/fd.h"
 
+/* What a session that is over had not read: SESSION_INPUT_MAX from it, a socket's
+ * buffer and what we had not written to it. */
+#define RETURNED_MAX	(1024 * 1024)
+
 static struct hash	requests;	/* by number: struct front */
 static uint32_t		last_request;
 
@@ -26,13 +30,11 @@ key(const uint32_t *n)
 }
 
 void
-front_hand_forget(struct prelogin *p)
+front_hand_forget(struct front *f)
 {
-	if (p->request != 0)
-		hash_del(&requests, key(&p->request));
-	p->request = 0;
-	fd_close(&p->pair);
-	buf_fini(&p->taken);
+	if (f->request != 0)
+		hash_del(&requests, key(&f->request));
+	f->request = 0;
 }
 
 static void
@@ -41,7 +43,8 @@ refused(struct front *f, int reason, const char *text)
 	struct buf again = f->pre->taken;
 
 	f->pre->taken = BUF_INIT(SESSION_INPUT_MAX);
-	front_hand_forget(f->pre);
+	front_hand_forget(f);
+	fd_close(&f->pre->pair);
 	front_sasl_forget(f->pre);
 	stream_put_back(f->client, buf_span(&again));
 	buf_fini(&again);
@@ -83,6 +86,35 @@ started(struct front *f)
 	front_pump(f, pair);
 }
 
+/* The monitor says whose connection it was; the rest is the kernel's word. */
+static int
+returned(struct front *f, const struct ipc_frame *frame)
+{
+	struct session_returned r;
+	struct buf rest = BUF_SECRET(RETURNED_MAX);
+	int rc = -1, fd = frame->fd;
+
+	if (fd >= 0 && front_process.ops->again != NULL &&
+	    session_returned_decode(&r, frame->body) == 0 &&
+	    (f == NULL || f->state == FRONT_PUMP)) {
+		rc = 0;
+		buf_add_span(&rest, r.input);
+		if (f == NULL) {
+			front_readmit(fd, r.id, r.input);
+			return 0;
+		}
+		if (front_pump_end(f, fd, &rest) < 0) {
+			log_warning("session=<%.*s> gave back more than its "
+			    "client", SPAN_ARG(r.id));
+			front_free(f);
+		} else
+			front_readmit_tls(f, r.id, buf_span(&rest));
+	}
+	buf_wipe(&rest);
+	fd_close(&fd);
+	return rc;
+}
+
 static int
 on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *frame)
 {
@@ -91,8 +123,12 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *frame)
 	struct front *f;
 	int fd = frame->fd;
 
-	fd_close(&fd);
 	f = hash_get(&requests, key(&frame->tag));
+	if (frame->type == SESSION_RETURNED)
+		return returned(f, frame);
+	fd_close(&fd);
+	if (f != NULL && f->state != FRONT_HAND_WAIT)
+		return -1;
 	if (frame->type == SESSION_REFUSED) {
 		if (session_refused_decode(&r, frame->body) < 0 ||
 		    span_copy(r.text, text, sizeof(text)) < 0)
@@ -112,8 +148,10 @@ static void
 collect(struct hash_entry *e, void *arg)
 {
 	ARRAY(struct front *) *all = arg;
+	struct front *f = e->value;
 
-	*ARRAY_PUSH(all) = e->value;
+	if (f->state == FRONT_HAND_WAIT)
+		*ARRAY_PUSH(all) = f;
 }
 
 static void
@@ -179,12 +217,12 @@ send_start(struct front *f, struct ipc_conn *c, int fd)
 		.notes = buf_span(&p->notes), .input = buf_span(&p->taken),
 	};
 	do {
-		p->request = ++last_request;
-	} while (p->request == 0 || hash_get(&requests, key(&p->request)));
-	hash_put(&requests, key(&p->request), f);
+		f->request = ++last_request;
+	} while (f->request == 0 || hash_get(&requests, key(&f->request)));
+	hash_put(&requests, key(&f->request), f);
 	f->state = FRONT_HAND_WAIT;
 	session_start_encode(&body, &m);
-	ipc_send_fd(c, SESSION_START, p->request, buf_span(&body), fd);
+	ipc_send_fd(c, SESSION_START, f->request, buf_span(&body), fd);
 	buf_wipe(&body);
 	buf_fini(&tls);
 }
@@ -236,8 +274,10 @@ front_hand(struct front *f)
 void
 front_hand_input(struct front *f)
 {
-	struct span in = stream_input(f->client);
+	struct span in = span_sub(stream_input(f->client), 0,
+	    SESSION_INPUT_MAX);
 
+	/* Where there is more (readmitted) it is pumped afterwards. */
 	buf_add_span(&f->pre->taken, in);
 	stream_consume(f->client, in.len);
 	stream_pause(f->client);

@@ -8,6 +8,8 @@
  * it is idle.  An end on one side becomes an end of output on the other; the
  * session's end is the client's.
  */
+#include <sys/socket.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/daemon.h"
@@ -50,10 +52,12 @@ client_end(void *arg, struct stream *s, enum stream_end why)
 {
 	struct front *f = arg;
 
-	if (why == STREAM_EOF)
-		stream_end_output(f->inner);
-	else
+	if (why != STREAM_EOF) {
 		front_free(f);
+		return;
+	}
+	f->half_closed = true;
+	stream_end_output(f->inner);
 }
 
 static const struct stream_ops client_ops = {
@@ -92,6 +96,44 @@ static const struct stream_ops inner_ops = {
 	.on_drain = inner_drain,
 	.on_end = inner_end,
 };
+
+/* All that can be read of fd at once; -1: above what to may hold. */
+static int
+take_all(int fd, struct buf *to)
+{
+	char some[16384];
+	ssize_t n;
+	int rc = 0;
+
+	while (rc == 0 &&
+	    (n = recv(fd, some, sizeof(some), MSG_DONTWAIT)) > 0)
+		rc = buf_put(to, some, (size_t)n);
+	mem_wipe(some, sizeof(some));
+	return rc;
+}
+
+int
+front_pump_end(struct front *f, int fd, struct buf *rest)
+{
+	struct buf last = BUF_INIT(PUMP_OUT);
+	size_t left;
+	int rc;
+
+	stream_pause(f->client);
+	/* The end of the session's output lies in our end of the pair. */
+	rc = take_all(stream_fd(f->inner), &last);
+	stream_write_span(f->client, buf_span(&last));
+	buf_fini(&last);
+	do {
+		left = stream_out_len(f->inner);
+		stream_flush(f->inner);
+		rc |= take_all(fd, rest);
+	} while (rc == 0 && stream_out_len(f->inner) < left);
+	if (stream_out_len(f->inner) > 0)
+		rc = -1;	/* it was not the other end of our pair */
+	stream_free(&f->inner);
+	return rc;
+}
 
 void
 front_pump(struct front *f, int fd)

@@ -388,14 +388,7 @@ stream_set_layer(struct stream *s, const struct stream_layer *l, void *arg,
 {
 	if (s->layer != NULL || (s->passed != NULL && s->passed->out.len > 0))
 		log_panic("stream_set_layer: not a plain stream");
-	if (s->showing) {
-		buf_add_span(rest, s->input);
-		stream_consume(s, s->input.len);
-	} else {
-		buf_add(rest, s->kept, s->kept_len);
-		stream_keep_rest(s, SPAN_EMPTY);
-	}
-	s->kicked = false;
+	stream_take_input(s, rest);
 	s->layer = mem_zalloc(sizeof(*s->layer));
 	s->layer->ops = l;
 	s->layer->arg = arg;

@@ -94,6 +94,9 @@ void	 stream_set_out_max(struct stream *s, size_t out_max);
  * at the end of this turn.  Not from within on_read.
  */
 void	 stream_put_back(struct stream *s, struct span d);
+/* Take all input that lies there, from within on_read or not, for another
+ * process to put back. */
+void	 stream_take_input(struct stream *s, struct buf *to);
 /* How much input lies there that the handler has left. */
 size_t	 stream_in_len(const struct stream *s);
 /* What the owner was shown and what it wrote, all in all. */

@@ -89,7 +89,7 @@ bool
 stream_show(struct stream *s, struct span input)
 {
 	char *shared = loop_shared(s->loop);
-	bool secret = s->secret && input.p == shared;
+	bool in_shared = input.p == shared;
 
 	stream_enter(s);
 	s->input = input;
@@ -108,7 +108,7 @@ stream_show(struct stream *s, struct span input)
 		    !s->finishing)
 			stream_set_end(s, STREAM_OVERFLOW, EMSGSIZE);
 	}
-	if (secret)
+	if (in_shared && s->secret)
 		mem_wipe(shared, input.len);
 	return stream_leave(s);
 }
@@ -396,6 +396,19 @@ stream_put_back(struct stream *s, struct span d)
 	s->kept_len += d.len;
 	s->total_in += d.len;
 	stream_kick(s);
+}
+
+void
+stream_take_input(struct stream *s, struct buf *to)
+{
+	if (s->showing) {
+		buf_add_span(to, s->input);
+		stream_consume(s, s->input.len);
+	} else {
+		buf_add(to, s->kept, s->kept_len);
+		stream_keep_rest(s, SPAN_EMPTY);
+	}
+	s->kicked = false;
 }
 
 size_t

@@ -13,6 +13,13 @@
  * is the session's now, which also answers the client's login command; close
  * it, or pump) or REFUSED (answer the client yourself).
  *
+ * RETURNED comes long after STARTED, when the client is nobody's any more (IMAP
+ * UNAUTHENTICATE): the tag is START's, the descriptor what the session had.
+ * With TLS the front has the client still, and what it has pumped and the
+ * session has not read lies in that descriptor.  In the clear it is the
+ * client's socket, which also another front of the service may get (tag 0).
+ * All there is to know of the client the front asks the kernel.
+ *
  * WHO and KICK are for the administrator: only root, or who the monitor runs
  * as, gets an answer.  WHO is answered by a ROW for each session and END;
  * KICK by END with the number of sessions that were ended.  The tag is the
@@ -35,7 +42,7 @@
 #define SESSION_TLS_MAX		128	/* "TLSv1.3 with cipher ..." */
 #define SESSION_METHOD_MAX	32	/* "SCRAM-SHA-256" */
 #define SESSION_NOTES_MAX	512	/* of the protocol's own, see engine */
-#define SESSION_INPUT_MAX	(64 * 1024)
+#define SESSION_INPUT_MAX	(256 * 1024)	/* more than one read brings */
 #define SESSION_TEXT_MAX	256
 #define SESSION_USER_MAX	512
 
@@ -47,6 +54,7 @@ enum {
 	SESSION_KICK,		/* -> session_whom */
 	SESSION_ROW,		/* <- session_row */
 	SESSION_END,		/* <- session_end */
+	SESSION_RETURNED,	/* <- session_returned, with a descriptor */
 };
 
 /* Why a session could not begin, for the response code to answer with. */
@@ -77,6 +85,11 @@ IPC_MESSAGE(session_start, SESSION_START_ROWS)
 	ROW(STR, text, SESSION_TEXT_MAX) /* for the client */
 IPC_MESSAGE(session_refused, SESSION_REFUSED_ROWS)
 
+#define SESSION_RETURNED_ROWS(ROW)					\
+	ROW(STR, id, SESSION_ID_MAX)	/* as in START */		\
+	ROW(BLOB, input, SESSION_INPUT_MAX) /* read, and not the session's */
+IPC_MESSAGE(session_returned, SESSION_RETURNED_ROWS)
+
 #define SESSION_WHOM_ROWS(ROW)						\
 	ROW(STR, whom, SESSION_USER_MAX) /* user or session; "": all */
 IPC_MESSAGE(session_whom, SESSION_WHOM_ROWS)
@@ -99,6 +112,7 @@ IPC_MESSAGE(session_end, SESSION_END_ROWS)
 static const struct ipc_proto SESSION_PROTO UNUSED = {
 	.name = "session", .version = 1,
 	.frame_max = SESSION_INPUT_MAX + 4096, .out_max = 8u << 20,
+	.secret = true,		/* input may hold a password */
 };
 
 #endif

@@ -144,26 +144,58 @@ count(struct session_private *c)
 	c->out += stream_bytes_out(c->conn.stream);
 }
 
+static void
+log_logout(const struct session_private *c, const char *how,
+    const char *counts)
+{
+	int64_t now = clock_wall_s();
+
+	log_info("%s: logout: user=<%s>, %s, in=%llu, out=%llu%s%s, "
+	    "time=%llds, session=<%s>", c->engine->service,
+	    c->conn.user->name, how, (unsigned long long)c->in, (unsigned long long)c->out,
+	    counts[0] != '\0' ? ", " : "", counts,
+	    (long long)MAX(now - (int64_t)c->since, 0), c->conn.facts.id);
+}
+
 void
 session_done(struct session_conn *conn, const char *how, const char *counts)
 {
 	struct session_private *c = private_of(conn);
 	struct session_process *p = &session_process;
 	struct control_done m = { .serial = c->serial };
-	int64_t now = clock_wall_s();
 
 	count(c);
 	stream_finish(&conn->stream, FINISH_MS);
-	log_info("%s: logout: user=<%s>, %s, in=%llu, out=%llu%s%s, "
-	    "time=%llds, session=<%s>", c->engine->service, conn->user->name,
-	    how, (unsigned long long)c->in, (unsigned long long)c->out,
-	    counts[0] != '\0' ? ", " : "", counts,
-	    (long long)MAX(now - (int64_t)c->since, 0), conn->facts.id);
+	log_logout(c, how, counts);
 	if (p->control != NULL) {
 		control_done_encode(ipc_begin(p->control, CONTROL_DONE, 0),
 		    &m);
 		ipc_end(p->control);
 	}
+	conn_free(c);
+	session_process_empty();
+}
+
+void
+session_return(struct session_conn *conn, struct span rest, const char *how,
+    const char *counts)
+{
+	struct session_private *c = private_of(conn);
+	struct session_process *p = &session_process;
+	struct control_return m = { .serial = c->serial, .input = rest };
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	if (p->control == NULL || rest.len > SESSION_INPUT_MAX) {
+		session_done(conn, "Cannot go back to the front", counts);
+		return;
+	}
+	count(c);
+	control_return_encode(&b, &m);
+	ipc_send_fd(p->control, CONTROL_RETURN, 0, buf_span(&b),
+	    stream_fd(conn->stream));
+	buf_wipe(&b);
+	stream_free(&conn->stream);
+	log_logout(c, how, counts);
 	conn_free(c);
 	session_process_empty();
 }

@@ -42,6 +42,8 @@ enum {
 	CONTROL_USER,		/* -> auth_user: whose process it is */
 	CONTROL_SHARE,		/* <- control_share: about the user's own mail */
 	CONTROL_SYSLOG,		/* -> as CONTROL_LOG: a socket of syslog */
+	CONTROL_RETURN,		/* <- control_return, with the descriptor: the
+				 * client is nobody's now */
 };
 
 /* What is known of a connection; the monitor keeps it as it is. */
@@ -97,6 +99,11 @@ IPC_MESSAGE(control_watch, CONTROL_WATCH_ROWS)
 	ROW(U32, expire_s, 7 * 86400)	/* wake it then; 0: never */
 IPC_MESSAGE(control_frozen, CONTROL_FROZEN_ROWS)
 
+#define CONTROL_RETURN_ROWS(ROW)					\
+	ROW(U32, serial, UINT32_MAX)					\
+	ROW(BLOB, input, SESSION_INPUT_MAX)	/* read, and not used */
+IPC_MESSAGE(control_return, CONTROL_RETURN_ROWS)
+
 #define CONTROL_IDLE_ROWS(ROW)						\
 	ROW(U64, seen, UINT64_MAX)	/* CONN frames so far */
 IPC_MESSAGE(control_idle, CONTROL_IDLE_ROWS)
@@ -114,6 +121,7 @@ void	 session_user_tell(const struct session_user *u, struct auth_user *a);
 static const struct ipc_proto CONTROL_PROTO UNUSED = {
 	.name = "control", .version = 1,
 	.frame_max = SESSION_INPUT_MAX + 16384, .out_max = 64u << 20,
+	.secret = true,		/* input may hold a password */
 };
 
 #endif

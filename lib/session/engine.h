@@ -25,6 +25,8 @@
  *		concerns the client, and frees its data.  No output lies in
  *		the stream then and no input.
  *	thaw	in another process, later: the same connection goes on.
+ *	return	the engine has freed its data and calls session_return(): the
+ *		client is no user's any more, and the front's again.
  *	done	the engine has freed its data and calls session_done(), which
  *		sends out what was written and closes.
  *
@@ -107,6 +109,8 @@ struct engine {
 	/* It never decodes a message's text, so its processes need not have
 	 * the converters of character sets. */
 	bool		 no_texts;
+	/* It gives clients back (session_return()). */
+	bool		 returns;
 	/* In the monitor, once, as root, before anybody connects: fill tables
 	 * that all sessions share.  Opens nothing that stays.  Or NULL. */
 	void		(*warm)(void);
@@ -164,6 +168,14 @@ void	 session_while_frozen(struct session_conn *c, struct span text,
  */
 void	 session_done(struct session_conn *c, const char *how,
 	    const char *counts);
+/*
+ * The client is nobody's again and goes back to the front, with rest, which is
+ * all input behind the command that asked for it; where that is more than fits
+ * (msg_session.h) the connection ends.  All that was written has been sent, and
+ * no layer is needed any more.  c is gone then.
+ */
+void	 session_return(struct session_conn *c, struct span rest,
+	    const char *how, const char *counts);
 /* Other connections of this process, in the same loop: call fn for each but
  * c that has the same engine (to tell them of a change at once). */
 void	 session_others(struct session_conn *c,

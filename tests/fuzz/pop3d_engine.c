@@ -73,6 +73,13 @@ session_done(struct session_conn *c, const char *how, const char *counts)
 }
 
 void
+session_return(struct session_conn *c, struct span rest, const char *how,
+    const char *counts)
+{
+	session_done(c, how, counts);
+}
+
+void
 session_shared(struct session_conn *c, struct span ident, bool on)
 {
 }

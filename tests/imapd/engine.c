@@ -85,6 +85,14 @@ session_done(struct session_conn *c, const char *how, const char *counts)
 	mem_free(p);
 }
 
+/* There is no front to go to. */
+void
+session_return(struct session_conn *c, struct span rest, const char *how,
+    const char *counts)
+{
+	session_done(c, how, counts);
+}
+
 void
 session_shared(struct session_conn *c, struct span ident, bool on)
 {
