@@ -117,7 +117,7 @@ auth_start(struct session *s)
 
 	if (set.sasl_by_sender && d->env.sender.len > 0)
 		keys[n++] = d->env.sender;
-	keys[n++] = span_of(s->peer.host);
+	keys[n++] = span_of(s->host);
 	keys[n++] = span_of(d->hops.v[d->at]);
 	session_set_state(s, S_SECRET);
 	stream_set_deadline(s->stream, 0);

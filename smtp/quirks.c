@@ -66,9 +66,9 @@ ask_table(const struct session *s, struct maps *m, struct buf *out)
 	struct why why = WHY_INIT;
 	int rc;
 
-	if (maps_empty(m) || s->peer.addr.sa.sa_family == AF_UNIX)
+	if (maps_empty(m) || s->addr.sa.sa_family == AF_UNIX)
 		return 0;
-	sock_addr_text(&s->peer.addr, ip);
+	sock_addr_text(&s->addr, ip);
 	rc = maps_get(m, span_of(ip), false, out, &why);
 	if (rc < 0)
 		log_warning("%s: %s", s->where, why.text);

@@ -113,7 +113,7 @@ send_event(const struct session *s, struct ipc_conn *c,
 	struct tlsrpt_event e = { .result = r, .type = type_of(s, r),
 	    .domain = span_of(s->d->hop.name),
 	    .policy_domain = span_of(s->d->hop.name),
-	    .mx = span_of(s->peer.host),
+	    .mx = span_of(s->host),
 	    .reason = span_sub(span_of(reason), 0, TLSRPT_REASON_MAX) };
 
 	if (e.type == TLSRPT_TLSA) {
@@ -127,7 +127,7 @@ send_event(const struct session *s, struct ipc_conn *c,
 	e.strings = buf_span(&strings);
 	if (getsockname(stream_fd(s->stream), &own.sa, &own.len) < 0)
 		own.sa.sa_family = AF_UNSPEC;
-	address_text(&s->peer.addr, mx_ip);
+	address_text(&s->addr, mx_ip);
 	address_text(&own, my_ip);
 	e.mx_ip = span_of(mx_ip);
 	e.my_ip = span_of(my_ip);

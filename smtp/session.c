@@ -99,6 +99,8 @@ session_free(struct session *s)
 	loop_timer_free(&s->pix_timer);
 	reply_fini(&s->reply);
 	mem_free(s->mechs);
+	mem_free(s->host);
+	mem_free(s->target);
 	mem_free(s->where);
 	mem_free(s->said);
 	mem_free(s->key);
@@ -313,7 +315,7 @@ is_my_name(const struct session *s, struct span line)
 	struct span word;
 
 	return s->d != NULL && !set.lmtp &&
-	    sock_addr_port(&s->peer.addr) == 25 &&
+	    sock_addr_port(&s->addr) == 25 &&
 	    span_token(&line, " \t", &word) &&
 	    span_caseis(word, conf.myhostname);
 }
@@ -459,7 +461,8 @@ on_read(void *arg, struct stream *stream)
 	size_t used;
 
 	reading = s;
-	while (reading == s && stream_input(stream).len > 0) {
+	while (reading == s && stream_input(stream).len > 0 &&
+	    !stream_paused(stream)) {
 		if (s->state == S_IDLE || s->state == S_TLSA ||
 		    s->state == S_TLS || s->state == S_SECRET ||
 		    s->state == S_READY) {
@@ -554,7 +557,11 @@ session_start(struct delivery *d, int fd, const struct peer *p, size_t index)
 	if (!maps_empty(set.reply_filter))
 		s->reply.filter = filter_line;
 	s->stream = stream_new(daemon_loop(), fd, IN_MAX, OUT_MAX, &ops, s);
-	s->peer = *p;
+	s->host = mem_strdup(p->host);
+	s->target = mem_strdup(p->target);
+	s->addr = p->addr;
+	s->host_secure = p->host_secure;
+	s->no_tls = p->no_tls;
 	s->tlsa_base = "";
 	s->peer_index = index;
 	s->level = d->policy.level;

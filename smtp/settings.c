@@ -81,6 +81,7 @@ settings_load(bool lmtp, struct why *why)
 		.rset_ms = PICK(rset_timeout) * 1000,
 		.quit_ms = PICK(quit_timeout) * 1000,
 		.starttls_ms = PICK(starttls_timeout) * 1000,
+		.tls_handshakes = PICK(tls_handshake_limit),
 		.mx_address_limit = PICK(mx_address_limit),
 		.mx_session_limit = PICK(mx_session_limit),
 		.cache_ms = PICK(connection_cache_time_limit) * 1000,

@@ -27,6 +27,7 @@
 #include "route/nexthop.h"
 #include "smtp/alter.h"
 #include "smtp/content.h"
+#include "smtp/gate.h"
 #include "smtp/generic.h"
 #include "smtp/peers.h"
 #include "smtp/policy.h"
@@ -73,7 +74,7 @@ struct settings {
 	/* TLS */
 	struct tls_client *tls;
 	enum tls_level	 tls_level;
-	int64_t		 tls_loglevel;
+	int64_t		 tls_loglevel, tls_handshakes;
 	bool		 tls_wrapper, note_offer;
 	const char	*tls_policy_maps, *tls_fingerprints, *tls_verify_match,
 			*tls_secure_match, *tls_servername;
@@ -257,17 +258,20 @@ struct session {
 	int64_t		 used;		/* transactions */
 	struct loop_timer *idle_timer;
 	/* TLS: starttls.c */
-	struct peer	 peer;
+	char		*host, *target;	/* as in struct peer */
+	struct sock_addr addr;
+	bool		 host_secure, no_tls;
 	size_t		 peer_index;	/* in d->peers, at the beginning */
 	enum tls_level	 level;
 	struct sts	*sts;		/* what the next hop demands, or NULL */
 	bool		 by_sts;	/* level is what sts demands */
 	bool		 by_message;	/* level is what the message demands */
 	bool		 wrapper, tls;
+	struct gate_pass pass;		/* of the handshake */
 	struct dns_query *tlsa_query;
 	struct tls_tlsa	*tlsa;
 	size_t		 ntlsa;
-	const char	*tlsa_base;	/* peer.target, or "": not asked */
+	const char	*tlsa_base;	/* target, or "": not asked */
 	/* SASL: auth.c */
 	char		*mechs;		/* as offered; NULL: none */
 	struct sasl_client *sasl;

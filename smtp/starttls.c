@@ -20,6 +20,10 @@
 
 #define TLSA_MAX	32	/* records of a host */
 
+static struct gate gate;	/* handshakes under way */
+static struct loop_timer *gate_timer;
+static struct loop_defer gate_defer;
+
 static void
 fail(struct session *s, const char *code, const char *text, const char *reply)
 {
@@ -127,7 +131,7 @@ report_secured(const struct session *s, const struct tls_facts *f)
 {
 	bool tested = sts_active(s->sts) && s->ntlsa == 0;
 
-	if (tested && !sts_has_host(s->sts, s->peer.host))
+	if (tested && !sts_has_host(s->sts, s->host))
 		report_session(s, TLSRPT_FAILURE, "host is not in the policy");
 	else if (tested && f->trust != TLS_VERIFIED)
 		report_session(s, report_problem(f), f->trust_text);
@@ -135,12 +139,15 @@ report_secured(const struct session *s, const struct tls_facts *f)
 		report_session(s, TLSRPT_SUCCESS, "");
 }
 
+static void	 through(struct session *s, bool finished);
+
 static void
 on_done(void *arg, struct stream *stream, struct tls *t,
     const struct why *fail_why)
 {
 	struct session *s = arg;
 
+	through(s, fail_why == NULL);
 	if (fail_why != NULL) {
 		handshake_failed(s, t, fail_why);
 		return;
@@ -152,6 +159,7 @@ on_done(void *arg, struct stream *stream, struct tls *t,
 	s->tls = true;
 	log_established(s, t);
 	report_secured(s, tls_facts(t));
+	tls_facts_forget(t);
 	if (s->wrapper) {
 		session_set_state(s, S_GREETING);
 		stream_set_deadline(s->stream, set.helo_ms);
@@ -200,12 +208,12 @@ servername(const struct session *s)
 	if (s->ntlsa > 0)
 		return s->tlsa_base;
 	if (s->by_sts)
-		return s->peer.host;	/* RFC 8461 4.2 */
+		return s->host;	/* RFC 8461 4.2 */
 	if (word[0] == '\0')
 		return s->level == TLS_LEVEL_SECURE ||
-		    s->level == TLS_LEVEL_VERIFY ? s->peer.host : "";
+		    s->level == TLS_LEVEL_VERIFY ? s->host : "";
 	if (strcasecmp(word, "hostname") == 0)
-		return s->peer.host;
+		return s->host;
 	if (strcasecmp(word, "nexthop") == 0)
 		return s->d->hop.name;
 	return word;
@@ -230,8 +238,8 @@ split_fingerprints(const char *text, struct policy_names *out)
 		*ARRAY_PUSH(out) = span_dup(word);
 }
 
-void
-starttls_begin(struct session *s)
+static void
+handshake(struct session *s)
 {
 	struct delivery *d = s->d;
 	struct policy_names names = { .len = 0 };
@@ -252,7 +260,7 @@ starttls_begin(struct session *s)
 	} else {
 		if (s->ntlsa > 0)
 			*ARRAY_PUSH(&names) = mem_strdup(s->tlsa_base);
-		policy_match_names(match_setting(s), s->peer.host,
+		policy_match_names(match_setting(s), s->host,
 		    d->hop.name, &names);
 		for (size_t i = 0; i < names.len && i < 64; i++)
 			match[p.nmatch++] = span_of(names.v[i]);
@@ -261,10 +269,55 @@ starttls_begin(struct session *s)
 		p.sni = span_of(sni);	/* RFC 6066 3: no addresses */
 	(void)snprintf(key, sizeof(key), "%s %s", d->hop.name, s->where);
 	p.session_key = span_of(key);
-	session_set_state(s, S_TLS);
-	stream_set_deadline(s->stream, 0);
 	(void)tls_connect(s->stream, set.tls, &p, set.starttls_ms, on_done, s);
 	policy_names_fini(&names);
+}
+
+/* Whose turn it is now, and when to look again. */
+static void
+gate_turn(void *arg)
+{
+	struct gate_pass *p;
+	int64_t now = loop_now_ms(daemon_loop()), due;
+
+	while ((p = gate_next(&gate, now)) != NULL)
+		handshake(CONTAINER_OF(p, struct session, pass));
+	due = gate_due_ms(&gate, now);
+	if (due >= 0)
+		loop_timer_set(gate_timer, due);
+	else
+		loop_timer_cancel(gate_timer);
+}
+
+/* The handshake is over, or will not be: another one's turn. */
+static void
+through(struct session *s, bool finished)
+{
+	if (s->pass.state == PASS_NONE)
+		return;
+	gate_leave(&gate, &s->pass, loop_now_ms(daemon_loop()), finished);
+	if (gate_due_ms(&gate, 0) >= 0)
+		loop_defer(daemon_loop(), &gate_defer);
+}
+
+void
+starttls_begin(struct session *s)
+{
+	if (gate_timer == NULL) {
+		gate_init(&gate, (size_t)set.tls_handshakes);
+		gate_timer = loop_timer_new(daemon_loop(), gate_turn, NULL);
+		gate_defer.fn = gate_turn;
+	}
+	session_set_state(s, S_TLS);
+	stream_set_deadline(s->stream, 0);
+	if (gate_enter(&gate, &s->pass, loop_now_ms(daemon_loop()))) {
+		handshake(s);
+		return;
+	}
+	/* The gate opens soon, whatever others do: no time runs meanwhile, and
+	 * what the peer says before its turn is dropped when that comes. */
+	stream_pause(s->stream);
+	loop_defer(daemon_loop(), &gate_defer);
 }
 
 /* --- DANE ---------------------------------------------------------------------------- */
@@ -343,9 +396,9 @@ ask_tlsa(struct session *s)
 {
 	char name[DNS_NAME_MAX + 32];
 
-	s->tlsa_base = s->peer.target;
+	s->tlsa_base = s->target;
 	(void)snprintf(name, sizeof(name), "_%u._tcp.%s",
-	    sock_addr_port(&s->peer.addr), s->tlsa_base);
+	    sock_addr_port(&s->addr), s->tlsa_base);
 	session_set_state(s, S_TLSA);
 	s->tlsa_query = dns_ask(dns, span_of(name), DNS_TLSA, 0, on_tlsa, s);
 }
@@ -385,7 +438,7 @@ without_dane(struct session *s)
 {
 	bool enforce = sts_active(s->sts) && s->sts->mode == STS_ENFORCE;
 	bool must = delivery_requires_tls(s->d);
-	bool listed = sts_active(s->sts) && sts_has_host(s->sts, s->peer.host);
+	bool listed = sts_active(s->sts) && sts_has_host(s->sts, s->host);
 
 	report_policy(s);
 	if (enforce && !listed) {
@@ -413,7 +466,7 @@ offer(struct session *s)
 {
 	if (s->level == TLS_LEVEL_NONE) {
 		if (set.note_offer && (s->features & FEATURE_STARTTLS))
-			log_info("Host offered STARTTLS: [%s]", s->peer.host);
+			log_info("Host offered STARTTLS: [%s]", s->host);
 		session_secured(s);
 		return;
 	}
@@ -434,7 +487,6 @@ offer(struct session *s)
 void
 starttls_decide(struct session *s)
 {
-	const struct peer *p = &s->peer;
 	bool dane = s->level == TLS_LEVEL_DANE ||
 	    s->level == TLS_LEVEL_DANE_ONLY;
 
@@ -442,7 +494,7 @@ starttls_decide(struct session *s)
 		session_secured(s);
 		return;
 	}
-	if (p->no_tls || p->addr.sa.sa_family == AF_UNIX)
+	if (s->no_tls || s->addr.sa.sa_family == AF_UNIX)
 		s->level = TLS_LEVEL_NONE;
 	if (s->level == TLS_LEVEL_MAY || s->level == TLS_LEVEL_ENCRYPT) {
 		without_dane(s);
@@ -453,9 +505,9 @@ starttls_decide(struct session *s)
 		return;
 	}
 	/* RFC 7672 2.2.1: both the mail exchangers and the addresses. */
-	if (p->host_secure && (s->d->peers.mx_secure ||
+	if (s->host_secure && (s->d->peers.mx_secure ||
 	    s->d->hop.kind == HOP_HOST) && dns_name_valid(
-	    span_of(p->target)))
+	    span_of(s->target)))
 		ask_tlsa(s);
 	else
 		no_tlsa(s);
@@ -480,6 +532,7 @@ starttls_reply(struct session *s)
 void
 starttls_fini(struct session *s)
 {
+	through(s, false);
 	dns_cancel(&s->tlsa_query);
 	sts_drop(&s->sts);
 	for (size_t i = 0; i < s->ntlsa; i++)

@@ -533,8 +533,10 @@ tls_connect(struct stream *s, struct tls_client *c,
 	set_alpn(t, p->alpn);
 	resume(t);
 	dropped = tls_attach(t, s, timeout_ms, done, arg);
-	if (use_certs(t->ssl, c, &t->why) < 0)
+	if (use_certs(t->ssl, c, &why) < 0) {
+		*tls_why(t) = why;
 		t->state = TLS_OVER;	/* done() will be told */
+	}
 	return dropped;
 }
 
@@ -634,7 +636,7 @@ tls_client_judge(struct tls *t)
 	t->facts.problem = problem;
 	if (!must || trust == TLS_VERIFIED)
 		return 0;
-	return why_set(&t->why, "4.7.5", "Server certificate not %s%s%s",
+	return why_set(tls_why(t), "4.7.5", "Server certificate not %s%s%s",
 	    trust == TLS_TRUSTED || k->level == TLS_LEVEL_FINGERPRINT ?
 	    "verified" : "trusted", text[0] != '\0' ? ": " : "", text);
 }

@@ -171,13 +171,21 @@ tls_make_ssl(struct tls *t, SSL_CTX *ctx, bool server)
 	}
 }
 
+struct why *
+tls_why(struct tls *t)
+{
+	if (t->why == NULL)
+		t->why = mem_zalloc(sizeof(*t->why));
+	return t->why;
+}
+
 /* What went wrong in OpenSSL, unless somebody has said it better. */
 static void
 fail(struct tls *t, const char *what)
 {
 	t->state = TLS_OVER;
-	if (t->why.text[0] == '\0')
-		tls_openssl_why(&t->why, what);
+	if (t->why == NULL || t->why->text[0] == '\0')
+		tls_openssl_why(tls_why(t), what);
 	ERR_clear_error();
 }
 
@@ -250,7 +258,7 @@ read_records(struct tls *t, char *to, size_t room, size_t *put)
 		ERR_clear_error();
 		rc = SSL_read_ex(t->ssl, to + *put, room - *put, &n);
 		if (t->renegotiated) {
-			why_set(&t->why, "4.7.0", "renegotiation refused");
+			why_set(tls_why(t), "4.7.0", "renegotiation refused");
 			t->state = TLS_OVER;
 			return LAYER_BROKEN;
 		}
@@ -260,6 +268,9 @@ read_records(struct tls *t, char *to, size_t room, size_t *put)
 		}
 		switch (SSL_get_error(t->ssl, rc)) {
 		case SSL_ERROR_WANT_READ:
+			/* With a ticket or a new key it has made a buffer to
+			 * write to, which it would keep until we write. */
+			(void)SSL_free_buffers(t->ssl);
 			return LAYER_HUNGRY;
 		case SSL_ERROR_ZERO_RETURN:
 			return LAYER_EOF;
@@ -309,7 +320,7 @@ layer_input(void *arg, struct span in, char *to, size_t room, size_t *put)
 		says = handshake(t);
 	hold_rest(t);
 	if (t->state == TLS_HANDSHAKE && t->hello_bytes > TLS_HELLO_MAX) {
-		why_set(&t->why, "4.7.0", "handshake of more than %d bytes",
+		why_set(tls_why(t), "4.7.0", "handshake of more than %d bytes",
 		    TLS_HELLO_MAX);
 		t->state = TLS_OVER;
 		says = LAYER_BROKEN;
@@ -393,6 +404,7 @@ layer_free(void *arg)
 	buf_fini(&t->op.sig);
 	buf_fini(&t->held);
 	mem_free(t->alpn);
+	mem_free(t->why);
 	mem_free(t);
 }
 
@@ -445,8 +457,8 @@ ended(void *arg, struct stream *s, enum stream_end end)
 	struct why why = WHY_INIT;
 
 	t->state = TLS_OVER;
-	if (t->why.text[0] != '\0')
-		why = t->why;
+	if (t->why != NULL && t->why->text[0] != '\0')
+		why = *t->why;
 	else if (end == STREAM_EOF)
 		why_set(&why, "4.7.0", "lost connection");
 	else if (end == STREAM_TIMEOUT)

@@ -270,7 +270,6 @@ tls_facts_collect(struct tls *t, const char *digest, enum tls_trust trust,
 	for (size_t i = 0; owned(f, i) != NULL; i++)
 		if (*owned(f, i) == NULL)
 			*owned(f, i) = nothing;
-	t->have_facts = true;
 }
 
 void
@@ -283,7 +282,14 @@ tls_facts_fini(struct tls *t)
 			mem_free((char *)(uintptr_t)*s);
 		*s = NULL;
 	}
-	t->have_facts = false;
+}
+
+void
+tls_facts_forget(struct tls *t)
+{
+	tls_facts_fini(t);
+	for (size_t i = 0; owned(&t->facts, i) != NULL; i++)
+		*owned(&t->facts, i) = nothing;
 }
 
 /* --- the interface -------------------------------------------------------------------------------- */

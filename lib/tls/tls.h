@@ -168,6 +168,8 @@ struct tls_facts {
 /* The stream's TLS, or NULL when it is (still) plain. */
 struct tls *tls_of(const struct stream *s);
 const struct tls_facts *tls_facts(const struct tls *t);
+/* Nobody needs the facts' strings any more: they are empty from now on. */
+void	 tls_facts_forget(struct tls *t);
 /* "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange
  * X25519 server-signature ...": for the log and Received. */
 void	 tls_describe(const struct tls *t, struct buf *out);

@@ -78,9 +78,8 @@ struct tls {
 
 	bool			 truncated;
 	bool			 renegotiated;	/* the peer tried */
-	struct why		 why;
+	struct why		*why;		/* of the failure: tls_why() */
 	struct tls_facts	 facts;
-	bool			 have_facts;
 };
 
 extern const struct stream_layer tls_layer;
@@ -93,6 +92,8 @@ size_t	 tls_attach(struct tls *t, struct stream *s, int64_t timeout_ms,
 	    tls_done_fn *done, void *arg);
 /* Give t its SSL, in the role given. */
 void	 tls_make_ssl(struct tls *t, SSL_CTX *ctx, bool server);
+/* Where to say what went wrong; made when it is needed. */
+struct why *tls_why(struct tls *t);
 /* What t was waiting for has come: go on at the end of this turn. */
 void	 tls_continue(struct tls *t);
 struct tls *tls_from_ssl(const SSL *ssl);

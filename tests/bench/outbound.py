@@ -310,15 +310,23 @@ def run_tls(mnt, rounds):
             for line in sink.stdout:
                 if int(line) >= count:
                     break
-            time.sleep(22)  # what handshakes needed goes back
             pids = [p for p in bench.family(server.pid)
                     if name_of(p) == "smtp"]
+            peak = sum(map(peak_kib, pids)) / 1024
+            time.sleep(22)  # what handshakes needed goes back
             print(f"\n{count} sessions with TLS: "
                   f"{bench.memory_kib(pids) / 1024:.1f} MiB in {len(pids)} "
-                  "process")
+                  f"process, {peak:.1f} MiB at most")
         finally:
             sink.kill()
             server.stop()
+
+
+def peak_kib(pid):
+    """The most that was ever resident, with what is shared with others."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f
+                    if line.startswith("VmHWM:"))
 
 
 def name_of(pid):

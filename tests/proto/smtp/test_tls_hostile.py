@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -160,6 +161,41 @@ def plain_later(m, p):
         time.sleep(1)
 
 
+def handshake_limit(m, p):
+    """Two at the same time, and four peers that say nothing more: the fifth
+    gets its turn, and what it said before that is thrown away."""
+    hellos, seen, over = [], [], threading.Event()
+
+    def begin(s, arg):
+        seen.append(s)
+        if len(seen) == 5:
+            s.s.sendall(b"220 go ahead\r\n250 2.0.0 too early\r\n")
+            p.secure(s)
+            return b""
+        s.s.sendall(b"220 go ahead\r\n")
+        hellos.append(s.s.recv(1))
+        over.wait(60)
+        return s.close()
+    p.starttls()
+    p.on["STARTTLS"] = begin
+    del p.messages[:]
+    for i, to in enumerate(("may", "enc", "ver", "anchor")):
+        m.send(f"q{i}@{to}.test", TEXT)
+    end = time.monotonic() + 60
+    while len(seen) < 4:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    m.send("q4@sec.test", TEXT)
+    line = wait_rcpt(m, "q4@sec.test")
+    assert "status=sent" in line and "too early" not in line, line
+    assert hellos == [b"\x16"] * 4, hellos
+    assert "to=<q0@may.test>" not in m.log(), m.log()
+    over.set()
+    for i, to in enumerate(("may", "enc", "ver", "anchor")):
+        line = wait_rcpt(m, f"q{i}@{to}.test")
+        assert "status=deferred" in line, line
+
+
 def main():
     need_root()
     n = 0
@@ -196,7 +232,11 @@ def main():
             settings["minimal_backoff_time"] = "2s"
             with sender(dns, p.port, settings) as m:
                 plain_later(m, p)
-    print(f"{n + 1} passed, 0 failed, 0 skipped")
+            settings.update({"smtp_tls_handshake_limit": "2",
+                             "smtp_starttls_timeout": "300s"})
+            with sender(dns, p.port, settings) as m:
+                handshake_limit(m, p)
+    print(f"{n + 2} passed, 0 failed, 0 skipped")
 
 
 socket.setdefaulttimeout(60)
