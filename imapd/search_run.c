@@ -155,7 +155,25 @@ ask_text(struct search_run *r, const struct search_key *k)
 	    message_has_text(m, &k->text));
 }
 
-/* A string that is looked for: what its signature says first. */
+/* What the record says, and plain text that needs no more than the record. */
+static enum answer
+ask_record(struct search_run *r, const struct search_key *k)
+{
+	struct why why = WHY_INIT;
+	const struct message_cache *c = fetch_msg_cache(&r->msg, &why);
+
+	if (c == NULL)
+		return UNKNOWN;
+	if (k->query.n > 0 && !signature_may_contain(
+	    (const uint8_t *)c->signature.p, &k->query))
+		return NO;
+	if (k->kind == SEARCH_HEADER)
+		return UNKNOWN;
+	return message_cache_has_word(c, &k->text) ||
+	    mailbox_has_plain(r->im->box, r->msg.m.uid, c, &k->text) ?
+	    YES : UNKNOWN;
+}
+
 static enum answer
 ask_string(struct search_run *r, const struct search_key *k)
 {
@@ -163,12 +181,8 @@ ask_string(struct search_run *r, const struct search_key *k)
 		return YES;
 	if (r->level < LEVEL_RECORD)
 		return UNKNOWN;
-	if (r->level == LEVEL_RECORD && k->query.n > 0 &&
-	    !mailbox_maybe(r->im->box, r->msg.m.uid, &k->query))
-		return NO;
-	if (r->level == LEVEL_RECORD && k->kind != SEARCH_HEADER &&
-	    mailbox_has_plain(r->im->box, r->msg.m.uid, &k->text))
-		return YES;
+	if (r->level == LEVEL_RECORD)
+		return ask_record(r, k);
 	return k->kind == SEARCH_HEADER ? ask_header(r, k) : ask_text(r, k);
 }
 

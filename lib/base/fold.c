@@ -3,13 +3,18 @@
  * fold - see fold.h.
  *
  * Sixteen places at a time are those where the first and the last byte fit,
- * which are few in any text; only there the rest is compared.
+ * which are few in any text; only there the rest is compared.  What is looked
+ * at was mostly not used for long and is not much: the processor is told what
+ * comes next, for it has to wait for memory otherwise.
  */
 #include "base/fold.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
+
+#define AHEAD	512u		/* bytes */
+#define LINE	64u		/* of the cache */
 
 static inline unsigned char
 upper(unsigned char c)
@@ -51,6 +56,8 @@ span_find_folded(struct span hay, struct span needle)
 	const __m128i z_up = _mm_set1_epi8((char)z);
 	const __m128i z_low = _mm_set1_epi8((char)lower(z));
 
+	for (size_t at = LINE; at < MIN(AHEAD, hay.len); at += LINE)
+		__builtin_prefetch(hay.p + at);
 	for (; i + 16 <= places; i += 16) {
 		const char *p = hay.p + i;
 		__m128i v = _mm_loadu_si128((const void *)p);
@@ -63,6 +70,8 @@ span_find_folded(struct span hay, struct span needle)
 		    _mm_cmpeq_epi8(w, z_low)));
 		unsigned mask = (unsigned)_mm_movemask_epi8(fits);
 
+		if (i % LINE == 0 && i + AHEAD < hay.len)
+			__builtin_prefetch(p + AHEAD);
 		for (; mask != 0; mask &= mask - 1) {
 			size_t at = i + (unsigned)__builtin_ctz(mask);
 

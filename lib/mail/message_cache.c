@@ -249,7 +249,8 @@ put_wire_strings(struct encoder *e, const struct message *m)
 			flags |= MESSAGE_NO_STRUCTURE;
 	}
 	end_string(e);
-	message_preview(m, e->out);
+	if (message_preview(m, e->out))
+		flags |= MESSAGE_PREVIEW_WORDS;
 	end_string(e);
 	return flags;
 }
@@ -445,6 +446,14 @@ message_cache_plain(const struct message_cache *c, size_t i, uint64_t *at,
 	*at = num_get_le32(c->plain.p + i * 8);
 	*len = num_get_le32(c->plain.p + i * 8 + 4);
 	return true;
+}
+
+bool
+message_cache_has_word(const struct message_cache *c,
+    const struct message_key *k)
+{
+	return k->word && c->flags & MESSAGE_PREVIEW_WORDS &&
+	    message_plain_has(c->preview, k);
 }
 
 uint64_t

@@ -13,6 +13,7 @@
 #define MAIL_MESSAGE_CACHE_H
 
 #include "mail/message.h"
+#include "mail/message_text.h"
 
 #define MESSAGE_CACHE_VERSION	2
 #define MESSAGE_CACHE_MAX	(1u << 20)	/* bytes of a record, at most */
@@ -31,6 +32,8 @@ enum {					/* message_cache.flags */
 	MESSAGE_NO_STRUCTURE	= 1 << 4,	/* too large to be kept: parse */
 	MESSAGE_NO_ENVELOPE	= 1 << 5,	/* the same */
 	MESSAGE_CUT		= 1 << 6,	/* message.cut */
+	MESSAGE_PREVIEW_WORDS	= 1 << 7,	/* the preview's words stand so in
+						 * the message's text */
 };
 
 /* A record taken apart; the spans are of the record. */
@@ -77,12 +80,17 @@ uint64_t message_cache_ref(const struct message_cache *c, uint32_t i);
 /* Place i of plain text, offset and bytes in the message; false: no more. */
 bool	 message_cache_plain(const struct message_cache *c, size_t i,
 	    uint64_t *at, uint64_t *len);
+/* The preview has this word (message_key.word), so BODY and TEXT have it. */
+bool	 message_cache_has_word(const struct message_cache *c,
+	    const struct message_key *k);
 /* The hash of a message id, as in msgid and refs: never 0. */
 uint64_t message_id_hash(struct span id);
 /*
  * Append the message's preview (RFC 8970): the start of the first text part,
- * decoded, white space runs as one space, no control characters.
+ * decoded, white space runs as one space, no control characters.  Whether its
+ * words stand so in the text that is searched: there was no markup to take
+ * out, and nobody reads its charset otherwise.
  */
-void	 message_preview(const struct message *m, struct buf *out);
+bool	 message_preview(const struct message *m, struct buf *out);
 
 #endif

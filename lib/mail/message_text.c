@@ -216,21 +216,27 @@ has_text(const struct message_part *p)
 }
 
 bool
-message_text_is_plain(const struct message_part *p)
+message_text_is_known(const struct message_part *p)
 {
 	struct buf name = BUF_INIT(BUF_UNLIMITED);
 	struct charset c;
-	bool plain;
+	bool known;
 
-	if (p->kind != MESSAGE_TEXT || p->encoding != ENCODING_IDENTITY)
+	if (p->kind != MESSAGE_TEXT || p->encoding == ENCODING_UNKNOWN)
 		return false;
 	if (p->params.p == NULL || !lex_find_param(p->params, "charset", &name))
-		plain = true;
+		known = true;
 	else
-		plain = charset_init(&c, buf_span(&name)) &&
+		known = charset_init(&c, buf_span(&name)) &&
 		    c.kind != CHARSET_ICONV;
 	buf_fini(&name);
-	return plain;
+	return known;
+}
+
+bool
+message_text_is_plain(const struct message_part *p)
+{
+	return p->encoding == ENCODING_IDENTITY && message_text_is_known(p);
 }
 
 bool
@@ -262,9 +268,11 @@ message_text_each(const struct message *m, unsigned what,
 void
 message_key_of(struct message_key *k, char *bytes, size_t len)
 {
-	*k = (struct message_key){ bytes, len, len > 0 };
-	for (size_t i = 0; i < len; i++)
+	*k = (struct message_key){ bytes, len, len > 0, len > 0 };
+	for (size_t i = 0; i < len; i++) {
 		k->plain &= bytes[i] >= ' ' && bytes[i] < 0x7f;
+		k->word &= bytes[i] > ' ' && bytes[i] < 0x7f;
+	}
 }
 
 int

@@ -42,6 +42,7 @@ struct message_key {
 	char		*bytes;
 	size_t		 len;
 	bool		 plain;		/* ASCII without control characters */
+	bool		 word;		/* the same without spaces */
 };
 void	 message_key_of(struct message_key *k, char *bytes, size_t len);
 MUST_CHECK int message_key_init(struct message_key *k, struct span text);
@@ -52,6 +53,8 @@ void	 message_key_fini(struct message_key *k);
  * nor charset has to be undone to say that a plain key is in it.
  */
 bool	 message_text_is_plain(const struct message_part *p);
+/* Text in a charset that every process decodes alike. */
+bool	 message_text_is_known(const struct message_part *p);
 /* Whether a plain key is in the bytes of such a part as they are; it may be in
  * its text all the same. */
 bool	 message_plain_has(struct span bytes, const struct message_key *k);

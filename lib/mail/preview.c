@@ -11,6 +11,7 @@
 #include "mail/charset.h"
 #include "mail/lex.h"
 #include "mail/message_cache.h"
+#include "mail/message_text.h"
 #include "mail/transfer.h"
 
 /* Bytes of the part as stored: mostly the first are enough. */
@@ -162,6 +163,7 @@ put_words(struct span s, struct buf *out)
 		n = utf8_next(s, &cp);
 		if (n == 0) {
 			n = 1;
+			space = any;
 			continue;
 		}
 		if (cp <= ' ' || (cp >= 0x7f && cp <= 0xa0) || cp == 0x200b ||
@@ -194,6 +196,8 @@ put_part(const struct message_part *p, bool html, size_t look,
 
 	transfer_init(&t, p->encoding, false);
 	transfer_write(&t, span_sub(p->body, 0, look), &raw);
+	if (p->body.len <= look)
+		transfer_finish(&t, &raw);
 	transfer_fini(&t);
 	if (p->params.p == NULL ||
 	    !lex_find_param(p->params, "charset", &text))
@@ -209,7 +213,7 @@ put_part(const struct message_part *p, bool html, size_t look,
 	return whole;
 }
 
-void
+bool
 message_preview(const struct message *m, struct buf *out)
 {
 	bool html = false;
@@ -217,11 +221,11 @@ message_preview(const struct message *m, struct buf *out)
 	size_t start = out->len;
 
 	if (p == NULL)
-		return;
-	if (!html && p->body.len > LOOK_FIRST) {
-		if (put_part(p, false, LOOK_FIRST, out))
-			return;
+		return false;
+	if (html || p->body.len <= LOOK_FIRST ||
+	    !put_part(p, false, LOOK_FIRST, out)) {
 		buf_trunc(out, start);
+		(void)put_part(p, html, html ? LOOK_HTML : LOOK_PLAIN, out);
 	}
-	(void)put_part(p, html, html ? LOOK_HTML : LOOK_PLAIN, out);
+	return !html && message_text_is_known(p);
 }

@@ -171,12 +171,12 @@ bool	 mailbox_maybe(struct mailbox *m, uint32_t uid,
 	    const struct signature_query *q);
 
 /*
- * Whether the string is certainly in a text part of the message: what its
- * bytes say, where they need no decoding; they are not compared with their
- * checksum.  False: nothing is known.
+ * Whether the string is certainly in a text part of the message, whose record
+ * is c: what its bytes say, where they need no decoding; they are not compared
+ * with their checksum.  False: nothing is known.
  */
 bool	 mailbox_has_plain(struct mailbox *m, uint32_t uid,
-	    const struct message_key *k);
+	    const struct message_cache *c, const struct message_key *k);
 
 /* --- what has changed -------------------------------------------------------------- */
 

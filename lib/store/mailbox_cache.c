@@ -44,6 +44,7 @@
 #define MAP_MORE	(1u << 20)	/* bytes mapped ahead of the file */
 #define WRITE_STEP	(512u << 10)	/* bytes gathered for one write */
 #define PREFETCH	448u		/* bytes of the next record */
+#define PREFETCH_END	192u		/* and at its end */
 #define WASTE_MIN	(4u << 20)	/* bytes, and as much again as is used */
 
 /* --- which checksums were right --------------------------------------------------- */
@@ -437,10 +438,11 @@ find_cache(struct mailbox *m, const struct record *r)
 
 /*
  * Records are mostly read one after the other, and are too far apart for the
- * processor to see that.
+ * processor to see that.  Their ends (previews) are not wanted for the keys
+ * alone.
  */
 static void
-prefetch_record(const struct mailbox *m, uint32_t i)
+prefetch_record(const struct mailbox *m, uint32_t i, bool keys)
 {
 	const struct cache_map *map;
 	const struct record *r;
@@ -454,6 +456,11 @@ prefetch_record(const struct mailbox *m, uint32_t i)
 		return;
 	for (size_t at = 0; at < MIN(r->cache_len, PREFETCH); at += 64)
 		__builtin_prefetch(map->p + r->cache_at + at);
+	if (keys || r->cache_len <= PREFETCH + PREFETCH_END)
+		return;
+	for (size_t at = 0; at < PREFETCH_END; at += 64)
+		__builtin_prefetch(map->p + r->cache_at + r->cache_len - 1 -
+		    at);
 }
 
 /* Make it of the message, for out and for later. */
@@ -501,7 +508,7 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);
 	out->bytes = find_cache(m, r);
-	prefetch_record(m, i + 1);
+	prefetch_record(m, i + 1, trusted);
 	if (out->bytes.p != NULL) {
 		bool again = trusted ||
 		    mailbox_was_checked(m, i, CHECKED_RECORD);

@@ -233,32 +233,25 @@ mailbox_maybe(struct mailbox *m, uint32_t uid,
 }
 
 bool
-mailbox_has_plain(struct mailbox *m, uint32_t uid, const struct message_key *k)
+mailbox_has_plain(struct mailbox *m, uint32_t uid,
+    const struct message_cache *c, const struct message_key *k)
 {
-	struct mailbox_content rec;
+	const struct record *r = record_by_uid(m, uid);
 	struct why why = WHY_INIT;
-	struct message_cache c;
 	uint64_t at, len;
-	bool has = false;
+	const char *p;
 
-	if (!k->plain || m->md != NULL ||
-	    mailbox_cache(m, uid, &rec, &c, NULL) < 0)
+	if (!k->plain || m->md != NULL || r == NULL ||
+	    r->flags & RECORD_ZSTD)
 		return false;
-	const struct record *r = record_at(m, record_find(m, uid));
-
-	bool as_it_came = !(r->flags & RECORD_ZSTD);
-
-	for (size_t i = 0; as_it_came && !has &&
-	    message_cache_plain(&c, i, &at, &len); i++) {
-		const char *p;
-
+	for (size_t i = 0; message_cache_plain(c, i, &at, &len); i++) {
 		if (at > r->len || len > r->len - at)
 			break;
 		p = account_map(m->a, r->segment, r->offset +
 		    PACKED_MESSAGE_HEADER + at, len, &why);
-		has = p != NULL && message_plain_has(span_make(p,
-		    (size_t)len), k);
+		if (p != NULL && message_plain_has(span_make(p, (size_t)len),
+		    k))
+			return true;
 	}
-	mailbox_content_done(&rec);
-	return has;
+	return false;
 }

@@ -12,6 +12,7 @@
 #include "mail/casemap.h"
 #include "mail/charset.h"
 #include "mail/encoded.h"
+#include "mail/message_cache.h"
 #include "mail/message_text.h"
 #include "mail/signature.h"
 #include "mail/subject.h"
@@ -115,6 +116,8 @@ check_search(struct span in, size_t at, size_t len)
 	struct signature sig;
 	struct message m;
 	struct message_key key;
+	struct message_cache c;
+	struct buf record = BUF_INIT(BUF_UNLIMITED);
 
 	message_parse(&m, in);
 	(void)message_text_each(&m, TEXT_HEADER | TEXT_MIME | TEXT_BODY,
@@ -133,6 +136,12 @@ check_search(struct span in, size_t at, size_t len)
 		if (message_text_is_plain(p) &&
 		    message_plain_has(p->body, &key))
 			must(message_has_body(&m, &key));
+	buf_reset(&record);
+	message_cache_encode(&m, &record);
+	must(message_cache_decode(buf_span(&record), &c) == 0);
+	if (message_cache_has_word(&c, &key))
+		must(message_has_body(&m, &key));
+	buf_fini(&record);
 	message_fini(&m);
 	buf_fini(&k.found);
 }

@@ -335,6 +335,59 @@ static const struct { const char *mail, *key; bool want; } plain[] = {
 	{ "A: b\n\ngärten", "gärten", false }, { "A: b\n\nx", "", false },
 };
 
+static const struct { const char *mail, *key; bool want; } preview_words[] = {
+	{ "A: b\n\nThe Garden\n", "garden", true },
+	{ "A: garden\n\nx\n", "garden", false },
+	{ "A: b\n\nThe Garden\n", "the garden", false },
+	{ "A: b\n\nThe gar\001den\n", "garden", false },
+	{ "A: b\n\nThe gar\nden\n", "garden", false },
+	{ "A: b\n\nThe gar\xff" "den\n", "garden", false },
+	{ "A: b\n\nThe \xff" "garden\n", "garden", false },
+	{ "A: b\n\nThe g\303\244rden\n", "rden", false },
+	{ "A: b\n\nThe g\303\244rden\n", "g\303\244rden", false },
+	/* Decoded, where all decode it alike. */
+	{ "Content-Type: text/plain; charset=koi8-r\n\n\xc1 garden", "garden",
+	    true },
+	{ "Content-Type: text/plain; charset=none\n\ngarden", "garden", false },
+	{ "Content-Type: text/plain; charset=iso-2022-jp\n\ngarden", "garden",
+	    false },
+	{ "Content-Transfer-Encoding: quoted-printable\n\nx=67ar=\nden",
+	    "xgarden", true },
+	{ "Content-Transfer-Encoding: quoted-printable\n\ngarden=", "garden=",
+	    false },
+	{ "Content-Transfer-Encoding: base64\n\nVGhlIGdhcmRlbg==", "garden",
+	    true },
+	{ "Content-Transfer-Encoding: x-none\n\ngarden", "garden", false },
+	/* Without its markup it is not the text. */
+	{ "Content-Type: text/html\n\n&#103;arden", "garden", false },
+	{ "Content-Type: text/html\n\ngarden", "garden", false },
+	{ "Content-Type: image/gif\n\ngarden", "garden", false },
+	{ "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: "
+	    "text/html\n\nx\n--b\n\ngarden\n--b--\n", "garden", true },
+};
+
+START_TEST(words_are_found_in_the_preview)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct message_cache c;
+	struct message_key k;
+	struct message m;
+	bool found;
+
+	message_parse(&m, span_of(preview_words[_i].mail));
+	message_cache_encode(&m, &b);
+	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
+	ck_assert_int_eq(message_key_init(&k, span_of(preview_words[_i].key)),
+	    0);
+	found = message_cache_has_word(&c, &k);
+	ck_assert_int_eq(found, preview_words[_i].want);
+	ck_assert(!found || message_has_body(&m, &k));
+	message_key_fini(&k);
+	message_fini(&m);
+	buf_fini(&b);
+}
+END_TEST
+
 /* By the places that the record has. */
 START_TEST(plain_text_is_told_without_the_message)
 {
@@ -471,6 +524,8 @@ suite(void)
 	tcase_add_loop_test(t,
 	    text_is_found_and_the_signature_never_denies_it, 0,
 	    ARRAY_LEN(searches));
+	tcase_add_loop_test(t, words_are_found_in_the_preview, 0,
+	    ARRAY_LEN(preview_words));
 	tcase_add_loop_test(t, plain_text_is_told_without_the_message, 0,
 	    ARRAY_LEN(plain));
 	tcase_add_test(t, signatures_deny_what_is_not_there);
