@@ -274,7 +274,7 @@ def renewal(m):
             assert m.serial() == second
         assert m.cert("check", check=False).returncode == 1
         assert m.command("mansio", "check", check=False).returncode != 0
-        # One that is not valid yet is no better; then all is well again.
+        # Then all is well again.
         with open(f"{m.etc}/server.pem", "w", encoding="ascii") as g:
             g.write(good)
         end = time.monotonic() + 20
@@ -283,6 +283,84 @@ def renewal(m):
             time.sleep(0.1)
         assert say(f, b"NOOP").startswith(b"250 ")
         assert m.serial() == second
+
+
+def dated(m, start, end):
+    """A set whose certificate is good from start to end (YYYYMMDD)."""
+    base = f"{m.base}/dated"
+    shutil.rmtree(base, ignore_errors=True)
+    os.makedirs(base)
+    for name, text in (("index", ""), ("serial", "77\n"), ("conf", """\
+[ca]
+default_ca = x
+[x]
+database = index
+serial = serial
+new_certs_dir = .
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+""")):
+        with open(f"{base}/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True,
+                       cwd=base, timeout=60)
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-keyout", "key", "-out", "csr", "-subj", f"/CN={NAME}")
+    openssl("ca", "-batch", "-config", "conf", "-selfsign", "-keyfile", "key",
+            "-in", "csr", "-out", "crt", "-notext", "-startdate",
+            f"{start}000000Z", "-enddate", f"{end}000000Z")
+    text = ""
+    for name in ("key", "crt"):
+        with open(f"{base}/{name}", encoding="ascii") as f:
+            text += f.read()
+    return text
+
+
+def out_of_date(m):
+    """A set that is out of date is refused: where it replaces one, where the
+    settings are made to name it, and by whoever asks."""
+    if not shutil.which("openssl"):
+        print("skip: out_of_date: no openssl")
+        return
+    serial, path = m.serial(), f"{m.etc}/server.pem"
+    with open(path, encoding="ascii") as f:
+        good = f.read()
+    for start, end, says in (("20200101", "20200201", "has expired"),
+                             ("20900101", "20910101", "is not valid yet")):
+        bad = dated(m, start, end)
+        with open(path + ".new", "w", encoding="ascii") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write(bad)
+        os.rename(path + ".new", path)
+        m.wait_log(f"{says}; the old certificate stays")
+        assert m.serial() == serial
+        done = m.cert("check", check=False)
+        assert done.returncode == 1 and says in done.stdout + done.stderr, done
+        with open(path + ".new", "w", encoding="ascii") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write(good)
+        os.rename(path + ".new", path)
+    # The settings are not taken, with all that they say.
+    with open(f"{m.etc}/old.pem", "w", encoding="ascii") as f:
+        os.fchmod(f.fileno(), 0o600)
+        f.write(dated(m, "20200101", "20200201"))
+    with open(f"{m.etc}/main.cf", encoding="utf-8") as f:
+        settings = f.read()
+    with open(f"{m.etc}/main.cf", "w", encoding="utf-8") as f:
+        f.write(settings.replace("/server.pem", "/old.pem"))
+    for command in ("check", "reload"):
+        done = m.command("mansio", command, check=False)
+        assert done.returncode != 0 and \
+            "has expired" in done.stdout + done.stderr + m.log(), done
+    assert m.serial() == serial
+    with open(f"{m.etc}/main.cf", "w", encoding="utf-8") as f:
+        f.write(settings)
+    m.command("mansio", "reload")
+    assert m.serial() == serial
 
 
 def names(m):
@@ -450,6 +528,8 @@ def main():
             test(m)
     with Tls() as m:
         renewal(m)
+    with Tls() as m:
+        out_of_date(m)
     other_keys()
     no_certificate()
     client_certificates()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """Attacks on TLS and on what surrounds it, on every protocol: commands in
-front of the handshake, renegotiation, slow and broken handshakes, tickets that
-were changed, names that are none, browsers."""
+front of the handshake, old protocols, renegotiation, slow and broken handshakes,
+tickets that were changed, names that are none, browsers."""
 import base64
 import os
 import re
@@ -178,6 +178,80 @@ def renegotiation(m):
         assert b"RENEGOTIATING" in out, out
         assert b"error" in out.lower() or b"closed" in out, out
         assert out.count(b"RENEGOTIATING") <= 3
+    m.served()
+
+
+def key_updates(m):
+    """TLS 1.3's heir of it: a thousand new keys, each to be answered in kind,
+    hold nobody up."""
+    for protocol, port in m.implicit.items():
+        out = client(m, port, "-tls1_3", stdin=b"K\n" * 1000,
+                     wait=PLAIN[protocol][0])
+        assert b"KEYUPDATE" in out, out
+        m.served()
+
+
+def old_hello(version, ciphers=b"\xc0\x09\xc0\x0a\xc0\x13\xc0\x14\x00\x2f"
+              b"\x00\x35\x00\x0a\x00\x05\x00\xff"):
+    """A ClientHello of SSL 3 to TLS 1.2, with what they have of curves."""
+    extensions = b""
+    if version > 0x0300:
+        extensions = (b"\x00\x0a\x00\x06\x00\x04\x00\x17\x00\x1d"
+                      b"\x00\x0b\x00\x02\x01\x00")
+    if version >= 0x0303:
+        extensions += b"\x00\x0d\x00\x06\x00\x04\x04\x03\x08\x04"
+    body = version.to_bytes(2, "big") + os.urandom(32) + b"\0" + \
+        len(ciphers).to_bytes(2, "big") + ciphers + b"\x01\x00"
+    if extensions:
+        body += len(extensions).to_bytes(2, "big") + extensions
+    shake = b"\x01" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03" + min(version & 255, 1).to_bytes(1, "big") + \
+        len(shake).to_bytes(2, "big") + shake
+
+
+def alert(s, hello):
+    """The server's alert on a hello, or 0: it has answered."""
+    s.sendall(hello)
+    s.shutdown(socket.SHUT_WR)
+    got = rest(s)
+    assert got[:1] in (b"\x15", b"\x16"), got
+    return got[6] if got[0] == 0x15 else 0
+
+
+def downgrades(m):
+    """Nobody is talked into less than both can: SSL 3 to TLS 1.1 are not
+    spoken (RFC 8996), a client that fell back is told that it need not have
+    (RFC 7507), and one that was made to believe that there is only TLS 1.2
+    sees that there is more (RFC 8446 4.1.3)."""
+    aead = b"\xc0\x2b\xc0\x2f\xc0\x2c\xc0\x30\x00\xff"
+    ways = [lambda p=p: m.connect(m.implicit[p]) for p in m.implicit]
+
+    def starting(protocol):
+        s = m.ready(protocol)
+        s.sendall(PLAIN[protocol][3])
+        until(s, PLAIN[protocol][4])
+        return s
+
+    ways += [lambda p=p: starting(p) for p in PLAIN]
+    for way in ways:
+        for version in (0x0300, 0x0301, 0x0302):
+            with way() as s:
+                assert alert(s, old_hello(version)) in (40, 70), version
+        with way() as s:
+            assert alert(s, old_hello(0x0303, b"\x56\x00" + aead)) == 86
+        # No secrecy, no encryption, export, RC4, 3DES, anonymous.
+        weak = b"\x00\x2f\x00\x02\x00\x3b\x00\x08\x00\x05\xc0\x11" \
+            b"\x00\x0a\xc0\x12\xc0\x18\x00\x18\x00\xff"
+        with way() as s:
+            assert alert(s, old_hello(0x0303, weak)) == 40
+        with way() as s:
+            s.sendall(old_hello(0x0303, aead))
+            got = b""
+            while len(got) < 50:
+                got += s.recv(50 - len(got))
+            # Record, handshake, version, and the random's last bytes.
+            assert got[0] == 0x16 and got[9:11] == b"\x03\x03", got
+            assert got[35:43] == b"DOWNGRD\x01", got
     m.served()
 
 
@@ -362,9 +436,10 @@ if not shutil.which("openssl"):
     print("skip: renegotiation and tickets (no openssl)")
 passed = 0
 with Attacked() as inst:
-    for case in (injection, no_second_tls, renegotiation, changed_ticket,
-                 slow, broken, names, other_protocols, truncated):
-        if case in (renegotiation, changed_ticket) and \
+    for case in (injection, no_second_tls, downgrades, renegotiation,
+                 key_updates, changed_ticket, slow, broken, names,
+                 other_protocols, truncated):
+        if case in (renegotiation, key_updates, changed_ticket) and \
                 not shutil.which("openssl"):
             continue
         case(inst)
