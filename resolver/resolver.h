@@ -65,5 +65,9 @@ MUST_CHECK int name_to_ascii(struct span name, char out[256]);
  */
 size_t	 hosts_find(struct span text, const char *name, unsigned type,
 	    struct buf *records, bool *other);
+/* The name of the first line with the address that reverse ("1.2.0.192.
+ * in-addr.arpa") stands for, as a PTR record; 1 or 0. */
+size_t	 hosts_find_name(struct span text, const char *reverse,
+	    struct buf *records);
 
 #endif

@@ -115,12 +115,15 @@ ask_hosts(struct session *s, uint32_t tag, const char *name,
 	    .name = name, .records = &records, .text = "" };
 	bool other = false, done;
 
-	if (m->type != DNS_A && m->type != DNS_AAAA)
+	if (m->type != DNS_A && m->type != DNS_AAAA && m->type != DNS_PTR)
 		return false;
 	if (fd_read_file(AT_FDCWD, HOSTS, &text) < 0)
 		log_debug("%s: %m", HOSTS);
-	done = hosts_find(buf_span(&text), name, m->type, &records,
-	    &other) > 0;
+	if (m->type == DNS_PTR)
+		done = hosts_find_name(buf_span(&text), name, &records) > 0;
+	else
+		done = hosts_find(buf_span(&text), name, m->type, &records,
+		    &other) > 0;
 	/* The name is there: the DNS is not asked for the other family. */
 	if (!done && (other || (m->flags & RESOLVER_NO_DNS))) {
 		a.status = other ? RESOLVER_NODATA : RESOLVER_NXDOMAIN;

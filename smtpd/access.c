@@ -399,6 +399,12 @@ access_eval(struct policy_run *r, const struct rule *rule)
 					access_addr_keys(&r->keys, &r->arena,
 					    span_of(s->addr_text));
 				break;
+			case FOR_REVERSE:
+				if (s->reverse_name == NULL)
+					return V_DUNNO;
+				access_domain_keys(&r->keys, &r->arena,
+				    span_of(s->reverse_name));
+				break;
 			case FOR_HELO:
 				if (s->helo == NULL)
 					return V_DUNNO;

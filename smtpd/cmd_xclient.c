@@ -51,12 +51,39 @@ is_port(struct span v)
 
 /* What XCLIENT changes, gathered first and done when all of it is good. */
 struct xclient {
-	char		*name, *helo, *login;
+	char		*name, *reverse, *helo, *login;
+	enum name_status name_status, reverse_status;
 	struct sock_addr addr;
 	bool		 has_addr, has_name, has_port, has_helo, has_login;
 	uint32_t	 port;
 	int		 esmtp;		/* -1: not given */
 };
+
+static enum name_status
+status_of(struct span v)
+{
+	return span_caseis(v, "[TEMPUNAVAIL]") ? NAME_TEMP :
+	    is_unknown(v) ? NAME_PERM : NAME_OK;
+}
+
+/* A name that is said to be the client's is taken for the address's, too. */
+static void
+set_names(struct session *s, struct xclient *x)
+{
+	if (x->has_name) {
+		s->name_status = x->name_status;
+		if (x->reverse == NULL && x->name_status == NAME_OK) {
+			x->reverse = mem_strdup(x->name);
+			x->reverse_status = NAME_OK;
+		}
+	}
+	if (x->reverse == NULL)
+		return;
+	s->reverse_status = x->reverse_status;
+	mem_free(s->reverse_name);
+	s->reverse_name = x->reverse_status == NAME_OK ?
+	    mem_strdup(x->reverse) : NULL;
+}
 
 static bool
 xclient_attr(struct session *s, struct xclient *x, struct span name,
@@ -64,14 +91,15 @@ xclient_attr(struct session *s, struct xclient *x, struct span name,
 {
 	if (span_caseis(name, "NAME")) {
 		x->has_name = true;
-		if (is_unknown(v))
-			v = SPAN("unknown");
-		else if (!parse_hostname_valid(v))
+		if (!is_unknown(v) && !parse_hostname_valid(v))
 			return bad_value(s, "NAME", v);
-		set(&x->name, v);
+		x->name_status = status_of(v);
+		set(&x->name, is_unknown(v) ? SPAN("unknown") : v);
 	} else if (span_caseis(name, "REVERSE_NAME")) {
 		if (!is_unknown(v) && !parse_hostname_valid(v))
 			return bad_value(s, "REVERSE_NAME", v);
+		x->reverse_status = status_of(v);
+		set(&x->reverse, is_unknown(v) ? SPAN("unknown") : v);
 	} else if (span_caseis(name, "ADDR")) {
 		if (!is_unknown(v)) {
 			if (parse_xaddr(v, &x->addr) < 0)
@@ -138,6 +166,7 @@ xclient_do(struct session *s, struct xclient *x)
 	limits_disconnect(s);
 	session_set_peer(s, &a, x->has_name ? x->name :
 	    x->has_addr ? NULL : s->name);
+	set_names(s, x);
 	if (x->has_login) {
 		mem_free(s->login);
 		s->login = x->login[0] != '\0' ? mem_strdup(x->login) : NULL;
@@ -193,6 +222,7 @@ out:
 	mem_free(x.name);
 	mem_free(x.helo);
 	mem_free(x.login);
+	mem_free(x.reverse);
 }
 
 /* --- XFORWARD -------------------------------------------------------------------- */

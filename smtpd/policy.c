@@ -217,6 +217,8 @@ policy_open(struct why *why)
 		    conf.smtpd_client_event_limit_exceptions },
 		[LIST_SASL_EXCEPTIONS] = { "smtpd_sasl_exceptions_networks",
 		    conf.smtpd_sasl_exceptions_networks },
+		[LIST_MX_BACKUP] = { "permit_mx_backup_networks",
+		    conf.permit_mx_backup_networks },
 	};
 
 	for (int i = 0; i < LIST_COUNT; i++) {
@@ -251,6 +253,21 @@ policy_list_has(enum policy_list l, const struct session *s)
 	return rc == 1;
 }
 
+bool
+policy_list_has_addr(enum policy_list l, const struct sock_addr *a,
+    const char *name)
+{
+	struct why why = WHY_INIT;
+	int rc = match_list_addr(lists[l], a, &why);
+
+	if (rc == 0)
+		rc = match_list_string(lists[l], span_of(name), &why);
+	if (rc < 0)
+		log_warning("a list of hosts cannot be read: %s; %s is taken "
+		    "for a stranger", why.text, name);
+	return rc == 1;
+}
+
 /* --- words ------------------------------------------------------------------------- */
 
 const char *
@@ -263,6 +280,7 @@ policy_class_text(enum flavour f)
 		[FOR_DATA] = "Data command", [FOR_EOD] = "End-of-data",
 		[FOR_CCERT] = "Client certificate",
 		[FOR_LOGIN] = "SASL login name",
+		[FOR_REVERSE] = "Unverified Client host",
 	};
 
 	return text[f];
@@ -277,6 +295,8 @@ policy_reply_name(struct policy_run *r, enum flavour f)
 	case FOR_CLIENT:
 	case FOR_CCERT:
 		return s->namaddr;
+	case FOR_REVERSE:
+		return s->reverse_name == NULL ? "unknown" : s->reverse_name;
 	case FOR_LOGIN:
 		return s->login == NULL ? "" : s->login;
 	case FOR_HELO:
@@ -363,6 +383,13 @@ make_text(struct policy_run *r, int code, const char *dsn, const char *fmt,
 	text = arena_strdup(&r->arena, b.data);
 	buf_fini(&b);
 	return text;
+}
+
+const char *
+policy_dsn(struct policy_run *r, int code, const char *dsn)
+{
+	return arena_printf(&r->arena, "%c%s", code < 500 ? '4' : '5',
+	    dsn + 1);
 }
 
 enum verdict
@@ -502,12 +529,62 @@ policy_ask_verify(struct policy_run *r, struct span addr)
 	return &r->table;
 }
 
+static void
+got_dns(void *arg, const struct dns_answer *a)
+{
+	struct policy_dns *d = arg;
+	struct policy_run *r = d->r;
+
+	d->q = NULL;
+	d->answer = *a;
+	d->answer.name = keep(r, a->name);
+	d->answer.records = keep(r, a->records);
+	d->answer.text = keep(r, a->text);
+	/* An answer that nobody waits for any more is none to go on with. */
+	if (r->dns_wait)
+		step(r);
+}
+
+const struct dns_answer *
+policy_ask_dns(struct policy_run *r, struct span name, enum dns_type type)
+{
+	static const struct dns_answer too_many = {
+		.status = RESOLVER_REFUSED
+	};
+	struct policy_dns *d;
+
+	LIST_FOREACH(l, &r->dns) {
+		d = LIST_ENTRY(l, struct policy_dns, link);
+		if (d->type != type || !span_caseeq(d->name, name))
+			continue;
+		if (d->q == NULL)
+			return &d->answer;
+		r->dns_wait = true;
+		return NULL;
+	}
+	if (r->ndns == POLICY_DNS_MAX)
+		return &too_many;
+	r->ndns++;
+	d = arena_zalloc(&r->arena, sizeof(*d));
+	d->r = r;
+	d->type = type;
+	d->name = keep(r, name);
+	list_append(&r->dns, &d->link);
+	d->q = dns_ask(smtpd_dns(), d->name, type, type == DNS_A ||
+	    type == DNS_AAAA ? RESOLVER_USE_HOSTS : 0, got_dns, d);
+	r->dns_wait = true;
+	return NULL;
+}
+
 /* --- running ------------------------------------------------------------------------- */
 
 static void
 run_free(struct policy_run *r)
 {
 	lookup_cancel(&r->ask);
+	LIST_FOREACH(l, &r->dns) {
+		dns_cancel(&LIST_ENTRY(l, struct policy_dns, link)->q);
+	}
 	arena_fini(&r->arena);
 	mem_free(r);
 }
@@ -596,6 +673,7 @@ step(struct policy_run *r)
 		r->rule = rule;
 		r->warn = f->warn || f->warn_all;
 		r->rule_text = rule->text;
+		r->dns_wait = false;
 		v = rule->def->eval(r, rule);
 		if (v == V_WAIT) {
 			if (r->s->wait == WAIT_NONE)
@@ -640,6 +718,7 @@ policy_start(struct session *s, enum stage stage, struct span arg,
 	r->done = done;
 	r->arena = ARENA_INIT;
 	r->ask.fn = answered;
+	list_init(&r->dns);
 	r->plan = plans[stage];
 	s->run = r;
 	if (stage == STAGE_RCPT || stage == STAGE_VRFY ||

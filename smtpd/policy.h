@@ -12,7 +12,11 @@
 #ifndef SMTPD_POLICY_H
 #define SMTPD_POLICY_H
 
+#include "dns/dns_client.h"
 #include "smtpd/smtpd.h"
+
+/* Questions to the DNS in one decision; further ones are not answered. */
+#define POLICY_DNS_MAX		400
 
 /* Classes in classes in access tables: deeper is a loop. */
 #define POLICY_DEPTH_MAX	16
@@ -32,7 +36,10 @@ struct rules;
 
 typedef enum verdict rule_fn(struct policy_run *r, const struct rule *rule);
 
-enum rule_arg { ARG_NONE, ARG_TABLE, ARG_PRINTS, ARG_NUMBER };
+enum rule_arg {
+	ARG_NONE, ARG_TABLE, ARG_PRINTS, ARG_NUMBER,
+	ARG_DOMAIN		/* example.org=127.0.0.[1;3..5] */
+};
 
 struct rule_def {
 	const char	*name;
@@ -58,7 +65,8 @@ struct rules {
 
 enum flavour {			/* whose text and address a rule is about */
 	FOR_CLIENT, FOR_HELO, FOR_SENDER, FOR_RCPT, FOR_ETRN, FOR_DATA,
-	FOR_EOD, FOR_CCERT, FOR_LOGIN
+	FOR_EOD, FOR_CCERT, FOR_LOGIN,
+	FOR_REVERSE		/* the client, by the name it claims */
 };
 
 /* Which fingerprints of a client's certificate are looked up, in order: of the
@@ -94,6 +102,16 @@ struct plan {
 	enum flavour		 flavour;
 };
 
+/* A question to the DNS, and its answer once it is there. */
+struct policy_dns {
+	struct list	 link;		/* of the run's */
+	struct policy_run *r;
+	struct dns_query *q;		/* NULL: answered */
+	struct span	 name;
+	enum dns_type	 type;
+	struct dns_answer answer;	/* in the run's arena */
+};
+
 struct deferral {
 	bool		 active;
 	char		*text;		/* the whole reply, in the arena */
@@ -119,6 +137,9 @@ struct policy_run {
 	bool		 have_table;
 	struct answer	 table;
 	struct lookup_keys keys;
+	struct list	 dns;		/* struct policy_dns */
+	unsigned	 ndns;
+	bool		 dns_wait;	/* the rule waits for one of them */
 	/* The recipient or sender, resolved. */
 	bool		 have_rcpt, have_sender;
 	struct answer	 rcpt_answer, sender_answer;
@@ -159,6 +180,20 @@ const struct answer *policy_ask_table(struct policy_run *r,
 /* The same, for quotad's answer. */
 const struct answer *policy_ask_room(struct policy_run *r,
 	    struct span addr, uint64_t bytes);
+
+/*
+ * Ask the DNS; NULL: wait.  Asked once in a run, however often a rule comes
+ * by, so that rules with many questions are written as if each had its answer.
+ */
+const struct dns_answer *policy_ask_dns(struct policy_run *r,
+	    struct span name, enum dns_type type);
+/* The other policy_ask_...() are for a rule that waits for no DNS answer. */
+
+/* The reply where rewrite could not say what f's address is. */
+enum verdict policy_not_resolved(struct policy_run *r,
+	    const struct answer *a, enum flavour f);
+/* dsn with the class that goes with code: "4.7.1", 554 is "5.7.1". */
+const char *policy_dsn(struct policy_run *r, int code, const char *dsn);
 
 /* access.c */
 void	 access_email_keys(struct lookup_keys *k, struct arena *a,

@@ -11,6 +11,7 @@
 #include "conf/params.h"
 #include "mail/address.h"
 #include "mail/dsn.h"
+#include "route/our.h"
 #include "smtpd/restrict.h"
 
 static ARRAY(struct sock_addr) own;
@@ -38,7 +39,8 @@ restrict_open(struct why *why)
 		}
 	}
 	freeifaddrs(all);
-	return 0;
+	/* For permit_mx_backup, which an access table may name, too. */
+	return our_open(why);
 }
 
 bool
@@ -218,8 +220,9 @@ eval_sleep(struct policy_run *r, const struct rule *rule)
 /* --- where mail may go ------------------------------------------------------------------ */
 
 /* Rejections that any rule about a resolved address can end in. */
-static enum verdict
-not_resolved(struct policy_run *r, const struct answer *a, enum flavour f)
+enum verdict
+policy_not_resolved(struct policy_run *r, const struct answer *a,
+    enum flavour f)
 {
 	if (a->status == ANSWER_INVALID)
 		return policy_reject(r, 501, f == FOR_RCPT ? "5.1.3" :
@@ -255,7 +258,7 @@ eval_permit_auth_dest(struct policy_run *r, const struct rule *rule)
 	if (a == NULL)
 		return V_WAIT;
 	if (a->status != ANSWER_OK)
-		return not_resolved(r, a, FOR_RCPT);
+		return policy_not_resolved(r, a, FOR_RCPT);
 	return is_ours(a) ? V_PERMIT : V_DUNNO;
 }
 
@@ -272,7 +275,7 @@ eval_relay(struct policy_run *r, const struct rule *rule)
 	if (a == NULL)
 		return V_WAIT;
 	if (a->status != ANSWER_OK)
-		return not_resolved(r, a, FOR_RCPT);
+		return policy_not_resolved(r, a, FOR_RCPT);
 	if (is_ours(a))
 		return V_DUNNO;
 	return policy_reject(r, code, code < 500 ? "4.7.1" : "5.7.1",
@@ -348,7 +351,7 @@ eval_unlisted(struct policy_run *r, const struct rule *rule)
 		return V_WAIT;
 	*checked = true;
 	if (a->status != ANSWER_OK)
-		return not_resolved(r, a, f);
+		return policy_not_resolved(r, a, f);
 	if (a->relocated.len > 0)
 		return policy_reject(r, 550, f == FOR_RCPT ? "5.1.6" :
 		    "5.1.0", "<%s>: %s rejected: User has moved to %.*s",
@@ -471,6 +474,17 @@ eval_invalid_helo(struct policy_run *r, const struct rule *rule)
 		return V_DUNNO;
 	return policy_reject(r, code, code < 500 ? "4.5.2" : "5.5.2",
 	    "<%s>: Helo command rejected: Invalid name", helo);
+}
+
+/* Deprecated: a bare address as the name in HELO. */
+enum verdict
+eval_naked_addr(struct policy_run *r, const struct rule *rule)
+{
+	const char *helo = r->s->helo;
+	struct sock_addr a;
+
+	return helo != NULL && sock_addr_parse(span_of(helo), 0, &a) == 0 ?
+	    V_PERMIT : V_DUNNO;
 }
 
 /* --- how the client behaves ---------------------------------------------------------------- */

@@ -19,6 +19,12 @@
 /* What a question to rewrite has room for. */
 #define TABLE_SPEC_MAX	1024
 
+/* Of a name: its addresses, mail exchangers, name servers. */
+#define SERVERS(prefix, f)						\
+	{ prefix "a_access", ARG_TABLE, eval_servers, (f) | DNS_A << 8 },	\
+	{ prefix "mx_access", ARG_TABLE, eval_servers, (f) | DNS_MX << 8 },	\
+	{ prefix "ns_access", ARG_TABLE, eval_servers, (f) | DNS_NS << 8 }
+
 static const struct rule_def defs[] = {
 	{ "permit",			ARG_NONE, eval_permit, 0 },
 	{ "permit_mynetworks",		ARG_NONE, eval_permit_mynetworks, 0 },
@@ -66,54 +72,50 @@ static const struct rule_def defs[] = {
 	{ "check_etrn_access",		ARG_TABLE, access_eval, FOR_ETRN },
 	{ "check_sasl_access",		ARG_TABLE, access_eval, FOR_LOGIN },
 	{ "check_ccert_access",		ARG_PRINTS, access_eval, FOR_CCERT },
+	{ "check_reverse_client_hostname_access", ARG_TABLE, access_eval,
+	  FOR_REVERSE },
+	SERVERS("check_client_", FOR_CLIENT),
+	SERVERS("check_reverse_client_hostname_", FOR_REVERSE),
+	SERVERS("check_helo_", FOR_HELO),
+	SERVERS("check_sender_", FOR_SENDER),
+	SERVERS("check_recipient_", FOR_RCPT),
+	{ "reject_unknown_client_hostname", ARG_NONE, eval_unknown_client, 0 },
+	{ "reject_unknown_client",	ARG_NONE, eval_unknown_client, 0 },
+	{ "reject_unknown_reverse_client_hostname", ARG_NONE,
+	  eval_unknown_reverse, 0 },
+	{ "reject_unknown_helo_hostname", ARG_NONE, eval_unknown_helo, 0 },
+	{ "reject_unknown_hostname",	ARG_NONE, eval_unknown_helo, 0 },
+	{ "reject_unknown_sender_domain", ARG_NONE, eval_unknown_domain,
+	  FOR_SENDER },
+	{ "reject_unknown_address",	ARG_NONE, eval_unknown_domain,
+	  FOR_SENDER },
+	{ "reject_unknown_recipient_domain", ARG_NONE, eval_unknown_domain,
+	  FOR_RCPT },
+	{ "permit_mx_backup",		ARG_NONE, eval_mx_backup, 0 },
+	{ "permit_naked_ip_address",	ARG_NONE, eval_naked_addr, 0 },
+	{ "reject_rbl_client",		ARG_DOMAIN, eval_rbl_client, 0 },
+	{ "reject_maps_rbl",		ARG_NONE, eval_maps_rbl, 0 },
+	{ "reject_rhsbl_client",	ARG_DOMAIN, eval_rhsbl, FOR_CLIENT },
+	{ "reject_rhsbl_reverse_client", ARG_DOMAIN, eval_rhsbl, FOR_REVERSE },
+	{ "reject_rhsbl_helo",		ARG_DOMAIN, eval_rhsbl, FOR_HELO },
+	{ "reject_rhsbl_sender",	ARG_DOMAIN, eval_rhsbl, FOR_SENDER },
+	{ "reject_rhsbl_recipient",	ARG_DOMAIN, eval_rhsbl, FOR_RCPT },
+	{ "permit_dnswl_client",	ARG_DOMAIN, eval_dnswl, 0 },
+	{ "permit_rhswl_client",	ARG_DOMAIN, eval_dnswl, 1 },
 };
+#undef SERVERS
 
 static const struct rule_def class_def = {
 	"class", ARG_NONE, eval_class, 0
 };
 
-/* Names of Postfix's that wait for the resolver, TLS, policy. */
+/* Names of Postfix's that nothing here knows. */
 static const struct {
 	const char	*name;
 	bool		 has_arg;
 } not_yet[] = {
-	{ "check_client_a_access", true },
-	{ "check_client_mx_access", true },
-	{ "check_client_ns_access", true },
-	{ "check_helo_a_access", true },
-	{ "check_helo_mx_access", true },
-	{ "check_helo_ns_access", true },
 	{ "check_policy_service", true },
-	{ "check_recipient_a_access", true },
-	{ "check_recipient_mx_access", true },
-	{ "check_recipient_ns_access", true },
 	{ "check_relay_domains", false },
-	{ "check_reverse_client_hostname_a_access", true },
-	{ "check_reverse_client_hostname_access", true },
-	{ "check_reverse_client_hostname_mx_access", true },
-	{ "check_reverse_client_hostname_ns_access", true },
-	{ "check_sender_a_access", true },
-	{ "check_sender_mx_access", true },
-	{ "check_sender_ns_access", true },
-	{ "permit_dnswl_client", true },
-	{ "permit_mx_backup", false },
-	{ "permit_naked_ip_address", false },
-	{ "permit_rhswl_client", true },
-	{ "reject_maps_rbl", false },
-	{ "reject_rbl_client", true },
-	{ "reject_rhsbl_client", true },
-	{ "reject_rhsbl_helo", true },
-	{ "reject_rhsbl_recipient", true },
-	{ "reject_rhsbl_reverse_client", true },
-	{ "reject_rhsbl_sender", true },
-	{ "reject_unknown_address", false },
-	{ "reject_unknown_client", false },
-	{ "reject_unknown_client_hostname", false },
-	{ "reject_unknown_helo_hostname", false },
-	{ "reject_unknown_hostname", false },
-	{ "reject_unknown_recipient_domain", false },
-	{ "reject_unknown_reverse_client_hostname", false },
-	{ "reject_unknown_sender_domain", false },
 };
 
 static struct hash classes;		/* name -> struct rules */
@@ -343,6 +345,11 @@ one_word(struct compile *c, struct span *rest, struct span word)
 		    arg.len > TABLE_SPEC_MAX)) {
 			problem(c, "%s: \"%.*s\" is no table (type:name)",
 			    def->name, SPAN_ARG(arg));
+			return;
+		}
+		if (def->arg == ARG_DOMAIN && !dnsbl_domain_valid(arg)) {
+			problem(c, "%s: \"%.*s\" is no domain name, or "
+			    "\"domain=address\"", def->name, SPAN_ARG(arg));
 			return;
 		}
 		if (def->arg == ARG_NUMBER &&

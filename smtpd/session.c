@@ -102,6 +102,7 @@ session_free(struct session *s)
 {
 	list_remove(&s->link);
 	list_remove(&s->room);
+	peername_cancel(s);
 	policy_cancel(s);
 	etrn_cancel(s);
 	session_reset(s);
@@ -111,6 +112,7 @@ session_free(struct session *s)
 	xforward_free(&s->forward);
 	buf_fini(&s->held);
 	mem_free(s->name);
+	mem_free(s->reverse_name);
 	mem_free(s->helo);
 	auth_attempt_free(&s->auth);
 	mem_free(s->login);
@@ -164,6 +166,7 @@ session_close(struct session *s, const char *reason)
 		    command_name(s->last_cmd), s->namaddr);
 	session_set_state(s, ST_CLOSED);
 	log_disconnect(s);
+	peername_cancel(s);
 	policy_cancel(s);
 	etrn_cancel(s);
 	if (s->stream != NULL)
@@ -315,6 +318,8 @@ session_input_waiting(struct session *s)
 	return stream_input(s->stream).len > 0;
 }
 
+static void arrived(struct session *s);
+
 static size_t
 proxy_input(struct session *s, struct span in)
 {
@@ -341,7 +346,7 @@ proxy_input(struct session *s, struct span in)
 		session_set_peer(s, &h.client, NULL);
 	}
 	start_deadline(s);
-	session_greet(s);
+	arrived(s);
 	return 0;
 }
 
@@ -519,9 +524,15 @@ session_set_peer(struct session *s, const struct sock_addr *a,
 	}
 	sock_addr_text(&s->addr, text);
 	s->ipv6 = strchr(text, ':') != NULL;
-	if (name == NULL)
-		name = sock_addr_is_loopback(&s->addr) ? "localhost" :
-		    "unknown";
+	if (name == NULL) {
+		bool local = sock_addr_is_loopback(&s->addr);
+
+		name = local ? "localhost" : "unknown";
+		s->name_status = s->reverse_status =
+		    local ? NAME_OK : NAME_PERM;
+		mem_free(s->reverse_name);
+		s->reverse_name = local ? mem_strdup(name) : NULL;
+	}
 	if (conf.smtpd_client_port_logging &&
 	    snprintf(port, sizeof(port), ":%u", sock_addr_port(&s->addr)) < 0)
 		log_panic("snprintf failed");
@@ -581,11 +592,10 @@ greeted(struct session *s, bool ok, const char *text)
 	reply_more(s, "220 %s", conf.smtpd_banner);
 }
 
-void
-session_greet(struct session *s)
+/* The client has its name. */
+static void
+begin(struct session *s, const char *refused)
 {
-	const char *refused = limits_connect(s);
-
 	log_info("connect from %s trace=%s", s->namaddr, s->trace);
 	if (refused != NULL) {
 		/* Nothing is said in plain where TLS is spoken. */
@@ -601,6 +611,40 @@ session_greet(struct session *s)
 	else if (!starttls_implicit_begin(s,
 	    conf.smtpd_upstream_proxy_protocol[0] != '\0'))
 		session_close(s, NULL);
+}
+
+void
+session_greet(struct session *s)
+{
+	begin(s, limits_connect(s));
+}
+
+static void
+named(struct session *s)
+{
+	s->in_read = true;		/* not freed under us */
+	session_wake(s);
+	begin(s, NULL);
+	s->in_read = false;
+	if (s->state == ST_CLOSED)
+		session_free(s);
+	else if (s->wait == WAIT_NONE)
+		stream_kick(s->stream);
+}
+
+/*
+ * A new client.  Those that are too many cost no questions to the DNS, and
+ * what others send before the greeting stays unread until they have a name.
+ */
+static void
+arrived(struct session *s)
+{
+	const char *refused = limits_connect(s);
+
+	if (refused == NULL && peername_find(s, named))
+		session_wait(s, WAIT_NAME);
+	else
+		begin(s, refused);
 }
 
 void
@@ -638,7 +682,7 @@ session_new(int fd, const struct sock_addr *peer, int index)
 		start_deadline(s);
 	if (!proxied) {
 		s->in_read = true;	/* not freed under us */
-		session_greet(s);
+		arrived(s);
 		s->in_read = false;
 		if (s->state == ST_CLOSED)
 			session_free(s);

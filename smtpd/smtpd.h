@@ -3,6 +3,7 @@
  * smtpd - the session of one client, private to this folder.
  *
  *	session.c	the life of a connection, and what it waits for
+ *	peername.c	the client's name
  *	command.c	the command table, the dispatcher, the short commands
  *	cmd_mail.c	MAIL and RCPT	cmd_data.c	DATA and BDAT
  *	cmd_auth.c	AUTH		cmd_xclient.c	XCLIENT, XFORWARD
@@ -10,6 +11,7 @@
  *	reply.c		replies, error counting, delays
  *	policy.c	restrictions, evaluated; rules.c, compiled
  *	access.c	access(5): search keys and results
+ *	names.c dnsbl.c servers.c	restrictions that ask the DNS
  *	login.c		who may use which sender address
  *	lookup.c	the client of rewrite, with its cache
  *	submit.c	the client of cleanup
@@ -78,7 +80,7 @@ enum state {
 };
 
 enum wait {
-	WAIT_NONE, WAIT_POLICY, WAIT_RESULT, WAIT_ROOM, WAIT_DELAY, WAIT_OUTPUT,
+	WAIT_NONE, WAIT_NAME, WAIT_POLICY, WAIT_RESULT, WAIT_ROOM, WAIT_DELAY, WAIT_OUTPUT,
 	WAIT_AUTH, WAIT_TLS
 };
 
@@ -169,8 +171,17 @@ struct txn {
 	bool		 logged;	/* client= */
 };
 
+/* How it went to find the client's name. */
+enum name_status {
+	NAME_OK,
+	NAME_TEMP,	/* the DNS failed */
+	NAME_PERM,	/* there is none */
+	NAME_FORGED	/* it belongs to another address */
+};
+
 struct auth_attempt;
 struct binary;
+struct peername;
 struct policy_run;
 struct etrn;
 struct client;
@@ -207,6 +218,9 @@ struct session {
 	char		*addr_text;	/* "192.0.2.1", "2001:db8::1"; this
 					 * and the next lie behind name */
 	char		*namaddr;	/* "name[addr]" for the log */
+	char		*reverse_name;	/* the PTR record's; NULL: unknown */
+	enum name_status name_status, reverse_status;
+	struct peername	*naming;	/* WAIT_NAME */
 	char		*helo;		/* NULL before HELO */
 	char		*login;		/* AUTH, or XCLIENT LOGIN */
 	char		*sasl_method;	/* with login; NULL for XCLIENT */
@@ -273,6 +287,16 @@ bool	 session_out_of_step(struct session *s, const char *where,
 struct loop *session_loop(void);
 /* Sessions that cleanup's connection has room for again. */
 void	 session_room(void);
+
+/* peername.c */
+struct dns_client;
+void	 peername_start(struct loop *l);
+/* Look for the client's name, then call done, unless peername_cancel() comes
+ * first.  False: there is nothing to look for. */
+bool	 peername_find(struct session *s, void (*done)(struct session *s));
+void	 peername_cancel(struct session *s);
+/* The connection to the resolver, made when it is needed. */
+struct dns_client *smtpd_dns(void);
 
 /* command.c */
 void	 command_start(void);
@@ -374,11 +398,14 @@ void	 policy_cancel(struct session *s);
 const struct policy_rcpt *policy_recipient(const struct session *s);
 enum policy_list {
 	LIST_MYNETWORKS, LIST_XCLIENT, LIST_XFORWARD, LIST_NEWLINE,
-	LIST_LIMITS, LIST_SASL_EXCEPTIONS, LIST_COUNT
+	LIST_LIMITS, LIST_SASL_EXCEPTIONS, LIST_MX_BACKUP, LIST_COUNT
 };
 /* Whether the client is in a list that was read at the start.  A list that
  * cannot be read is logged, and the client is not in it. */
 bool	 policy_list_has(enum policy_list l, const struct session *s);
+/* The same for another host. */
+bool	 policy_list_has_addr(enum policy_list l, const struct sock_addr *a,
+	    const char *name);
 
 /* submit.c */
 void	 submit_start(struct loop *l, const char *path);

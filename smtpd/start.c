@@ -39,6 +39,7 @@ smtpd_start(struct why *why)
 
 	limits_start();
 	session_start(l);
+	peername_start(l);
 	/* The paths are kept. */
 	lookup_start(l, mem_printf("private/%s", conf.rewrite_service_name));
 	verify_start(l);

@@ -31,13 +31,14 @@ const struct jail sandbox_table[] = {
 	{ .name = "smtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite private/auth "
-	      "private/keyd private/quotad private/verify private/flush",
+	      "private/keyd private/quotad private/verify private/flush "
+	      "private/resolver",
 	  .paths = "",
 	  .says = "parses what strangers send" },
 	{ .name = "lmtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite private/keyd "
-	      "private/quotad",
+	      "private/quotad private/verify private/resolver",
 	  .paths = "",
 	  .says = "parses what other mail servers send" },
 	{ .name = "imapd", .user = JAIL_MAIL_OWNER, .chroot = true,

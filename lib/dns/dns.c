@@ -12,6 +12,8 @@ dns_type_name(unsigned type)
 	switch (type) {
 	case DNS_A:
 		return "A";
+	case DNS_NS:
+		return "NS";
 	case DNS_CNAME:
 		return "CNAME";
 	case DNS_PTR:
@@ -144,6 +146,7 @@ dns_rr_parse(unsigned type, struct span in, struct dns_rr *out)
 			return -1;
 		memcpy(out->addr, in.p, in.len);
 		return 0;
+	case DNS_NS:
 	case DNS_CNAME:
 	case DNS_PTR:
 		return parse_name(in, out->name);

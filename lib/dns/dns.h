@@ -18,8 +18,8 @@
 #define DNS_NAME_MAX	255	/* RFC 1035 2.3.4, as text without the dot */
 
 enum dns_type {
-	DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16,
-	DNS_AAAA = 28, DNS_SRV = 33, DNS_TLSA = 52
+	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15,
+	DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33, DNS_TLSA = 52
 };
 const char *dns_type_name(unsigned type);	/* "MX"; "?" */
 /* "Host not found", "Host not found, try again", ...: as people know them. */
@@ -48,7 +48,7 @@ struct dns_rr {
 	uint8_t		 addr[16];
 	/* MX: pref; SRV: pref, weight, port. */
 	uint16_t	 pref, weight, port;
-	/* CNAME, PTR, MX, SRV. */
+	/* NS, CNAME, PTR, MX, SRV. */
 	char		 name[DNS_NAME_MAX + 1];
 	/* TLSA. */
 	uint8_t		 usage, selector, matching;

@@ -41,7 +41,7 @@ enum resolver_status {
 };
 
 enum {					/* flags */
-	RESOLVER_USE_HOSTS	= 1 << 0,	/* A, AAAA: /etc/hosts first */
+	RESOLVER_USE_HOSTS	= 1 << 0,	/* A, AAAA, PTR: /etc/hosts first */
 	RESOLVER_NO_DNS		= 1 << 1,	/* and nothing else */
 };
 

@@ -45,6 +45,58 @@ SITES = {
     "null": "myhostname = host.example.test\nmyorigin = $mydomain\n"
             "relayhost = $mydomain:{port}\ninet_interfaces = loopback-only\n"
             "mydestination =\n",
+    # Debian's, with what its readers are told to add against spam.
+    "careful": COMMON + "relayhost =\ninet_interfaces = all\n"
+               "smtpd_helo_required = yes\n"
+               "smtpd_helo_restrictions = permit_mynetworks, "
+               "reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname, "
+               "reject_unknown_helo_hostname\n"
+               "smtpd_sender_restrictions = reject_non_fqdn_sender, "
+               "reject_unknown_sender_domain\n"
+               "smtpd_client_restrictions = permit_mynetworks, "
+               "reject_unknown_reverse_client_hostname\n"
+               "smtpd_recipient_restrictions = reject_non_fqdn_recipient, "
+               "reject_unknown_recipient_domain, permit_mynetworks, "
+               "permit_sasl_authenticated, reject_unauth_destination, "
+               "permit_dnswl_client list.dnswl.test, "
+               "reject_rbl_client zen.test=127.0.0.[2..11], "
+               "reject_rhsbl_sender dbl.test=127.0.1.[2..99]\n",
+    # STANDARD_CONFIGURATION_README: on a local network, behind a gateway.
+    "network": "myhostname = host.example.test\nmyorigin = $mydomain\n"
+               "mynetworks = 127.0.0.0/8 10.0.0.0/24\n"
+               "relayhost = $mydomain:{port}\n"
+               "relay_domains =\ninet_interfaces = loopback-only\n"
+               "mydestination = localhost\n"
+               "alias_maps = hash:/etc/aliases\n",
+    # The gateway: all for the domain goes on to the host inside.
+    "gateway": "myhostname = gw.example.test\nmyorigin = example.test\n"
+               "mydestination =\nlocal_recipient_maps =\n"
+               "local_transport = error:local mail delivery is disabled\n"
+               "mynetworks = 127.0.0.0/8 10.0.0.0/24\n"
+               "relay_domains = example.test\n"
+               "relay_recipient_maps = hash:{etc}/relay_recipients\n"
+               "smtpd_relay_restrictions = permit_mynetworks, "
+               "reject_unauth_destination\n"
+               "transport_maps = hash:{etc}/transport\n"
+               "parent_domain_matches_subdomains = debug_peer_list "
+               "smtpd_access_maps\n"
+               "virtual_alias_maps = hash:{etc}/virtual\n",
+    # Who sends decides where it goes, and as whom.
+    "bysender": COMMON + "inet_interfaces = loopback-only\n"
+                "relayhost = [nowhere.test]\n"
+                "smtp_sender_dependent_authentication = yes\n"
+                "sender_dependent_relayhost_maps = hash:{etc}/bysender\n"
+                "smtp_sasl_auth_enable = yes\n"
+                "smtp_sasl_password_maps = hash:{etc}/passwords\n"
+                "smtp_sasl_security_options = noanonymous\n",
+    # No list of domains: the DNS says for whom we keep mail.
+    "mxbackup": re.sub("smtpd_relay.*\n", "", COMMON) +
+                "inet_interfaces = 127.0.0.9\nrelayhost =\n"
+                "smtpd_relay_restrictions =\n"
+                "smtpd_recipient_restrictions = permit_mx_backup, "
+                "reject_unauth_destination\n"
+                "permit_mx_backup_networks = 127.0.0.0/8\n"
+                "proxy_interfaces = 192.0.2.1\n",
     "backup": COMMON + "inet_interfaces = all\nrelayhost =\n"
               "relay_domains = backup.test\n"
               "smtpd_recipient_restrictions = permit_mynetworks, "
@@ -63,6 +115,10 @@ ZONES = {
     "far.test": {"MX": ["10 mx.far.test"]},
     "mx.far.test": {"A": ["127.0.0.1"]},
     "relay.test": {"A": ["127.0.0.1"]},
+    "primary.test": {"MX": ["10 mx.far.test", "20 us.test"]},
+    "faraway.test": {"MX": ["10 out.test", "20 us.test"]},
+    "us.test": {"A": ["192.0.2.1"]}, "out.test": {"A": ["198.51.100.1"]},
+    "fails.test": "SERVFAIL",
     "example.test": {"MX": ["10 relay.test"], "A": ["127.0.0.1"]},
 }
 
@@ -104,13 +160,22 @@ class Stock(Instance):
             f.write(text)
         for name, lines in (("aliases", "postmaster: root\nbox: discarded\n"
                              "discarded: /dev/null\n"),
-                            ("relay_recipients", "known@backup.test x\n"),
+                            ("relay_recipients", "known@backup.test x\n"
+                             "known@example.test x\n"),
                             ("transport", "backup.test relay:[127.0.0.1]:"
-                             f"{self.port}\n")):
+                             f"{self.port}\nexample.test relay:[127.0.0.1]:"
+                             f"{self.port}\n"),
+                            ("virtual", "postmaster known@example.test\n"
+                             "abuse known@example.test\n"),
+                            ("bysender", "one@host.example.test [relay.test]:"
+                             f"{self.port}\n"),
+                            ("passwords", "one@host.example.test one:secret\n"
+                             )):
             with open(f"{self.etc}/{name}", "w", encoding="ascii") as f:
                 f.write(lines)
         self.command("postalias", f"hash:{self.etc}/aliases")
-        for name in ("relay_recipients", "transport"):
+        for name in ("relay_recipients", "transport", "virtual", "bysender",
+                     "passwords"):
             self.command("postmap", f"hash:{self.etc}/{name}")
 
 
@@ -173,6 +238,56 @@ def null(m, p):
     got = p.messages[0]
     assert got.mail.startswith("MAIL FROM:<root@example.test>"), got.mail
     assert got.rcpts[0].startswith("RCPT TO:<root@example.test>"), got.rcpts
+
+
+def careful(m, p):
+    internet(m, p)
+    for to, want in (("a@none.test", 450), ("a@fails.test", 450),
+                     ("a@unqualified", 504)):
+        assert refused(m, to) == want, to
+    try:
+        send(m, "a@far.test", "x@none.test")
+        raise AssertionError("x@none.test was taken")
+    except smtplib.SMTPRecipientsRefused as e:
+        assert e.recipients["a@far.test"][0] == 450, e
+
+
+def network(m, p):
+    send(m, "a@anything.test")
+    p.wait()
+    sendmail(m, "root@localhost")
+    assert "status=sent" in wait_rcpt(m, "root@localhost")
+
+
+def gateway(m, p):
+    send(m, "known@example.test", "x@far.test")
+    p.wait()
+    assert refused(m, "unknown@example.test") == 550
+    sendmail(m, "postmaster")
+    p.wait(2)
+    assert p.messages[1].rcpts[0].startswith("RCPT TO:<known@example.test>")
+    send(m, "out@far.test", "known@example.test")
+    p.wait(3)
+
+
+def bysender(m, p):
+    p.on["EHLO"] = "250-x\n250-AUTH PLAIN\n250 8BITMIME"
+    p.on["AUTH"] = "235 2.7.0 Ok"
+    send(m, "a@anything.test", "one@host.example.test")
+    p.wait()
+    assert any(c.startswith("AUTH PLAIN") for c in p.commands), p.commands
+    send(m, "b@anything.test", "two@host.example.test")
+    assert "status=deferred" in wait_rcpt(m, "b@anything.test")
+    m.wait_log("name=nowhere.test")
+
+
+def mxbackup(m, p):
+    send(m, "a@primary.test", "x@other.test")
+    p.wait()
+    assert "relay=mx.far.test[127.0.0.1]" in wait_rcpt(m, "a@primary.test")
+    assert refused(m, "a@faraway.test") == 554
+    assert refused(m, "a@far.test") == 554
+    assert refused(m, "a@fails.test") == 450
 
 
 def backup(m, p):

@@ -54,14 +54,14 @@ def rdata(kind, text):
 
 
 class DNS:
-    def __init__(self, zones=None, ttl=1):
+    def __init__(self, zones=None, ttl=1, port=0):
         self.zones, self.ttl, self.asked = zones or {}, ttl, []
-        self.open()
+        self.open(port)
 
-    def open(self):
+    def open(self, port=0):
         for _ in range(20):
             self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.udp.bind(("127.0.0.1", 0))
+            self.udp.bind(("127.0.0.1", port))
             self.port = self.udp.getsockname()[1]
             self.tcp = socket.socket()
             self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

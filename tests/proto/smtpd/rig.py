@@ -429,6 +429,8 @@ class Smtpd:
             "mail_owner": "nobody", "mynetworks": "192.0.2.0/24",
             "smtpd_client_connection_count_limit": "unlimited",
             "recipient_delimiter": "+",
+            # There is no resolver here.
+            "smtpd_peername_lookup": "no",
         }
         settings.update(conf)
         with open(os.path.join(self.dir, "main.cf"), "w") as f:

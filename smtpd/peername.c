@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * peername - the name of a client: the one that its address points to (PTR),
+ * when that name points back to the address.
+ *
+ * What cannot be found out does no harm: the client is "unknown" then, and
+ * name_status says why, for the restrictions that ask (names.c).
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "daemon/daemon.h"
+#include "dns/dns_client.h"
+#include "smtpd/smtpd.h"
+
+struct peername {
+	struct session	*s;
+	struct dns_query *q;
+	void		(*done)(struct session *s);
+	char		 name[DNS_NAME_MAX + 1];
+};
+
+static struct loop *the_loop;
+static struct dns_client *client;
+
+void
+peername_start(struct loop *l)
+{
+	the_loop = l;
+}
+
+struct dns_client *
+smtpd_dns(void)
+{
+	if (client == NULL)
+		client = dns_client_new(the_loop,
+		    daemon_socket_path("private/resolver"));
+	return client;
+}
+
+static void
+finish(struct peername *p, enum name_status status, const char *name)
+{
+	struct session *s = p->s;
+	void (*done)(struct session *) = p->done;
+
+	s->naming = NULL;
+	s->name_status = status;
+	if (name != NULL) {
+		struct sock_addr a = s->addr;
+
+		session_set_peer(s, &a, name);
+	}
+	mem_free(p);
+	done(s);
+}
+
+static enum name_status
+failure(const struct dns_answer *a)
+{
+	return dns_temporary(a->status) ? NAME_TEMP : NAME_PERM;
+}
+
+static bool
+is_client(const struct session *s, const struct dns_rr *rr)
+{
+	const struct sock_addr *a = &s->addr;
+
+	return a->sa.sa_family == AF_INET ?
+	    memcmp(rr->addr, &a->in.sin_addr, 4) == 0 :
+	    memcmp(rr->addr, &a->in6.sin6_addr, 16) == 0;
+}
+
+/* Whose name it is only the owner of the name can say. */
+static void
+got_address(void *arg, const struct dns_answer *a)
+{
+	struct peername *p = arg;
+	struct span rest = a->records;
+	struct dns_rr rr;
+	int rc;
+
+	p->q = NULL;
+	while ((rc = dns_next(a, &rest, &rr)) != 0)
+		if (rc > 0 && is_client(p->s, &rr)) {
+			finish(p, NAME_OK, p->name);
+			return;
+		}
+	log_warning("hostname %s does not resolve to address %s%s%s",
+	    p->name, p->s->addr_text, a->status == RESOLVER_OK ? "" : ": ",
+	    a->status == RESOLVER_OK ? "" : dns_status_text(a->status));
+	finish(p, a->status == RESOLVER_OK ? NAME_FORGED : failure(a), NULL);
+}
+
+/* "192.0.2.1" is well formed as a name, and would be taken for an address. */
+static bool
+is_name(const char *name)
+{
+	struct sock_addr a;
+
+	return parse_hostname_valid(span_of(name)) &&
+	    sock_addr_parse(span_of(name), 0, &a) < 0;
+}
+
+static void
+got_name(void *arg, const struct dns_answer *a)
+{
+	struct peername *p = arg;
+	struct session *s = p->s;
+	struct span rest = a->records;
+	struct dns_rr rr;
+	int rc;
+
+	p->q = NULL;
+	while ((rc = dns_next(a, &rest, &rr)) != 0)
+		if (rc > 0 && is_name(rr.name))
+			break;
+	if (rc == 0) {
+		s->reverse_status = failure(a);
+		finish(p, s->reverse_status, NULL);
+		return;
+	}
+	memcpy(p->name, rr.name, sizeof(p->name));
+	s->reverse_status = NAME_OK;
+	s->reverse_name = mem_strdup(p->name);
+	p->q = dns_ask(smtpd_dns(), span_of(p->name),
+	    s->addr.sa.sa_family == AF_INET ? DNS_A : DNS_AAAA,
+	    RESOLVER_USE_HOSTS, got_address, p);
+}
+
+bool
+peername_find(struct session *s, void (*done)(struct session *s))
+{
+	struct buf name = BUF_INIT(DNS_NAME_MAX);
+	struct peername *p;
+
+	/* session_set_peer() has named the loopback addresses. */
+	if (!conf.smtpd_peername_lookup || s->name_status == NAME_OK)
+		return false;
+	p = mem_zalloc(sizeof(*p));
+	p->s = s;
+	p->done = done;
+	s->naming = p;
+	if (s->addr.sa.sa_family == AF_INET)
+		dns_reverse_name((const uint8_t *)&s->addr.in.sin_addr, 4,
+		    &name);
+	else
+		dns_reverse_name((const uint8_t *)&s->addr.in6.sin6_addr, 16,
+		    &name);
+	p->q = dns_ask(smtpd_dns(), buf_span(&name), DNS_PTR,
+	    RESOLVER_USE_HOSTS, got_name, p);
+	buf_fini(&name);
+	return true;
+}
+
+void
+peername_cancel(struct session *s)
+{
+	if (s->naming == NULL)
+		return;
+	dns_cancel(&s->naming->q);
+	mem_free(s->naming);
+	s->naming = NULL;
+}
