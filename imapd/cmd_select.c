@@ -90,6 +90,7 @@ select_close(struct imap *im, bool say)
 	if (say)	/* RFC 9051 7.1, RFC 7162 3.2.11 */
 		buf_add_str(&im->out,
 		    "* OK [CLOSED] Previous mailbox closed.\r\n");
+	notify_rewatch(im);
 }
 
 const struct account_box *

@@ -129,8 +129,8 @@ cmd_unauthenticate(struct imap *im, struct scan *s)
 		return;
 	}
 	/* All state goes with the struct, after the answer. */
-	select_close(im, false);
 	notify_forget(im);
+	select_close(im, false);
 	imap_watch_stop(im);
 	imap_done(im);
 	im->state = STATE_LOGOUT;

@@ -183,8 +183,27 @@ def metadata(c, d):
     assert len(c.ok("NOOP")) == 1
 
 
+def after_the_mailbox(c, d):
+    """When none is selected any more, the others are still told of."""
+    c.ok("CREATE left")
+    c.ok("CREATE other")
+    c.ok("NOTIFY SET (selected (MessageNew MessageExpunge)) "
+         "(personal (MessageNew MessageExpunge))")
+    n = 0
+    for how in ("CLOSE", "UNSELECT", "SELECT nowhere", "DELETE left"):
+        c.ok("SELECT left")
+        c.cmd(how)
+        d.append("other", MSG)
+        n += 1
+        expect(c, rb"\* STATUS other \(MESSAGES %d " % n)
+    c.ok("SELECT other")
+    d.append("other", MSG)
+    expect(c, rb"\* %d EXISTS$" % (n + 1))
+
+
 e = Engine()
-for fn in (arguments, selected, delayed, others, the_list, metadata):
+for fn in (arguments, selected, delayed, others, the_list, metadata,
+           after_the_mailbox):
     case(fn)
 e.stop()
 shutil.rmtree(e.dir)
