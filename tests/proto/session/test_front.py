@@ -15,6 +15,7 @@ from authlib import Client, blob, frame, u32  # noqa: E402
 from mailusers import TIMEOUT, Users  # noqa: E402
 
 HELLO, START, STARTED, REFUSED, WHO, KICK = 0, 1, 2, 3, 4, 5
+RETURNED = 8
 TOO_MANY, FORGED = 2, 4
 passed = 0
 
@@ -51,14 +52,26 @@ class Front:
             if kind != HELLO:
                 return kind, tag, body
 
-    def start(self, ticket, service="pop3", text=b"", fd=None, ident="test"):
+    def returned(self):
+        """Tag, session, what was read of the client, the descriptor."""
+        head, fds, _, _ = socket.recv_fds(self.s, 12, 4)
+        n, kind, nfds, tag = struct.unpack("<IHHI", head)
+        assert (kind, nfds, len(fds)) == (RETURNED, 1, 1), (kind, nfds, fds)
+        body = self.read(n)
+        a = struct.unpack_from("<I", body)[0]
+        b = struct.unpack_from("<I", body, 4 + a)[0]
+        assert len(body) == 8 + a + b
+        return tag, body[4:4 + a], body[8 + a:], socket.socket(fileno=fds[0])
+
+    def start(self, ticket, service="pop3", text=b"", fd=None, ident="test",
+              tls=""):
         """The client's end of what is handed over."""
         ours, theirs = socket.socketpair()
         ours.settimeout(TIMEOUT)
         self.tag += 1
         body = (blob(ticket) + blob(service) + blob(ident) + blob("")
                 + blob("192.0.2.1") + u32(1234) + blob("192.0.2.9")
-                + u32(110) + blob("PLAIN") + blob("") + blob("")
+                + u32(110) + blob("PLAIN") + blob(tls) + blob("")
                 + blob(text))
         head = struct.pack("<IHHI", len(body), START, 1, self.tag)
         socket.send_fds(self.s, [head + body],
@@ -192,10 +205,65 @@ def what_a_front_says_cannot_forge_the_log():
     assert "\x1b" not in m.log() and "\nNov 22 x" not in m.log()
 
 
+def lines(c, n):
+    got = b""
+    while got.count(b"\n") < n:
+        more = c.recv(65536)
+        assert more, got
+        got += more
+    return got
+
+
+def what_is_given_back():
+    """The descriptor, with what was read and no more, to who brought it."""
+    f, other = Front(), Front()
+    other.start(ticket("bob", "imap"), "imap")
+    assert other.answer()[0] == STARTED
+    c = f.start(ticket(service="imap"), "imap",
+                b"a NOOP\r\nb UNAUTHENTICATE\r\nc LOGIN x y\r\n\0more")
+    assert f.answer()[0] == STARTED
+    assert lines(c, 3).endswith(b"b OK Unauthenticate completed.\r\n")
+    tag, ident, rest, back = f.returned()
+    assert (tag, ident, rest) == (f.tag, b"test", b"c LOGIN x y\r\n\0more")
+    # What comes later lies in it.
+    c.sendall(b"later")
+    assert back.recv(100) == b"later"
+    back.close()
+    assert c.recv(100) == b""
+    f.s.close()
+    # In the clear it goes to another front of the service when its own has
+    # gone, but not to one of another service; with TLS to nobody else.
+    pop = Front()
+    pop.start(ticket())
+    assert pop.answer()[0] == STARTED
+    for tls in ("", "TLSv1.3"):
+        g = Front()
+        c = g.start(ticket(service="imap"), "imap", tls=tls)
+        assert g.answer()[0] == STARTED
+        lines(c, 1)
+        g.s.close()
+        time.sleep(0.2)
+        c.sendall(b"b UNAUTHENTICATE\r\nrest")
+        if not tls:
+            assert lines(c, 1).startswith(b"b OK")
+            tag, ident, rest, back = other.returned()
+            assert (tag, rest) == (0, b"rest")
+            back.close()
+        else:
+            assert b"* BYE" in lines(c, 2)
+        assert c.recv(100) == b""
+    # POP3 has no such thing, and nothing of it is left anywhere.
+    with m.pop3("alice") as c:
+        c.err("UNAUTHENTICATE", None)
+        c.ok("QUIT")
+    other.s.close()
+
+
 with Users({"pop3d_user_connection_limit": "0"}) as m:
     case(the_ticket_decides)
     case(what_breaks_the_conversation)
     case(a_front_that_goes_away)
     case(only_root_may_ask_who)
     case(what_a_front_says_cannot_forge_the_log)
+    case(what_is_given_back)
 print(f"{passed} passed, 0 failed, 0 skipped")
