@@ -5,10 +5,10 @@
  *	storeops run FORMAT BASE SEED
  *
  * appends, delivers (packed), flags, expunges, undeletes, copies, moves and
- * purges at random in two mailboxes, subscribes and annotates, until standard
- * input ends.  FORMAT is packed, maildir, or zstd: packed, compressed.  What it
- * says, a line each, to which
- * an empty line is waited for:
+ * purges at random in two mailboxes, subscribes and annotates, and takes a third
+ * mailbox through its life (steps[]), until standard input ends.  FORMAT is
+ * packed, maildir, or zstd: packed, compressed.  What it says, a line each, to
+ * which an empty line is waited for:
  *
  *	touch BOX UID ...	these are about to be changed or to go
  *	seen BOX UID TAG ...	these UIDs were given to messages
@@ -19,9 +19,11 @@
  * says "state STATE", appends to each mailbox and says "new BOX UID" and "end".
  * A STATE is, for each mailbox: "BOX uidvalidity uidnext modseq", and for each
  * message "UID:FLAGS:TAG"; TAG is 0 when its bytes, or what is kept of them, are
- * damaged.  Before them comes "ROUND:SUBSCRIPTIONS:STATE": the annotation
- * counts rounds, and each round subscribes to, or unsubscribes from, the next
- * of SUBS names.
+ * damaged.  Before them comes "ROUND:SUBSCRIPTIONS:STATE:QUOTA:THIRD": the
+ * annotation counts rounds, each round subscribes to, or unsubscribes from, the
+ * next of SUBS names, sets a quota that is the round's number, and takes the
+ * third mailbox one step further, which is then
+ * "NAME,MESSAGES,USE,COMMENT,IDENTIFIER=RIGHTS", or "-".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,7 @@
 #include "store/store.h"
 
 #define SUBS	7
+#define QUOTA	((uint64_t)1 << 40)	/* bytes, and the number of the round */
 #define KEPT	60	/* messages in a mailbox: above, some are expunged */
 
 static struct why why;
@@ -82,7 +85,7 @@ open_all(const char *format, const char *base)
 		.flags = STORE_MAKE_BASE, .base = base, .path = "user",
 		.owner = "user", .hostname = "h", .depth_limit = 9,
 		.quota = { QUOTA_UNLIMITED, QUOTA_UNLIMITED, QUOTA_UNLIMITED },
-		.count_limit = 99,
+		.count_limit = 99, .own_quota = true, .special_use = "Flagged",
 	};
 	const struct account_box *b;
 
@@ -130,10 +133,141 @@ tag_of(struct mailbox *m, uint32_t uid)
 	return tag;
 }
 
-/* "ROUND:SUBSCRIPTIONS:STATE" */
+/* --- the third mailbox ------------------------------------------------------------- */
+
+static const struct account_box *
+third(void)
+{
+	const struct account_box *b = account_find(account, SPAN("t"));
+
+	if (b == NULL || b->box == 0)
+		b = account_find(account, SPAN("t2"));
+	return b != NULL && b->box != 0 ? b : NULL;
+}
+
+static bool
+put_right(void *arg, struct span ident, unsigned rights)
+{
+	(void)arg;
+	if (!span_is(ident, "user"))
+		printf(",%.*s=%u", SPAN_ARG(ident), rights);
+	return true;
+}
+
+static void
+put_third(void)
+{
+	const struct account_box *b = third();
+	struct buf text = BUF_INIT(100);
+	struct mailbox_status st;
+
+	if (b == NULL) {
+		printf(":-");
+		return;
+	}
+	need(account_status(account, b->box, &st, &why) == 0, "status");
+	need(account_metadata_get(account, b->box, SPAN("/shared/comment"),
+	    &text, &why) >= 0, "metadata");
+	printf(":%s,%u,%u,%s", b->name, st.messages, b->special, text.data);
+	account_acl_each(account, b->box, put_right, NULL);
+	buf_fini(&text);
+}
+
+static int
+step_create(uint32_t *box)
+{
+	return account_create(account, SPAN("t"), 0, box, &why);
+}
+
+static int
+step_append(uint32_t *box)
+{
+	struct append *ap = append_begin(account, *box, &why);
+	struct append_info info = { .flags = STORE_SEEN };
+	struct uid_result r;
+	int rc = ap != NULL && append_next(ap, &info, &why) == 0 &&
+	    append_data(ap, SPAN("Subject: t\n\nt\n"), &why) == 0 ?
+	    append_commit(ap, &r, &why) : -1;
+
+	append_free(&ap);
+	return rc;
+}
+
+static int
+step_share(uint32_t *box)
+{
+	return account_acl_set(account, *box, SPAN("bob"), 0,
+	    RIGHT_LOOKUP | RIGHT_READ, &why);
+}
+
+static int
+step_annotate(uint32_t *box)
+{
+	return account_metadata_set(account, *box, SPAN("/shared/comment"),
+	    SPAN("c"), &why);
+}
+
+static int
+step_rename(uint32_t *box)
+{
+	(void)box;
+	return account_rename(account, SPAN("t"), SPAN("t2"), &why);
+}
+
+static int
+step_use(uint32_t *box)
+{
+	return account_set_special(account, *box, USE_FLAGGED, &why);
+}
+
+static int
+step_share_more(uint32_t *box)
+{
+	return account_acl_set(account, *box, SPAN("bob"), '+', RIGHT_SEEN,
+	    &why);
+}
+
+static int
+step_unshare(uint32_t *box)
+{
+	return account_acl_set(account, *box, SPAN("bob"), 0, 0, &why);
+}
+
+static int
+step_delete(uint32_t *box)
+{
+	(void)box;
+	return account_delete(account, SPAN("t2"), &why);
+}
+
+/* A Maildir has none; it stays deleted. */
+static int
+step_undelete(uint32_t *box)
+{
+	(void)box;
+	return account_format(account) == STORE_PACKED ?
+	    account_undelete(account, SPAN("t2"), &why) : 0;
+}
+
+static int
+step_delete_again(uint32_t *box)
+{
+	return account_format(account) == STORE_PACKED ? step_delete(box) : 0;
+}
+
+/* What a round does with it; tests/system/test_crash_store.py knows what it is
+ * after each. */
+static int (*const steps[])(uint32_t *box) = {
+	step_create, step_append, step_share, step_annotate, step_rename,
+	step_use, step_share_more, step_unshare, step_delete, step_undelete,
+	step_delete_again,
+};
+
+/* "ROUND:SUBSCRIPTIONS:STATE:QUOTA:THIRD" */
 static void
 put_list(void)
 {
+	struct store_quota quota;
 	struct buf b = BUF_INIT(100);
 	struct account_state now;
 	char name[8];
@@ -152,15 +286,24 @@ put_list(void)
 	need(account_changes(account, NULL, &now, NULL, NULL, &why) >= 0,
 	    "changes");
 	printf(":%llu", (unsigned long long)now.number);
+	need(account_limits(account, &quota, &why) == 0, "limits");
+	printf(":%llu", quota.storage == QUOTA_UNLIMITED ? 0ULL :
+	    (unsigned long long)(quota.storage - QUOTA));
+	put_third();
 	buf_fini(&b);
 }
 
 static void
 change_list(void)
 {
+	struct store_quota quota = { .storage = QUOTA + rounds + 1,
+	    .messages = QUOTA_UNSET, .mailboxes = QUOTA_UNSET };
+	const struct account_box *box = third();
+	uint32_t number = box != NULL ? box->box : 0;
 	char name[8], text[16];
-	const struct account_box *box;
 
+	need(account_quota_set(account, &quota, &why) == 0, "quota");
+	need(steps[rounds % ARRAY_LEN(steps)](&number) == 0, "step");
 	snprintf(name, sizeof(name), "s%u", rounds % SUBS);
 	box = account_find(account, span_of(name));
 	need(account_subscribe(account, span_of(name), box == NULL ||

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """After a power cut at any moment an account holds what was acknowledged:
-messages, flags, expunges, copies, moves, subscriptions and
-annotations; no UID names another message, no
-UIDVALIDITY is another, no MODSEQ goes back.
+messages, flags, expunges, copies, moves, subscriptions, annotations, rights,
+special uses, its quota; mailboxes that were made, renamed, deleted and
+undeleted; no UID names another message, no UIDVALIDITY is another, no MODSEQ
+goes back.
 
 tests/crash/storeops changes an account on a disk whose writes and flushes are
 logged; CRASH_CUTS (default 20, a third of them for each format, of which zstd
@@ -59,8 +60,9 @@ def record(disk, kind):
 def parse(words):
     """{box: (uidvalidity, uidnext, modseq, {uid: (flags, tag)})}, and in
     "list" the round, the subscriptions and the state."""
-    number, subs, change = words[0].split(":")
-    state, at = {"list": (int(number), subs, int(change))}, 1
+    number, subs, change, quota, third = words[0].split(":")
+    state, at = {"list": (int(number), subs, int(change), int(quota),
+                          third)}, 1
     while at < len(words):
         box, valid, uidnext, modseq = map(int, words[at:at + 4])
         at += 4
@@ -76,6 +78,18 @@ def parse(words):
 def subscribed(rounds):
     """After so many changes of one after the other of seven names."""
     return "".join(str((rounds + 6 - i) // 7 % 2) for i in range(7))
+
+
+# The third mailbox, before the first round and after each: 0 messages, no use,
+# no comment, no rights; 3 and 7 are rights of bob's, 8 is \Flagged.
+THIRD = ["-", "t,0,0,", "t,1,0,", "t,1,0,,bob=3", "t,1,0,c,bob=3",
+         "t2,1,0,c,bob=3", "t2,1,8,c,bob=3", "t2,1,8,c,bob=7", "t2,1,8,c",
+         "-", "t2,1,8,c", "-"]
+
+
+def third(rounds, kind):
+    n = rounds % (len(THIRD) - 1)
+    return "-" if kind == "maildir" and n == 10 else THIRD[n]
 
 
 class Promises:
@@ -95,11 +109,16 @@ class Promises:
                 for uid, tag in zip(rest[::2], rest[1::2]):
                     self.seen[box, uid] = tag
 
-    def judge(self, lines):
+    def judge(self, lines, kind):
         """What a dump shows that must not be."""
         wrong, now = [], parse(lines[0].split()[1:])
-        number, subs, change = now.pop("list")
-        least, _, told = self.state.pop("list", (0, "", 0))
+        number, subs, change, quota, box = now.pop("list")
+        least, _, told, *_ = self.state.pop("list", (0, "", 0))
+        # Between two acknowledgements is one round.
+        if quota not in (least, least + 1):
+            wrong.append(f"round {least}: quota of {quota}")
+        if box not in (third(least, kind), third(least + 1, kind)):
+            wrong.append(f"round {least}: third mailbox {box}")
         if change <= told:
             wrong.append(f"state {change} after {told}")
         if number < least:
@@ -144,7 +163,7 @@ def recover(kind, cut):
         out, err = p.communicate(timeout=60)
     if p.returncode != 0:
         return promises, [f"dump: {err}"]
-    return promises, promises.judge(out.splitlines())
+    return promises, promises.judge(out.splitlines(), kind)
 
 
 def one_format(kind, cuts):
