@@ -13,13 +13,14 @@
 # what differs; differences that README explains are counted, not printed.  Exit
 # 0: none.
 
-import argparse, os, re, shutil, socket, subprocess, sys, tempfile, time
+import argparse, collections, os, re, shutil, socket, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get('BUILD_DIR', os.path.join(HERE, '../../build/opt'))
 MIMESHOW = os.path.join(BUILD, 'tests/compare/mimeshow')
 sys.path.insert(0, HERE)
 import corpus
+import explain
 
 CONF = '''
 base_dir = {d}/run
@@ -345,6 +346,20 @@ def sections(structure, path=''):
     return out
 
 
+LAST = 'BODYSTRUCTURE', 'BODY'
+
+
+def peek(item):
+    return item.replace('BODY[', 'BODY.PEEK[').replace('BINARY[',
+                                                       'BINARY.PEEK[')
+
+
+def structure_of(server, us, seq):
+    if server:
+        us = server.fetch(seq, 'BODYSTRUCTURE')
+    return us.get('BODYSTRUCTURE') if isinstance(us, dict) else None
+
+
 def have_dovecot():
     """The version whose answers README explains."""
     if not shutil.which('dovecot') or \
@@ -388,6 +403,7 @@ def run(args, scratch):
         out, status = server.command('SELECT INBOX')
         assert status.startswith('OK'), status
     differ = same = known = 0
+    reasons = collections.Counter()
     try:
         out, status = dove.command('SELECT INBOX')
         assert status.startswith('OK'), status
@@ -409,10 +425,11 @@ def run(args, scratch):
             else:
                 print('%s: Dovecot: %s' % (name, d))
             us = None if server else ours(path, items)
-            for item in items:
+            case = explain.Case(name, data, structure_of(server, us, seq))
+            # The sections first: they say why sizes differ.
+            for item in sorted(items, key=lambda i: (i in LAST, i[:6])):
                 try:
-                    theirs = dove.fetch(seq, item.replace('BODY[', 'BODY.PEEK[')
-                                        .replace('BINARY[', 'BINARY.PEEK['))
+                    theirs = dove.fetch(seq, peek(item))
                 except EOFError:
                     known += 1          # number 5
                     dove.p.wait()
@@ -420,20 +437,22 @@ def run(args, scratch):
                     dove.command('SELECT INBOX')
                     continue
                 key = item.upper()
-                a = theirs.get(key) if isinstance(theirs, dict) else theirs
                 if server:
-                    us = server.fetch(seq, item.replace('BODY[', 'BODY.PEEK[')
-                                      .replace('BINARY[', 'BINARY.PEEK['))
-                b = us.get(key) if isinstance(us, dict) else us
-                if isinstance(a, str) and 'UNKNOWN-CTE' in a:
-                    a = 'UNKNOWN-CTE'
-                if isinstance(b, str) and 'UNKNOWN-CTE' in b:
-                    b = 'UNKNOWN-CTE'
+                    us = server.fetch(seq, peek(item))
+                a, b = (x.get(key) if isinstance(x, dict) else x
+                        for x in (theirs, us))
+                a, b = ('UNKNOWN-CTE' if isinstance(x, str) and
+                        'UNKNOWN-CTE' in x else x for x in (a, b))
+                if isinstance(b, bytes) and item.startswith('BODY['):
+                    case.texts[item] = b
                 if a == b:
                     same += 1
                     if args.v:
                         print('%s %s: same' % (name, item))
-                elif corpus.explained(name, item, a, b):
+                    continue
+                why = explain.fetched(case, item, a, b)
+                reasons[why] += 1
+                if why:
                     known += 1
                 else:
                     differ += 1
@@ -448,8 +467,11 @@ def run(args, scratch):
                       (item[:60], a, b))
         wrong, right = compare_searches(dove, server, mails, paths)
         same += right
+        by_name = dict(mails)
         for name, item, a, b in wrong:
-            if corpus.explained(name, item, a, b):
+            why = explain.searched(by_name[name], item[7:])
+            reasons[why] += 1
+            if why:
                 known += 1
             else:
                 differ += 1
@@ -458,6 +480,8 @@ def run(args, scratch):
         dove.stop()
         if server:
             server.stop()
+    print('explained: ' + ', '.join('%d by %s' % (n, k) for k, n in
+                                    sorted(reasons.items(), key=str) if k))
     print('%d messages, %d answers the same, %d differ as README says, '
           '%d differ' % (len(mails), same, known, differ))
     return 1 if differ else 0

@@ -415,39 +415,3 @@ def all_mail(paths=()):
                 out.append((os.path.basename(f), fh.read()))
     return out
 
-
-EXPLAINED = [
-    # number, messages, items, or a function of (theirs, ours)
-    ('1', r'multi-(prefix2?|same|dash-both|rfc822|rfc822-head)|nested-|msg_38',
-     r'(BODY|BINARY|BODYSTRUCTURE|BODY\[|BINARY.SIZE\[)', None),
-    ('2', r'', r'BODY\[(\S+\.)?HEADER\.FIELDS',
-     lambda a, b: isinstance(b, bytes) and b + b'\r\n' == a),
-    ('2', r'multi-rfc822-(head|empty)', r'BODY\[1\.HEADER\.FIELDS', None),
-    ('3', r'type-global', r"SEARCH BODY 'subject'", None),
-    ('4', r'type-global', r'BODY', None),
-    ('5', r'', r'BINARY', lambda a, b: isinstance(a, str) and
-     'PARSE' in a),
-    ('6', r'multi-space-boundary', r'', None),
-    ('7', r'multi-(unquoted|long-boundary)', r'BODY', None),
-    ('8', r'msg_3[23]', r'', None),
-    ('9', r'rfc822-b64|msg_13|msg_15', r'BINARY', None),
-    ('10', r'msg_43', r'(BODY|BINARY|BINARY\.SIZE)\[2\.1', None),
-    ('11', r's-subject-split', r'SEARCH', None),
-    ('12', r's-attachment', r"SEARCH TEXT 'nüdel6'", None),
-    ('13', r'space-before-colon|no-space', r"SEARCH TEXT 'from: a@'", None),
-    ('14', r'uu', r"SEARCH TEXT 'end'", None),
-    ('15', r'rfc822-200', r"SEARCH", None),
-    ('18', r'addr-no-local', r'SEARCH HEADER', None),
-    ('19', r'nul|nul-from', "SEARCH TEXT '\ufffd'", None),
-    ('16', r's-qp-soft|s-plain', r"SEARCH TEXT 'brown\\n'", None),
-]
-
-
-def explained(name, item, theirs, ours):
-    """Whether README has a reason why they differ: its number."""
-    import re
-    for number, names, items, test in EXPLAINED:
-        if re.match(names, name) and re.match(items, item) and \
-                (test is None or test(theirs, ours)):
-            return number
-    return None

@@ -81,10 +81,11 @@ def subscribed(rounds):
 
 
 # The third mailbox, before the first round and after each: 0 messages, no use,
-# no comment, no rights; 3 and 7 are rights of bob's, 8 is \Flagged.
+# no comment, no rights; 3 and 7 are rights of bob's, 8 is \Flagged.  What was
+# deleted comes back without rights and use.
 THIRD = ["-", "t,0,0,", "t,1,0,", "t,1,0,,bob=3", "t,1,0,c,bob=3",
          "t2,1,0,c,bob=3", "t2,1,8,c,bob=3", "t2,1,8,c,bob=7", "t2,1,8,c",
-         "-", "t2,1,8,c", "-"]
+         "-", "t2,1,0,c", "-"]
 
 
 def third(rounds, kind):
@@ -113,7 +114,10 @@ class Promises:
         """What a dump shows that must not be."""
         wrong, now = [], parse(lines[0].split()[1:])
         number, subs, change, quota, box = now.pop("list")
-        least, _, told, *_ = self.state.pop("list", (0, "", 0))
+        least, _, told, _, was = self.state.pop("list",
+                                                (0, "", 0, 0, "-"))
+        if was != third(least, kind):
+            wrong.append(f"round {least}: acknowledged as {was}")
         # Between two acknowledgements is one round.
         if quota not in (least, least + 1):
             wrong.append(f"round {least}: quota of {quota}")
