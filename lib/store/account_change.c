@@ -174,6 +174,9 @@ create(struct account *a, struct span name, unsigned special, uint32_t *box,
 		take_special(a, b.special, b.box);
 		account_put_box(a, &b);
 		rc = account_flush(a, why);
+		/* Else the next look takes the folder for somebody's. */
+		if (rc < 0 && a->format == STORE_MAILDIR)
+			account_maildir_unmake(a, &b);
 		*box = b.box;
 	}
 	mem_free(b.name);
@@ -335,8 +338,11 @@ rename_tree(struct account *a, struct span from, struct span to,
 	if (a->format == STORE_MAILDIR &&
 	    account_maildir_rename(a, from, to, why) < 0)
 		goto out;
-	if ((rc = account_flush(a, why)) < 0)
+	if ((rc = account_flush(a, why)) < 0) {
+		if (a->format == STORE_MAILDIR)
+			account_maildir_unrename(a, from, to);
 		goto out;
+	}
 	for (size_t i = 0; i < moved.len && a->format == STORE_PACKED; i++)
 		note_name(a, moved.v[i],
 		    span_of(account_box_by_id(a, moved.v[i])->name));

@@ -170,8 +170,13 @@ int	 account_maildir_undelete(struct account *a, const struct acct_box *b,
 /* Remove messages and folders that were deleted before then. */
 void	 account_maildir_purge(struct account *a, int64_t before_us,
 	    struct account_purged *out);
+/* Move the folders; with -1 none is moved. */
 int	 account_maildir_rename(struct account *a, struct span from,
 	    struct span to, struct why *why);
+/* Undo these, when the list could not be written. */
+void	 account_maildir_unmake(struct account *a, const struct acct_box *b);
+void	 account_maildir_unrename(struct account *a, struct span from,
+	    struct span to);
 
 /* --- account_mount.c ----------------------------------------------------------- */
 

@@ -530,37 +530,89 @@ account_maildir_purge(struct account *a, int64_t before_us,
 	fd_close(&at);
 }
 
-int
-account_maildir_rename(struct account *a, struct span from, struct span to,
-    struct why *why)
+/* The folder of a mailbox named was gets its place below to, or that below
+ * from back.  -1 with errno; 1: the name is too long. */
+static int
+rename_one(struct account *a, struct span was, struct span from,
+    struct span to, bool back)
 {
 	struct buf old = BUF_INIT(BUF_UNLIMITED), new = BUF_INIT(BUF_UNLIMITED);
 	struct buf name = BUF_INIT(BUF_UNLIMITED);
-	int rc = 0;
+	int rc = 1;
 
-	for (size_t i = 0; i < a->boxes.len && rc == 0; i++) {
-		const struct acct_box *b = &a->boxes.v[i];
-		struct span was = span_of(b->name);
-
-		if (b->gone || !span_starts(was, from) ||
-		    (was.len > from.len && was.p[from.len] != '/'))
-			continue;
-		buf_reset(&name);
-		buf_add_span(&name, to);
-		buf_add_span(&name, span_from(was, from.len));
-		if (folder_name(was, &old) < 0 ||
-		    folder_name(buf_span(&name), &new) < 0) {
-			rc = account_say(a, ACCOUNT_LIMIT, why, "the name is "
-			    "too long");
-		} else if (fault_renameat(a->dirfd, old.data, a->dirfd,
-		    new.data) < 0) {
-			(void)store_fail(why, "cannot rename a folder of",
-			    a->path);
-			rc = account_io(a, why);
-		}
-	}
+	buf_add_span(&name, to);
+	buf_add_span(&name, span_from(was, from.len));
+	if (folder_name(was, &old) == 0 &&
+	    folder_name(buf_span(&name), &new) == 0)
+		rc = fault_renameat(a->dirfd, back ? new.data : old.data,
+		    a->dirfd, back ? old.data : new.data);
 	buf_fini(&old);
 	buf_fini(&new);
 	buf_fini(&name);
 	return rc;
+}
+
+static bool
+is_renamed(const struct acct_box *b, struct span from)
+{
+	struct span name = span_of(b->name);
+
+	return !b->gone && span_starts(name, from) &&
+	    (name.len == from.len || name.p[from.len] == '/');
+}
+
+/* The first most mailboxes of the list. */
+static void
+rename_back(struct account *a, struct span from, struct span to, size_t most)
+{
+	for (size_t i = 0; i < most; i++)
+		if (is_renamed(&a->boxes.v[i], from) &&
+		    rename_one(a, span_of(a->boxes.v[i].name), from, to,
+		    true) != 0)
+			log_warning("%s: folder %s has another name than in "
+			    "the list of mailboxes", a->path,
+			    a->boxes.v[i].name);
+}
+
+int
+account_maildir_rename(struct account *a, struct span from, struct span to,
+    struct why *why)
+{
+	for (size_t i = 0; i < a->boxes.len; i++) {
+		int rc;
+
+		if (!is_renamed(&a->boxes.v[i], from))
+			continue;
+		rc = rename_one(a, span_of(a->boxes.v[i].name), from, to,
+		    false);
+		if (rc == 0)
+			continue;
+		if (rc > 0) {
+			(void)account_say(a, ACCOUNT_LIMIT, why, "the name is "
+			    "too long");
+		} else {
+			(void)store_fail(why, "cannot rename a folder of",
+			    a->path);
+			(void)account_io(a, why);
+		}
+		rename_back(a, from, to, i);
+		return -1;
+	}
+	return 0;
+}
+
+void
+account_maildir_unrename(struct account *a, struct span from, struct span to)
+{
+	rename_back(a, from, to, a->boxes.len);
+}
+
+void
+account_maildir_unmake(struct account *a, const struct acct_box *b)
+{
+	struct buf dir = BUF_INIT(BUF_UNLIMITED);
+
+	if (folder_name(span_of(b->name), &dir) == 0)
+		(void)remove_folder(a->dirfd, dir.data);
+	buf_fini(&dir);
 }

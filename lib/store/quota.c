@@ -177,7 +177,7 @@ store_quota_write(int dirfd, const char *name, const struct store_quota *q,
 
 	store_quota_format(q, &b);
 	if (b.len == 0) {
-		rc = unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? -1 :
+		rc = fault_unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? -1 :
 		    fault_fsync(dirfd);
 	} else {
 		buf_add_char(&b, '\n');
