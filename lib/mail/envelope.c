@@ -194,7 +194,7 @@ static void
 fill_missing(struct addresses *as)
 {
 	if (as->a.mailbox.len == 0)
-		as->a.mailbox = SPAN("MISSING_MAILBOX");
+		as->a.mailbox = SPAN(ENVELOPE_NO_MAILBOX);
 	if (as->a.host.len == 0)
 		as->a.host = SPAN("MISSING_DOMAIN");
 }

@@ -26,6 +26,8 @@ struct address {			/* p NULL: NIL; good during the call */
 	struct span		name, route, mailbox, host;
 };
 
+/* What stands for the mailbox where none can be read. */
+#define ENVELOPE_NO_MAILBOX	"MISSING_MAILBOX"
 /* Call fn for each address of a list, groups opened and closed. */
 void	 envelope_addresses(struct span value, void (*fn)(void *arg,
 	    const struct address *a), void *arg);

@@ -176,6 +176,7 @@ learn_field(struct message_part *p, const struct message_field *f)
 		{ "location", offsetof(struct message_mime, location) },
 	};
 	struct span *v;
+	bool poorer;
 
 	if (f->name.len < 10 || (f->name.p[0] | 0x20) != 'c' ||
 	    !span_casestarts(f->name, SPAN("content-")))
@@ -183,7 +184,11 @@ learn_field(struct message_part *p, const struct message_field *f)
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		if (span_caseis(span_from(f->name, 8), fields[i].name)) {
 			v = (void *)((char *)&p->mime + fields[i].off);
-			if (v->p == NULL)
+			/* Of several the first, but the file's name is not
+			 * lost to a disposition without parameters. */
+			poorer = v == &p->mime.disposition &&
+			    span_find(*v, '=') < 0;
+			if (v->p == NULL || poorer)
 				*v = f->value;
 			return;
 		}

@@ -105,7 +105,9 @@ put_address(void *arg, const struct address *a)
 {
 	struct shower *sh = arg;
 
-	if (a->kind != ADDRESS_MAILBOX)
+	/* What ENVELOPE says where nothing can be read is not in the field. */
+	if (a->kind != ADDRESS_MAILBOX ||
+	    span_is(a->mailbox, ENVELOPE_NO_MAILBOX))
 		return;
 	buf_add_str(&sh->text, ", ");
 	if (a->name.len > 0) {

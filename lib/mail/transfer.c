@@ -238,7 +238,13 @@ transfer_finish(struct transfer *t, struct buf *out)
 {
 	if (t->held.len == 0)
 		return;
-	if (t->encoding == ENCODING_QP)
+	if (t->encoding == ENCODING_QP) {
+		/* The last line of a part has its end, too: it belongs to the
+		 * boundary. */
+		while (t->held.len > 0 && (t->held.data[t->held.len - 1] ==
+		    ' ' || t->held.data[t->held.len - 1] == '\t'))
+			buf_trunc(&t->held, t->held.len - 1);
 		qp_line(t, buf_span(&t->held), false, out);
+	}
 	buf_reset(&t->held);
 }

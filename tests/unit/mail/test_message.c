@@ -104,6 +104,12 @@ static const struct { const char *mail, *want; } structures[] = {
 	    "Content-Language: en, de\nContent-Location: l\n\nR0lG\n",
 	    "(\"image\" \"gif\" NIL \"<i>\" \"d\" \"base64\" 6 \"m\" "
 	    "(\"attachment\" (\"filename\" \"f\")) (\"en\" \"de\") \"l\")" },
+	/* The name of a file is not lost. */
+	{ "Content-Type: a/b\nContent-Disposition: inline;\n"
+	    "Content-Disposition: attachment; filename=f\n"
+	    "Content-Disposition: inline; filename=g\n\n",
+	    "(\"a\" \"b\" NIL NIL NIL \"7bit\" 0 NIL "
+	    "(\"attachment\" (\"filename\" \"f\")) NIL NIL)" },
 	{ "Content-Type: multipart/mixed; boundary=x\n\n--x\n\none\n--x\n\n"
 	    "two\n\n--x--\n", "(" TEXT("3", "0") TEXT("5", "1")
 	    " \"mixed\" (\"boundary\" \"x\") NIL NIL NIL)" },
@@ -325,6 +331,8 @@ static const struct { const char *encoding, *body, *want; } bodies[] = {
 	{ "BASE64", "YW Jj!\n\nZA", "abcd" },	/* RFC 2045 6.8 */
 	{ "base64", "YQ==YQ==", "aa" },
 	{ "quoted-printable", "a=3Db  \nc=\nd=zz\n", "a=b\r\ncd=zz\r\n" },
+	/* RFC 2045 6.7 (3): also of the last line. */
+	{ "quoted-printable", "a\nb \t ", "a\r\nb" },
 	{ "8bit", "a\nb", "a\r\nb" },
 	{ "x-odd", "a", NULL },
 };

@@ -261,7 +261,7 @@ END_TEST
 /* --- searching ---------------------------------------------------------------- */
 
 static const char mail[] =
-    "From: =?utf-8?q?J=C3=B6rg?= <j@x.test>\nSubject: =?iso-8859-1?q?Gr=FC=DFe?="
+    "From: =?utf-8?q?J=C3=B6rg?= <j@x.test>\nCc: \"open \\\"\nSubject: =?iso-8859-1?q?Gr=FC=DFe?="
     "\n aus\tKln\nContent-Type: multipart/mixed; boundary=b\n\npreamble\n"
     "--b\nContent-Type: text/plain; charset=iso-8859-1\n"
     "Content-Transfer-Encoding: quoted-printable\n\nK=F6ln am Rh=\nein\n"
@@ -278,6 +278,8 @@ static const struct { char what; const char *key; bool want; } searches[] = {
 	{ 'S', "grüße", true }, { 'S', "aus\tkln", true },
 	{ 'S', "subject", false }, { 'S', "", true }, { 'X', "", false },
 	{ 'T', "from: jörg", true }, { 'T', "n/x", true },
+	/* Cc cannot be read: nothing that only ENVELOPE says. */
+	{ 'T', "cc: \"open", true }, { 'T', "missing", false },
 };
 
 START_TEST(text_is_found_and_the_signature_never_denies_it)
