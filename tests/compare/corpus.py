@@ -373,6 +373,39 @@ HAND.update({
     's-date': headers(Date='Mon, 1 Jan 2024 23:30:00 -0500'),
 })
 
+# A word in each charset that mail is in: in a body and in a subject.
+WORDS = {
+    'latin': ('Grüße', 'iso-8859-1 iso-8859-2 iso-8859-3 iso-8859-4 iso-8859-9 '
+              'iso-8859-10 iso-8859-13 iso-8859-14 iso-8859-15 iso-8859-16 '
+              'windows-1250 windows-1252 windows-1254 windows-1257 '
+              'windows-1258 utf-8 gb18030'),
+    'cyrillic': ('Привет', 'iso-8859-5 windows-1251 koi8-r koi8-u utf-8 '
+                 'gb18030 shift_jis euc-jp iso-2022-jp gb2312 gbk euc-kr '
+                 'utf-16 utf-7'),
+    'greek': ('Καλημέρα', 'iso-8859-7 windows-1253 utf-8 gb18030'),
+    'hebrew': ('שלום', 'iso-8859-8 windows-1255 utf-8'),
+    'arabic': ('مرحبا', 'iso-8859-6 windows-1256 utf-8'),
+    'thai': ('สวัสดี', 'tis-620 utf-8'),
+    'chinese': ('再见朋友', 'gb2312 gbk gb18030 utf-8 hz'),
+    'taiwan': ('再見朋友', 'big5 gb18030 utf-8'),
+    'japanese': ('さようなら', 'shift_jis iso-2022-jp euc-jp utf-8 gb18030'),
+    'korean': ('안녕히', 'euc-kr iso-2022-kr utf-8 gb18030'),
+}
+
+for _name, (_word, _charsets) in WORDS.items():
+    for _c in _charsets.split():
+        _data = _word.encode(_c, 'ignore')
+        HAND['c-%s-%s' % (_name, _c)] = enc(
+            _c, _word + '\n', 'base64', 'Subject: =?%s?b?%s?=\n' %
+            (_c, base64.b64encode(_data).decode()))
+        if _c not in ('utf-16', 'utf-7', 'hz') and '2022' not in _c:
+            HAND['c-%s-%s-8bit' % (_name, _c)] = enc(_c, _word + '\n', '8bit')
+
+# What is searched for, in a charset of its own: (charset, word).
+CHARSET_SEARCHES = [(c, word) for word, charsets in WORDS.values()
+                    for c in charsets.split()
+                    if c != 'hz']
+
 SEARCHES = [
     ('TEXT', x) for x in (
         'needle', 'NEEDLE', 'grüße', 'GRÜSSE', 'köln', 'koln', 'straße',
@@ -382,7 +415,8 @@ SEARCHES = [
         'needle7', 'needle8', 'one two three four', 'one two', 'a b c',
         'a  b', 'subject: hello', 'x-odd: needle', 'from: a@', '=?utf-8',
         'iso-8859-1', 'base64', 'text/html', 'boundary', '<b>', 'gęślą',
-        'ascii', 'end', 'body', 'content-type', '\ufffd', 'jörg', 'doe, jane',
+        'ПРИВЕТ', 'καλημέρα', 'שלום', 'مرحبا', 'สวัสดี', '再见', '再見朋友',
+        'さようなら', '안녕히', 'ascii', 'end', 'body', 'content-type', '\ufffd', 'jörg', 'doe, jane',
         '"doe', 'x', 'é', 'world &', '&amp;', 'brown\n')] + [
     ('BODY', x) for x in (
         'needle', 'grüße', 'hello', 'needle0', 'needle2', 'needle3',

@@ -10,9 +10,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMPARE = os.path.join(HERE, "../../compare")
 
-for words in (["compare.py", "-i"], ["threads.py", "6"], ["imap.py"]):
+for words in (["compare.py", "-i"], ["compare.py", "-i", "-m", "100"],
+              ["threads.py", "6"], ["imap.py"]):
     rc = subprocess.run([os.path.join(COMPARE, words[0])] +
                         words[1:]).returncode
     if rc:
         sys.exit(rc)
-print("3 passed, 0 failed, 0 skipped")
+print("4 passed, 0 failed, 0 skipped")
