@@ -7,16 +7,14 @@ import hmac
 import json
 import os
 import shutil
-import smtplib
 import subprocess
 import sys
 import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "../bench"),
-                os.path.join(HERE, "../proto/smtp")]
-import postfix  # noqa: E402
+sys.path[:0] = [HERE, os.path.join(HERE, "../proto/smtp")]
+import saslpostfix  # noqa: E402
 from instance import first_user, free_port  # noqa: E402
 from peerlib import (DNS, need_root, sender, skip, wait_rcpt)  # noqa: E402
 
@@ -113,31 +111,6 @@ class Dovecot:
             return f.read()[-3000:]
 
 
-def start_postfix(base, port, socket):
-    p = postfix.Postfix(base, port, 1)
-    with open(f"{base}/etc/main.cf", "a", encoding="ascii") as f:
-        f.write("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n"
-                f"smtpd_sasl_path = {socket}\n"
-                "smtpd_sasl_security_options = noanonymous\nmynetworks =\n"
-                "smtpd_relay_restrictions = permit_sasl_authenticated, "
-                "reject\nsmtpd_client_restrictions = "
-                "permit_sasl_authenticated, reject\n"
-                "default_transport = discard\nlocal_transport = discard\n"
-                f"maillog_file = {base}/log\n"
-                f"maillog_file_prefixes = {base}\n")
-    with open(f"{base}/etc/master.cf", "a", encoding="ascii") as f:
-        f.write("postlog unix-dgram n - n - 1 postlogd\n")
-    p.start()
-    end = time.monotonic() + 30
-    while True:
-        try:
-            smtplib.SMTP("127.0.0.1", port, timeout=30).quit()
-            return p
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-
-
 def attempts(dns, d, port, secret, want):
     """One transport for each mechanism."""
     hop = f"[127.0.0.1]:{port}"
@@ -163,15 +136,18 @@ def attempts(dns, d, port, secret, want):
 
 def main():
     need_root()
-    if not postfix.available() or shutil.which("dovecot") is None:
+    if not saslpostfix.available() or shutil.which("dovecot") is None:
         skip("no Postfix or no Dovecot")
     with tempfile.TemporaryDirectory(prefix="mansio-test-") as d:
         os.chmod(d, 0o755)
         os.makedirs(f"{d}/dovecot")
-        port, p = free_port(), None
-        with DNS({}) as dns, Dovecot(f"{d}/dovecot") as box:
+        port = free_port()
+        with DNS({}) as dns, Dovecot(f"{d}/dovecot") as box, \
+                saslpostfix.SaslPostfix(
+                    f"{d}/postfix", port, f"{d}/dovecot/auth",
+                    "smtpd_client_restrictions = "
+                    "permit_sasl_authenticated, reject\n") as p:
             try:
-                p = start_postfix(f"{d}/postfix", port, f"{d}/dovecot/auth")
                 oauth = ("xoauth2", "oauthbearer")
                 # A password is no token, and a token no password.
                 attempts(dns, d, port, "wonderland", lambda mech:
@@ -181,17 +157,13 @@ def main():
                          if mech in oauth else "SASL authentication failed")
                 attempts(dns, d, port, token(b"another"), lambda mech:
                          "SASL authentication failed")
-                with open(f"{d}/postfix/log", encoding="utf-8") as f:
-                    log = f.read()
+                log = p.log()
                 for mech in MECHS:
                     assert f"sasl_method={mech.upper()}, sasl_username=" \
                         f"{USER}" in log, (mech, log[-3000:])
             except BaseException:
                 print(box.log())
                 raise
-            finally:
-                if p is not None:
-                    p.stop()
     print("1 passed, 0 failed, 0 skipped")
 
 

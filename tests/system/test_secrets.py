@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from instance import BUILD, free_port, skip  # noqa: E402
+from instance import BUILD, first_user, free_port, skip  # noqa: E402
 from mailusers import PASSWORDS, Users  # noqa: E402
 from memory import below, hashes, in_memory, private_parts  # noqa: E402
 
@@ -28,10 +28,11 @@ WANTED = {"master", "smtpd", "lmtpd", "imapd", "pop3d", "session",
           "virtual", "bounce", "keyd", "authd", "authd-nurse",
           "authd-keeper", "authd-introspec", "session-spare",
           "quotad", "mtasts", "tlsrpt", "verify", "pickup", "showq", "error",
-          "retry", "discard", "local"}
+          "retry", "discard", "local", "lmtp", "pipe"}
 ASLEEP = ("private/quotad", "private/verify", "public/pickup",
           "public/showq", "private/error", "private/again=retry",
-          "private/discard", "private/local", "private/bounce")
+          "private/discard", "private/local", "private/bounce",
+          "private/lmtp", "private/pipe")
 SECRET = "a password that is long enough to be looked for"
 # As it is, and as PLAIN brings it.
 PASSWORD = {SECRET.encode(), base64.b64encode(
@@ -61,7 +62,13 @@ quotad unix - - - - 1 quotad
 verify unix - - - - 1 verify
 mtasts unix - - - - 1 mtasts
 tlsrpt unix - - - - 1 tlsrpt
+lmtp unix - - - - - lmtp
+pipe unix - n n - - pipe user={self.vmail_name()} argv=/bin/true
 """)
+
+    @staticmethod
+    def vmail_name():
+        return first_user("vmail", "nobody").pw_name
 
     def make_certificate(self):
         super().make_certificate()
