@@ -80,7 +80,7 @@ static const struct subcommand subcommands[] = {
 	{ "index", "verify|rebuild USER [MAILBOX]",
 	  "compare what is kept of mail with the mail, make it anew",
 	  mansio_index },
-	{ "import", "USER MAILBOX PATH", "messages of a Maildir or mbox",
+	{ "import", "[-n] [-u FORMAT] USER MAILBOX PATH", "messages of a Maildir or mbox",
 	  mansio_import },
 	{ "export", "USER MAILBOX [PATH]",
 	  "as mbox, or into a directory as Maildir", mansio_export },

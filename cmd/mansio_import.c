@@ -1,67 +1,253 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mansio import, export - mail from and to files that other programs know.
+ * mansio import - mail from a Maildir or an mbox of another server.
  *
- * What is imported is opened before we become the user, so that a mailbox
- * that only the administrator can read can be taken over.
+ * An mbox is opened before we become the user, so that one that only the
+ * administrator can read can be taken over; of a Maildir that is only its
+ * directory, what is in it is read by the user.  All of it is the user's to
+ * write, and hostile: it is parsed as that user.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "cmd/mansio.h"
 #include "cmd/store_user.h"
 #include "io/fd.h"
-#include "store/mailbox.h"
+#include "store/foreign_mbox.h"
+#include "store/import.h"
+#include "store/uidl_format.h"
+#include "store/uidls.h"
 
-#define BATCH	200		/* messages with one sync */
+#define MESSAGE_MAX	(1u << 30)	/* bytes of a message in a Maildir */
+#define COMPLAINTS_MAX	20		/* lines told of what is passed over */
+#define UPDATES_MAX	1000000		/* files in courierimapkeywords */
 
-struct import {
-	struct account	*a;
-	uint32_t	 box, count;
-	struct append	*ap;
-	struct buf	 text;
+/* A file of a Maildir. */
+struct source {
+	char		*name;
+	bool		 in_new;
+	uint32_t	 uid;		/* 0: none */
 };
 
-static int
-flush(struct import *im, struct why *why)
-{
-	struct uid_result got;
-	int rc = 0;
+struct job {
+	struct account	*a;
+	uint32_t	 box;
+	const char	*path;		/* for messages */
+	bool		 new_uids;	/* -n */
+	const char	*format;	/* of unique ids; NULL: the server's */
+	struct foreign	 f;
+	struct import	*im;
+	uint32_t	 complaints;
+	int		 dir;		/* the Maildir, or -1 */
+	ARRAY(struct source) sources;
+	struct buf	 text, id;
+};
 
-	if (im->ap != NULL && (rc = append_commit(im->ap, &got, why)) == 0)
-		rc = account_sync(im->a, why);
-	append_free(&im->ap);
+static void
+complain(void *arg, const char *file, size_t line, const char *what)
+{
+	struct job *j = arg;
+
+	if (++j->complaints <= COMPLAINTS_MAX)
+		log_warning("%s: %s:%zu: %s: passed over", j->path, file,
+		    line, what);
+}
+
+/* --- files of the user -------------------------------------------------------------------- */
+
+/*
+ * All of a regular file below dir.  1, 0 there is none, -1 with why.  when may
+ * be NULL: its time.
+ */
+static int
+read_file(int dir, const char *name, size_t max, struct buf *out,
+    int64_t *when_us, struct why *why)
+{
+	struct stat st;
+	int fd, rc = -1;
+	char *to;
+
+	buf_reset(out);
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : why_errno(why, "",
+		    "cannot open %s", name);
+	if (fstat(fd, &st) < 0) {
+		(void)why_errno(why, "", "cannot read %s", name);
+	} else if (!S_ISREG(st.st_mode)) {
+		(void)why_set(why, "", "%s is no regular file", name);
+	} else if ((uint64_t)st.st_size > max) {
+		(void)why_set(why, "", "%s has more than %zu bytes", name,
+		    max);
+	} else if ((to = buf_reserve(out, (size_t)st.st_size)) == NULL ||
+	    fd_pread_all(fd, to, (size_t)st.st_size, 0) < 0) {
+		(void)why_errno(why, "", "cannot read %s", name);
+	} else {
+		buf_commit(out, (size_t)st.st_size);
+		if (when_us != NULL)
+			*when_us = (int64_t)st.st_mtim.tv_sec * 1000000;
+		rc = 1;
+	}
+	close(fd);
 	return rc;
 }
 
 static int
-add(struct import *im, struct span text, uint32_t flags, int64_t date_us,
-    struct why *why)
+read_list(struct job *j, const char *name, struct why *why)
 {
-	struct append_info info = { .flags = flags, .date_us = date_us,
-	    .size = text.len };
-
-	if (im->ap == NULL &&
-	    (im->ap = append_begin(im->a, im->box, why)) == NULL)
-		return -1;
-	if (append_next(im->ap, &info, why) < 0 ||
-	    append_data(im->ap, text, why) < 0)
-		return -1;
-	return ++im->count % BATCH == 0 ? flush(im, why) : 0;
+	return read_file(j->dir, name, FOREIGN_FILE_MAX, &j->text, NULL, why);
 }
 
-/* --- Maildir -------------------------------------------------------------------- */
+/* --- what the other server knew ------------------------------------------------------------- */
+
+/* Of ".N.file" the one with the greatest N holds, before it "file" itself. */
+struct update {
+	char		*base;
+	uint64_t	 n;		/* UINT64_MAX: the name has none */
+	char		*name;
+};
+
+static int
+by_update(const void *a, const void *b)
+{
+	const struct update *x = a, *y = b;
+	int c = strcmp(x->base, y->base);
+
+	return c != 0 ? c : x->n < y->n ? -1 : x->n > y->n;
+}
+
+static bool
+parse_update(const char *name, struct update *u)
+{
+	struct span s = span_of(name);
+	ptrdiff_t dot;
+
+	u->n = UINT64_MAX;
+	if (name[0] == '.') {
+		s = span_from(s, 1);
+		dot = span_find(s, '.');
+		if (dot < 0 || num_parse_u64(span_sub(s, 0, (size_t)dot),
+		    UINT64_MAX - 1, &u->n) < 0)
+			return false;
+		s = span_from(s, (size_t)dot + 1);
+	}
+	if (s.len == 0 || span_is(s, ":list"))
+		return false;
+	u->base = span_dup(s);
+	u->name = mem_strdup(name);
+	return true;
+}
+
+static int
+read_courier_updates(struct job *j, struct why *why)
+{
+	ARRAY(struct update) v = ARRAY_EMPTY;
+	struct update u;
+	struct dirent *e;
+	DIR *d;
+	int fd, rc = 0;
+
+	fd = openat(j->dir, "courierimapkeywords", O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || (d = fdopendir(fd)) == NULL) {
+		fd_close(&fd);
+		return 0;
+	}
+	while (v.len < UPDATES_MAX && (e = readdir(d)) != NULL) {
+		if (parse_update(e->d_name, &u))
+			*ARRAY_PUSH(&v) = u;
+	}
+	qsort(v.v, v.len, sizeof(v.v[0]), by_update);
+	for (size_t i = 0; i < v.len; i++) {
+		if (rc == 0 && (rc = read_file(fd, v.v[i].name,
+		    FOREIGN_FILE_MAX, &j->text, NULL, why)) == 1) {
+			foreign_courier_words(&j->f, span_of(v.v[i].base),
+			    buf_span(&j->text));
+			rc = 0;
+		}
+		mem_free(v.v[i].base);
+		mem_free(v.v[i].name);
+	}
+	ARRAY_FINI(&v);
+	closedir(d);
+	return rc;
+}
+
+static int
+read_courier(struct job *j, struct why *why)
+{
+	int rc;
+
+	if ((rc = read_list(j, "courierimapuiddb", why)) < 0 ||
+	    (rc > 0 && foreign_courier_uids(&j->f, buf_span(&j->text),
+	    why) < 0) ||
+	    (rc = read_list(j, "courierpop3dsizelist", why)) < 0 ||
+	    (rc > 0 && foreign_courier_pop3(&j->f, buf_span(&j->text),
+	    why) < 0) ||
+	    (rc = read_list(j, "courierimapkeywords/:list", why)) < 0)
+		return -1;
+	if (rc > 0)
+		foreign_courier_list(&j->f, buf_span(&j->text));
+	return read_courier_updates(j, why);
+}
+
+/* Dovecot comes last where both are: it takes over from Courier. */
+static int
+read_lists(struct job *j, struct why *why)
+{
+	int rc;
+
+	if ((rc = read_list(j, "dovecot-uidlist", why)) < 0)
+		return -1;
+	if (rc == 0)
+		return read_courier(j, why);
+	if (foreign_uidlist(&j->f, buf_span(&j->text), why) < 0 ||
+	    (rc = read_list(j, "dovecot-keywords", why)) < 0)
+		return -1;
+	if (rc > 0)
+		foreign_keywords(&j->f, buf_span(&j->text));
+	/* What it sends where nobody has set anything else. */
+	if (j->format == NULL)
+		j->format = uidl_format_of("dovecot");
+	return 0;
+}
+
+/* The unique id of a message: what was kept, or what the format makes. */
+static struct span
+unique_id(struct job *j, const struct uidl_values *v, struct span kept)
+{
+	buf_reset(&j->id);
+	if (kept.len > 0)
+		return uidls_id_ok(kept) ? kept : SPAN_EMPTY;
+	if (j->format == NULL || uidl_format(j->format, v, &j->id) < 0 ||
+	    !uidls_id_ok(buf_span(&j->id)))
+		return SPAN_EMPTY;
+	return buf_span(&j->id);
+}
+
+static int
+begin(struct job *j, struct why *why)
+{
+	j->im = import_begin(j->a, j->box, j->new_uids ? 0 :
+	    j->f.uidvalidity, j->f.uidnext, why);
+	if (j->im == NULL && account_error(j->a) == ACCOUNT_EXISTS &&
+	    j->f.uidvalidity != 0)
+		why_prefix(why, "with -n all messages get new UIDs");
+	return j->im != NULL ? 0 : -1;
+}
+
+/* --- Maildir ------------------------------------------------------------------------------ */
 
 static uint32_t
 maildir_flags(const char *name)
@@ -76,328 +262,326 @@ maildir_flags(const char *name)
 	return f;
 }
 
+/* With UIDs first, ascending; then by name, which begins with the time. */
 static int
-by_name(const struct dirent **a, const struct dirent **b)
+by_uid(const void *a, const void *b)
 {
-	return strcmp((*a)->d_name, (*b)->d_name);
+	const struct source *x = a, *y = b;
+
+	if (x->uid != y->uid)
+		return x->uid - 1 < y->uid - 1 ? -1 : 1;
+	return strcmp(x->name, y->name);
 }
 
 static int
-import_dir(struct import *im, int dir, const char *sub, struct why *why)
+list_dir(struct job *j, const char *sub, bool in_new, struct why *why)
 {
-	struct dirent **list;
-	int fd, n, rc = 0;
+	struct dirent *e;
+	DIR *d;
+	int fd;
 
-	fd = openat(dir, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : why_errno(why, "",
+	fd = openat(j->dir, sub, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (fd < 0 || (d = fdopendir(fd)) == NULL) {
+		int rc = errno == ENOENT ? 0 : why_errno(why, "",
 		    "cannot open %s", sub);
-	if ((n = scandirat(dir, sub, &list, NULL, by_name)) < 0) {
-		close(fd);
-		return why_errno(why, "", "cannot read %s", sub);
-	}
-	for (int i = 0; i < n; i++) {
-		const char *name = list[i]->d_name;
-		struct stat st;
 
-		buf_reset(&im->text);
-		if (rc == 0 && name[0] != '.' &&
-		    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode)) {
-			if (fd_read_file(fd, name, &im->text) < 0)
-				rc = why_errno(why, "", "cannot read %s/%s",
-				    sub, name);
-			else
-				rc = add(im, buf_span(&im->text),
-				    maildir_flags(name),
-				    (int64_t)st.st_mtim.tv_sec * 1000000, why);
-		}
-		free(list[i]);
+		fd_close(&fd);
+		return rc;
 	}
-	free(list);
-	close(fd);
+	while (errno = 0, (e = readdir(d)) != NULL) {
+		const struct foreign_message *m;
+		struct source *s;
+
+		if (e->d_name[0] == '.')
+			continue;
+		m = foreign_find(&j->f, span_of(e->d_name));
+		s = ARRAY_PUSH(&j->sources);
+		s->name = mem_strdup(e->d_name);
+		s->in_new = in_new;
+		s->uid = m != NULL ? m->uid : 0;
+	}
+	int rc = errno != 0 ? why_errno(why, "", "cannot read %s", sub) : 0;
+	closedir(d);
 	return rc;
 }
 
-/* --- mbox ------------------------------------------------------------------------- */
-
-/* The time of "From sender  Mon Mar  2 14:05:09 2026", or 0. */
-static int64_t
-from_line_date(struct span line)
+/* Courier's keywords of a message, and the letters of Dovecot's names. */
+static size_t
+keywords_of(const struct job *j, const char *name,
+    const struct foreign_message *m, struct span *out, size_t max)
 {
-	struct tm tm = { .tm_isdst = 0 };
-	char text[128];
-	const char *p;
+	const struct foreign *f = &j->f;
+	const char *p = strstr(name, ":2,");
+	size_t n = 0;
 
-	if (span_copy(span_sub(line, 0, sizeof(text) - 1), text,
-	    sizeof(text)) < 0)
-		return 0;
-	/* The sender may have blanks: the date is the last five words. */
-	for (p = text + 5; (p = strchr(p, ' ')) != NULL; p++) {
-		const char *end = strptime(p, " %a %b %d %H:%M:%S %Y", &tm);
-
-		if (end != NULL)
-			return (int64_t)timegm(&tm) * 1000000;
+	for (size_t i = 0; m != NULL && i < m->words.len && n < max; i++)
+		out[n++] = span_of(f->words.v[m->words.v[i]]);
+	for (p = p != NULL ? p + 3 : ""; *p != '\0' && n < max; p++) {
+		if (*p >= 'a' && *p <= 'z' && f->letters[*p - 'a'] >= 0)
+			out[n++] = span_of(f->words.v[f->letters[*p - 'a']]);
 	}
-	return 0;
-}
-
-static void
-status_flags(struct span line, uint32_t *flags)
-{
-	bool x = span_casestarts(line, SPAN("X-Status:"));
-
-	if (!x && !span_casestarts(line, SPAN("Status:")))
-		return;
-	for (size_t i = x ? 9 : 7; i < line.len; i++) {
-		switch (line.p[i]) {
-		case 'R':
-			*flags |= x ? 0 : STORE_SEEN;
-			break;
-		case 'A':
-			*flags |= STORE_ANSWERED;
-			break;
-		case 'F':
-			*flags |= STORE_FLAGGED;
-			break;
-		case 'T':
-			*flags |= STORE_DRAFT;
-			break;
-		case 'D':
-			*flags |= STORE_DELETED;
-			break;
-		}
-	}
+	return n;
 }
 
 static int
-import_mbox(struct import *im, struct span all, struct why *why)
+add_file(struct job *j, int dir, const struct source *s, struct why *why)
 {
-	struct span line;
-	bool any = false, header = false, blank = true;
-	uint32_t flags = 0;
-	int64_t date = 0;
+	const struct foreign_message *m = foreign_find(&j->f,
+	    span_of(s->name));
+	struct span words[128], base = foreign_base(span_of(s->name));
+	struct uidl_values v = {
+		.uid = s->uid, .file = base, .guid = base,
+		.uidvalidity = s->uid != 0 ? j->f.uidvalidity : 0,
+	};
+	struct import_message im = {
+		.uid = s->uid, .flags = maildir_flags(s->name),
+		.keywords = words, .name = base,
+		.nkeywords = keywords_of(j, s->name, m, words,
+		    ARRAY_LEN(words)),
+	};
+	int rc = read_file(dir, s->name, MESSAGE_MAX, &j->text, &im.date_us,
+	    why);
 
-	if (!span_starts(all, SPAN("From ")))
-		return why_set(why, "", "this is neither a Maildir nor an "
-		    "mbox");
-	while (span_line(&all, &line)) {
-		if (blank && span_starts(line, SPAN("From "))) {
-			if (any && add(im, buf_span(&im->text), flags, date,
-			    why) < 0)
-				return -1;
-			any = header = true;
-			blank = false;
-			flags = 0;
-			date = from_line_date(line);
-			buf_reset(&im->text);
-			continue;
+	/* 0: its owner has removed or renamed it meanwhile. */
+	if (rc == 0)
+		return why_set(why, "", "%s is not there any more: the Maildir "
+		    "is in use", s->name);
+	if (rc < 0)
+		return -1;
+	im.bytes = buf_span(&j->text);
+	if (m != NULL && m->guid != NULL)
+		v.guid = span_of(m->guid);
+	im.uidl = unique_id(j, &v, m != NULL ? span_of(m->uidl) : SPAN_EMPTY);
+	return import_add(j->im, &im, why);
+}
+
+static int
+import_maildir(struct job *j, struct why *why)
+{
+	int dirs[2] = { -1, -1 }, rc = -1;
+
+	if (read_lists(j, why) < 0 || list_dir(j, "cur", false, why) < 0 ||
+	    list_dir(j, "new", true, why) < 0)
+		return -1;
+	qsort(j->sources.v, j->sources.len, sizeof(j->sources.v[0]), by_uid);
+	dirs[0] = openat(j->dir, "cur", O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	dirs[1] = openat(j->dir, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (dirs[0] < 0 && dirs[1] < 0)
+		return why_set(why, "", "%s is no Maildir", j->path);
+	rc = begin(j, why);
+	for (size_t i = 0; rc == 0 && i < j->sources.len; i++)
+		rc = add_file(j, dirs[j->sources.v[i].in_new],
+		    &j->sources.v[i], why);
+	fd_close(&dirs[0]);
+	fd_close(&dirs[1]);
+	return rc;
+}
+
+/* --- mbox --------------------------------------------------------------------------------- */
+
+/* A message with a UID behind those without one would get a new one, too. */
+static int
+add_mail(struct job *j, const struct foreign_mail *m, struct why *why)
+{
+	struct uidl_values v = {
+		.uid = m->uid,
+		.uidvalidity = m->uid != 0 ? j->f.uidvalidity : 0,
+	};
+	struct import_message im = {
+		.bytes = buf_span(&m->text), .flags = m->flags,
+		.uid = j->f.uidvalidity != 0 ? m->uid : 0,
+		.date_us = m->date_us, .keywords = m->words.v,
+		.nkeywords = m->words.len,
+	};
+
+	/* A server that writes UIDs has no use for the other's ids. */
+	im.uidl = unique_id(j, &v, j->format == NULL &&
+	    j->f.uidvalidity == 0 ? m->uidl : SPAN_EMPTY);
+	if (j->format != NULL && strcmp(j->format, "header") == 0)
+		im.uidl = uidls_id_ok(m->uidl) ? m->uidl : SPAN_EMPTY;
+	return import_add(j->im, &im, why);
+}
+
+/*
+ * One time through the file for those with a UID (or, where there are none,
+ * for all), and one for the rest.
+ */
+static int
+pass(struct job *j, struct span all, bool with_uid, uint32_t *left,
+    struct why *why)
+{
+	struct foreign_mail m = { .text = BUF_INIT(BUF_UNLIMITED) };
+	struct foreign_mbox b;
+	int rc = foreign_mbox_init(&b, &j->f, all);
+
+	if (rc < 0)
+		return why_set(why, "", "%s is neither a Maildir nor an mbox",
+		    j->path);
+	*left = 0;
+	while (rc == 0 && foreign_mbox_next(&b, &m)) {
+		if (j->im == NULL) {
+			if (j->f.uidvalidity != 0 && j->format == NULL)
+				j->format = uidl_format_of("dovecot");
+			rc = begin(j, why);
 		}
-		/* The blank line before a From_ line is not the message's. */
-		if (blank && !header)
-			buf_add_char(&im->text, '\n');
-		blank = line.len == 0;
-		if (header) {
-			status_flags(line, &flags);
-			if (blank)
-				buf_add_char(&im->text, '\n');
-		}
-		if (blank) {
-			blank = !header;
-			header = false;
-			continue;
-		}
-		/* "mboxrd": one '>' less. */
-		struct span rest = line;
-		while (rest.len > 0 && rest.p[0] == '>')
-			rest = span_from(rest, 1);
-		if (line.p[0] == '>' && span_starts(rest, SPAN("From ")))
-			line = span_from(line, 1);
-		buf_add_span(&im->text, line);
-		buf_add_char(&im->text, '\n');
+		if (rc == 0 && (m.uid != 0 || j->f.uidvalidity == 0) !=
+		    with_uid)
+			++*left;
+		else if (rc == 0 && (rc = add_mail(j, &m, why)) < 0)
+			why_prefix(why, "mbox:%zu", m.line);
 	}
-	return any ? add(im, buf_span(&im->text), flags, date, why) : 0;
+	foreign_mail_fini(&m);
+	return rc;
+}
+
+static int
+import_mbox(struct job *j, int fd, uint64_t size, struct why *why)
+{
+	struct span all = SPAN_EMPTY;
+	uint32_t left = 0;
+	void *map = NULL;
+	int rc;
+
+	if (size > 0) {
+		map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (map == MAP_FAILED)
+			return why_errno(why, "", "cannot read %s", j->path);
+		all = span_make(map, (size_t)size);
+	}
+	rc = pass(j, all, true, &left, why);
+	if (rc == 0 && left > 0) {
+		j->f.complain = NULL;	/* it was told */
+		rc = pass(j, all, false, &left, why);
+	}
+	if (map != NULL)
+		(void)munmap(map, (size_t)size);
+	if (rc == 0 && j->im == NULL)
+		rc = begin(j, why);
+	return rc;
+}
+
+/* --- the command --------------------------------------------------------------------------- */
+
+static void
+say_result(const struct job *j)
+{
+	const struct import_result *r = import_result(j->im);
+
+	printf("%" PRIu32 " messages", r->stored);
+	if (r->were > 0)
+		printf(", %" PRIu32 " were there already", r->were);
+	if (r->gone > 0)
+		printf(", %" PRIu32 " were there and are expunged", r->gone);
+	if (r->uidls > 0)
+		printf(", %" PRIu32 " unique ids", r->uidls);
+	if (r->uidl_twice > 0)
+		printf(", %" PRIu32 " unique ids not kept: other messages "
+		    "have them", r->uidl_twice);
+	putchar('\n');
+}
+
+static int
+find_box(struct job *j, const char *name, struct why *why)
+{
+	const struct account_box *b = account_find(j->a, span_of(name));
+
+	if (b == NULL || b->box == 0)
+		return account_create(j->a, span_of(name), 0, &j->box, why);
+	j->box = b->box;
+	return 0;
+}
+
+static int
+run(struct job *j, int fd, const struct stat *st, struct why *why)
+{
+	int rc;
+
+	foreign_init(&j->f);
+	j->f.complain = complain;
+	j->f.arg = j;
+	j->dir = fd;
+	rc = S_ISDIR(st->st_mode) ? import_maildir(j, why) :
+	    import_mbox(j, fd, (uint64_t)st->st_size, why);
+	if (j->complaints > COMPLAINTS_MAX)
+		log_warning("%s: and in %u lines more", j->path,
+		    (unsigned)(j->complaints - COMPLAINTS_MAX));
+	if (rc == 0)
+		rc = import_commit(j->im, why);
+	if (rc == 0)
+		say_result(j);
+	else if (j->im != NULL && import_result(j->im)->stored > 0)
+		why_prefix(why, "after %u messages, which are in the mailbox",
+		    (unsigned)import_result(j->im)->stored);
+	else
+		why_prefix(why, "nothing was imported");
+	import_free(&j->im);
+	foreign_fini(&j->f);
+	for (size_t i = 0; i < j->sources.len; i++)
+		mem_free(j->sources.v[i].name);
+	ARRAY_FINI(&j->sources);
+	return rc;
+}
+
+/* "none", "header", a server's name or a format; -1: no such one. */
+static int
+parse_format(struct job *j, const char *arg)
+{
+	static const uint8_t id[16];
+	const struct uidl_values v = {
+		.uid = 1, .uidvalidity = 1, .id = id, .file = SPAN("f"),
+		.guid = SPAN("g"),
+	};
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	const char *of = uidl_format_of(arg);
+	int rc;
+
+	j->format = of != NULL ? of : strcmp(arg, "none") == 0 ? "" : arg;
+	rc = uidl_format(j->format, &v, &b);
+	/* The store's own id means nothing to another server's clients. */
+	if (uidl_format_has(j->format, 'i'))
+		rc = -1;
+	buf_fini(&b);
+	return rc;
 }
 
 int
 mansio_import(int argc, char **argv)
 {
-	struct import im = { .text = BUF_INIT(BUF_UNLIMITED) };
+	struct job j = { .text = BUF_INIT(MESSAGE_MAX),
+	    .id = BUF_INIT(4 * UIDLS_ID_MAX) };
 	struct why why = WHY_INIT;
-	const struct account_box *b;
 	struct stat st;
-	int fd, rc;
+	int fd, rc, c;
 
-	if (argc != 4)
+	optind = 1;
+	while ((c = getopt(argc, argv, "nu:")) != -1) {
+		if (c == 'n')
+			j.new_uids = true;
+		else if (c != 'u')
+			return mansio_usage(argv[0]);
+		else if (parse_format(&j, optarg) < 0)
+			log_fatal("-u %s: this is no format of unique ids",
+			    optarg);
+	}
+	if (argc - optind != 3)
 		return mansio_usage(argv[0]);
+	argv += optind;
 	mansio_load();
-	fd = open(argv[3], O_RDONLY | O_CLOEXEC);
+	j.path = argv[2];
+	fd = open(j.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		log_fatal("cannot open %s: %m", argv[3]);
-	im.a = store_user_open(argv[1]);
-	b = account_find(im.a, span_of(argv[2]));
-	rc = 0;
-	if (b != NULL && b->box != 0)
-		im.box = b->box;
-	else
-		rc = account_create(im.a, span_of(argv[2]), 0, &im.box, &why);
-	if (rc == 0 && S_ISDIR(st.st_mode)) {
-		if ((rc = import_dir(&im, fd, "cur", &why)) == 0)
-			rc = import_dir(&im, fd, "new", &why);
-	} else if (rc == 0 && st.st_size > 0) {
-		void *map = mmap(NULL, (size_t)st.st_size, PROT_READ,
-		    MAP_PRIVATE, fd, 0);
-
-		if (map == MAP_FAILED) {
-			rc = why_errno(&why, "", "cannot read %s", argv[3]);
-		} else {
-			rc = import_mbox(&im, span_make(map,
-			    (size_t)st.st_size), &why);
-			(void)munmap(map, (size_t)st.st_size);
-		}
-	}
+		log_fatal("cannot open %s: %m", j.path);
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		log_fatal("%s is neither a Maildir nor an mbox", j.path);
+	j.a = store_user_open(argv[0]);
+	rc = find_box(&j, argv[1], &why);
 	if (rc == 0)
-		rc = flush(&im, &why);
-	append_free(&im.ap);
-	if (rc == 0)
-		printf("%u messages\n", (unsigned)im.count);
-	buf_fini(&im.text);
+		rc = run(&j, fd, &st, &why);
+	buf_fini(&j.text);
+	buf_fini(&j.id);
 	close(fd);
-	return store_user_done(&im.a, rc, &why);
-}
-
-/* --- export ------------------------------------------------------------------------- */
-
-static int
-export_mbox(struct mailbox *m, FILE *to, struct why *why)
-{
-	for (uint32_t seq = 1; seq <= mailbox_count(m); seq++) {
-		struct mailbox_content c;
-		struct mailbox_message msg;
-		struct span rest, line;
-		time_t t;
-		struct tm tm;
-		char date[64] = "";
-
-		if (!mailbox_message(m, seq, &msg))
-			break;
-		if (mailbox_content(m, msg.uid, &c, why) < 0) {
-			mailbox_content_done(&c);
-			return -1;
-		}
-		t = (time_t)(msg.date_us / 1000000);
-		if (gmtime_r(&t, &tm) != NULL)
-			(void)strftime(date, sizeof(date),
-			    "%a %b %e %H:%M:%S %Y", &tm);
-		fprintf(to, "From MAILER-DAEMON  %s\n", date);
-		fprintf(to, "Status: %sO\n", msg.flags & STORE_SEEN ? "R" :
-		    "");
-		fprintf(to, "X-Status: %s%s%s%s\n",
-		    msg.flags & STORE_ANSWERED ? "A" : "",
-		    msg.flags & STORE_FLAGGED ? "F" : "",
-		    msg.flags & STORE_DRAFT ? "T" : "",
-		    msg.flags & STORE_DELETED ? "D" : "");
-		rest = c.bytes;
-		while (span_line(&rest, &line)) {
-			struct span s = line;
-
-			while (s.len > 0 && s.p[0] == '>')
-				s = span_from(s, 1);
-			if (span_starts(s, SPAN("From ")))
-				fputc('>', to);
-			fwrite(line.p, 1, line.len, to);
-			fputc('\n', to);
-		}
-		fputc('\n', to);
-		mailbox_content_done(&c);
-		if (ferror(to))
-			return why_errno(why, "", "cannot write");
-	}
-	return 0;
-}
-
-static int
-export_maildir(struct mailbox *m, int dir, struct why *why)
-{
-	static const char *const parts[] = { "cur", "new", "tmp" };
-
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		if (mkdirat(dir, parts[i], 0700) < 0 && errno != EEXIST)
-			return why_errno(why, "", "cannot make %s", parts[i]);
-	for (uint32_t seq = 1; seq <= mailbox_count(m); seq++) {
-		struct mailbox_content c;
-		struct mailbox_message msg;
-		struct timespec times[2] = { { 0, 0 } };
-		char *name;
-		int fd, rc = 0;
-
-		if (!mailbox_message(m, seq, &msg))
-			break;
-		if (mailbox_content(m, msg.uid, &c, why) < 0) {
-			mailbox_content_done(&c);
-			return -1;
-		}
-		name = mem_printf("cur/%lld.U%uV%u.mansio,S=%zu:2,%s%s%s%s%s",
-		    (long long)(msg.date_us / 1000000), (unsigned)msg.uid,
-		    (unsigned)mailbox_uidvalidity(m), c.bytes.len,
-		    msg.flags & STORE_DRAFT ? "D" : "",
-		    msg.flags & STORE_FLAGGED ? "F" : "",
-		    msg.flags & STORE_ANSWERED ? "R" : "",
-		    msg.flags & STORE_SEEN ? "S" : "",
-		    msg.flags & STORE_DELETED ? "T" : "");
-		times[0].tv_sec = times[1].tv_sec =
-		    (time_t)(msg.date_us / 1000000);
-		fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL |
-		    O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (fd < 0 || fd_write_all(fd, c.bytes.p, c.bytes.len) < 0 ||
-		    futimens(fd, times) < 0)
-			rc = why_errno(why, "", "cannot write %s", name);
-		fd_close(&fd);
-		mem_free(name);
-		mailbox_content_done(&c);
-		if (rc < 0)
-			return -1;
-	}
-	return 0;
-}
-
-int
-mansio_export(int argc, char **argv)
-{
-	struct why why = WHY_INIT;
-	struct account *a;
-	struct mailbox *m;
-	FILE *to = stdout;
-	int dir = -1, rc = -1;
-
-	if (argc < 3 || argc > 4)
-		return mansio_usage(argv[0]);
-	mansio_load();
-	/* Made with the rights of who asks; into a directory that is there
-	 * the user writes. */
-	if (argc == 4) {
-		dir = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0 && (errno == ENOTDIR || errno == ENOENT)) {
-			int fd = open(argv[3], O_WRONLY | O_CREAT | O_EXCL |
-			    O_CLOEXEC, 0600);
-
-			if (fd < 0 || (to = fdopen(fd, "w")) == NULL)
-				log_fatal("cannot make %s: %m", argv[3]);
-		} else if (dir < 0) {
-			log_fatal("cannot open %s: %m", argv[3]);
-		}
-	}
-	a = store_user_open(argv[1]);
-	m = mailbox_open(a, store_user_box(a, argv[2]), MAILBOX_READONLY,
-	    &why);
-	if (m != NULL)
-		rc = dir >= 0 ? export_maildir(m, dir, &why) :
-		    export_mbox(m, to, &why);
-	mailbox_close(&m);
-	if (fflush(to) != 0 && rc == 0)
-		rc = why_errno(&why, "", "cannot write");
-	if (to != stdout)
-		fclose(to);
-	fd_close(&dir);
-	return store_user_done(&a, rc, &why);
+	return store_user_done(&j.a, rc, &why);
 }

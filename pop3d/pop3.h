@@ -9,6 +9,7 @@
 #include "pop3d/parse.h"
 #include "session/engine.h"
 #include "store/mailbox.h"
+#include "store/uidls.h"
 
 /*
  * The maildrop as it was at the login (RFC 1939 3): numbers, sizes and ids
@@ -50,8 +51,9 @@ void	 drop_reset(struct drop *d);	/* no deletions any more */
 MUST_CHECK int drop_update(struct drop *d, uint32_t *gone, struct why *why);
 
 /* Write the unique id of message n (RFC 1939 7), which is there: 1 to 70
- * characters.  Returns the end. */
-#define UIDL_MAX	70
+ * characters, more where another server had given out such a one.  Returns the
+ * end. */
+#define UIDL_MAX	UIDLS_ID_MAX
 char	*uidl_put(struct drop *d, uint32_t n, char *to);
 /* Whether a pop3d_uidl_format can be used; else why. */
 MUST_CHECK int uidl_check(const char *format, struct why *why);

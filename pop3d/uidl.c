@@ -5,120 +5,50 @@
  * The default is the message's own id, which is made when it arrives and
  * never changes.  A copy has the id of what it was made from, which may lie in
  * the same mailbox or be put back into it: copies get their UID behind it, so
- * that an id means one message for ever, whatever else comes and goes.  Other
- * formats are for users who come from another server and whose clients know
- * ids of that form.
+ * that an id means one message for ever, whatever else comes and goes.  A
+ * message that was imported with the id that another server gave it keeps that.
+ * Other formats are for users whose mailboxes came here with their UIDs, but
+ * without ids.
  */
 #include "base/num.h"
 #include "conf/params.h"
 #include "pop3d/pop3.h"
+#include "store/uidl_format.h"
 
 #define DEFAULT		"%i"
 #define BY_FILE		"%f"	/* stands alone */
-
-static const struct {
-	const char	*compat, *format;
-} formats[] = {
-	{ "dovecot", "%08Xu%08Xv" },	/* pop3_uidl_format's default */
-	{ "courier", "%v-%u" },
-	{ "cyrus", "%v.%u" },
-};
+#define MADE_MAX	70	/* bytes (RFC 1939 7) */
 
 static const char *
 format_now(void)
 {
-	for (size_t i = 0; i < ARRAY_LEN(formats); i++)
-		if (strcmp(conf.pop3d_uidl_compat, formats[i].compat) == 0)
-			return formats[i].format;
-	return conf.pop3d_uidl_format;
-}
+	const char *compat = uidl_format_of(conf.pop3d_uidl_compat);
 
-/* Whether a "%..." of that letter is in it. */
-static bool
-has(const char *format, char letter)
-{
-	while ((format = strchr(format, '%')) != NULL && *++format != '\0') {
-		if (strncmp(format, "08X", 3) == 0 ||
-		    strncmp(format, "08x", 3) == 0)
-			format += 3;
-		if (*format == letter)
-			return true;
-		if (*format != '\0')
-			format++;
-	}
-	return false;
-}
-
-/* One "%..." at *at, behind the '%'; false: not known. */
-static bool
-expand(const char **at, const struct mailbox_message *m, uint32_t validity,
-    struct buf *out)
-{
-	const char *p = *at;
-	bool hex = strncmp(p, "08X", 3) == 0 || strncmp(p, "08x", 3) == 0;
-
-	if (hex)
-		p += 3;
-	switch (*p) {
-	case 'u':
-		buf_addf(out, hex ? "%08x" : "%u", m->uid);
-		break;
-	case 'v':
-		buf_addf(out, hex ? "%08x" : "%u", validity);
-		break;
-	case 'i':
-		for (size_t i = 0; i < sizeof(m->emailid); i++)
-			buf_addf(out, "%02x", m->emailid[i]);
-		break;
-	case '%':
-		buf_add_char(out, '%');
-		break;
-	default:
-		return false;
-	}
-	*at = p + 1;
-	return true;
-}
-
-static bool
-make(const char *format, const struct mailbox_message *m, uint32_t validity,
-    struct buf *out)
-{
-	while (*format != '\0') {
-		char c = *format++;
-
-		if (c != '%') {
-			/* RFC 1939 7: 0x21 to 0x7E. */
-			if (c < 0x21 || c > 0x7e)
-				return false;
-			buf_add_char(out, c);
-		} else if (!expand(&format, m, validity, out)) {
-			return false;
-		}
-	}
-	return true;
+	return compat != NULL ? compat : conf.pop3d_uidl_format;
 }
 
 int
 uidl_check(const char *format, struct why *why)
 {
-	struct mailbox_message m = { .uid = UINT32_MAX };
+	static const uint8_t id[16];
+	const struct uidl_values v = { .uid = UINT32_MAX,
+	    .uidvalidity = UINT32_MAX, .id = id };
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	bool ok;
 
 	if (strcmp(format, BY_FILE) == 0)
 		return 0;
-	ok = make(format, &m, UINT32_MAX, &b) && b.len > 0 &&
-	    b.len <= UIDL_MAX - (sizeof("-4294967295") - 1);
+	ok = uidl_format(format, &v, &b) == 0 && b.len > 0 &&
+	    b.len <= MADE_MAX - (sizeof("-4294967295") - 1);
 
 	buf_fini(&b);
 	if (!ok)
 		return why_set(why, "", "pop3d_uidl_format: \"%s\" does not "
 		    "give 1 to %zu printable characters of %%i, %%u, %%v, "
 		    "%%08Xu, %%08Xv, and is not %%f", format,
-		    UIDL_MAX - (sizeof("-4294967295") - 1));
+		    MADE_MAX - (sizeof("-4294967295") - 1));
 	/* Different for each message. */
-	if (!has(format, 'u') && !has(format, 'i'))
+	if (!uidl_format_has(format, 'u') && !uidl_format_has(format, 'i'))
 		return why_set(why, "", "pop3d_uidl_format: \"%s\" is the "
 		    "same for all messages", format);
 	return 0;
@@ -137,7 +67,7 @@ choose(struct drop *d)
 		d->uidl = DEFAULT;
 	d->uidl_file = strcmp(d->uidl, BY_FILE) == 0;
 	d->uidl_plain = d->uidl_file || strcmp(d->uidl, DEFAULT) == 0;
-	d->uidl_ids = !has(d->uidl, 'u');
+	d->uidl_ids = !uidl_format_has(d->uidl, 'u');
 }
 
 /* What nearly all clients get for nearly all messages. */
@@ -166,8 +96,13 @@ put_made(const struct drop *d, uint32_t n, char *to)
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct mailbox_message m;
 
-	if (mailbox_message(d->box, n, &m))
-		(void)make(d->uidl, &m, mailbox_uidvalidity(d->box), &b);
+	if (mailbox_message(d->box, n, &m)) {
+		const struct uidl_values v = { .uid = m.uid, .id = m.emailid,
+		    .uidvalidity = mailbox_uidvalidity(d->box) };
+
+		if (uidl_format(d->uidl, &v, &b) < 0)
+			buf_reset(&b);	/* uidl_check() has tried */
+	}
 	memcpy(to, b.data, b.len);	/* uidl_check() knows how long it gets */
 	to += b.len;
 	buf_fini(&b);
@@ -181,15 +116,21 @@ is_id(struct span name)
 	for (size_t i = 0; i < name.len; i++)
 		if (name.p[i] < 0x21 || name.p[i] > 0x7e)
 			return false;
-	return name.len > 0 && name.len <= UIDL_MAX;
+	return name.len > 0 && name.len <= MADE_MAX;
 }
 
 char *
 uidl_put(struct drop *d, uint32_t n, char *to)
 {
+	struct span own = mailbox_uidl(d->box, n);
 	const uint8_t *id;
 	bool copied;
 
+	/* Clients know it from another server, whatever the format is. */
+	if (own.len > 0) {
+		memcpy(to, own.p, own.len);
+		return to + own.len;
+	}
 	if (d->uidl == NULL)
 		choose(d);
 	if (d->uidl_file) {

@@ -100,6 +100,9 @@ const uint8_t *mailbox_emailid(const struct mailbox *m, uint32_t seq,
 	    bool *copied);
 /* maildir: the name of its file without the flags.  Empty: it has none. */
 struct span mailbox_file(const struct mailbox *m, uint32_t seq);
+/* The unique id that clients know it by from another server (uidls.h).  Empty:
+ * there is none. */
+struct span mailbox_uidl(struct mailbox *m, uint32_t seq);
 /* The sequence number of uid, 0 when it is not in the view. */
 uint32_t mailbox_seq(const struct mailbox *m, uint32_t uid);
 /* The first sequence number whose UID is at least uid; count + 1: none. */

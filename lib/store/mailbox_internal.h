@@ -17,6 +17,7 @@
 #include "base/ranges.h"
 #include "store/account_internal.h"
 #include "store/mailbox.h"
+#include "store/uidls.h"
 
 /* As in the index file: the layout is the file's. */
 struct record {
@@ -139,6 +140,7 @@ struct mailbox {
 	uint64_t	 work;			/* records changed, or learned
 						 * about, since the index */
 	struct maildir_view *md;
+	struct uidls	*uidls;		/* NULL: not read yet */
 	/* maildir: when all that was in its directories was known. */
 	struct {
 		struct timespec	 cur, new;
@@ -314,9 +316,14 @@ int	 maildir_view_rename(struct mailbox *m, const struct ranges *uids,
 /* They leave; moved: not to be had back. */
 int	 maildir_view_expunge(struct mailbox *m, const struct ranges *uids,
 	    bool moved, struct why *why);
-/* Write a message, and put its arrival. */
+/* Write a message, and put its arrival; its queue_id, unless it is empty, is
+ * what the file is called, and no other one may be. */
 int	 maildir_view_add(struct mailbox *m, struct packed_source *src,
 	    struct packed_arrival *a, struct why *why);
+/* Put the arrival of a file that is there, called as a->queue_id says, with
+ * these bytes. */
+void	 maildir_view_adopt(struct mailbox *m, struct span bytes,
+	    struct packed_arrival *a);
 /* Have the file of an expunged record of w back, and put its arrival. */
 int	 maildir_view_restore(struct mailbox *m, const struct mailbox *w,
 	    const struct record *r, struct packed_arrival *a,
@@ -329,6 +336,12 @@ void	 maildir_view_undo(struct mailbox *m);
 bool	 maildir_is_kept(const struct mailbox *w, const struct record *r);
 /* Remove what was expunged before then from a folder; how many bytes. */
 uint64_t maildir_purge(int dir, int64_t before_us);
+
+/* --- uidls.c ------------------------------------------------------------------ */
+
+/* The name of the mailbox's file of unique ids. */
+void	 uidls_name(const struct mailbox *m, char out[PACKED_NAME_MAX]);
+void	 mailbox_uidls_free(struct mailbox *m);
 
 /* --- index.c ------------------------------------------------------------------ */
 

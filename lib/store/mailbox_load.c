@@ -441,6 +441,7 @@ mailbox_close(struct mailbox **mp)
 	}
 	maildir_view_close(m);
 	mailbox_unload(m);
+	mailbox_uidls_free(m);
 	mem_free(m->order);
 	ARRAY_FINI(&m->told);
 	ARRAY_FINI(&m->told_flags);

@@ -284,10 +284,28 @@ maildir_view_add(struct mailbox *m, struct packed_source *src,
 	set_date(fd, a->date_us);
 	account_note_dirty(m->a, fd);
 	fd_close(&fd);
-	base = new_name(m, a->len, a->size);
+	base = a->queue_id.len > 0 ? span_dup(a->queue_id) :
+	    new_name(m, a->len, a->size);
 	put_file(m, a, base, v->tmp, mem_strdup(tmp), MOVED_FRESH);
 	mem_free(base);
 	return 0;
+}
+
+void
+maildir_view_adopt(struct mailbox *m, struct span bytes,
+    struct packed_arrival *a)
+{
+	struct line_count lines = LINE_COUNT_INIT;
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	line_count_add(&lines, bytes);
+	a->segment = PACKED_NO_SEGMENT;
+	a->len = bytes.len;
+	a->size = bytes.len + lines.bare;
+	a->how |= PACKED_FILE | line_count_how(&lines);
+	packed_arrival_encode(&b, a);
+	packed_put(m->p, PACKED_ARRIVAL, buf_span(&b));
+	buf_fini(&b);
 }
 
 int

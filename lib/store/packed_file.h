@@ -100,6 +100,15 @@ int	 packed_reserve(struct packed *p, uint32_t n, struct why *why);
  */
 void	 packed_put(struct packed *p, unsigned type, struct span payload);
 int	 packed_flush(struct packed *p, struct why *why);
+/*
+ * Replace all that the journal says by what was put, with the head's
+ * UIDVALIDITY and at least this UIDNEXT; it is durable then.  The file that p
+ * has open is not the mailbox's any more.
+ */
+int	 packed_restart(struct packed *p, uint32_t uidnext, struct why *why);
+/* No UID below this one is given out any more; under the lock. */
+int	 packed_raise_uidnext(struct packed *p, uint32_t uidnext,
+	    struct why *why);
 /* Forget what was put. */
 void	 packed_drop(struct packed *p);
 int64_t	 packed_scan_file(int fd, uint64_t from, uint64_t size,

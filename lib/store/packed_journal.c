@@ -636,18 +636,13 @@ sub_len(struct span in)
 	    packed_align(num_get_le32((const uint8_t *)in.p + 4));
 }
 
-int
-packed_flush(struct packed *p, struct why *why)
+/* What was put, as records of the journal. */
+static void
+encode_put(const struct packed *p, struct buf *w)
 {
-	struct packed_state *st = &p->head.state;
+	const struct packed_state *st = &p->head.state;
 	struct span in = buf_span(&p->out);
-	struct buf w = BUF_INIT(BUF_UNLIMITED);
-	int rc = 0;
 
-	/* Two writers at once would write over each other's records. */
-	if (!p->locked && in.len > 0)
-		log_panic("%s: a journal is written without its lock",
-		    p->path);
 	while (in.len > 0) {
 		size_t n = sub_len(in), more;
 
@@ -655,15 +650,29 @@ packed_flush(struct packed *p, struct why *why)
 		    PACKED_RECORD_MAX)
 			n += more;
 		if (n == sub_len(in))
-			packed_record_encode(&w,
+			packed_record_encode(w,
 			    num_get_le16((const uint8_t *)in.p),
 			    next_modseq(p, in), span_sub(in, PACKED_SUB_HEADER,
 			    num_get_le32((const uint8_t *)in.p + 4)));
 		else
-			packed_record_encode(&w, PACKED_GROUP, st->modseq + 1,
+			packed_record_encode(w, PACKED_GROUP, st->modseq + 1,
 			    span_sub(in, 0, n));
 		in = span_from(in, n);
 	}
+}
+
+int
+packed_flush(struct packed *p, struct why *why)
+{
+	struct packed_state *st = &p->head.state;
+	struct buf w = BUF_INIT(BUF_UNLIMITED);
+	int rc = 0;
+
+	/* Two writers at once would write over each other's records. */
+	if (!p->locked && p->out.len > 0)
+		log_panic("%s: a journal is written without its lock",
+		    p->path);
+	encode_put(p, &w);
 	if (w.len > 0) {
 		rc = fd_pwrite_all(p->jfd, w.data, w.len, (off_t)st->tail);
 		if (rc < 0) {
@@ -682,4 +691,45 @@ packed_flush(struct packed *p, struct why *why)
 	buf_fini(&w);
 	buf_reset(&p->out);
 	return rc;
+}
+
+int
+packed_restart(struct packed *p, uint32_t uidnext, struct why *why)
+{
+	struct packed_state *st = &p->head.state;
+	struct packed_state was = *st;
+	struct buf w = BUF_INIT(BUF_UNLIMITED);
+	void (*hook)(void *, const struct packed_record *, bool) = p->hook;
+	int rc;
+
+	encode_put(p, &w);
+	packed_rewind(p);
+	st->uidnext = uidnext;
+	p->hook = NULL;
+	(void)packed_scan(buf_span(&w), PACKED_START, NULL, catch_record, p);
+	p->hook = hook;
+	st->reserved = st->uidnext + PACKED_UID_STEP;
+	rc = packed_replace(p, buf_span(&w), why);
+	*st = was;
+	p->saved_tail = st->tail;
+	packed_drop(p);
+	buf_fini(&w);
+	return rc;
+}
+
+int
+packed_raise_uidnext(struct packed *p, uint32_t uidnext, struct why *why)
+{
+	struct packed_state *st = &p->head.state;
+	struct packed_head now;
+
+	if (uidnext <= st->uidnext)
+		return 0;
+	if (read_slots(p, &now, why) < 0)
+		return -1;
+	st->uidnext = uidnext;
+	st->reserved = MAX(st->reserved, uidnext + PACKED_UID_STEP);
+	if (save_state(p, true) < 0)
+		return store_fail(why, "cannot write to", p->path);
+	return 0;
 }

@@ -27,7 +27,10 @@
 
 struct rebuild {
 	ARRAY(struct packed_arrival) v;
-	uint32_t	 uidvalidity, uidmax, segment, box;
+	uint32_t	 uidvalidity, segment, box;
+	/* Where the message was that uidvalidity is of. */
+	uint32_t	 at_segment;
+	uint64_t	 at;
 };
 
 static int
@@ -67,8 +70,19 @@ rebuild_message(struct rebuild *rb, const struct packed_message *m,
 
 	if (m->box != rb->box)
 		return;
-	rb->uidvalidity = MAX(rb->uidvalidity, m->uidvalidity);
-	rb->uidmax = MAX(rb->uidmax, m->uid);
+	/* Of what it was before an import gave it another one (import.h)
+	 * nothing is left. */
+	if (m->uidvalidity != rb->uidvalidity) {
+		if (rb->v.len > 0 && (no < rb->at_segment ||
+		    (no == rb->at_segment && at < rb->at)))
+			return;
+		rb->v.len = 0;
+		rb->uidvalidity = m->uidvalidity;
+	}
+	if (no > rb->at_segment || (no == rb->at_segment && at > rb->at)) {
+		rb->at_segment = no;
+		rb->at = at;
+	}
 	if (m->zstd)
 		bytes = undone(bytes, &raw);
 	line_count_add(&lines, bytes);
@@ -208,8 +222,11 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 		.segment_tail = SEGMENT_CLOSED, .totals = true,
 	};
 	if (rb.v.len > 0) {
+		uint32_t uidmax;
+
 		h.uidvalidity = rb.uidvalidity;
 		qsort(rb.v.v, rb.v.len, sizeof(rb.v.v[0]), by_uid);
+		uidmax = rb.v.v[rb.v.len - 1].uid;
 		for (size_t i = 0; i < rb.v.len; i++) {
 			if (i + 1 < rb.v.len &&
 			    rb.v.v[i].uid == rb.v.v[i + 1].uid)
@@ -220,8 +237,8 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 			    ++h.state.modseq, buf_span(&a));
 		}
 		/* UIDs above may have been in use without a message left. */
-		h.state.uidnext = rb.uidmax < UINT32_MAX - 3 * PACKED_UID_STEP ?
-		    rb.uidmax + 1 + PACKED_UID_STEP : rb.uidmax;
+		h.state.uidnext = uidmax < UINT32_MAX - 3 * PACKED_UID_STEP ?
+		    uidmax + 1 + PACKED_UID_STEP : uidmax;
 		h.state.reserved = h.state.uidnext + PACKED_UID_STEP;
 		h.state.totals = false;
 		log_warning("%s: journal %s: rebuilt it from %zu messages; "

@@ -376,7 +376,7 @@ purge_segment(struct purge *p, struct seg *s, struct why *why)
 static void
 purge_boxes(struct purge *p)
 {
-	static const char *const suffixes[] = { "idx", "cch", "jrn" };
+	static const char *const suffixes[] = { "idx", "cch", "uidl", "jrn" };
 
 	for (size_t i = 0; i < p->a->boxes.len; i++) {
 		const struct acct_box *b = &p->a->boxes.v[i];

@@ -12,18 +12,15 @@ where it is installed.
 """
 import os
 import random
-import shutil
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../system"))
-from instance import free_port  # noqa: E402
+from dovecot import Dovecot, have_dovecot  # noqa: E402
 from mailusers import PASSWORDS, Users  # noqa: E402
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
@@ -162,86 +159,22 @@ class Mansio:
     def root(self):
         return self.m.master_pid()
 
-    def stop(self):
+    def close(self):
         self.m.__exit__(None, None, None)
 
 
-DOVECOT = """\
-base_dir = {base}/run
-state_dir = {base}/run
-log_path = {base}/log
-protocols = imap
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
-default_internal_user = dovecot
-default_login_user = dovenull
-mail_location = mdbox:{base}/mail/%n
-mail_uid = nobody
-mail_gid = nogroup
-first_valid_uid = 1
-service imap-login {{
-  inet_listener imap {{
-    port = {port}
-  }}
-}}
-service stats {{
-  unix_listener stats-writer {{
-    mode = 0666
-  }}
-}}
-mail_max_userip_connections = 100
-passdb {{
-  driver = static
-  args = password=wonderland
-}}
-userdb {{
-  driver = static
-  args = uid=nobody gid=nogroup home={base}/mail/%n
-}}
-"""
-
-
-class Dovecot:
+class Mdbox(Dovecot):
     name = "dovecot"
     domain = ""
 
     def __init__(self):
-        self.base = tempfile.mkdtemp(prefix="mansio-bench-dovecot-")
-        os.chmod(self.base, 0o755)
-        self.port = free_port()
-        os.makedirs(f"{self.base}/mail")
-        shutil.chown(f"{self.base}/mail", "nobody", "nogroup")
-        self.conf = f"{self.base}/dovecot.conf"
-        with open(self.conf, "w", encoding="ascii") as f:
-            f.write(DOVECOT.format(base=self.base, port=self.port))
-        subprocess.run(["dovecot", "-c", self.conf], check=True)
-        for _ in range(100):
-            if os.path.exists(f"{self.base}/run/master.pid"):
-                break
-            time.sleep(0.05)
+        super().__init__("mdbox:{base}/mail/%n", protocols=("imap",))
+        self.start()
+        self.port = self.imap_port
 
     def fill(self):
-        box = f"{self.base}/import"
-        for sub in ("cur", "new", "tmp"):
-            os.makedirs(f"{box}/{sub}")
-        for n, m in enumerate(messages(COUNT)):
-            with open(f"{box}/new/{1000000 + n}.x", "wb") as f:
-                f.write(m.replace(b"\r\n", b"\n"))
-        subprocess.run(["chown", "-R", "nobody:nogroup", box], check=True)
         for user in USERS:
-            subprocess.run(["doveadm", "-c", self.conf, "import", "-u", user,
-                            f"maildir:{box}", "", "ALL"], check=True)
-        shutil.rmtree(box)
-
-    def root(self):
-        with open(f"{self.base}/run/master.pid", encoding="ascii") as f:
-            return int(f.read())
-
-    def stop(self):
-        subprocess.run(["doveadm", "-c", self.conf, "stop"], check=False)
-        time.sleep(0.5)
-        shutil.rmtree(self.base, ignore_errors=True)
+            self.import_messages(user, messages(COUNT))
 
 
 class Meter:
@@ -364,8 +297,8 @@ def measure(server):
 
 def main():
     servers = [Mansio]
-    if shutil.which("dovecot"):
-        servers.append(Dovecot)
+    if have_dovecot("imap"):
+        servers.append(Mdbox)
     rounds = {kind.name: [] for kind in servers}
     for _ in range(ROUNDS):
         for kind in servers:
@@ -374,7 +307,7 @@ def main():
                 s.fill()
                 rounds[kind.name].append(measure(s))
             finally:
-                s.stop()
+                s.close()
     print(f"{COUNT} messages, {ROUNDS} rounds, load "
           f"{os.getloadavg()[0]:.1f}; seconds, wall clock and CPU")
     for name in rounds["mansio"][0]:

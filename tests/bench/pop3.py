@@ -9,15 +9,14 @@ the machine's.  Needs root; Dovecot where it is installed.
 """
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../system"))
-from instance import BUILD, free_port  # noqa: E402
+from dovecot import PASSWORD, Dovecot, have_dovecot  # noqa: E402
+from instance import BUILD  # noqa: E402
 from mailusers import Users  # noqa: E402
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
@@ -94,88 +93,22 @@ class Mansio:
     def root(self):
         return self.m.master_pid()
 
-    def stop(self):
+    def close(self):
         self.m.__exit__(None, None, None)
 
 
-DOVECOT = """\
-base_dir = {base}/run
-state_dir = {base}/run
-log_path = {base}/log
-protocols = pop3
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
-default_internal_user = dovecot
-default_login_user = dovenull
-mail_location = mdbox:{base}/mail/%n
-mail_uid = nobody
-mail_gid = nogroup
-first_valid_uid = 1
-service pop3-login {{
-  inet_listener pop3 {{
-    port = {port}
-  }}
-}}
-service stats {{
-  unix_listener stats-writer {{
-    mode = 0666
-  }}
-}}
-passdb {{
-  driver = static
-  args = password=wonderland
-}}
-userdb {{
-  driver = static
-  args = uid=nobody gid=nogroup home={base}/mail/%n
-}}
-"""
-
-
-class Dovecot:
+class Mdbox(Dovecot):
     name = "dovecot (mdbox)"
-    user, password = "alice", "wonderland"
+    user, password = "alice", PASSWORD
 
     def __init__(self):
-        self.base = tempfile.mkdtemp(prefix="mansio-bench-dovecot-")
-        os.chmod(self.base, 0o755)
-        self.port = free_port()
-        os.makedirs(f"{self.base}/mail")
-        shutil.chown(f"{self.base}/mail", "nobody", "nogroup")
-        self.conf = f"{self.base}/dovecot.conf"
-        with open(self.conf, "w", encoding="ascii") as f:
-            f.write(DOVECOT.format(base=self.base, port=self.port))
-        subprocess.run(["dovecot", "-c", self.conf], check=True)
-        for _ in range(100):
-            if os.path.exists(f"{self.base}/run/master.pid"):
-                break
-            time.sleep(0.05)
+        super().__init__("mdbox:{base}/mail/%n", protocols=("pop3",))
+        self.start()
+        self.port = self.pop3_port
 
     def fill(self):
-        box = f"{self.base}/import"
-        for sub in ("cur", "new", "tmp"):
-            os.makedirs(f"{box}/{sub}")
-        for n in range(COUNT):
-            with open(f"{box}/new/{1000000 + n}.x", "w", newline="",
-                      encoding="ascii") as f:
-                f.write(message(n).replace("\r\n", "\n"))
-        subprocess.run(["chown", "-R", "nobody:nogroup", box], check=True)
-        subprocess.run(["doveadm", "-c", self.conf, "import", "-u", "alice",
-                        f"maildir:{box}", "", "ALL"], check=True)
-        subprocess.run(["doveadm", "-c", self.conf, "move", "-u", "alice",
-                        "INBOX", "mailbox", "INBOX", "ALL"], check=False,
-                       capture_output=True)
-        shutil.rmtree(box)
-
-    def root(self):
-        with open(f"{self.base}/run/master.pid", encoding="ascii") as f:
-            return int(f.read())
-
-    def stop(self):
-        subprocess.run(["doveadm", "-c", self.conf, "stop"], check=False)
-        time.sleep(0.5)
-        shutil.rmtree(self.base, ignore_errors=True)
+        self.import_messages("alice", (message(n).encode()
+                                       for n in range(COUNT)))
 
 
 def measure(server, *args):
@@ -207,7 +140,7 @@ def show(what, results):
         med[name] = [middle(column) for column in zip(*rows)]
         print(f"{what:18}  {name:16} {med[name][0]:9.0f}/s "
               f"{med[name][1]:9.1f} us CPU", flush=True)
-    ours, theirs = med.get(Mansio.name), med.get(Dovecot.name)
+    ours, theirs = med.get(Mansio.name), med.get(Mdbox.name)
     if ours and theirs:
         print(f"{'':18}  {ours[0] / theirs[0]:.2f} times the rate, "
               f"1/{theirs[1] / max(ours[1], 0.01):.2f} of the CPU",
@@ -219,7 +152,7 @@ def main():
     os.nice(-10)
     servers = []
     try:
-        for kind in [Mansio] + [Dovecot] * bool(shutil.which("dovecot")):
+        for kind in [Mansio] + [Mdbox] * have_dovecot("pop3"):
             servers.append(kind())
             servers[-1].fill()
         for what, args in KINDS:
@@ -237,7 +170,7 @@ def main():
               f"UIDL, QUIT; load {os.getloadavg()[0]:.1f})")
     finally:
         for s in servers:
-            s.stop()
+            s.close()
 
 
 main()

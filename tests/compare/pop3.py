@@ -9,56 +9,18 @@ What may differ is in EXPLAINED.  Needs root and Dovecot 2.3.
 """
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from itertools import zip_longest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
 import corpus  # noqa: E402
-from instance import free_port, skip  # noqa: E402
+from dovecot import Dovecot, have_dovecot  # noqa: E402
+from instance import skip  # noqa: E402
 from mailusers import Pop3, Users  # noqa: E402
 
 VERBOSE = "-v" in sys.argv[1:]
-CONF = """\
-base_dir = {base}/run
-state_dir = {base}/run
-log_path = {base}/log
-protocols = pop3
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
-auth_mechanisms = plain login
-auth_failure_delay = 0
-default_internal_user = dovecot
-default_login_user = dovenull
-mail_location = maildir:{base}/mail
-mail_uid = {uid}
-mail_gid = {gid}
-first_valid_uid = 1
-mail_max_userip_connections = 100
-service pop3-login {{
-  inet_listener pop3 {{
-    port = {port}
-  }}
-}}
-service stats {{
-  unix_listener stats-writer {{
-    mode = 0666
-  }}
-}}
-passdb {{
-  driver = static
-  args = password=wonderland
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={base}/home
-}}
-"""
 USER = "alice@example.test"
 # "\0alice@example.test\0wonderland"
 PLAIN = "AGFsaWNlQGV4YW1wbGUudGVzdAB3b25kZXJsYW5k"
@@ -115,25 +77,6 @@ EXPLAINED = {
     6: "a line of a lone CR is not the empty line that ends the header (RFC "
        "5322 2.2); TOP begins to count later",
 }
-
-
-class Dovecot:
-    def __init__(self, base, uid, gid):
-        self.base, self.port = base, free_port()
-        os.makedirs(f"{base}/home")
-        self.conf = f"{base}/dovecot.conf"
-        with open(self.conf, "w", encoding="ascii") as f:
-            f.write(CONF.format(base=base, port=self.port, uid=uid, gid=gid))
-
-    def start(self):
-        subprocess.run(["dovecot", "-c", self.conf], check=True)
-        end = time.monotonic() + 20
-        while not os.path.exists(f"{self.base}/run/master.pid"):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-
-    def stop(self):
-        subprocess.run(["doveadm", "-c", self.conf, "stop"], check=False)
 
 
 def fill(box, uid, gid):
@@ -221,7 +164,7 @@ def differences(mails, command, theirs, ours):
 
 
 def compare(mails, dove, us, name, commands):
-    theirs, ours = talk(dove.port, commands), talk(us.pop3_port, commands)
+    theirs, ours = talk(dove.pop3_port, commands), talk(us.pop3_port, commands)
     bad, seen = 0, set()
     for n, command in enumerate(commands):
         if n >= len(theirs) or n >= len(ours):
@@ -249,39 +192,30 @@ def compare(mails, dove, us, name, commands):
 
 
 def main():
-    if shutil.which("dovecot") is None:
+    if not have_dovecot("pop3"):
         skip("no dovecot here")
-    scratch = tempfile.mkdtemp(prefix="mansio-compare-pop3-")
-    os.chmod(scratch, 0o755)
     bad, answers, seen = 0, 0, set()
-    try:
-        with Users({"pop3d_uidl_compat": "dovecot",
-                    "pop3d_hard_error_limit": "1000"}, maildir=True) as us:
-            uid, gid = us.vmail.pw_uid, us.vmail.pw_gid
-            dove = Dovecot(scratch, uid, gid)
-            mails = fill(f"{scratch}/mail", uid, gid)
+    with Users({"pop3d_uidl_compat": "dovecot",
+                "pop3d_hard_error_limit": "1000"}, maildir=True) as us:
+        uid, gid = us.vmail.pw_uid, us.vmail.pw_gid
+        with Dovecot("maildir:{base}/mail", protocols=("pop3",), uid=uid,
+                     gid=gid) as dove:
+            mails = fill(f"{dove.base}/mail", uid, gid)
             fill(f"{us.mail}/example.test/alice", uid, gid)
-            subprocess.run(["chown", "-R", f"{uid}:{gid}", scratch,
+            subprocess.run(["chown", "-R", f"{uid}:{gid}",
                             f"{us.mail}/example.test"], check=True)
-            dove.start()
-            try:
-                work = dict(DIALOGUES)
-                for n in range(len(mails)):
-                    work[f"message {n + 1}"] = IN + [
-                        f"RETR {n + 1}", f"TOP {n + 1} 0", f"TOP {n + 1} 3",
-                        f"TOP {n + 1} 100000", f"LIST {n + 1}"]
-                for name, commands in work.items():
-                    b, s = compare(mails, dove, us, name, commands)
-                    bad += b
-                    seen |= s
-                    answers += len(commands)
-                    dead = us.log().count("killed by signal")
-                    assert not dead, us.log()[-2000:]
-            finally:
-                dove.stop()
-    finally:
-        time.sleep(0.3)
-        shutil.rmtree(scratch, ignore_errors=True)
+            work = dict(DIALOGUES)
+            for n in range(len(mails)):
+                work[f"message {n + 1}"] = IN + [
+                    f"RETR {n + 1}", f"TOP {n + 1} 0", f"TOP {n + 1} 3",
+                    f"TOP {n + 1} 100000", f"LIST {n + 1}"]
+            for name, commands in work.items():
+                b, s = compare(mails, dove, us, name, commands)
+                bad += b
+                seen |= s
+                answers += len(commands)
+                dead = us.log().count("killed by signal")
+                assert not dead, us.log()[-2000:]
     print(f"{answers} answers, {bad} differ without a reason; reasons seen: "
           f"{sorted(seen - {0})}")
     sys.exit(bad > 0)

@@ -50,7 +50,7 @@ def unique_ids():
         default = ids(c)
         assert all(re.fullmatch("[0-9a-f]{32}", i) for i in default)
     for compat, form in (("dovecot", "[0-9a-f]{16}"),
-                         ("courier", r"\d+-\d+"), ("cyrus", r"\d+\.\d+")):
+                         ("courier", r"UID\d+-\d+"), ("cyrus", r"\d+\.\d+")):
         use(lambda c, f=form: re.fullmatch(f, ids(c)[0]),
             pop3d_uidl_compat=compat)
         with m.pop3("alice") as c:
