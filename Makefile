@@ -256,6 +256,7 @@ bench: all tests
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/pop3.py 20000 4096 1
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/idle.py --users 2000
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/tls.py --rounds 1 --keys ecdsa
+	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/tls_sessions.py
 	@BUILD_DIR='$(abspath $(BUILD))' tests/bench/imap.py $(BENCH_IMAP)
 
 # --- install ----------------------------------------------------------------------

@@ -6,7 +6,7 @@ process, beside Postfix and Dovecot where they are installed.
     tls.py [--count N] [--rounds N] [--keys "ecdsa rsa"]
 
 CPU is that of all of the server's processes, in microseconds a connection:
-TCP, handshake, greeting, end.  Keys are ECDSA P-256 unless said otherwise.
+TCP, handshake, greeting, end; and as many a second as that allows.  Keys are ECDSA P-256 unless said otherwise.
 """
 import argparse
 import json
@@ -27,7 +27,7 @@ from instance import BUILD, Instance, free_port, need_root  # noqa: E402
 LOAD = f"{BUILD}/tests/bench/tlsload"
 SERVE = f"{BUILD}/tests/bench/tlsserve"
 BULK = 64 << 20
-SLICES = 6
+SLICES = 8
 
 
 def load(port, *args):
@@ -95,10 +95,10 @@ def paired(m, keyd, count):
         for _ in range(SLICES):
             for name, (_, port, pids) in servers.items():
                 before = sum(map(bench.cpu_of, pids))
-                load(port, *args, "-n", str(max(count // SLICES, 10)))
+                load(port, *args, "-n", str(max(count // SLICES, 100)))
                 cost[name].append(sum(map(bench.cpu_of, pids)) - before)
-        result[column] = 100 * (statistics.median(cost["keyd"]) /
-                                statistics.median(cost["local"]) - 1)
+        # Others' work, in the caches above all, only ever adds.
+        result[column] = 100 * (min(cost["keyd"]) / min(cost["local"]) - 1)
     for p, _, _ in servers.values():
         p.terminate()
         p.wait()
@@ -127,6 +127,10 @@ def run_postfix(pem, count):
                 "  -o smtpd_tls_wrappermode=yes\n"
                 f"  -o smtpd_tls_chain_files={pem}\n"
                 "  -o smtpd_tls_session_cache_timeout=3600s\n")
+    # Without a cache it gives no tickets either.
+    with open(f"{base}/etc/main.cf", "a", encoding="ascii") as f:
+        f.write("smtpd_tls_session_cache_database = "
+                f"btree:{base}/lib/smtpd_scache\n")
     try:
         server.start()
         wait_for(port)
@@ -229,6 +233,12 @@ def main():
         print("%-28s" % name + "".join(
             "%12.0f" % statistics.median(result[c]) if c in result else
             "%12s" % "" for c in columns))
+    print("%-28s" % "a second, on one core")
+    for name, result in rows.items():
+        if "%" not in name and "full" in result:
+            print("%-28s" % name + "".join(
+                "%12.0f" % (1e6 / statistics.median(result[c]))
+                for c in columns if c in result))
 
 
 main()
