@@ -76,6 +76,7 @@ struct account {
 	uint64_t		 change;	/* counts applied records */
 	ARRAY(int)		 dirty;		/* descriptors to be synced */
 	uint64_t		 sync_turn;	/* counts account_sync() */
+	uint64_t		 ahead;		/* bytes appended (mailbox_append.c) */
 	ARRAY(struct packed *)	 writers;	/* journals open for appending */
 	ARRAY(struct acct_segment) segments;
 	/* The compressed message that was undone last: clients ask for a large

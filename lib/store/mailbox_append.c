@@ -20,6 +20,8 @@
 #include "store/mailbox_internal.h"
 
 #define APPEND_MEMORY	(1u << 20)	/* bytes */
+#define AHEAD		(512u << 10)	/* bytes written before the disk is
+					 * told to begin with them */
 
 struct pending {
 	uint32_t	 flags;
@@ -104,6 +106,25 @@ target_unlock(struct target *t)
 	t->p = NULL;
 }
 
+/*
+ * Many messages that come one after the other are synced once: what there is
+ * goes to the disk while the next ones are taken, and the sync waits less.
+ * It still is the sync that says whether all of it is there.
+ */
+static void
+write_ahead(struct target *t)
+{
+	uint64_t tail = t->p->head.state.segment_tail;
+
+	if (t->p->segfd < 0 || t->p->segno != t->segment || tail < t->tail)
+		return;
+	t->a->ahead += tail - t->tail;
+	if (t->a->ahead < AHEAD)
+		return;
+	t->a->ahead = 0;
+	(void)sync_file_range(t->p->segfd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int
 target_flush(struct target *t, struct why *why)
 {
@@ -121,6 +142,8 @@ target_flush(struct target *t, struct why *why)
 	account_wrote(t->a, t->p);
 	if (maildir)
 		maildir_view_done(t->view);
+	else
+		write_ahead(t);
 	return 0;
 }
 
