@@ -82,17 +82,36 @@ is_forward(const struct rcpt *r)
 	    !span_eq(r->orig, r->addr);
 }
 
+static bool
+by_sender(bool probe)
+{
+	return probe ?
+	    conf.address_verify_sender_dependent_default_transport_maps[0] !=
+	    '\0' ||
+	    conf.address_verify_sender_dependent_relayhost_maps[0] != '\0' :
+	    conf.sender_dependent_default_transport_maps[0] != '\0' ||
+	    conf.sender_dependent_relayhost_maps[0] != '\0';
+}
+
+static bool
+is_probe(const struct message *m)
+{
+	return m->env.flags & ENV_PROBE;
+}
+
 /* The key is sender, NUL, address: routes may depend on the sender.  For mail
- * that is sent on there is NUL and whom it was for. */
+ * that is sent on there is NUL and whom it was for; probes have routes of
+ * their own. */
 static struct span
-make_key(struct span sender, const struct rcpt *r)
+make_key(const struct message *m, const struct rcpt *r)
 {
 	bool forward = is_forward(r);
 
 	buf_reset(&rs.key);
-	if (forward || conf.sender_dependent_default_transport_maps[0] != '\0' ||
-	    conf.sender_dependent_relayhost_maps[0] != '\0')
-		buf_add_span(&rs.key, sender);
+	if (is_probe(m))
+		buf_add_str(&rs.key, "\n");
+	if (forward || by_sender(is_probe(m)))
+		buf_add_span(&rs.key, m->env.sender);
 	buf_add_char(&rs.key, '\0');
 	buf_add_span(&rs.key, r->addr);
 	if (forward) {
@@ -111,6 +130,7 @@ ask(struct answer *a)
 	struct rewrite_resolve q = {
 		.address = r->addr, .sender = w->m->env.sender,
 		.orig = is_forward(r) ? r->orig : SPAN_EMPTY,
+		.probe = is_probe(w->m),
 	};
 
 	if (c == NULL) {
@@ -194,7 +214,7 @@ resolve_rcpt(struct message *m, uint32_t i)
 	if (r->addr.len == 0)
 		r->addr = span_of(arena_strdup(&m->texts,
 		    conf.empty_address_recipient));
-	e = hash_enter(&rs.by_key, make_key(m->env.sender, r), &made);
+	e = hash_enter(&rs.by_key, make_key(m, r), &made);
 	if (made) {
 		a = e->value = mem_zalloc(sizeof(*a));
 		a->entry = e;

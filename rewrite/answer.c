@@ -85,7 +85,7 @@ is_ours(struct span address)
 {
 	struct route *r = &knowledge.other;
 
-	resolver_resolve(knowledge.resolver, address, SPAN_EMPTY, false, r);
+	resolver_resolve(knowledge.resolver, address, SPAN_EMPTY, 0, r);
 	return r->status == ROUTE_OK && r->class != ROUTE_DEFAULT;
 }
 
@@ -137,7 +137,8 @@ answer_resolve(const struct rewrite_resolve *q, struct buf *out)
 	if (answer_srs(q, out))
 		return;
 	resolver_resolve(knowledge.resolver, q->address, q->sender,
-	    q->want_listed, r);
+	    (q->want_listed ? RESOLVE_LISTED : 0) |
+	    (q->probe ? RESOLVE_PROBE : 0), r);
 	if (r->status == ROUTE_OK && (r->transport.len == 0 || too_long(r))) {
 		r->status = ROUTE_TEMPFAIL;
 		(void)why_set(&r->why, "4.3.5", "bad route for this address "

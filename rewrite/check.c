@@ -16,6 +16,9 @@
 #include "route/resolve.h"
 
 static const char *const maps[] = {
+	"address_verify_sender_dependent_default_transport_maps",
+	"address_verify_sender_dependent_relayhost_maps",
+	"address_verify_transport_maps",
 	"canonical_maps", "local_recipient_maps", "recipient_canonical_maps",
 	"relay_recipient_maps", "relocated_maps",
 	"sender_dependent_default_transport_maps",
@@ -28,6 +31,8 @@ static const char *const lists[] = {
 };
 
 static const char *const transports[] = {
+	"address_verify_default_transport", "address_verify_local_transport",
+	"address_verify_relay_transport", "address_verify_virtual_transport",
 	"default_transport", "fallback_transport", "local_transport",
 	"mailbox_transport", "relay_transport", "virtual_transport",
 };
@@ -48,8 +53,13 @@ check_maps(const char *param)
 	char *value = params_get(param);
 	struct maps *m;
 
-	if (value == NULL)
+	/* Those of address_verify_... are the others', and said there. */
+	if (value == NULL ||
+	    (span_starts(span_of(param), SPAN("address_verify_")) &&
+	    strcmp(params_origin(param), "default") == 0)) {
+		mem_free(value);
 		return;
+	}
 	m = maps_new(param, value, TABLE_FOLD, &why);
 	if (m == NULL)
 		error(param, why.text);

@@ -138,8 +138,10 @@ open_socket(const struct peer *p)
 	 * for. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (from->len > 0 && bind(fd, &from->sa, from->len) < 0) {
-		log_warning("bind to %s_bind_address: %m", set.proto);
-		fd_close(&fd);
+		log_warning("bind to %s_bind_address%s: %m", set.proto,
+		    p->addr.sa.sa_family == AF_INET ? "" : "6");
+		if (set.bind_enforce)
+			fd_close(&fd);
 	}
 	return fd;
 }

@@ -108,6 +108,7 @@ settings_load(bool lmtp, struct why *why)
 		.tls_verify_match = PICK(tls_verify_cert_match),
 		.tls_secure_match = PICK(tls_secure_cert_match),
 		.tls_servername = PICK(tls_servername),
+		.bind_enforce = PICK(bind_address_enforce),
 		.sasl = PICK(sasl_auth_enable),
 		.sasl_soft_bounce = PICK(sasl_auth_soft_bounce),
 		.sasl_by_sender = PICK(sender_dependent_authentication),

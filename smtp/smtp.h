@@ -53,6 +53,7 @@ struct settings {
 	int		 family;	/* preferred: AF_UNSPEC, AF_INET, AF_INET6 */
 	bool		 v4, v6;	/* inet_protocols */
 	struct sock_addr bind4, bind6;	/* len 0: any */
+	bool		 bind_enforce;	/* not from another address instead */
 	uint16_t	 port;
 	const char	*port_name;	/* as in the setting; "" for a number */
 	/* What becomes of messages and answers: opened before the jail. */

@@ -38,7 +38,8 @@ enum rewrite_status {
 	ROW(STR, address, 1024)		/* unquoted form */		\
 	ROW(STR, sender, 1024)		/* for sender-dependent routes */ \
 	ROW(STR, orig, 1024)		/* whom address stands in for; "" */ \
-	ROW(BOOL, want_listed, )	/* also check that it exists */
+	ROW(BOOL, want_listed, )	/* also check that it exists */	\
+	ROW(BOOL, probe, )	/* address_verify_... say where to */
 IPC_MESSAGE(rewrite_resolve, REWRITE_RESOLVE_ROWS)
 
 #define REWRITE_RESOLVED_ROWS(ROW)					\

@@ -29,13 +29,21 @@ struct lazy {
 	struct why		 why;		/* of the last failure */
 };
 
+/* Where a class goes, and the tables that know better: for mail, and for the
+ * probes of verify (address_verify_...). */
+struct ways {
+	const char	*local, *virtual, *relay, *others, *relayhost;
+	struct lazy	*transport, *snd_relayhost, *snd_transport;
+};
+
 struct resolver {
 	/* lists of domains */
 	struct lazy	alias_domains, mailbox_domains, relay_domains;
 	/* tables */
-	struct lazy	transport, relocated, aliases, canonical,
-			rcpt_canonical, local_rcpt, mailboxes, relay_rcpt,
-			snd_relayhost, snd_transport;
+	struct lazy	relocated, aliases, canonical, rcpt_canonical,
+			local_rcpt, mailboxes, relay_rcpt;
+	struct ways	mail, probes;
+	struct ways	*ways;		/* of the address being resolved */
 	bool		transport_bare;	/* parent_domain_matches_subdomains */
 	struct hash	checked;	/* local domains, for warn_both() */
 };
@@ -125,6 +133,52 @@ parents_match(const char *param)
 	return false;
 }
 
+/* prefix is "" or "address_verify_". */
+#define WAYS(w, same, prefix) do {						\
+	(w)->local = conf.prefix##local_transport;			\
+	(w)->virtual = conf.prefix##virtual_transport;			\
+	(w)->relay = conf.prefix##relay_transport;			\
+	(w)->others = conf.prefix##default_transport;			\
+	(w)->relayhost = conf.prefix##relayhost;			\
+	WAYS_MAPS(w, same, transport, prefix##transport_maps);		\
+	WAYS_MAPS(w, same, snd_relayhost,				\
+	    prefix##sender_dependent_relayhost_maps);			\
+	WAYS_MAPS(w, same, snd_transport,				\
+	    prefix##sender_dependent_default_transport_maps);		\
+} while (0)
+#define WAYS_MAPS(w, same, f, p)					\
+	(w)->f = ways_maps(STRING(p), conf.p, (same)->f)
+#define STRING(p)	#p
+
+/* Tables that are the same are opened once. */
+static struct lazy *
+ways_maps(const char *title, const char *value, struct lazy *same)
+{
+	struct lazy *l;
+
+	if (same != NULL && strcmp(same->value, value) == 0)
+		return same;
+	l = mem_zalloc(sizeof(*l));
+	lazy_init(l, title, value, false, TABLE_FOLD);
+	return l;
+}
+
+static void
+ways_fini(struct ways *w, const struct ways *same)
+{
+	struct lazy *all[] = { w->transport, w->snd_relayhost,
+	    w->snd_transport };
+	const struct lazy *shared[] = { same->transport, same->snd_relayhost,
+	    same->snd_transport };
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (all[i] == shared[i])
+			continue;
+		lazy_fini(all[i]);
+		mem_free(all[i]);
+	}
+}
+
 struct resolver *
 resolver_new(struct why *why)
 {
@@ -141,7 +195,6 @@ resolver_new(struct why *why)
 	LIST(mailbox_domains, virtual_mailbox_domains, 0);
 	LIST(relay_domains, relay_domains,
 	    parents_match("relay_domains") ? MATCH_PARENT : 0);
-	MAPS(transport, transport_maps);
 	MAPS(relocated, relocated_maps);
 	MAPS(aliases, virtual_alias_maps);
 	MAPS(canonical, canonical_maps);
@@ -149,8 +202,9 @@ resolver_new(struct why *why)
 	MAPS(local_rcpt, local_recipient_maps);
 	MAPS(mailboxes, virtual_mailbox_maps);
 	MAPS(relay_rcpt, relay_recipient_maps);
-	MAPS(snd_relayhost, sender_dependent_relayhost_maps);
-	MAPS(snd_transport, sender_dependent_default_transport_maps);
+	WAYS(&r->mail, &r->mail, );
+	WAYS(&r->probes, &r->mail, address_verify_);
+	r->ways = &r->mail;
 #undef LIST
 #undef MAPS
 	return r;
@@ -167,7 +221,6 @@ resolver_free(struct resolver **rp)
 	lazy_fini(&r->alias_domains);
 	lazy_fini(&r->mailbox_domains);
 	lazy_fini(&r->relay_domains);
-	lazy_fini(&r->transport);
 	lazy_fini(&r->relocated);
 	lazy_fini(&r->aliases);
 	lazy_fini(&r->canonical);
@@ -175,8 +228,8 @@ resolver_free(struct resolver **rp)
 	lazy_fini(&r->local_rcpt);
 	lazy_fini(&r->mailboxes);
 	lazy_fini(&r->relay_rcpt);
-	lazy_fini(&r->snd_relayhost);
-	lazy_fini(&r->snd_transport);
+	ways_fini(&r->probes, &r->mail);
+	ways_fini(&r->mail, &(struct ways){ .transport = NULL });
 	hash_fini(&r->checked, NULL);
 	mem_free(r);
 }
@@ -401,34 +454,34 @@ off_host(struct resolver *r, struct span sender, struct span domain,
 	int rc = 0;
 
 	if (out->class == ROUTE_RELAY) {
-		transport = conf.relay_transport;
+		transport = r->ways->relay;
 		set_rule(out, "relay_transport", NULL);
 	} else {
-		transport = conf.default_transport;
+		transport = r->ways->others;
 		set_rule(out, "default_transport", NULL);
-		rc = by_sender(&r->snd_transport,
+		rc = by_sender(r->ways->snd_transport,
 		    conf.empty_address_default_transport_maps_lookup_key,
 		    sender, &value, out);
 		if (rc > 0) {
 			transport = value.data;
 			set_rule(out, "sender_dependent_default_transport_"
-			    "maps", &r->snd_transport);
+			    "maps", r->ways->snd_transport);
 		}
 	}
 	if (rc >= 0) {
 		use_transport(out, transport, domain);
 		route_parse_transport(span_of(transport), &t, &nh);
 		if (nh.len == 0) {
-			rc = by_sender(&r->snd_relayhost,
+			rc = by_sender(r->ways->snd_relayhost,
 			    conf.empty_address_relayhost_maps_lookup_key,
 			    sender, &value, out);
 			if (rc > 0) {
 				set(&out->nexthop, span_trim(
 				    buf_span(&value)));
 				set_rule(out, "sender_dependent_relayhost_"
-				    "maps", &r->snd_relayhost);
-			} else if (rc == 0 && conf.relayhost[0] != '\0') {
-				set(&out->nexthop, span_of(conf.relayhost));
+				    "maps", r->ways->snd_relayhost);
+			} else if (rc == 0 && r->ways->relayhost[0] != '\0') {
+				set(&out->nexthop, span_of(r->ways->relayhost));
 				set_rule(out, "relayhost", NULL);
 			}
 		}
@@ -454,7 +507,7 @@ classify(struct resolver *r, bool ours, struct span sender, struct route *out)
 	address_split(buf_span(&out->address), &local, &domain);
 	if (ours) {
 		out->class = ROUTE_LOCAL;
-		use_transport(out, conf.local_transport,
+		use_transport(out, r->ways->local,
 		    domain.p != NULL ? domain : span_of(conf.myhostname));
 		set_rule(out, "mydestination", NULL);
 		if (domain.len > 0)
@@ -473,7 +526,7 @@ classify(struct resolver *r, bool ours, struct span sender, struct route *out)
 	}
 	if ((rc = list_has(&r->mailbox_domains, domain, &out->why)) != 0) {
 		out->class = ROUTE_VIRTUAL_MAILBOX;
-		use_transport(out, conf.virtual_transport, domain);
+		use_transport(out, r->ways->virtual, domain);
 		set_rule(out, "virtual_mailbox_domains", NULL);
 		return rc < 0 ? -1 : 0;
 	}
@@ -517,7 +570,7 @@ find_postmaster(struct resolver *r, struct route *out)
 	set(&out->address, SPAN("postmaster@"));
 	buf_add_str(&out->address, conf.myorigin);
 	out->class = ROUTE_LOCAL;
-	use_transport(out, conf.local_transport, span_of(conf.myorigin));
+	use_transport(out, r->ways->local, span_of(conf.myorigin));
 	set_rule(out, "postmaster", NULL);
 	return 0;
 }
@@ -551,11 +604,11 @@ look_transport(struct resolver *r, struct route *out)
 	int rc;
 
 	address_split(addr, &local, &domain);
-	rc = maps_find(&r->transport, addr, FIND_FULL | FIND_NOEXT |
+	rc = maps_find(r->ways->transport, addr, FIND_FULL | FIND_NOEXT |
 	    FIND_DOMAIN | (r->transport_bare ? FIND_BARE_PARENT :
 	    FIND_PARENT), &value, &out->why);
-	if (rc == 0 && r->transport.maps != NULL)
-		rc = maps_get(r->transport.maps, SPAN("*"), true, &value,
+	if (rc == 0 && r->ways->transport->maps != NULL)
+		rc = maps_get(r->ways->transport->maps, SPAN("*"), true, &value,
 		    &out->why);
 	if (rc > 0) {
 		route_parse_transport(buf_span(&value), &t, &nh);
@@ -575,7 +628,7 @@ look_transport(struct resolver *r, struct route *out)
 		}
 		if (nh.len > 0)
 			set(&out->nexthop, nh);
-		set_rule(out, "transport_maps", &r->transport);
+		set_rule(out, "transport_maps", r->ways->transport);
 	}
 	buf_fini(&value);
 	return rc < 0 ? -1 : 0;
@@ -694,8 +747,9 @@ resolve(struct resolver *r, struct span address, struct span sender,
 
 void
 resolver_resolve(struct resolver *r, struct span address, struct span sender,
-    bool want_listed, struct route *out)
+    unsigned flags, struct route *out)
 {
+	r->ways = flags & RESOLVE_PROBE ? &r->probes : &r->mail;
 	buf_reset(&out->transport);
 	buf_reset(&out->nexthop);
 	buf_reset(&out->address);
@@ -706,7 +760,7 @@ resolver_resolve(struct resolver *r, struct span address, struct span sender,
 	out->class = ROUTE_DEFAULT;
 	out->routed = out->alias = false;
 	out->listed = true;
-	if (resolve(r, address, sender, want_listed, out) < 0 &&
+	if (resolve(r, address, sender, flags & RESOLVE_LISTED, out) < 0 &&
 	    out->status == ROUTE_OK)
 		out->status = ROUTE_TEMPFAIL;
 }

@@ -55,12 +55,16 @@ void	 resolver_free(struct resolver **r);
 void	 route_init(struct route *out);
 void	 route_fini(struct route *out);
 /*
- * Resolve address for mail from sender ("" is the null sender).  With
- * want_listed also look whether the address exists; otherwise listed is true.
- * out is filled anew; out->status says how it went.
+ * Resolve address for mail from sender ("" is the null sender).  Without
+ * RESOLVE_LISTED listed is true.  out is filled anew; out->status says how it
+ * went.
  */
+enum {
+	RESOLVE_LISTED = 1 << 0,	/* look whether the address exists */
+	RESOLVE_PROBE = 1 << 1		/* address_verify_... say where to */
+};
 void	 resolver_resolve(struct resolver *r, struct span address,
-	    struct span sender, bool want_listed, struct route *out);
+	    struct span sender, unsigned flags, struct route *out);
 
 /*
  * Complete an address as resolver_resolve() does first: append_at_myorigin,

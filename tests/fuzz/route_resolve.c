@@ -75,7 +75,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	addr = nul < 0 ? in : span_sub(in, 0, (size_t)nul);
 	sender = nul < 0 ? SPAN_EMPTY : span_from(in, (size_t)nul + 1);
-	resolver_resolve(r, addr, sender, true, &route);
+	resolver_resolve(r, addr, sender, RESOLVE_LISTED, &route);
 	if (route.status == ROUTE_TEMPFAIL && route.why.text[0] == '\0')
 		abort();
 	if (route.status == ROUTE_OK && (route.address.len == 0 ||

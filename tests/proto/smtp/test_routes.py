@@ -49,6 +49,27 @@ def test_several_hops():
         assert f":{q.port}" in line and "status=sent" in line
 
 
+def test_bind_address():
+    # 192.0.2.1 is no address of ours.
+    for enforce in ("no", "yes"):
+        with DNS(ZONES) as dns, Peer() as p, sender(
+                dns, 1, {"relayhost": f"[127.0.0.1]:{p.port}",
+                         "smtp_bind_address": "192.0.2.1",
+                         "smtp_bind_address_enforce": enforce}) as m:
+            m.send("a@anything.test", TEXT)
+            line = wait_rcpt(m, "a@anything.test")
+            assert ("status=deferred" if enforce == "yes" else "status=sent") \
+                in line, line
+            m.wait_log("bind to smtp_bind_address: ")
+            assert bool(p.commands) == (enforce == "no")
+    with DNS(ZONES) as dns, Peer() as p, sender(
+            dns, 1, {"relayhost": f"[127.0.0.1]:{p.port}",
+                     "smtp_bind_address": "127.0.0.9"}) as m:
+        m.send("a@anything.test", TEXT)
+        p.wait()
+        assert "warning: bind" not in m.log()
+
+
 def test_transport_table():
     with DNS(ZONES) as dns, Peer() as p, sender(
             dns, 1, {"transport_maps": "texthash:{base}/etc/transport"}) as m:

@@ -146,6 +146,32 @@ def senders(dns):
         assert any(c.startswith("MAIL FROM:<>") for c in p.commands)
 
 
+def elsewhere(dns):
+    """Probes have ways of their own; mail does not take them."""
+    with Peer() as mail, Peer() as p, Peer() as q, sender(
+            dns, 1, {**SETTINGS, "relay_domains": "relay.test other.test",
+                     "relayhost": f"[127.0.0.1]:{mail.port}",
+                     "address_verify_relayhost": f"[127.0.0.1]:{p.port}",
+                     "address_verify_transport_maps": "inline:{{other.test="
+                     f"smtp:[127.0.0.1]:{q.port}}}}}",
+                     "address_verify_local_transport": "error:no probes"},
+            VERIFY) as m:
+        p.on["RCPT"] = q.on["RCPT"] = rcpt
+        for who in (p, q):
+            domain = "relay.test" if who is p else "other.test"
+            got = answers(m.smtp_port, [f"good@{domain}", f"bad@{domain}"])
+            assert got[0] == "250 2.1.5 Ok", got
+            assert got[1].startswith(f"450 4.1.1 <bad@{domain}>: "), got
+            assert any(domain in c for c in who.commands), who.commands
+        assert not mail.commands, mail.commands
+        n = len(p.commands), len(q.commands)
+        m.send("good@relay.test", "Subject: x\r\n\r\nx\r\n")
+        mail.wait()
+        assert n == (len(p.commands), len(q.commands))
+        got = answers(m.smtp_port, ["root@localhost"])[0]
+        assert "no probes" in got, got
+
+
 def away(dns):
     """No verify: a temporary answer."""
     with Peer() as p, sender(dns, 1, settings(p)) as m:
@@ -183,6 +209,7 @@ def main():
             test_slow(m, p)
             test_own_users(m, p)
         senders(dns)
+        elsewhere(dns)
         away(dns)
         if not postfix.available():
             print("skip: no Postfix to compare with")

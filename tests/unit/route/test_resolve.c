@@ -67,7 +67,7 @@ ask(const char *more, const char *address, const char *sender,
 	res = resolver_new(&why);
 	ck_assert_msg(res != NULL, "%s", why.text);
 	route_init(r);
-	resolver_resolve(res, span_of(address), span_of(sender), true, r);
+	resolver_resolve(res, span_of(address), span_of(sender), RESOLVE_LISTED, r);
 	resolver_free(&res);
 }
 
