@@ -60,7 +60,7 @@ class Client:
 
     def resolve(self, address, listed=True):
         body = self.ask(RESOLVE, text(address) + text("") + text("")
-                        + bytes([listed]))
+                        + bytes([listed, False]))
         status, kind = struct.unpack_from("<II", body)
         at, strings = 8, []
         for _ in range(3):

@@ -164,10 +164,9 @@ def elsewhere(dns):
             assert got[1].startswith(f"450 4.1.1 <bad@{domain}>: "), got
             assert any(domain in c for c in who.commands), who.commands
         assert not mail.commands, mail.commands
-        n = len(p.commands), len(q.commands)
         m.send("good@relay.test", "Subject: x\r\n\r\nx\r\n")
         mail.wait()
-        assert n == (len(p.commands), len(q.commands))
+        assert not p.messages and not q.messages
         got = answers(m.smtp_port, ["root@localhost"])[0]
         assert "no probes" in got, got
 
