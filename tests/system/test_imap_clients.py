@@ -209,26 +209,25 @@ def curl(d):
     c.logout()
 
 
-def mutt(d):
-    """It opens the mailbox, saves one message, deletes one, and leaves."""
-    c = fill("mutt", 3)
+def keys_in_mutt(d, box, keys):
+    """bob opens a mailbox, presses keys and leaves; what he was shown."""
     write(f"{d}/rc", f"""\
 set folder = "imap://127.0.0.1:{m.imap_port}/"
 set imap_user = "bob@example.test"
 set imap_pass = "builder"
 set ssl_starttls = no
 set ssl_force_tls = no
-set spoolfile = "+mutt"
+set spoolfile = "+{box}"
 set header_cache = ""
+set imap_delim_chars = "/"
 set confirmappend = no
 set delete = yes
 set quit = yes
 set wait_key = no
 set move = no
 set sort = mailbox-order
-push "<first-entry><delete-message><next-entry><flag-message><copy-message><kill-line>=Saved<enter>y<sync-mailbox><quit>"
+push "<first-entry>{keys}<sync-mailbox><quit>"
 """)
-    c.create("Saved")
     pid, fd = pty.fork()
     if pid == 0:
         os.environ.update(HOME=d, TERM="xterm", LC_ALL="C.UTF-8")
@@ -248,12 +247,85 @@ push "<first-entry><delete-message><next-entry><flag-message><copy-message><kill
         os.kill(pid, 9)
     os.waitpid(pid, 0)
     os.close(fd)
+    return shown[-2000:]
+
+
+def mutt(d):
+    """It opens the mailbox, saves one message, deletes one, and leaves."""
+    c = fill("mutt", 3)
+    c.create("Saved")
+    shown = keys_in_mutt(d, "mutt", "<delete-message><next-entry>"
+                         "<flag-message><copy-message><kill-line>=Saved"
+                         "<enter>y")
     assert c.status("Saved", "(MESSAGES)")[1] == [b"Saved (MESSAGES 1)"], \
-        shown[-2000:]
+        shown
     assert c.status("mutt", "(MESSAGES)")[1] == [b"mutt (MESSAGES 2)"]
     c.select("mutt")
     assert c.search(None, "FLAGGED")[1][0], "no flag"
     c.logout()
+
+
+def shared_in_mutt(d):
+    """A mailbox of alice's that bob may change, but at first not delete
+    from: mutt asks for its rights, and goes no further."""
+    a = fill("Team", 3, imap("alice", "wonderland"))
+    flag = "<next-entry><flag-message>"
+    for rights, keys, left in (
+            ("lrsw", flag, 3), ("lrsw", "<delete-message>", 3),
+            ("lrswte", "<delete-message>" + flag, 2)):
+        assert a.setacl("Team", "bob@example.test", rights)[0] == "OK"
+        shown = keys_in_mutt(d, "Other Users/alice@example.test/Team",
+                             keys)
+        assert (b"not permitted by ACL" in shown) == (flag not in keys), shown
+        assert a.status("Team", "(MESSAGES)")[1] == \
+            [b"Team (MESSAGES %d)" % left], shown
+        a.select("Team")
+        assert a.search(None, "FLAGGED")[1][0], shown
+        a.close()
+    a.delete("Team")
+    a.logout()
+
+
+def shared_by_mbsync(d):
+    a = fill("Both", 4, imap("alice", "wonderland"))
+    assert a.setacl("Both", "bob@example.test", "lrswite")[0] == "OK"
+    box = "Other Users/alice@example.test/Both"
+    write(f"{d}/rc", f"""\
+IMAPAccount a
+Host 127.0.0.1
+Port {m.imap_port}
+User bob@example.test
+Pass builder
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account a
+
+MaildirStore near
+Path {d}/mail/
+SubFolders Verbatim
+
+Channel c
+Far ":far:{box}"
+Near :near:Both
+Create Near
+Expunge Both
+SyncState *
+""")
+    os.mkdir(f"{d}/mail")
+    run("mbsync", "-c", f"{d}/rc", "-a", d=d)
+    assert len(texts(f"{d}/mail/Both")) == 4
+    seen = os.listdir(f"{d}/mail/Both/cur")
+    os.remove(f"{d}/mail/Both/cur/{seen[0]}")
+    write(f"{d}/mail/Both/new/1.2.3", "Subject: from bob\n\nnew\n")
+    run("mbsync", "-c", f"{d}/rc", "-a", d=d)
+    a.select("Both")
+    assert len(a.search(None, "ALL")[1][0].split()) == 4
+    assert a.search(None, "SUBJECT", '"from bob"')[1][0]
+    a.close()
+    a.delete("Both")
+    a.logout()
 
 
 def imaplib_over_tls(d):
@@ -277,4 +349,6 @@ with Users(tls=True) as m:
     case(offlineimap, "offlineimap")
     case(getmail, "getmail")
     case(mutt, "mutt")
+    case(shared_in_mutt, "mutt")
+    case(shared_by_mbsync, "mbsync")
 print(f"{passed} passed, 0 failed, {skipped} skipped")
