@@ -345,6 +345,21 @@ def limits_count_right():
     until(lambda: not who(), "the end")
 
 
+def out_of_its_sleep(how):
+    """A connection that hibernated knows its front, too."""
+    c = Conn(how)
+    c.login("alice")
+    c.ok("SELECT INBOX")
+    until(lambda: not m.session_pids(), "hibernation")
+    c.send(b"u UNAUTHENTICATE\r\nl LOGIN bob@example.test builder\r\n"
+           b"n LIST \"\" INBOX\r\n")
+    for t in "uln":
+        assert c.until(t)[-1].split()[1] == b"OK"
+    assert users() == ["bob"]
+    c.close()
+    until(lambda: not who(), "the end")
+
+
 def errors_have_a_limit_again():
     c = Conn()
     c.login("alice")
@@ -436,7 +451,8 @@ def switched_off():
     c.close()
 
 
-with Users(settings={"imapd_user_connection_limit": "3"}, tls=True) as m:
+with Users(settings={"imapd_user_connection_limit": "3",
+                     "imapd_hibernate_time": "2s"}, tls=True) as m:
     for way in ("clear", "tls", "starttls"):
         case(one_after_the_other, way)
         case(state_is_gone, way)
@@ -444,6 +460,7 @@ with Users(settings={"imapd_user_connection_limit": "3"}, tls=True) as m:
         case(much_pipelined, way)
         case(gone_in_the_middle, way)
     for way in ("clear", "tls"):
+        case(out_of_its_sleep, way)
         case(one_byte_at_a_time, way)
         for mode in (zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_FINISH):
             for where in ("at the end", "in the flush", "nowhere"):
