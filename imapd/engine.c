@@ -15,12 +15,10 @@
 #define HOLD_MS		30		/* for more APPENDs in one sync */
 #define HOLD_MAX	(32u << 10)	/* bytes of answers */
 #define PROGRESS_MS	10000		/* between signs of progress */
-#define COMPRESS_END_MS	10		/* looking for the end of the input */
-#define COUNTS_LEN	96
 
 /* --- the end ---------------------------------------------------------------------- */
 
-static void
+void
 imap_free(struct imap *im)
 {
 	if (im->step_abort)
@@ -41,10 +39,10 @@ imap_free(struct imap *im)
 	mem_free(im);
 }
 
-static void
-put_counts(const struct imap *im, char counts[COUNTS_LEN])
+void
+imap_counts(const struct imap *im, char counts[IMAP_COUNTS_LEN])
 {
-	snprintf(counts, COUNTS_LEN, "fetched=%u appended=%u expunged=%u",
+	snprintf(counts, IMAP_COUNTS_LEN, "fetched=%u appended=%u expunged=%u",
 	    im->fetched, im->appended, im->expunged);
 }
 
@@ -53,9 +51,9 @@ end(struct imap *im)
 {
 	struct session_conn *c = im->conn;
 	const char *how = im->how ? im->how : "Connection closed";
-	char counts[COUNTS_LEN];
+	char counts[IMAP_COUNTS_LEN];
 
-	put_counts(im, counts);
+	imap_counts(im, counts);
 	if (im->broken)
 		stream_free(&c->stream);
 	imap_free(im);
@@ -84,60 +82,6 @@ imap_bye(struct imap *im, const char *how, const char *fmt, ...)
 	buf_add_str(&im->out, "\r\n");
 	im->mode = MODE_END;
 	im->state = STATE_LOGOUT;
-}
-
-/* --- back to the front (RFC 8437) --------------------------------------------------- */
-
-/*
- * The answer is out: the client goes, with what it has sent already.  Where
- * its compressed data has not come to its end yet, that is waited for.
- */
-static void
-give_back(struct imap *im)
-{
-	struct session_conn *c = im->conn;
-	struct buf rest = im->rest;
-	char counts[COUNTS_LEN];
-
-	stream_take_input(c->stream, &rest);
-	im->rest = BUF_SECRET(BUF_UNLIMITED);
-	if (compress_active(c->stream) &&
-	    !compress_stopped(c->stream, &rest)) {
-		im->rest = rest;
-		stream_resume(c->stream);
-		loop_timer_set(im->again, COMPRESS_END_MS);
-		return;
-	}
-	put_counts(im, counts);
-	imap_free(im);
-	c->data = NULL;
-	session_return(c, buf_span(&rest), "Unauthenticated", counts);
-	buf_wipe(&rest);
-}
-
-void
-cmd_unauthenticate(struct imap *im, struct scan *s)
-{
-	struct stream *stream = im->conn->stream;
-
-	if (!conf.imapd_unauthenticate) {
-		imap_bad(im, NULL, "UNAUTHENTICATE is switched off.");
-		return;
-	}
-	if (!scan_end(s)) {
-		imap_refuse(im, s);
-		return;
-	}
-	/* All state goes with the struct, after the answer. */
-	notify_forget(im);
-	select_close(im, false);
-	imap_watch_stop(im);
-	imap_done(im);
-	im->state = STATE_LOGOUT;
-	im->mode = MODE_RETURN;
-	/* What follows is not ours, and a password may be among it. */
-	stream_set_secret(stream, true);
-	stream_pause(stream);
 }
 
 /* --- output ------------------------------------------------------------------------ */
@@ -545,7 +489,7 @@ on_drain(void *arg, struct stream *s)
 	im->answered = im->mode == MODE_RETURN && !im->waits &&
 	    im->out.len == 0;
 	if (im->answered)
-		give_back(im);
+		unauthenticate_return(im);
 	else
 		imap_pump(im);
 }
@@ -583,7 +527,7 @@ on_again(void *arg)
 	if (stream_out_len(im->conn->stream) == 0)
 		im->full = false;
 	if (im->answered)
-		give_back(im);
+		unauthenticate_return(im);
 	else
 		imap_pump(im);
 }

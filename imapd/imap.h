@@ -180,6 +180,10 @@ void	 imap_pump(struct imap *im);
 /* Write BYE and end; how is for the log. */
 void	 imap_bye(struct imap *im, const char *how, const char *fmt, ...)
 	    PRINTF(3, 4);
+/* Of the connection, for the log. */
+#define IMAP_COUNTS_LEN	96
+void	 imap_counts(const struct imap *im, char counts[IMAP_COUNTS_LEN]);
+void	 imap_free(struct imap *im);
 /* A step went too long, or out is above its mark: what it should return. */
 bool	 imap_out_full(const struct imap *im);
 /* Read changes of the mailbox (and of what NOTIFY asked for) from now on. */
@@ -319,6 +323,12 @@ bool	 status_scan(struct imap *im, struct scan *s, unsigned *items);
 /* -1: nothing was said, *why says why. */
 int	 status_put(struct imap *im, const struct account_box *b,
 	    unsigned items, struct why *why);
+
+/*
+ * cmd_unauthenticate.c: MODE_RETURN's answer is out; im is gone afterwards, or
+ * waits for the end of compressed input (imap.again).
+ */
+void	 unauthenticate_return(struct imap *im);
 
 /* freeze.c: 0, or -1 when it cannot sleep now. */
 int	 freeze_connection(struct imap *im, struct buf *state);
