@@ -328,8 +328,11 @@ mask_nuls(char *p, size_t n)
 static size_t
 copy_crlf(struct span s, char prev, bool *half, size_t n, struct buf *out)
 {
-	const char *p = s.p != NULL ? s.p : "", *end = p + s.len;
+	const char *p = s.p, *end;
 
+	if (p == NULL)
+		return 0;
+	end = p + s.len;
 	while (p < end && n > 0) {
 		size_t left = (size_t)(end - p);
 		const char *nl = memchr(p, '\n', MIN(left, n));
