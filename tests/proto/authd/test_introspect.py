@@ -224,7 +224,10 @@ def jailed(m):
     # And authd has nothing that leads out.
     for p in (*authds(m), pid):
         for fd in os.listdir(f"/proc/{p}/fd"):
-            link = os.readlink(f"/proc/{p}/fd/{fd}")
+            try:
+                link = os.readlink(f"/proc/{p}/fd/{fd}")
+            except FileNotFoundError:       # closed meanwhile
+                continue
             if p != pid:
                 assert link[8:-1] not in inet_sockets(), link
     return int(pid)
