@@ -199,13 +199,14 @@ write_file(const struct shares *s, struct why *why)
 	return rc;
 }
 
+/* Whether it can be in a line. */
 static bool
 fit(struct span s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		if ((unsigned char)s.p[i] < ' ')
 			return false;
-	return s.len > 0;
+	return true;
 }
 
 /* The lines of an owner change in memory: 1 something did, 0, -1. */
@@ -249,8 +250,10 @@ shares_note(const struct session_user *owner, struct span ident, bool on,
 	char *lock = file_name(".lock");
 	int fd, rc = -1;
 
-	if (!fit(ident) || !fit(span_of(owner->name)) ||
-	    !fit(span_of(owner->base)) || !owner->is_virtual ||
+	if (ident.len == 0 || !fit(ident) || owner->name[0] == '\0' ||
+	    !fit(span_of(owner->name)) || owner->base[0] != '/' ||
+	    !fit(span_of(owner->base)) || !fit(span_of(owner->path)) ||
+	    !owner->is_virtual ||
 	    strchr(owner->name, '/') != NULL) {
 		mem_free(lock);
 		return 0;
