@@ -231,6 +231,8 @@ observe(enum store_format f, struct buf *out)
 	struct account *a = open_account(f);
 	struct buf want = BUF_INIT(BUF_UNLIMITED);
 	struct account_state st;
+	struct account_usage used;
+	uint64_t bytes = 0, messages = 0;
 
 	ck_assert_msg(a != NULL, "%s", why.text);
 	ck_assert_msg(account_changes(a, NULL, &st, NULL, NULL, &why) >= 0,
@@ -262,6 +264,8 @@ observe(enum store_format f, struct buf *out)
 					break;
 			}
 			ck_assert_int_lt(n, 10);
+			bytes += msg.size;
+			messages++;
 			buf_addf(out, " %d/%u%s", n, (unsigned)msg.flags &
 			    RECORD_STORED, msg.kwset != 0 ? "k" : "");
 			mailbox_content_done(&c);
@@ -269,6 +273,10 @@ observe(enum store_format f, struct buf *out)
 		buf_add_char(out, ';');
 		mailbox_close(&m);
 	}
+	/* What quotas count is what is there. */
+	ck_assert_msg(account_usage(a, &used, &why) == 0, "%s", why.text);
+	ck_assert_uint_eq(used.messages, messages);
+	ck_assert_uint_eq(used.storage, bytes);
 	account_close(&a);
 	buf_fini(&want);
 }
