@@ -63,7 +63,8 @@ def main():
         os.chown(d, m.vmail.pw_uid, m.vmail.pw_gid)
         out(m, "export", USER, "from-mbox", d)
         assert len(mailbox.Maildir(d)) == 5
-        assert out(m, "import", USER, "from-dir", d).stdout == "5 messages\n"
+        assert out(m, "import", USER, "from-dir", d).stdout == \
+            "5 messages, 5 unique ids\n"
         assert len(out(m, "search", USER, "the body of 4").stdout
                    .splitlines()) == 3
 
