@@ -236,13 +236,13 @@ accounts_reload(struct why *why)
 
 	accounts_close();
 	while (span_token(&rest, " \t\r\n,", &word))
-		if (add_source(word, why) < 0)
+		if (daemon_judge(add_source(word, why), why) < 0)
 			return -1;
 	return 0;
 }
 
-int
-accounts_check(struct why *why)
+static int
+check_username_format(struct why *why)
 {
 	for (const char *p = conf.authd_username_format; *p != '\0'; p++) {
 		if (*p != '%')
@@ -253,10 +253,19 @@ accounts_check(struct why *why)
 			    "\"%s\": only %%u and %%d are known",
 			    conf.authd_username_format);
 	}
-	if (users_refresh(why) < 0) {
+	return 0;
+}
+
+int
+accounts_check(struct why *why)
+{
+	int rc = users_refresh(why);
+
+	if (rc < 0)
 		why_prefix(why, "authd_password_file");
+	if (daemon_judge(rc, why) < 0 ||
+	    daemon_judge(check_username_format(why), why) < 0)
 		return -1;
-	}
 	return accounts_reload(why);
 }
 

@@ -27,11 +27,13 @@ bool authd_unprivileged;
 static int
 check(struct why *why)
 {
-	if (accounts_check(why) < 0 || places_open(why) < 0)
+	if (daemon_judge(accounts_check(why), why) < 0 ||
+	    daemon_judge(places_open(why), why) < 0 ||
+	    daemon_judge(introspect_check(why), why) < 0)
 		return -1;
 	accounts_close();
 	places_close();
-	return introspect_check(why) < 0 ? -1 : guard_load(why);
+	return guard_load(why);
 }
 
 static int

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "cleanup/settings.h"
 #include "conf/params.h"
+#include "daemon/daemon.h"
 #include "daemon/sandbox.h"
 #include "io/sock.h"
 #include "route/addr_map.h"
@@ -36,9 +37,12 @@ parse_classes(const char *title, const char *value, unsigned *out,
 		for (i = 0; i < ARRAY_LEN(classes); i++)
 			if (span_caseis(word, classes[i].name))
 				break;
-		if (i == ARRAY_LEN(classes))
-			return why_set(why, "4.3.5", "%s: unknown class "
+		if (i == ARRAY_LEN(classes)) {
+			int rc = why_set(why, "4.3.5", "%s: unknown class "
 			    "\"%.*s\"", title, SPAN_ARG(word));
+
+			return daemon_judge(rc, why);
+		}
 		*out |= classes[i].class;
 	}
 	return 0;
@@ -49,7 +53,7 @@ open_maps(struct maps **out, const char *title, const char *value, int flags,
     struct why *why)
 {
 	*out = maps_new(title, value, flags, why);
-	return *out != NULL ? 0 : -1;
+	return daemon_judge(*out != NULL ? 0 : -1, why);
 }
 
 static int
@@ -203,15 +207,18 @@ settings_new(struct why *why)
 	    why) < 0 ||
 	    parse_classes("masquerade_classes", conf.masquerade_classes,
 	    &s->masquerade_classes, why) < 0 ||
-	    parse_local_clients(s, why) < 0)
+	    daemon_judge(parse_local_clients(s, why), why) < 0)
 		goto bad;
 	s->masquerade_exceptions = match_list_new("masquerade_exceptions",
 	    conf.masquerade_exceptions, 0, why);
-	s->mynetworks = match_list_new("mynetworks", conf.mynetworks, 0, why);
-	if (s->masquerade_exceptions == NULL || s->mynetworks == NULL)
+	if (daemon_judge(s->masquerade_exceptions == NULL ? -1 : 0, why) < 0)
 		goto bad;
-	if (our_open(why) < 0 || sandbox_ids(&ids, why) < 0 ||
-	    srs_setup(&s->srs, ids.uid, ids.gid, why) < 0)
+	s->mynetworks = match_list_new("mynetworks", conf.mynetworks, 0, why);
+	if (daemon_judge(s->mynetworks == NULL ? -1 : 0, why) < 0 ||
+	    daemon_judge(our_open(why), why) < 0)
+		goto bad;
+	if (sandbox_ids(&ids, why) < 0 || daemon_judge(srs_setup(&s->srs,
+	    ids.uid, ids.gid, why), why) < 0 || daemon_judged_bad())
 		goto bad;
 	s->propagate_canonical = addr_map_propagates("canonical");
 	s->propagate_virtual = addr_map_propagates("virtual");

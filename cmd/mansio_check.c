@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -217,24 +216,6 @@ check_spool(const struct sandbox_ids *ids)
 		    folders[i].owned ? ids->uid : root);
 }
 
-/* --- users ------------------------------------------------------------------------------ */
-
-static void
-check_user(const char *param, const char *name, enum log_level level)
-{
-	struct passwd *pw = getpwnam(name);
-
-	if (pw == NULL)
-		say(level, "%s: %s = %s: no such user", params_origin(param),
-		    param, name);
-	else if (pw->pw_uid == 0)
-		say(LOG_LEVEL_ERROR, "%s: %s = %s is root",
-		    params_origin(param), param, name);
-	else if (geteuid() == 0 && strcmp(name, conf.mail_owner) == 0)
-		say(LOG_LEVEL_ERROR, "%s: %s is the same user as mail_owner",
-		    params_origin(param), param);
-}
-
 /* What makes no difference to say, as far as it goes. */
 static void
 note_setting(const char *name, const char *value, const char *origin,
@@ -243,8 +224,8 @@ note_setting(const char *name, const char *value, const char *origin,
 	const char *today = params_name_today(name);
 
 	if (today != NULL)
-		say(LOG_LEVEL_INFO, "%s: %s is an old name: %s says it today", origin,
-		    name, today);
+		say(LOG_LEVEL_INFO, "%s: %s is an old name: %s says it today",
+		    origin, name, today);
 	else if (params_kind(name) == PARAM_POSTFIX)
 		say(LOG_LEVEL_INFO, "%s: %s has no effect here", origin, name);
 }
@@ -268,21 +249,14 @@ mansio_check(int argc, char **argv)
 	}
 	if (optind != argc)
 		return mansio_usage(argv[0]);
-	if (services_load(mansio_config_dir(), NULL, 0, &plan, report,
-	    NULL) == 0) {
-		(void)!services_check_programs(&plan, mansio_config_dir(),
-		    NULL, 0, report, NULL);
+	if (services_judge(mansio_config_dir(), NULL, 0, &plan, report,
+	    NULL) == 0)
 		services_fini(&plan);
-	}
 	/* Go on with what could be read, so that the rest is said too. */
 	if (params_load_flags(mansio_config_dir(), NULL, 0, PARAMS_KEEP_GOING,
 	    NULL, NULL) < 0 && conf.queue_directory == NULL)
 		return MANSIO_FAILED;
 	params_each(note_setting, NULL);
-	(void)!services_check_machine(report, NULL);
-	if (conf.default_privs != NULL)
-		check_user("default_privs", conf.default_privs,
-		    LOG_LEVEL_ERROR);
 	/* Said already when mail_owner is wrong. */
 	if (sandbox_ids(&ids, &why) == 0) {
 		check_spool(&ids);

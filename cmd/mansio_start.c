@@ -118,20 +118,12 @@ mansio_reload(int argc, char **argv)
 	struct ipc_frame f;
 	struct ipc_sync *s;
 	int status = MANSIO_FAILED;
-	bool ok;
 
 	if (argc != 1)
 		return mansio_usage(argv[0]);
 	/* What is wrong is said here, to the person who asked. */
-	ok = services_load(mansio_config_dir(), NULL, 0, &plan, report,
-	    NULL) == 0;
-	if (conf.queue_directory != NULL &&
-	    services_check_machine(report, NULL) < 0)
-		ok = false;
-	if (ok && services_check_programs(&plan, mansio_config_dir(), NULL, 0,
-	    report, NULL) < 0)
-		ok = false;
-	if (!ok) {
+	if (services_judge(mansio_config_dir(), NULL, 0, &plan, report,
+	    NULL) < 0) {
 		log_error("not reloaded: the configuration has errors");
 		return MANSIO_FAILED;
 	}

@@ -29,6 +29,7 @@ pre_jail(struct why *why)
 static const struct daemon imapd = {
 	.name		= "imapd",
 	.pre_jail	= pre_jail,
+	.check		= pre_jail,
 	.start		= front_start,
 	.accept		= front_accept,
 	.drain		= front_drain,

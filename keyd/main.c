@@ -58,7 +58,8 @@ check(struct why *why)
 {
 	bool bad = false;
 
-	if (allowed_load(why) < 0 || names_open(why) < 0)
+	if (daemon_judge(allowed_load(why), why) < 0 ||
+	    daemon_judge(names_open(why), why) < 0)
 		return -1;
 	for (int i = 0; i < TLS_SERVICE_COUNT; i++) {
 		struct tls_settings s;

@@ -769,6 +769,16 @@ lock_parse(const char *title, const char *value, unsigned *out,
 }
 
 int
+agent_check(const char *filter, const char *value, struct why *why)
+{
+	struct maps *m = maps_new(filter, value, 0, why);
+	int rc = m == NULL ? -1 : 0;
+
+	maps_free(&m);
+	return rc;
+}
+
+int
 agent_start(const struct agent *a, const char *filter, struct why *why)
 {
 	struct store_options o = {

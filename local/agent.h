@@ -61,6 +61,9 @@ struct agent {
 /* Once, in the jail: starts the checkpoint thread. */
 MUST_CHECK int agent_start(const struct agent *a, const char *lock_attempts,
 	    struct why *why);
+/* Whether the agent's filter can be opened, for the daemon's check(). */
+MUST_CHECK int agent_check(const char *filter, const char *value,
+	    struct why *why);
 /* The daemon's serve(). */
 void	 agent_serve(int fd);
 struct store *agent_store(void);

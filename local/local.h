@@ -83,6 +83,7 @@ extern struct local_conf {
 } lc;
 
 int	 local_pre_jail(struct why *why);
+int	 local_check(struct why *why);
 int	 local_start(struct why *why);
 void	 local_deliver(struct job *j, const struct rcpt *r, struct result *res);
 

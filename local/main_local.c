@@ -14,6 +14,7 @@
 static const struct daemon local_daemon = {
 	.name		= "local",
 	.pre_jail	= local_pre_jail,
+	.check		= local_check,
 	.start		= local_start,
 	.serve		= agent_serve,
 };

@@ -14,6 +14,7 @@
 static const struct daemon pipe_daemon = {
 	.name		= "pipe",
 	.pre_jail	= pipe_pre_jail,
+	.check		= pipe_check,
 	.start		= pipe_start,
 	.serve		= agent_serve,
 };

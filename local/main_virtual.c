@@ -15,6 +15,7 @@
 static const struct daemon virtual_daemon = {
 	.name		= "virtual",
 	.pre_jail	= virtual_pre_jail,
+	.check		= virtual_check,
 	.start		= virtual_start,
 	.serve		= agent_serve,
 };

@@ -174,6 +174,15 @@ pipe_pre_jail(struct why *why)
 }
 
 int
+pipe_check(struct why *why)
+{
+	if (daemon_judge(pipe_pre_jail(why), why) < 0)
+		return -1;
+	return agent_check("pipe_delivery_status_filter",
+	    conf.pipe_delivery_status_filter, why);
+}
+
+int
 pipe_start(struct why *why)
 {
 	agent = (struct agent){ .name = daemon_service_name(),

@@ -53,6 +53,7 @@ void	 pipe_content(const struct pipe_conf *c, struct span in,
 
 /* The daemon's. */
 MUST_CHECK int pipe_pre_jail(struct why *why);
+MUST_CHECK int pipe_check(struct why *why);
 MUST_CHECK int pipe_start(struct why *why);
 
 #endif

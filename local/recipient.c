@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "daemon/daemon.h"
 #include "local/cred.h"
 #include "local/local.h"
 #include "local/token.h"
@@ -545,11 +546,10 @@ parse_origins(const char *title, const char *text, bool out[4],
 	return 0;
 }
 
-int
-local_pre_jail(struct why *why)
+static int
+find_nobody(struct why *why)
 {
 	const struct user *u;
-	struct span rest = span_of(conf.prepend_delivered_header), t;
 	int rc;
 
 	if (geteuid() == 0) {
@@ -567,6 +567,14 @@ local_pre_jail(struct why *why)
 		    "this system", (unsigned)geteuid());
 	}
 	lc.nobody = *u;
+	return 0;
+}
+
+static int
+parse_prepended(struct why *why)
+{
+	struct span rest = span_of(conf.prepend_delivered_header), t;
+
 	while (span_token(&rest, " \t\r\n,", &t)) {
 		if (span_caseis(t, "command"))
 			lc.head_command = true;
@@ -579,30 +587,50 @@ local_pre_jail(struct why *why)
 			    "unknown word \"%.*s\" (command, file, forward)",
 			    SPAN_ARG(t));
 	}
-	if (parse_origins("allow_mail_to_commands",
-	    conf.allow_mail_to_commands, lc.command_from, why) < 0 ||
-	    parse_origins("allow_mail_to_files", conf.allow_mail_to_files,
-	    lc.file_from, why) < 0 ||
-	    lock_parse("mailbox_delivery_lock", conf.mailbox_delivery_lock,
-	    &lc.locks, why) < 0)
+	return 0;
+}
+
+static int
+open_maps(struct maps **out, const char *title, const char *value, int flags,
+    struct why *why)
+{
+	*out = maps_new(title, value, flags, why);
+	return daemon_judge(*out == NULL ? -1 : 0, why);
+}
+
+int
+local_pre_jail(struct why *why)
+{
+#define MAPS(n, flags)	open_maps(&lc.n, #n, conf.n, flags, why)
+	if (daemon_judge(find_nobody(why), why) < 0 ||
+	    daemon_judge(parse_prepended(why), why) < 0 ||
+	    daemon_judge(parse_origins("allow_mail_to_commands",
+	    conf.allow_mail_to_commands, lc.command_from, why), why) < 0 ||
+	    daemon_judge(parse_origins("allow_mail_to_files",
+	    conf.allow_mail_to_files, lc.file_from, why), why) < 0 ||
+	    daemon_judge(lock_parse("mailbox_delivery_lock",
+	    conf.mailbox_delivery_lock, &lc.locks, why), why) < 0 ||
+	    MAPS(alias_maps, TABLE_FOLD | TABLE_NO_SUBST) < 0 ||
+	    MAPS(mailbox_command_maps, TABLE_FOLD) < 0 ||
+	    MAPS(mailbox_transport_maps, TABLE_FOLD) < 0 ||
+	    MAPS(fallback_transport_maps, TABLE_FOLD) < 0)
 		return -1;
-	lc.alias_maps = maps_new("alias_maps", conf.alias_maps,
-	    TABLE_FOLD | TABLE_NO_SUBST, why);
-	lc.mailbox_command_maps = maps_new("mailbox_command_maps",
-	    conf.mailbox_command_maps, TABLE_FOLD, why);
-	lc.mailbox_transport_maps = maps_new("mailbox_transport_maps",
-	    conf.mailbox_transport_maps, TABLE_FOLD, why);
-	lc.fallback_transport_maps = maps_new("fallback_transport_maps",
-	    conf.fallback_transport_maps, TABLE_FOLD, why);
+#undef MAPS
 	lc.mydestination = match_list_new("mydestination", conf.mydestination,
 	    0, why);
-	lc.quotas = quota_map_new(why);
-	if (lc.quotas == NULL || lc.alias_maps == NULL ||
-	    lc.mailbox_command_maps == NULL ||
-	    lc.mailbox_transport_maps == NULL ||
-	    lc.fallback_transport_maps == NULL || lc.mydestination == NULL)
+	if (daemon_judge(lc.mydestination == NULL ? -1 : 0, why) < 0)
 		return -1;
-	return 0;
+	lc.quotas = quota_map_new(why);
+	return lc.quotas == NULL ? -1 : 0;
+}
+
+int
+local_check(struct why *why)
+{
+	if (daemon_judge(local_pre_jail(why), why) < 0)
+		return -1;
+	return agent_check("local_delivery_status_filter",
+	    conf.local_delivery_status_filter, why);
 }
 
 int

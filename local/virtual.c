@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "conf/params.h"
+#include "daemon/daemon.h"
 #include "local/agent.h"
 #include "local/cred.h"
 #include "mail/address.h"
@@ -109,19 +110,35 @@ static struct agent agent;
 int
 virtual_pre_jail(struct why *why)
 {
+	int rc = 0;
+
 	head = BUF_INIT(BUF_UNLIMITED);
 	/* For the text that searches look at; no modules can be loaded in the
 	 * jail. */
 	charset_preload();
 	if (virtual_map_base()[0] != '/')
-		return why_set(why, "", "virtual_mailbox_base must be an "
-		    "absolute path; it is \"%s\"", conf.virtual_mailbox_base);
-	if (lock_parse("virtual_mailbox_lock", conf.virtual_mailbox_lock,
-	    &locks, why) < 0)
+		rc = why_set(why, "", "virtual_mailbox_base: \"%s\" is no "
+		    "absolute path", conf.virtual_mailbox_base);
+	if (daemon_judge(rc, why) < 0 ||
+	    daemon_judge(lock_parse("virtual_mailbox_lock",
+	    conf.virtual_mailbox_lock, &locks, why), why) < 0)
 		return -1;
 	map = virtual_map_new(why);
+	if (daemon_judge(map == NULL ? -1 : 0, why) < 0)
+		return -1;
 	quotas = quota_map_new(why);
-	return map == NULL || quotas == NULL ? -1 : 0;
+	return quotas == NULL ? -1 : 0;
+}
+
+int
+virtual_check(struct why *why)
+{
+	/* Where there are no such mailboxes nobody needs to say where. */
+	if (conf.virtual_mailbox_maps[0] != '\0' &&
+	    daemon_judge(virtual_pre_jail(why), why) < 0)
+		return -1;
+	return agent_check("virtual_delivery_status_filter",
+	    conf.virtual_delivery_status_filter, why);
 }
 
 int

@@ -252,18 +252,9 @@ static struct services
 read_configuration(void)
 {
 	struct services plan;
-	bool ok;
 
-	ok = services_load(master.config_dir, master.overrides.v,
-	    master.overrides.len, &plan, report, NULL) == 0;
-	/* Without settings there is nothing to check the machine for. */
-	if (conf.queue_directory != NULL &&
-	    services_check_machine(report, NULL) < 0)
-		ok = false;
-	if (ok && services_check_programs(&plan, master.config_dir,
-	    master.overrides.v, master.overrides.len, report, NULL) < 0)
-		ok = false;
-	if (!ok)
+	if (services_judge(master.config_dir, master.overrides.v,
+	    master.overrides.len, &plan, report, NULL) < 0)
 		log_fatal("not started: the configuration has errors");
 	return plan;
 }

@@ -53,14 +53,8 @@ check(void)
 	struct services plan;
 	bool ok;
 
-	ok = services_load(master.config_dir, master.overrides.v,
+	ok = services_judge(master.config_dir, master.overrides.v,
 	    master.overrides.len, &plan, report_to_log, NULL) == 0;
-	if (services_check_machine(report_to_log, NULL) < 0)
-		ok = false;
-	if (ok && services_check_programs(&plan, master.config_dir,
-	    master.overrides.v, master.overrides.len, report_to_log,
-	    NULL) < 0)
-		ok = false;
 	if (ok && strcmp(conf.queue_directory, master.queue_directory) != 0) {
 		log_error("%s: queue_directory cannot change from %s to %s "
 		    "while the mail system runs: stop and start it",

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "conf/params.h"
+#include "daemon/daemon.h"
 #include "pop3d/capa.h"
 #include "pop3d/pop3.h"
 
@@ -545,12 +546,15 @@ static int
 check(struct why *why)
 {
 	uint32_t days;
+	int rc = 0;
 
 	if (!span_caseis(span_of(conf.pop3d_expire), "never") &&
 	    num_parse_u32(span_of(conf.pop3d_expire), DROP_EXPIRE_MAX,
 	    &days) < 0)
-		return why_set(why, "", "pop3d_expire: \"%s\" is neither a "
+		rc = why_set(why, "", "pop3d_expire: \"%s\" is neither a "
 		    "number of days nor never", conf.pop3d_expire);
+	if (daemon_judge(rc, why) < 0)
+		return -1;
 	return uidl_check(conf.pop3d_uidl_format, why);
 }
 

@@ -13,6 +13,7 @@
 static const struct daemon pop3d = {
 	.name		= "pop3d",
 	.pre_jail	= pop3_front_pre_jail,
+	.check		= pop3_front_pre_jail,
 	.start		= front_start,
 	.accept		= front_accept,
 	.drain		= front_drain,

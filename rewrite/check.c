@@ -27,7 +27,8 @@ static const char *const maps[] = {
 };
 
 static const char *const lists[] = {
-	"relay_domains", "virtual_alias_domains", "virtual_mailbox_domains",
+	"mydestination", "relay_domains", "virtual_alias_domains",
+	"virtual_mailbox_domains",
 };
 
 static const char *const transports[] = {
@@ -122,8 +123,7 @@ rewrite_check(struct why *why)
 	struct master_cf m = { .services = ARRAY_EMPTY };
 
 	errors = 0;
-	if (our_open(why) < 0)
-		return -1;
+	our_check(error);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		check_maps(maps[i]);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)

@@ -36,13 +36,11 @@ monitor_pre_jail(struct why *why)
 int
 monitor_check(struct why *why)
 {
-	int rc = 0;
-
 	for (size_t i = 0; monitor_engines[i] != NULL; i++)
 		if (monitor_engines[i]->check != NULL &&
-		    monitor_engines[i]->check(why) < 0)
-			rc = -1;
-	return rc;
+		    daemon_judge(monitor_engines[i]->check(why), why) < 0)
+			return -1;
+	return 0;
 }
 
 static void

@@ -16,6 +16,7 @@ pre_jail(struct why *why)
 static const struct daemon lmtp = {
 	.name		= "lmtp",
 	.pre_jail	= pre_jail,
+	.check		= pre_jail,
 	.start		= smtp_start,
 	.accept		= smtp_accept,
 	.retire		= smtp_retire,

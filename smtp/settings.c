@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "conf/params.h"
+#include "daemon/daemon.h"
 #include "route/addr_map.h"
 #include "smtp/smtp.h"
 #include "tls/ca_file.h"
@@ -29,8 +30,8 @@ parse_bind(const char *name, const char *value, int family,
 		return 0;
 	if (sock_addr_parse(span_of(value), 0, out) < 0 ||
 	    out->sa.sa_family != family)
-		return why_set(why, "", "%s: \"%s\" is no IPv%c address", name,
-		    value, family == AF_INET ? '4' : '6');
+		return why_set(why, "", "%s_%s: \"%s\" is no IPv%c address",
+		    set.proto, name, value, family == AF_INET ? '4' : '6');
 	return 0;
 }
 
@@ -44,8 +45,8 @@ parse_host_lookup(const char *value, unsigned *out, struct why *why)
 		if (span_caseis(word, "native"))
 			*out |= RESOLVER_USE_HOSTS;
 		else if (!span_caseis(word, "dns"))
-			return why_set(why, "", "host_lookup: \"%.*s\" is "
-			    "none of dns, native", SPAN_ARG(word));
+			return why_set(why, "", "%s_host_lookup: \"%.*s\" is "
+			    "none of dns, native", set.proto, SPAN_ARG(word));
 	}
 	return 0;
 }
@@ -67,6 +68,7 @@ settings_load(bool lmtp, struct why *why)
 {
 	const char *family = PICK(address_preference);
 	uint32_t n;
+	int rc = 0;
 
 	set = (struct settings){
 		.lmtp = lmtp,
@@ -126,23 +128,26 @@ settings_load(bool lmtp, struct why *why)
 		.xforward_ms = PICK(xforward_timeout) * 1000,
 	};
 	parse_protocols();
-	if (quirks_check(why) < 0)
-		return -1;
 	if (hop_port(span_of(PICK(tcp_port)), &set.port) < 0)
-		return why_set(why, "", "%s_tcp_port: \"%s\" is no port",
+		rc = why_set(why, "", "%s_tcp_port: \"%s\" is no port",
 		    set.proto, PICK(tcp_port));
+	if (daemon_judge(rc, why) < 0 ||
+	    daemon_judge(quirks_check(why), why) < 0)
+		return -1;
 	set.port_name = num_parse_u32(span_of(PICK(tcp_port)), 65535, &n) == 0 ?
 	    "" : PICK(tcp_port);
-	if (parse_bind("bind_address", PICK(bind_address), AF_INET,
-	    &set.bind4, why) < 0 ||
-	    parse_bind("bind_address6", PICK(bind_address6), AF_INET6,
-	    &set.bind6, why) < 0)
+	if (daemon_judge(parse_bind("bind_address", PICK(bind_address),
+	    AF_INET, &set.bind4, why), why) < 0 ||
+	    daemon_judge(parse_bind("bind_address6", PICK(bind_address6),
+	    AF_INET6, &set.bind6, why), why) < 0)
 		return -1;
 	if (set.tls_wrapper && set.tls_level <= TLS_LEVEL_MAY &&
 	    set.tls_policy_maps[0] == '\0')
-		return why_set(why, "", "%s_tls_wrappermode needs "
+		rc = why_set(why, "", "%s_tls_wrappermode: needs "
 		    "%s_tls_security_level = encrypt or higher", set.proto,
 		    set.proto);
+	if (daemon_judge(rc, why) < 0)
+		return -1;
 	return parse_host_lookup(PICK(host_lookup), &set.lookup_flags, why);
 }
 
@@ -155,7 +160,7 @@ open_table(bool lmtp, const char *name, const char *value, struct maps **out,
 	(void)snprintf(title, sizeof(title), "%s_%s", lmtp ? "lmtp" : "smtp",
 	    name);
 	*out = maps_new(title, value, TABLE_FIXED, why);
-	return *out == NULL ? -1 : 0;
+	return daemon_judge(*out == NULL ? -1 : 0, why);
 }
 
 int
@@ -177,6 +182,8 @@ settings_tables(bool lmtp, struct why *why)
 	    OPEN(delivery_status_filter, &set.status_filter) < 0)
 		return -1;
 #undef OPEN
+	if (daemon_judged_bad())
+		return 0;
 	set.alters = !maps_empty(c->header) || !maps_empty(c->mime) ||
 	    !maps_empty(c->nested) || !maps_empty(c->body);
 	set.generic_maps = PICK(generic_maps);

@@ -12,11 +12,9 @@ int
 smtp_pre_jail(bool lmtp, struct why *why)
 {
 	/* Our own addresses, while names can be looked up. */
-	if (our_open(why) < 0)
-		return -1;
-	if (settings_load(lmtp, why) < 0)
-		return -1;
-	if (settings_tables(lmtp, why) < 0)
+	if (daemon_judge(our_open(why), why) < 0 ||
+	    daemon_judge(settings_load(lmtp, why), why) < 0 ||
+	    settings_tables(lmtp, why) < 0)
 		return -1;
 	return settings_tls(lmtp, why);
 }

@@ -22,12 +22,7 @@ auth_open(struct why *why)
 {
 	filter = match_list_new("smtpd_sasl_mechanism_filter",
 	    conf.smtpd_sasl_mechanism_filter, MATCH_EXACT, why);
-	if (filter == NULL) {
-		why_prefix(why, "%s: smtpd_sasl_mechanism_filter",
-		    params_origin("smtpd_sasl_mechanism_filter"));
-		return -1;
-	}
-	return 0;
+	return filter == NULL ? -1 : 0;
 }
 
 void

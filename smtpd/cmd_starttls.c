@@ -49,8 +49,11 @@ starttls_check(struct why *why)
 	/* The only time that a program other than keyd looks at a key: it
 	 * talks to nobody and ends at once. */
 	set = tls_set_load(span_of(t.files), TLS_SET_DATES, why);
-	if (set == NULL)
+	if (set == NULL) {
+		why_prefix(why, conf.smtpd_tls_chain_files[0] != '\0' ?
+		    "smtpd_tls_chain_files" : "smtpd_tls_cert_file");
 		rc = -1;
+	}
 	tls_set_free(&set);
 	mem_free(t.files);
 	tls_server_free(&server);

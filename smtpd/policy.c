@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "daemon/daemon.h"
 #include "conf/table.h"
 #include "mail/address.h"
 #include "smtpd/policy.h"
@@ -223,19 +224,13 @@ policy_open(struct why *why)
 
 	for (int i = 0; i < LIST_COUNT; i++) {
 		lists[i] = match_list_new(all[i].title, all[i].value, 0, why);
-		if (lists[i] == NULL) {
-			why_prefix(why, "%s: %s", params_origin(all[i].title),
-			    all[i].title);
+		if (daemon_judge(lists[i] == NULL ? -1 : 0, why) < 0)
 			return -1;
-		}
 	}
 	log_permits = match_list_new("smtpd_log_access_permit_actions",
 	    conf.smtpd_log_access_permit_actions, 0, why);
-	if (log_permits == NULL) {
-		why_prefix(why, "%s",
-		    params_origin("smtpd_log_access_permit_actions"));
+	if (daemon_judge(log_permits == NULL ? -1 : 0, why) < 0)
 		return -1;
-	}
 	return restrict_open(why);
 }
 

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "conf/params.h"
+#include "conf/table.h"
 #include "smtpd/policy.h"
 #include "smtpd/restrict.h"
 
@@ -288,6 +289,30 @@ print_order(struct span rest)
 	return -1;
 }
 
+/* Whether arg names a table of a type that there is; else it is said. */
+static bool
+table_fits(struct compile *c, const struct rule_def *def, struct span arg)
+{
+	struct span rest = arg;
+	ptrdiff_t colon;
+
+	while (span_starts(rest, SPAN("proxy:")))
+		rest = span_from(rest, strlen("proxy:"));
+	colon = span_find(rest, ':');
+	if (colon <= 0 || arg.len > TABLE_SPEC_MAX) {
+		problem(c, "%s: \"%.*s\" is no table (type:name)",
+		    def->name, SPAN_ARG(arg));
+		return false;
+	}
+	rest = span_sub(rest, 0, (size_t)colon);
+	for (const char *const *t = table_types(); *t != NULL; t++)
+		if (span_is(rest, *t))
+			return true;
+	problem(c, "%s: bad table \"%.*s\": unsupported type \"%.*s\"",
+	    def->name, SPAN_ARG(arg), SPAN_ARG(rest));
+	return false;
+}
+
 static void
 one_word(struct compile *c, struct span *rest, struct span word)
 {
@@ -341,12 +366,9 @@ one_word(struct compile *c, struct span *rest, struct span word)
 			arg = table;
 			n = (uint64_t)order;
 		}
-		if ((def->arg == ARG_TABLE || def->arg == ARG_PRINTS) && (span_find(arg, ':') <= 0 ||
-		    arg.len > TABLE_SPEC_MAX)) {
-			problem(c, "%s: \"%.*s\" is no table (type:name)",
-			    def->name, SPAN_ARG(arg));
+		if ((def->arg == ARG_TABLE || def->arg == ARG_PRINTS) &&
+		    !table_fits(c, def, arg))
 			return;
-		}
 		if (def->arg == ARG_DOMAIN && !dnsbl_domain_valid(arg)) {
 			problem(c, "%s: \"%.*s\" is no domain name, or "
 			    "\"domain=address\"", def->name, SPAN_ARG(arg));

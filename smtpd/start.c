@@ -20,16 +20,19 @@ smtpd_pre_jail(struct why *why)
 int
 smtpd_check(struct why *why)
 {
-	bool bad = false;
+	int rc = 0;
 
 	command_start();
 	if (policy_compile(why) < 0) {
 		/* Each of its errors is in the log. */
 		*why = WHY_INIT;
-		bad = true;
+		rc = -1;
 	}
-	return policy_open(why) < 0 || auth_open(why) < 0 ||
-	    starttls_check(why) < 0 || bad ? -1 : 0;
+	if (daemon_judge(policy_open(why), why) < 0 ||
+	    daemon_judge(auth_open(why), why) < 0 ||
+	    daemon_judge(starttls_check(why), why) < 0)
+		return -1;
+	return rc;
 }
 
 int

@@ -336,10 +336,51 @@ where(const char *name)
 	return strcmp(origin, "default") == 0 ? params_config_dir() : origin;
 }
 
+/* RFC 1123 2.1, and '_', as Postfix lets one call a host. */
+static bool
+is_host_name(struct span name)
+{
+	size_t label = 0;
+
+	if (name.len == 0 || name.len > 255)
+		return false;
+	for (size_t i = 0; i <= name.len; i++) {
+		char c = i < name.len ? name.p[i] : '.';
+
+		if (c == '.') {
+			if (label == 0 || label > 63 || name.p[i - 1] == '-')
+				return false;
+			label = 0;
+			continue;
+		}
+		if ((c < '0' || c > '9') && ((c | 0x20) < 'a' ||
+		    (c | 0x20) > 'z') && c != '_' &&
+		    (c != '-' || label == 0) && (c & 0x80) == 0)
+			return false;
+		label++;
+	}
+	return true;
+}
+
+static void
+check_host_name(struct params_load *l, const char *param, const char *value)
+{
+	/* What the machine itself is called is not ours to refuse. */
+	if (strcmp(params_origin(param), "default") == 0 ||
+	    is_host_name(span_of(value)))
+		return;
+	params_problem(l->problem, l->arg, true, where(param), "bad value of "
+	    "%s: \"%s\": expected the name of a host", param, value);
+	l->errors++;
+}
+
 static void
 check_together(struct params_load *l)
 {
 	struct params *v = &l->values;
+
+	check_host_name(l, "myhostname", v->myhostname);
+	check_host_name(l, "mydomain", v->mydomain);
 
 	if (v->mailbox_size_limit < v->message_size_limit) {
 		params_problem(l->problem, l->arg, true,

@@ -229,6 +229,8 @@ daemon_alive_ms(void)
 
 /* --- settings ---------------------------------------------------------------- */
 
+static bool judged_bad;		/* by -C */
+
 static void
 problem(void *arg, bool is_error, const char *line)
 {
@@ -269,12 +271,26 @@ load_from_master(int fd)
 }
 
 static void
+nothing(void *arg, bool is_error, const char *line)
+{
+}
+
+static void
 load_settings(void)
 {
 	struct daemon_state *s = &daemon_state;
 	char *own = mem_printf("service_name=%s", s->service);
 
 	*ARRAY_PUSH(&s->overrides) = own;	/* kept for reload */
+	if (s->check > 0) {
+		if (params_load_flags(s->config_dir, s->overrides.v,
+		    s->overrides.len, PARAMS_KEEP_GOING, s->check > 1 ?
+		    nothing : problem, NULL) < 0)
+			judged_bad = s->check == 1;
+		if (conf.queue_directory == NULL)
+			log_fatal("the configuration cannot be read");
+		return;
+	}
 	if ((s->settings_fd >= 0 ? load_from_master(s->settings_fd)
 	    : params_load(s->config_dir, s->overrides.v, s->overrides.len,
 	    problem, NULL)) < 0)
@@ -433,7 +449,7 @@ parse_options(int argc, char **argv)
 	while ((c = getopt(argc, argv, "+Cc:fkL:lmn:o:s:t:uvy")) != -1) {
 		switch (c) {
 		case 'C':
-			s->check = true;
+			s->check++;
 			break;
 		case 'c':
 			s->config_dir = optarg;
@@ -620,30 +636,54 @@ open_listeners(void)
 	}
 }
 
-/* -C: the answer is our exit, and lines on standard error. */
+/* --- -C: whether the settings are right ---------------------------------------- */
+
+/* "virtual_alias_maps: bad table": say where that stands. */
+static void
+log_problem(const struct why *why)
+{
+	size_t len = strcspn(why->text, ":");
+	char *name = mem_printf("%.*s", (int)len, why->text);
+	char *value = params_get(name);
+
+	if (why->text[len] == ':' && value != NULL)
+		log_error("%s: %s", params_origin(name), why->text);
+	else if (len > 0)
+		log_error("%s", why->text);
+	mem_free(value);
+	mem_free(name);
+}
+
+int
+daemon_judge(int rc, struct why *why)
+{
+	if (rc >= 0 || !daemon_state.check)
+		return rc;
+	log_problem(why);
+	*why = WHY_INIT;
+	judged_bad = true;
+	return 0;
+}
+
+bool
+daemon_judged_bad(void)
+{
+	return judged_bad;
+}
+
+/* The answer is our exit, and lines on standard error. */
 NORETURN static void
 check_settings(void)
 {
 	const struct daemon *d = daemon_state.d;
 	struct why why = WHY_INIT;
 
-	if (d->check == NULL || d->check(&why) == 0)
-		exit(0);
-	if (why.text[0] != '\0') {
-		/* "virtual_alias_maps: bad table": say where that stands. */
-		size_t len = strcspn(why.text, ":");
-		char *name = mem_printf("%.*s", (int)len, why.text);
-		char *value = params_get(name);
-
-		if (why.text[len] == ':' && value != NULL)
-			log_error("%s: %s", params_origin(name), why.text);
-		else
-			log_error("%s", why.text);
-		mem_free(value);
-		mem_free(name);
+	if (d->check != NULL && d->check(&why) < 0) {
+		judged_bad = true;
+		log_problem(&why);
 	}
 	log_flush();
-	exit(1);
+	exit(judged_bad ? 1 : 0);
 }
 
 int

@@ -75,6 +75,15 @@ struct daemon {
 };
 
 int	 daemon_main(const struct daemon *d, int argc, char **argv);
+/*
+ * rc is what came of one of several things that a start needs.  In check() a
+ * failure is logged with the place of the setting that why begins with, why
+ * is emptied, and 0 is returned, so that what follows is looked at, too; the
+ * exit status tells of it.  Otherwise, or when rc is no failure, rc.
+ */
+MUST_CHECK int daemon_judge(int rc, struct why *why);
+/* Whether that found anything: what a failed part left is not to be used. */
+bool	 daemon_judged_bad(void);
 /* Keep what import_environment names, and set what the C library needs to
  * know the time zone in a jail.  daemon_main() does it; master too. */
 void	 daemon_clean_environment(void);

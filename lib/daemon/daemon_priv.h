@@ -22,7 +22,8 @@ struct daemon_state {
 	ARRAY(const char *)	 listen;	/* -L */
 	ARRAY(int)		 listeners;
 	int			 status_fd;	/* -1: no master */
-	bool			 check;		/* -C */
+	int			 check;		/* -C; 2: what main.cf itself has
+						 * wrong is said already */
 	bool			 to_stderr;	/* -f */
 	bool			 debug;		/* -v */
 	bool			 unpriv;	/* -u */

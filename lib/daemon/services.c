@@ -36,8 +36,8 @@ static const struct traits {
 } traits[] = {
 	{ "smtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
 	{ "lmtpd",   PLAN_JUDGES, STAGE_FRONT, NULL },
-	{ "imapd",   0, STAGE_FRONT, NULL },
-	{ "pop3d",   0, STAGE_FRONT, NULL },
+	{ "imapd",   PLAN_JUDGES, STAGE_FRONT, NULL },
+	{ "pop3d",   PLAN_JUDGES, STAGE_FRONT, NULL },
 	{ "session", PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_FRONT,
 	  "private/%" },
 	{ "pickup",  PLAN_SINGLE, STAGE_FRONT, "public/%" },
@@ -45,11 +45,11 @@ static const struct traits {
 	/* smtpd passes ETRN on over private/flush. */
 	{ "qmgr",    PLAN_SINGLE | PLAN_PRESTART, STAGE_QUEUE,
 	  "public/% private/flush" },
-	{ "local",   0, STAGE_DELIVERY, "private/%" },
-	{ "virtual", 0, STAGE_DELIVERY, "private/%" },
-	{ "pipe",    0, STAGE_DELIVERY, "private/%" },
-	{ "smtp",    0, STAGE_DELIVERY, "private/%" },
-	{ "lmtp",    0, STAGE_DELIVERY, "private/%" },
+	{ "local",   PLAN_JUDGES, STAGE_DELIVERY, "private/%" },
+	{ "virtual", PLAN_JUDGES, STAGE_DELIVERY, "private/%" },
+	{ "pipe",    PLAN_JUDGES, STAGE_DELIVERY, "private/%" },
+	{ "smtp",    PLAN_JUDGES, STAGE_DELIVERY, "private/%" },
+	{ "lmtp",    PLAN_JUDGES, STAGE_DELIVERY, "private/%" },
 	{ "error",   0, STAGE_DELIVERY, "private/%" },
 	{ "retry",   0, STAGE_DELIVERY, "private/%" },
 	{ "discard", 0, STAGE_DELIVERY, "private/%" },
@@ -584,8 +584,9 @@ check_pair(struct planner *pl, const struct plan *a, const struct plan *b)
 				    a->origin, a->sockets.v[i].text);
 }
 
-int
-services_load(const char *config_dir, const char *const *overrides, size_t n,
+/* -1: something is wrong; out has what is not. */
+static int
+load(const char *config_dir, const char *const *overrides, size_t n,
     struct services *out, report_fn *fn, void *arg)
 {
 	struct planner pl = { .r = { .report = fn, .arg = arg }, .out = out };
@@ -609,8 +610,34 @@ services_load(const char *config_dir, const char *const *overrides, size_t n,
 		report(&pl, LOG_LEVEL_ERROR, "%s/master.cf: no service",
 		    config_dir);
 	master_cf_fini(&m);
-	if (!pl.r.bad)
+	return pl.r.bad ? -1 : 0;
+}
+
+int
+services_load(const char *config_dir, const char *const *overrides, size_t n,
+    struct services *out, report_fn *fn, void *arg)
+{
+	if (load(config_dir, overrides, n, out, fn, arg) == 0)
 		return 0;
 	services_fini(out);
 	return -1;
+}
+
+int
+services_judge(const char *config_dir, const char *const *overrides, size_t n,
+    struct services *out, report_fn *fn, void *arg)
+{
+	int rc = load(config_dir, overrides, n, out, fn, arg);
+
+	/* Without settings there is nothing to check the machine for. */
+	if (conf.queue_directory != NULL) {
+		if (services_check_machine(fn, arg) < 0)
+			rc = -1;
+		if (services_check_programs(out, config_dir, overrides, n, fn,
+		    arg) < 0)
+			rc = -1;
+	}
+	if (rc < 0)
+		services_fini(out);
+	return rc;
 }

@@ -72,17 +72,11 @@ MUST_CHECK int services_load(const char *config_dir,
 	    const char *const *overrides, size_t n, struct services *out,
 	    report_fn *report, void *arg);
 /*
- * What must be right on this machine before master may run: users, queue
- * directory, log file's place.  0, or -1 when something is not.
+ * The same, and whether this machine is fit for it, and what the programs say
+ * of their settings: all that is wrong in one go.
  */
-MUST_CHECK int services_check_machine(report_fn *report, void *arg);
-/*
- * Let the programs themselves judge the settings that only they can (struct
- * daemon's check): restriction lists, lists of networks, tables of cleanup.
- * 0, or -1 when one of them finds an error.  Runs each of them for a moment.
- */
-MUST_CHECK int services_check_programs(const struct services *s,
-	    const char *config_dir, const char *const *overrides, size_t n,
+MUST_CHECK int services_judge(const char *config_dir,
+	    const char *const *overrides, size_t n, struct services *out,
 	    report_fn *report, void *arg);
 void	 services_fini(struct services *s);
 /* Whether the two would be started and reached in the same way. */

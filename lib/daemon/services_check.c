@@ -97,7 +97,37 @@ struct opinion {
 	size_t		 n;
 	ARRAY(char *)	 said;		/* the same from two is said once */
 	bool		 error;		/* from the one that runs */
+	const char	*origin;	/* its service: master.cf's file:line */
 };
+
+/*
+ * Whether a line only says again what follows from another that was said: a
+ * default takes its wrong value from there ("authd_ban_exceptions = $mynetworks").
+ */
+static bool
+follows(const struct opinion *o, const char *line)
+{
+	static const char head[] = "default: ";
+	const char *text;
+
+	if (strncmp(line, head, strlen(head)) != 0 ||
+	    (text = strstr(line + strlen(head), ": ")) == NULL)
+		return false;
+	for (size_t i = 0; i < o->said.len; i++)
+		if (span_ends(span_of(o->said.v[i]), span_of(text)))
+			return true;
+	return false;
+}
+
+/* Whether it tells where it is wrong; else the service's line has to do. */
+static bool
+has_origin(const struct opinion *o, const char *line)
+{
+	size_t len = strlen(o->config_dir);
+
+	return strncmp(line, "default: ", 9) == 0 ||
+	    (strncmp(line, o->config_dir, len) == 0 && line[len] == '/');
+}
 
 /* "smtpd: error: text", as a command's standard error shows it. */
 static void
@@ -127,13 +157,17 @@ take_line(struct opinion *o, const char *line)
 	if (level == LOG_LEVEL_DEBUG)
 		return;
 	o->error |= level == LOG_LEVEL_ERROR;
+	o->r.bad |= level == LOG_LEVEL_ERROR;
+	if (follows(o, line))
+		return;
 	for (size_t i = 0; i < o->said.len; i++)
-		if (strcmp(o->said.v[i], line) == 0) {
-			o->r.bad |= level == LOG_LEVEL_ERROR;
+		if (strcmp(o->said.v[i], line) == 0)
 			return;
-		}
 	*ARRAY_PUSH(&o->said) = mem_strdup(line);
-	report_to(&o->r, level, "%s", line);
+	if (level != LOG_LEVEL_ERROR || has_origin(o, line))
+		report_to(&o->r, level, "%s", line);
+	else
+		report_to(&o->r, level, "%s: %s", o->origin, line);
 }
 
 NORETURN static void
@@ -144,7 +178,7 @@ run_check(const struct opinion *o, const struct plan *p, int fd)
 	sigset_t none;
 
 	*ARRAY_PUSH(&argv) = mem_strdup(p->command);
-	*ARRAY_PUSH(&argv) = mem_strdup("-C");
+	*ARRAY_PUSH(&argv) = mem_strdup("-CC");
 	*ARRAY_PUSH(&argv) = mem_strdup("-c");
 	*ARRAY_PUSH(&argv) = mem_strdup(o->config_dir);
 	*ARRAY_PUSH(&argv) = mem_strdup("-n");
@@ -208,6 +242,7 @@ take_answer(struct opinion *o, struct question *q)
 	int status = 0;
 
 	o->error = false;
+	o->origin = q->p->origin;
 	while (q->in != NULL && (len = getline(&line, &room, q->in)) > 0) {
 		if (line[len - 1] == '\n')
 			line[len - 1] = '\0';

@@ -605,17 +605,19 @@ front_pre_jail(const struct front_ops *ops, const struct front_settings *s,
     struct why *why)
 {
 	struct front_process *p = &front_process;
+	char *title;
 
 	p->ops = ops;
 	p->set = s;
 	list_init(&p->all);
-	p->cleartext = match_list_new("cleartext_networks",
-	    s->cleartext_networks, 0, why);
-	if (p->cleartext == NULL)
+	title = mem_printf("%s_cleartext_networks", ops->daemon);
+	p->cleartext = match_list_new(title, s->cleartext_networks, 0, why);
+	mem_free(title);
+	if (daemon_judge(p->cleartext == NULL ? -1 : 0, why) < 0)
 		return -1;
 	p->exceptions = match_list_new("mua_client_event_limit_exceptions",
 	    conf.mua_client_event_limit_exceptions, 0, why);
-	if (p->exceptions == NULL)
+	if (daemon_judge(p->exceptions == NULL ? -1 : 0, why) < 0)
 		return -1;
 	return tls_server_new(s->tls, s->tls_wrappermode, &p->tls, why);
 }

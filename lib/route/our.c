@@ -101,6 +101,25 @@ add_list(const char *title, const char *value, struct why *why)
 	return 0;
 }
 
+void
+our_check(void (*problem)(const char *param, const char *text))
+{
+	const struct {
+		const char *param, *value;
+	} lists[] = {
+		{ "inet_interfaces", conf.inet_interfaces },
+		{ "proxy_interfaces", conf.proxy_interfaces },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		struct why why = WHY_INIT;
+
+		if (add_list(lists[i].param, lists[i].value, &why) < 0)
+			problem(lists[i].param, why.text);
+	}
+	our_close();
+}
+
 int
 our_open(struct why *why)
 {

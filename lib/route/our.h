@@ -20,6 +20,8 @@ struct sock_addr;
  */
 MUST_CHECK int our_open(struct why *why);
 void	 our_close(void);
+/* Call problem for each list of interfaces that cannot be read; keeps none. */
+void	 our_check(void (*problem)(const char *param, const char *text));
 /* 1 the domain, or [address], is in mydestination or ours; 0 not; -1 why. */
 MUST_CHECK int our_domain(struct span domain, struct why *why);
 /* Whether this is an address of inet_interfaces or proxy_interfaces. */

@@ -236,8 +236,8 @@ virtual_map_new(struct why *why)
 	v->value = BUF_INIT(TABLE_VALUE_MAX);
 	if (virtual_map_base()[0] != '/' &&
 	    conf.virtual_mailbox_maps[0] != '\0') {
-		(void)why_set(why, "", "virtual_mailbox_base must be an "
-		    "absolute path; it is \"%s\"", conf.virtual_mailbox_base);
+		(void)why_set(why, "", "virtual_mailbox_base: \"%s\" is no "
+		    "absolute path", conf.virtual_mailbox_base);
 		goto bad;
 	}
 	if (store_format_parse(span_of(conf.store_format),

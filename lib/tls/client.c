@@ -221,21 +221,31 @@ static SSL_CTX *
 make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	const char *kind = mandatory ? "mandatory_" : "";
 	char *exclude;
+	int rc;
 
 	if (ctx == NULL)
 		log_fatal("OpenSSL: no memory for a context");
-	exclude = excluded(c, mandatory);
-	if (tls_set_common(ctx, why) < 0 ||
-	    tls_set_protocols(ctx, mandatory ? c->mandatory_protocols :
-	    c->protocols, why) < 0 ||
-	    tls_set_ciphers(ctx, mandatory ? c->mandatory_ciphers :
-	    c->ciphers, exclude, why) < 0) {
+	rc = tls_set_common(ctx, why);
+	if (rc == 0) {
+		rc = tls_set_protocols(ctx, mandatory ?
+		    c->mandatory_protocols : c->protocols, why);
+		if (rc < 0)
+			why_prefix(why, "%s_tls_%sprotocols", c->prefix, kind);
+	}
+	if (rc == 0) {
+		exclude = excluded(c, mandatory);
+		rc = tls_set_ciphers(ctx, mandatory ? c->mandatory_ciphers :
+		    c->ciphers, exclude, why);
+		if (rc < 0)
+			why_prefix(why, "%s_tls_%sciphers", c->prefix, kind);
 		mem_free(exclude);
+	}
+	if (rc < 0) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
-	mem_free(exclude);
 	if (SSL_CTX_dane_enable(ctx) != 1)
 		log_warning("OpenSSL: DANE cannot be used");
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
@@ -303,19 +313,19 @@ tls_client_new(const struct tls_client_conf *set, struct why *why)
 	for (int i = 0; i < 2; i++) {
 		c->ctx[i] = make_ctx(set, i == 1, why);
 		if (c->ctx[i] == NULL) {
-			why_prefix(why, "%s: TLS", set->prefix);
 			tls_client_free(&c);
 			return NULL;
 		}
 	}
 	if (tls_set_cas(c->ctx[0], set->ca_file, set->ca_path, why) < 0) {
-		why_prefix(why, "%s: TLS", set->prefix);
+		why_prefix(why, "%s_tls_CA%s", set->prefix,
+		    set->ca_file[0] != '\0' ? "file" : "path");
 		tls_client_free(&c);
 		return NULL;
 	}
 	SSL_CTX_set1_cert_store(c->ctx[1], SSL_CTX_get_cert_store(c->ctx[0]));
 	if (read_anchors(c, why) < 0) {
-		why_prefix(why, "%s: TLS", set->prefix);
+		why_prefix(why, "%s_tls_trust_anchor_file", set->prefix);
 		tls_client_free(&c);
 		return NULL;
 	}

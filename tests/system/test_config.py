@@ -3,6 +3,7 @@
 """What only a daemon can tell to be wrong stops start, is named by check with
 file and line, and on reload leaves what runs alone."""
 import os
+import re
 import sys
 
 from instance import Instance
@@ -32,6 +33,51 @@ WRONG = (
      "bounce_template_file: /nonexistent/templates: No such file"),
     ("notify_classes = resource, bouncing", '"bouncing" is none'),
 )
+# All of these at once, each said with its line: whoever finds them, and
+# whatever else is wrong in front of it.
+AT_ONCE = """\
+queue_run_delay = 5parsecs
+inet_protocols = ipv5
+myhostname = two words
+smtpd_helo_restrictions = check_helo_access nosuch:/x
+smtpd_sender_restrictions = nonsense
+smtpd_authorized_xclient_hosts = 300.1.2.3/8
+smtpd_sasl_mechanism_filter = !
+smtpd_tls_cert_file = /nonexistent/cert.pem
+proxy_interfaces = 1.2.3.
+relay_domains = sql:x
+body_checks = sql:x
+canonical_classes = x
+authd_username_format = %x
+authd_password_maps = sql:x
+notify_classes = bouncing
+default_privs = nobody-here
+prepend_delivered_header = all
+mailbox_delivery_lock = lockf
+mailbox_command_maps = sql:x
+virtual_mailbox_lock = lockf
+virtual_delivery_status_filter = sql:x
+smtp_bind_address = 1.2.3
+smtp_host_lookup = nis
+smtp_header_checks = sql:x
+smtp_tls_protocols = SSLv9
+lmtp_tcp_port = nosuchport
+imapd_cleartext_networks = 1.2.3.4/99
+pop3d_expire = soon
+pop3d_uidl_format = %q
+"""
+MORE_SERVICES = """\
+smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
+127.0.0.1:1 inet n - n - - imapd
+127.0.0.1:2 inet n - n - - pop3d
+session unix - n n - 1 session
+"""
+WRONG_SERVICES = """\
+short inet n -
+piped unix - n n - - pipe user=nobody argv=
+99999 inet n - n - - smtpd
+"""
 RIGHT = (
     "smtpd_relay_restrictions = \n"
     "smtpd_recipient_restrictions = permit_mynetworks, reject",
@@ -48,7 +94,39 @@ def write(m, text):
     os.rename(f"{m.etc}/new", f"{m.etc}/main.cf")
 
 
+def everything_at_once():
+    with Instance(services=MORE_SERVICES) as m:
+        with open(f"{m.etc}/main.cf", encoding="ascii") as f:
+            good = f.read()
+        with open(f"{m.etc}/master.cf", encoding="ascii") as f:
+            services = f.read()
+        write(m, good + AT_ONCE)
+        with open(f"{m.etc}/master.cf", "a", encoding="ascii") as f:
+            f.write(WRONG_SERVICES)
+        first = good.count("\n") + 1
+        places = [f"/main.cf:{first + i}: .*{line.split()[0]}"
+                  for i, line in enumerate(AT_ONCE.splitlines())]
+        first = services.count("\n") + 1
+        places += [f"/master.cf:{first + i}: " for i in range(3)]
+        for command in "check", "reload", "start":
+            if command == "start":
+                m.stop()
+            done = m.command("mansio", command, check=False)
+            assert done.returncode == 1, done
+            for place in places:
+                found = re.findall(f"error: .*{place}.*", done.stderr)
+                assert len(found) == 1, (command, place, found, done.stderr)
+            for line in done.stderr.splitlines():
+                assert re.search(r"main\.cf:\d+: |master\.cf:\d+: |"
+                                 r"not (re|st)|default: ", line), line
+        write(m, good)
+        with open(f"{m.etc}/master.cf", "w", encoding="ascii") as f:
+            f.write(services)
+        m.start()
+
+
 def main():
+    everything_at_once()
     with Instance() as m:
         with open(f"{m.etc}/main.cf", encoding="ascii") as f:
             good = f.read()
