@@ -18,6 +18,7 @@
 #include "ipc/msg_rewrite.h"
 #include "mail/sts.h"
 #include "route/nexthop.h"
+#include "route/our.h"
 
 #define TIMEOUT_MS	(90 * 1000)
 #define MX_MAX		64
@@ -25,6 +26,14 @@
 static struct ipc_sync *rewrite, *resolver, *mtasts;
 static char *patterns;		/* of the MTA-STS policy; NULL without */
 static bool enforced;
+
+/* What mail comes to where no host is left to be tried. */
+static struct {
+	bool		 waits;		/* the DNS failed: it comes again */
+	bool		 mx_waits;	/* smtp_defer_if_no_mx_address_found */
+	bool		 loops;		/* only we are left */
+} fate;
+static bool is_self;		/* an address of the last host is ours */
 
 struct mx {
 	char		 name[DNS_NAME_MAX + 1];
@@ -151,7 +160,8 @@ proven(const struct dns_answer *a)
 
 /* How many addresses; *secure: all of them, and their absence, are proven. */
 static unsigned
-show_addresses(const char *host, enum dns_type type, bool *secure)
+show_addresses(const char *host, unsigned port, enum dns_type type,
+    bool *secure)
 {
 	struct dns_answer a;
 	struct dns_rr rr;
@@ -163,24 +173,27 @@ show_addresses(const char *host, enum dns_type type, bool *secure)
 	*secure &= a.secure;
 	rest = a.records;
 	while ((rc = dns_next(&a, &rest, &rr)) != 0) {
-		struct sock_addr ip = { .len = 0 };
 		char text[SOCK_ADDR_TEXT_MAX];
+		struct sock_addr ip;
+		bool ours;
 
 		if (rc < 0)
 			continue;
-		ip.sa.sa_family = type == DNS_A ? AF_INET : AF_INET6;
-		ip.len = type == DNS_A ? sizeof(ip.in) : sizeof(ip.in6);
-		if (type == DNS_A)
-			memcpy(&ip.in.sin_addr, rr.addr, 4);
-		else
-			memcpy(&ip.in6.sin6_addr, rr.addr, 16);
+		dns_address(&rr, &ip);
 		sock_addr_text(&ip, text);
-		printf("             %s\n", text);
-		n++;
+		ours = port == 25 && our_address(&ip);
+		is_self |= ours;
+		if (n++ == 0 && a.name.len > 0 && !span_caseis(a.name, host))
+			printf("             an alias of %.*s\n",
+			    SPAN_ARG(a.name));
+		printf("             %s%s\n", text, ours ?
+		    ", this machine" : "");
 	}
-	if (dns_temporary(a.status))
+	if (dns_temporary(a.status)) {
+		fate.waits = true;
 		printf("             %s: %s: tried again later\n",
 		    dns_type_name(type), dns_status_text(a.status));
+	}
 	return n;
 }
 
@@ -325,9 +338,9 @@ show_host(const char *host, unsigned port, bool dane)
 	unsigned n;
 
 	show_listed(host);
-
-	n = show_addresses(host, DNS_AAAA, &secure);
-	n += show_addresses(host, DNS_A, &secure);
+	is_self = false;
+	n = show_addresses(host, port, DNS_AAAA, &secure);
+	n += show_addresses(host, port, DNS_A, &secure);
 	if (n == 0)
 		printf("             no address\n");
 	if (dane && secure && n > 0)
@@ -346,6 +359,35 @@ by_pref(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/*
+ * The hosts in their order.  We are no host to send to, and neither are those
+ * that are not better than us (RFC 5321 5.1).
+ */
+static int
+show_exchangers(struct mx *mx, size_t n, unsigned port, bool dane)
+{
+	uint32_t self = UINT32_MAX;
+	bool found[MX_MAX];
+	int good = 0;
+
+	qsort(mx, n, sizeof(mx[0]), by_pref);
+	for (size_t i = 0; i < n; i++) {
+		printf("%10u %s\n", mx[i].pref, mx[i].name);
+		found[i] = show_host(mx[i].name, port, dane) > 0;
+		if (is_self)
+			self = MIN(self, mx[i].pref);
+	}
+	for (size_t i = 0; i < n; i++)
+		good += found[i] && mx[i].pref < self;
+	if (self == UINT32_MAX)
+		return good;
+	printf("             this machine has preference %u: those of %u and "
+	    "more are not tried\n", self, self);
+	fate.loops = mx[0].pref >= self;
+	fate.waits |= !fate.loops;
+	return good;
+}
+
 /* How many hosts have an address; -1: the domain says that it has no mail. */
 static int
 show_domain(const char *domain, unsigned port, bool dane)
@@ -356,7 +398,7 @@ show_domain(const char *domain, unsigned port, bool dane)
 	struct span rest;
 	bool null = false;
 	size_t n = 0;
-	int rc, good = 0;
+	int rc;
 
 	ask_dns(domain, DNS_MX, &a);
 	rest = a.records;
@@ -371,6 +413,7 @@ show_domain(const char *domain, unsigned port, bool dane)
 		}
 	}
 	if (dns_temporary(a.status)) {
+		fate.waits = true;
 		printf("MX         %s: mail waits\n",
 		    dns_status_text(a.status));
 		return 0;
@@ -379,18 +422,24 @@ show_domain(const char *domain, unsigned port, bool dane)
 		printf("MX         \".\": the domain does not accept mail\n");
 		return -1;
 	}
+	if (a.status == RESOLVER_NXDOMAIN || a.status == RESOLVER_INVALID) {
+		printf("MX         %s\n", a.status == RESOLVER_NXDOMAIN ?
+		    "there is no such domain" : "that is no domain's name");
+		return 0;
+	}
 	if (n == 0) {
 		printf("MX         none, %s: the domain's own address\n",
 		    proven(&a));
-		return (int)show_host(domain, port, dane);
+		n = show_host(domain, port, dane);
+		fate.loops = is_self;
+		return n > 0 && !is_self;
 	}
-	printf("MX         %zu, %s\n", n, proven(&a));
-	qsort(mx, n, sizeof(mx[0]), by_pref);
-	for (size_t i = 0; i < n; i++) {
-		printf("%10u %s\n", mx[i].pref, mx[i].name);
-		good += show_host(mx[i].name, port, dane) > 0;
-	}
-	return good;
+	printf("MX         %zu, %s", n, proven(&a));
+	if (a.name.len > 0 && !span_caseis(a.name, domain))
+		printf(", of %.*s: the domain is an alias", SPAN_ARG(a.name));
+	printf("\n");
+	fate.mx_waits = conf.smtp_defer_if_no_mx_address_found;
+	return show_exchangers(mx, n, port, dane);
 }
 
 /* --- all of it --------------------------------------------------------------------------- */
@@ -417,13 +466,15 @@ show_srv(const char *service, const char *domain, bool dane)
 	} else if (none) {
 		printf("SRV        \".\": %s is not offered\n", name);
 	} else {
+		bool temporary = dns_temporary(a.status);
 		bool on = conf.allow_srv_lookup_fallback ||
 		    (conf.ignore_srv_lookup_error && a.status !=
 		    RESOLVER_NODATA && a.status != RESOLVER_NXDOMAIN);
 
 		printf("SRV        %s: %s: %s\n", name,
 		    dns_status_text(a.status), on ? "by mail exchangers" :
-		    dns_temporary(a.status) ? "mail waits" : "mail returns");
+		    temporary ? "mail waits" : "mail returns");
+		fate.waits |= temporary && !on;
 		return on ? -1 : 0;
 	}
 	dane &= a.secure;
@@ -447,7 +498,7 @@ show_hop(const struct hop *hop, bool dane, bool sts, bool fresh)
 	}
 	if (hop->kind == HOP_HOST) {
 		printf("host       %s\n", hop->name);
-		return (int)show_host(hop->name, hop->port, dane);
+		return show_host(hop->name, hop->port, dane) > 0;
 	}
 	if (sts && dns_name_valid(span_of(hop->name)))
 		show_sts(hop->name, fresh, dane);
@@ -477,10 +528,12 @@ show_hops(const char *nexthop, bool dane, bool sts, bool fresh)
 
 		if (word.len < strlen(nexthop))
 			printf("next hop   %.*s\n", SPAN_ARG(word));
-		if (hop_parse(word, false, port, &hop, &why) < 0)
+		if (hop_parse(word, false, port, &hop, &why) < 0) {
+			fate.waits = true;
 			printf("           %s: mail waits\n", why.text);
-		else
+		} else {
 			n = show_hop(&hop, dane, sts, fresh);
+		}
 		good += n > 0 ? n : 0;
 		mem_free(patterns);
 		patterns = NULL;
@@ -497,18 +550,45 @@ is_open(struct span level)
 	    span_caseis(level, "dane");
 }
 
+static void
+show_result(const char *nexthop, int good)
+{
+	const char *fallback = conf.smtp_fallback_relay;
+
+	if (good > 0 && fallback[0] == '\0')
+		printf("result     mail goes to the first of %d host%s that "
+		    "takes it\n", good, good == 1 ? "" : "s");
+	else if (good > 0)
+		printf("result     mail goes to the first of %d host%s that "
+		    "takes it, or to %s\n", good, good == 1 ? "" : "s",
+		    fallback);
+	else if (fallback[0] != '\0' && !fate.loops)
+		printf("result     mail goes to the fallback relay, %s\n",
+		    fallback);
+	else if (fate.waits || fate.mx_waits)
+		printf("result     mail waits, and is tried again\n");
+	else if (strcmp(nexthop, conf.relayhost) == 0)
+		printf("result     mail waits: relayhost leads nowhere\n");
+	else
+		printf("result     mail is returned to its sender%s\n",
+		    fate.loops ? ": it would come back to this machine" : "");
+}
+
 int
 mansio_probe(int argc, char **argv)
 {
 	char *transport = NULL, *nexthop = NULL, *policy, *address;
 	bool fresh = argc == 3 && strcmp(argv[1], "-f") == 0, sts;
 	const char *what = argv[argc - 1], *level;
+	struct why why = WHY_INIT;
 	struct span rest, first;
 	int good;
 
 	if (argc != 2 && !fresh)
 		return mansio_usage(argv[0]);
 	mansio_load();
+	if (our_open(&why) < 0)
+		log_fatal("%s", why.text);
 	if (chdir(conf.queue_directory) < 0)
 		log_fatal("%s: %m", conf.queue_directory);
 	rewrite = connect_to("private/rewrite", &REWRITE_PROTO);
@@ -535,6 +615,7 @@ mansio_probe(int argc, char **argv)
 		mtasts = connect_to("private/mtasts", &MTASTS_PROTO);
 	good = show_hops(nexthop, span_casestarts(first, SPAN("dane")), sts,
 	    fresh);
+	show_result(nexthop, good);
 	mem_free(policy);
 	mem_free(transport);
 	mem_free(nexthop);

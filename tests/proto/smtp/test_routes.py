@@ -174,6 +174,7 @@ def test_reload_while_busy():
             for i in range(60):
                 s.sendmail("a@example.org", [f"r{i}@plain.test"], TEXT)
                 if i == 20:
+                    p.wait(1)       # with the old settings
                     with open(f"{m.etc}/main.cf", "a",
                               encoding="ascii") as f:
                         f.write("smtp_helo_name = new.example.test\n")
@@ -255,6 +256,76 @@ def test_probe():
         assert "next hop [relay.test]:26 (transport_maps" in \
             probe("x@moved.test")
         assert "no mail exchanger" in probe("alice@example.test")
+
+
+def test_probe_kinds():
+    """What becomes of mail, for every kind of domain."""
+    zones = dict(ZONES)
+    zones.update({
+        "two.test": {"MX": ["10 mx.plain.test", "20 other.test"]},
+        "other.test": {"A": ["198.51.100.1"], "AAAA": ["2001:db8::5"]},
+        "mx.plain.test": {"A": ["198.51.100.9"]},
+        "alias.test": {"CNAME": ["two.test"]},
+        "bare.test": {"A": ["198.51.100.2"]},
+        "null.test": {"MX": ["0 ."]}, "fail.test": "SERVFAIL",
+        "nothing.test": {"MX": ["10 gone.test"]},
+        "half.test": {"MX": ["10 fail.test", "20 other.test"]},
+        "allfail.test": {"MX": ["10 fail.test"]},
+        "empty.test": {"TXT": ["x"]},
+        "us.test": {"MX": ["10 we.test", "20 other.test"]},
+        "backup.test": {"MX": ["10 other.test", "20 we.test"]},
+        "we.test": {"A": ["192.0.2.1"]},
+        "_submission._tcp.srv.test": {"SRV": ["0 1 587 other.test"]},
+        "xn--bcher-kva.test": {"MX": ["10 other.test"]},
+    })
+    gone = "mail is returned to its sender"
+    waits = "mail waits, and is tried again"
+    takes = "mail goes to the first of %s that takes it"
+    one, two = takes % "1 host", takes % "2 hosts"
+    want = {
+        "two.test": (two, "MX         2, not proven\n"),
+        "alias.test": (two, "of two.test: the domain is an alias"),
+        "bare.test": (one, "the domain's own address\n             198.51"),
+        "null.test": (gone, "does not accept mail"),
+        "fail.test": (waits, "mail waits"),
+        "nothing.test": (gone, "no address"),
+        "half.test": (one, "tried again later"),
+        "allfail.test": (waits, "tried again later"),
+        "none.test": (gone, "there is no such domain"),
+        "empty.test": (gone, "no address"),
+        "us.test": (gone + ": it would come back to this machine",
+                    "this machine has preference 10"),
+        "backup.test": (one, "those of 20 and more are not tried"),
+        "we.test": (gone + ": it would come back", "192.0.2.1, this machine"),
+        "[192.0.2.7]": (one, "host       192.0.2.7"),
+        "moved.test": (one, "next hop [other.test]:26 (transport_maps"),
+        "srv.test": (one, "other.test:587, weight 1"),
+        "b\u00fccher.test": (one, "10 other.test"),
+        "x@\u00fcnknown.test": (gone, "there is no such domain"),
+    }
+    with DNS(zones) as dns, sender(dns, 1, {
+            "proxy_interfaces": "192.0.2.1", "smtp_tcp_port": "25",
+            "use_srv_lookup": "submission", "mtasts_enable": "no",
+            "transport_maps": "inline:{{{{moved.test=smtp:[other.test]:26}}, "
+                              "{{srv.test=smtp:srv.test:submission}}}}"}) as m:
+        for what, (result, text) in want.items():
+            done = m.command("mansio", "probe", what, check=False)
+            out = done.stdout
+            assert f"result     {result}" in out and text in out, (what, out)
+            assert (done.returncode == 0) == ("goes to" in result), what
+    for settings, what, result in (
+            ({"relayhost": "none.test"}, "two.test",
+             "mail waits: relayhost leads nowhere"),
+            ({"relayhost": "[bare.test]:587"}, "none.test", one),
+            ({"smtp_fallback_relay": "[bare.test]"}, "none.test",
+             "mail goes to the fallback relay, [bare.test]"),
+            ({"smtp_defer_if_no_mx_address_found": "yes"}, "nothing.test",
+             waits)):
+        with DNS(zones) as dns, sender(dns, 1, {
+                "smtp_tcp_port": "25", "mtasts_enable": "no",
+                **settings}) as m:
+            out = m.command("mansio", "probe", what, check=False).stdout
+            assert f"result     {result}\n" in out, (settings, out)
 
 
 def main():
