@@ -374,15 +374,24 @@ section_raw(struct section_text *t, struct span bytes)
 	t->raw = true;
 }
 
+/* Each LF has its CR already, in one piece: no need to look at lines. */
+static bool
+is_crlf(const struct section_text *t)
+{
+	return t->pieces == NULL && t->crlf_size == t->one.len;
+}
+
 size_t
 section_read(struct section_text *t, size_t n, struct buf *out)
 {
 	size_t start = out->len;
 
-	if (t->raw) {
+	if (t->raw || is_crlf(t)) {
 		struct span s = span_sub(t->one, t->off, n);
 
 		buf_add_span(out, s);
+		if (!t->raw)
+			mask_nuls(out->data + start, s.len);
 		t->off += s.len;
 		t->at += s.len;
 		return s.len;
@@ -445,8 +454,7 @@ section_seek(struct section_text *t, uint64_t at)
 		t->at = 0;
 		t->half = false;
 	}
-	/* CRLF already, in one piece: no need to look at lines. */
-	if (t->pieces == NULL && t->one.len == t->crlf_size) {
+	if (is_crlf(t)) {
 		t->off = (size_t)at;
 		t->at = at;
 		return;
