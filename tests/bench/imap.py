@@ -20,6 +20,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../system"))
+from bench import cpu_of  # noqa: E402
 from dovecot import Dovecot, have_dovecot  # noqa: E402
 from mailusers import PASSWORDS, Users  # noqa: E402
 
@@ -53,37 +54,6 @@ def message(rnd, i):
 def messages(n):
     rnd = random.Random(1)
     return (message(rnd, i) for i in range(n))
-
-
-def tree(root):
-    kids = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
-                parent = int(f.read().rpartition(")")[2].split()[1])
-            kids.setdefault(parent, []).append(int(pid))
-        except OSError:
-            pass
-    found, todo = [], [root]
-    while todo:
-        pid = todo.pop()
-        found.append(pid)
-        todo += kids.get(pid, [])
-    return found
-
-
-def cpu(root):
-    """Nanoseconds of all threads below root."""
-    total = 0
-    for pid in tree(root):
-        try:
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/schedstat",
-                          encoding="ascii") as f:
-                    total += int(f.read().split()[0])
-        except OSError:
-            pass
-    return total
 
 
 USERS = ("alice", "bob", "carol", "dave")
@@ -184,10 +154,10 @@ class Meter:
         self.found = {}
 
     def step(self, name, fn):
-        before, start = cpu(self.root), time.monotonic()
+        before, start = cpu_of(self.root), time.monotonic()
         fn()
         wall = time.monotonic() - start
-        used = (cpu(self.root) - before) / 1e9
+        used = cpu_of(self.root) - before
         if name:
             self.found[name] = (max(wall - self.base[0], 1e-6),
                                 max(used - self.base[1], 1e-6))

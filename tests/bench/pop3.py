@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../system"))
+from bench import cpu_of  # noqa: E402
 from dovecot import PASSWORD, Dovecot, have_dovecot  # noqa: E402
 from instance import BUILD  # noqa: E402
 from mailusers import Users  # noqa: E402
@@ -23,7 +24,6 @@ COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
 SIZE = int(sys.argv[2]) if len(sys.argv) > 2 else 4096
 ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 3
 LOAD = f"{BUILD}/tests/bench/popload"
-HZ = os.sysconf("SC_CLK_TCK")
 
 
 def message(n):
@@ -32,36 +32,6 @@ def message(n):
             "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n")
     line = "All work and no play makes a line of seventy-two characters, no.\r\n"
     return head + line * max((SIZE - len(head)) // len(line), 1)
-
-
-def cpu_of(pids):
-    """Seconds of these and what they have waited for."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
-                v = f.read().rpartition(")")[2].split()
-            total += sum(map(int, v[11:15]))
-        except OSError:
-            pass
-    return total / HZ
-
-
-def tree(root):
-    kids = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
-                parent = int(f.read().rpartition(")")[2].split()[1])
-            kids.setdefault(parent, []).append(int(pid))
-        except OSError:
-            pass
-    found, todo = [], [root]
-    while todo:
-        pid = todo.pop()
-        found.append(pid)
-        todo += kids.get(pid, [])
-    return found
 
 
 class Mansio:
@@ -113,12 +83,12 @@ class Mdbox(Dovecot):
 
 def measure(server, *args):
     """What popload says, and CPU seconds of all of the server's processes."""
-    before = cpu_of(tree(server.root()))
+    before = cpu_of(server.root())
     out = subprocess.run([LOAD, *args, "127.0.0.1", str(server.port),
                           server.user, server.password], check=True,
                          capture_output=True, text=True).stdout
     time.sleep(2.6)         # what lingers has gone, and is counted
-    return json.loads(out), cpu_of(tree(server.root())) - before
+    return json.loads(out), cpu_of(server.root()) - before
 
 
 KINDS = (
