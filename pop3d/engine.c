@@ -196,6 +196,21 @@ cmd_uidl(struct pop3 *p, struct span args)
 
 /* --- messages --------------------------------------------------------------------------------------- */
 
+/* RFC 6856 2.1: not for a client that has not said UTF8. */
+static bool
+needs_utf8(struct span message)
+{
+	struct span line;
+
+	while (span_line(&message, &line) && line.len > 0) {
+		for (size_t i = 0; i < line.len; i++) {
+			if ((unsigned char)line.p[i] >= 0x80)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void
 retrieve(struct pop3 *p, uint32_t n, bool top, uint32_t lines)
 {
@@ -218,6 +233,12 @@ retrieve(struct pop3 *p, uint32_t n, bool top, uint32_t lines)
 			    p->conn->facts.id);
 			return;
 		}
+	}
+	if (conf.pop3d_utf8_strict && !p->utf8 &&
+	    needs_utf8(p->sending.content.bytes)) {
+		mailbox_content_done(&p->sending.content);
+		err(p, "[UTF8] Message %u is for clients that say UTF8", n);
+		return;
 	}
 	if (top) {
 		p->top++;

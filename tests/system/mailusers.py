@@ -76,7 +76,7 @@ class Pop3:
         assert got.startswith("-ERR " + (code or "")), (command, got)
         if code is not None:
             assert re.match(r"-ERR \[(AUTH|SYS/TEMP|SYS/PERM|IN-USE|"
-                            r"LOGIN-DELAY)\] \S", got), (command, got)
+                            r"LOGIN-DELAY|UTF8)\] \S", got), (command, got)
         return got
 
     def many(self, command):

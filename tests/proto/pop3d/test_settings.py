@@ -130,6 +130,33 @@ def expiry():
     m.command("postconf", "-e", "pop3d_expire=never")
 
 
+def strict_utf8():
+    """RFC 6856 2.1, 5."""
+    def last(c):
+        return c.ok("STAT").split()[0]
+
+    m.send("bob", "Subject: \u00fcber\r\n\r\nx\r\n")
+    m.send("bob", "Subject: body\r\n\r\n\u00fc\r\n")
+    m.wait_idle()
+    with m.pop3("bob") as c:
+        found = [n for n in range(1, int(last(c)) + 1)
+                 if "Subject: \u00fcber" in c.many(f"RETR {n}")]
+        assert len(found) == 1
+    n = found[0]
+    use(lambda c: "[UTF8]" in c.ask(f"TOP {n} 0"), pop3d_utf8_strict="yes")
+    with m.pop3("bob") as c:
+        c.err(f"RETR {n}", "[UTF8]")
+        c.ok("NOOP")
+        for other in range(1, int(last(c)) + 1):
+            if other != n:
+                c.many(f"RETR {other}")
+    with m.pop3() as c:
+        c.ok("UTF8")
+        c.login("bob")
+        assert "Subject: \u00fcber" in c.many(f"RETR {n}")
+    m.command("postconf", "-e", "pop3d_utf8_strict=no")
+
+
 def no_utf8():
     use(lambda c: "LANG" not in c.many("CAPA"), pop3d_utf8_enable="no")
     with m.pop3() as c:
@@ -164,6 +191,7 @@ with Users({"pop3d_user_connection_limit": "0"}) as m:
         first_id = ids(client)[0]
     case(to_the_trash)
     case(expiry)
+    case(strict_utf8)
     case(no_utf8)
     case(login_delay)
 print(f"{passed} passed, 0 failed, 0 skipped")
