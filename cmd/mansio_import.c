@@ -241,9 +241,6 @@ begin(struct job *j, struct why *why)
 {
 	j->im = import_begin(j->a, j->box, j->new_uids ? 0 :
 	    j->f.uidvalidity, j->f.uidnext, why);
-	if (j->im == NULL && account_error(j->a) == ACCOUNT_EXISTS &&
-	    j->f.uidvalidity != 0)
-		why_prefix(why, "with -n all messages get new UIDs");
 	return j->im != NULL ? 0 : -1;
 }
 
@@ -510,6 +507,9 @@ run(struct job *j, int fd, const struct stat *st, struct why *why)
 		    (unsigned)(j->complaints - COMPLAINTS_MAX));
 	if (rc == 0)
 		rc = import_commit(j->im, why);
+	/* Found out at the begin, or, in a maildir, at the end. */
+	if (rc < 0 && !j->new_uids && account_error(j->a) == ACCOUNT_EXISTS)
+		why_prefix(why, "with -n all messages get new UIDs");
 	if (rc == 0)
 		say_result(j);
 	else if (j->im != NULL && import_result(j->im)->stored > 0)
