@@ -277,8 +277,9 @@ parse(struct span what, char *kind, struct buf *name, struct why *why)
 	if (slash >= 0) {
 		if (!span_is(span_from(what, (size_t)slash), "/64") &&
 		    !span_is(span_from(what, (size_t)slash), "/32"))
-			return why_set(why, "", "a network is a single IPv4 "
-			    "address or an IPv6 /64");
+			return why_set(why, "", "\"%.*s\": only single IPv4 "
+			    "addresses and IPv6 /64 networks can be banned",
+			    SPAN_ARG(what));
 		addr = span_sub(what, 0, (size_t)slash);
 	}
 	if (sock_addr_parse(addr, 0, &a) == 0) {

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "cmd/mansio.h"
+#include "ipc/ipc.h"
 
 static int	 mansio_help(int argc, char **argv);
 
@@ -197,6 +198,23 @@ mansio_load_anyhow(void)
 	if (params_load_anyhow(config_dir, overrides.v, overrides.len, problem,
 	    NULL) < 0)
 		exit(MANSIO_FAILED);
+}
+
+struct ipc_sync *
+mansio_ask(const char *socket, const char *who, const struct ipc_proto *p,
+    int64_t timeout_ms)
+{
+	char *path = mem_printf("%s/%s", conf.queue_directory, socket);
+	struct why why = WHY_INIT;
+	struct ipc_sync *s;
+
+	s = ipc_sync_connect(path, p, timeout_ms, &why);
+	if (s == NULL)
+		log_fatal("cannot ask %s: %s (%s)", who, why.text,
+		    geteuid() != 0 ? "this command is for root" :
+		    "is it running?");
+	mem_free(path);
+	return s;
 }
 
 void

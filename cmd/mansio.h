@@ -41,6 +41,12 @@ int	 mansio_usage(const char *name);
 /* Execute a program of the suite; does not return. */
 NORETURN void mansio_exec(const char *dir, const char *program,
 	    const char *const *args);
+struct ipc_proto;
+struct ipc_sync;
+/* A conversation with a daemon on this socket of the queue directory; who it
+ * is in words.  Ends the program when there is none.  After mansio_load(). */
+struct ipc_sync *mansio_ask(const char *socket, const char *who,
+	    const struct ipc_proto *p, int64_t timeout_ms);
 /* The running master, or 0.  After mansio_load(). */
 pid_t	 mansio_master_pid(void);
 

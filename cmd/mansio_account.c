@@ -214,10 +214,14 @@ app_add(int argc, char **argv)
 			return mansio_usage("user");
 	}
 	scopes = secret = hash = field = BUF_INIT(BUF_UNLIMITED);
-	if (!app_password_name_ok(span_of(argv[1])) ||
-	    parse_scopes(scope, &scopes) < 0) {
-		log_error("a name is letters, digits, '-', '_' and '.'; a "
-		    "scope is a list of smtp, imap, pop3");
+	if (!app_password_name_ok(span_of(argv[1]))) {
+		log_error("\"%s\": the name of an app password is letters, "
+		    "digits, '-', '_' and '.'", argv[1]);
+		return EX_DATAERR;
+	}
+	if (parse_scopes(scope, &scopes) < 0) {
+		log_error("--scope %s: a scope is a list of smtp, imap, pop3",
+		    scope);
 		return EX_DATAERR;
 	}
 	if (expires != NULL) {

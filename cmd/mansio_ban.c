@@ -16,17 +16,13 @@
 static struct ipc_sync *
 connect_authd(void)
 {
-	struct why why = WHY_INIT;
 	struct ipc_sync *s;
-	char *path;
+	char *name;
 
 	mansio_load();
-	path = mem_printf("%s/private/%s", conf.queue_directory,
-	    conf.auth_service_name);
-	s = ipc_sync_connect(path, &AUTH_PROTO, TIMEOUT_MS, &why);
-	if (s == NULL)
-		log_fatal("%s", why.text);
-	mem_free(path);
+	name = mem_printf("private/%s", conf.auth_service_name);
+	s = mansio_ask(name, "authd", &AUTH_PROTO, TIMEOUT_MS);
+	mem_free(name);
 	return s;
 }
 

@@ -19,20 +19,17 @@ ask(uint16_t type, const char *whom)
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct why why = WHY_INIT;
 	struct ipc_sync *s;
-	char *path;
 
 	if (m.whom.len > SESSION_USER_MAX)
 		log_fatal("%s: no user or session has such a long name",
 		    whom);
 	mansio_load();
-	path = mem_printf("%s/private/session", conf.queue_directory);
-	s = ipc_sync_connect(path, &SESSION_PROTO, TIMEOUT_MS, &why);
+	s = mansio_ask("private/session", "the session monitor",
+	    &SESSION_PROTO, TIMEOUT_MS);
 	session_whom_encode(&b, &m);
-	if (s == NULL || ipc_sync_send(s, type, 1, buf_span(&b), &why) < 0)
-		log_fatal("cannot ask the session monitor (%s): %s", path,
-		    why.text);
+	if (ipc_sync_send(s, type, 1, buf_span(&b), &why) < 0)
+		log_fatal("cannot ask the session monitor: %s", why.text);
 	buf_fini(&b);
-	mem_free(path);
 	return s;
 }
 

@@ -128,8 +128,10 @@ read_issuer(struct span pem, X509 **cert, EVP_PKEY **key, struct why *why)
 	*key = PEM_read_bio_PrivateKey(b, NULL, NULL, NULL);
 	BIO_free(a);
 	BIO_free(b);
-	if (*cert == NULL || *key == NULL ||
-	    X509_check_private_key(*cert, *key) != 1)
+	if (*cert == NULL || *key == NULL)
+		return why_set(why, "", "the issuer's file has no %s in it",
+		    *cert == NULL ? "certificate" : "private key");
+	if (X509_check_private_key(*cert, *key) != 1)
 		return why_set(why, "", "the issuer's certificate and key do "
 		    "not belong together");
 	return 0;

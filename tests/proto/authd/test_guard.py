@@ -85,7 +85,23 @@ def by_hand(m, c):
     assert c.plain(ALICE, "wonderland", client="198.51.100.31")[1] == BANNED
     for bad in ("192.0.2.0/24", "x:y", ""):
         assert not c.ban(BAN, bad)[0], bad
+    said = m.command("mansio", "ban", "192.0.2.0/24", check=False).stderr
+    assert '"192.0.2.0/24": only single IPv4 addresses' in said, said
     m.command("mansio", "unban", "all")
+
+
+def nobody_to_ask(m):
+    """Who may ask, and what is to be done when there is no answer."""
+    def fails(command, *args, **kw):
+        done = m.command("mansio", command, *args, check=False, **kw)
+        assert done.returncode == 1, done
+        return done.stderr
+
+    for command in (("who",), ("kick", ALICE), ("ban",), ("unban", "all")):
+        assert "(is it running?)" in fails(*command), command
+        if os.access(m.program("mansio"), os.X_OK):
+            said = fails(*command, user=65534, group=65534, extra_groups=[])
+            assert "(this command is for root)" in said, said
 
 
 def over_a_restart(m):
@@ -240,4 +256,6 @@ with inst:
     keeper_dies(inst, C)
     C.close()
     over_a_restart(inst)
-print("8 passed, 0 failed, 0 skipped")
+    inst.stop()
+    nobody_to_ask(inst)
+print("9 passed, 0 failed, 0 skipped")
