@@ -101,7 +101,7 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_INET |
 	      JAIL_IDS | JAIL_FORK | JAIL_CHROOT,
 	  .sockets = "", .paths = NULL,
-	  .says = "starts the next three; with PAM, as free as it" },
+	  .says = "starts authd's other processes; with PAM, without a sandbox" },
 	{ .name = "authd-keeper", .user = JAIL_ROOT,
 	  .may = JAIL_FILES | JAIL_WRITE, .sockets = "",
 	  .paths = "folder:$authd_password_file w:$data_directory",
