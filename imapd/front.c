@@ -212,21 +212,6 @@ do_login(struct front *f, struct scan *s, struct span tag)
 		front_login(f, tag, user, password);
 }
 
-static bool
-offered(struct front *f, struct span mechanism)
-{
-	struct buf mechs = BUF_INIT(BUF_UNLIMITED);
-	struct span rest, one;
-	bool found = false;
-
-	front_mechanisms(f, "", &mechs);
-	rest = buf_span(&mechs);
-	while (!found && span_token(&rest, " ", &one))
-		found = span_caseeq(one, mechanism);
-	buf_fini(&mechs);
-	return found;
-}
-
 static void
 do_authenticate(struct front *f, struct scan *s, struct span tag)
 {
@@ -239,10 +224,10 @@ do_authenticate(struct front *f, struct scan *s, struct span tag)
 		return;
 	}
 	/* "They want a password in the clear" has an answer of its own. */
-	if (!offered(f, mechanism) && (span_caseis(mechanism, "PLAIN") ||
+	if (!front_offers(f, mechanism) && (span_caseis(mechanism, "PLAIN") ||
 	    span_caseis(mechanism, "LOGIN")) && !plain_allowed(f, tag))
 		return;
-	if (!offered(f, mechanism)) {
+	if (!front_offers(f, mechanism)) {
 		front_printf(f, "%.*s NO [CANNOT] Unsupported authentication "
 		    "mechanism.\r\n", SPAN_ARG(tag));
 		(void)front_error(f);

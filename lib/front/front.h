@@ -129,6 +129,9 @@ bool	 front_login_possible(const struct front *f);
  * between: "AUTH=PLAIN AUTH=SCRAM-SHA-256"; nothing for none. */
 void	 front_mechanisms(const struct front *f, const char *prefix,
 	    struct buf *out);
+/* Whether one may be tried: also one that is not announced
+ * (authd_mechanism_quiet). */
+bool	 front_offers(const struct front *f, struct span mechanism);
 const char *front_id(const struct front *f);		/* in the log */
 
 /*

@@ -59,6 +59,16 @@ front_mechanisms(const struct front *f, const char *prefix, struct buf *out)
 	auth_offer(&facts, front_login_possible(f), prefix, out);
 }
 
+bool
+front_offers(const struct front *f, struct span mechanism)
+{
+	struct front_binding bytes;
+	struct auth_facts facts;
+
+	front_facts(f, &facts, &bytes);
+	return auth_offered(&facts, front_login_possible(f), mechanism);
+}
+
 static void
 failed(struct front *f, int reason, const char *text)
 {

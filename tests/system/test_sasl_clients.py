@@ -35,8 +35,21 @@ def gsasl(m):
                            "-p", password, f"--x509-ca-file={m.ca}", *more)
                 assert (done.returncode == 0) == (password == RIGHT), (
                     protocol, mech, password, done)
-    # Of all, it takes the one that is bound, where it sees one.
+    # Of all, it took the one that is bound, where it saw one.
     assert "method=SCRAM-SHA-256-PLUS user=<" + ALICE in m.log()
+
+
+def gsasl_quiet(m):
+    """What is not announced is there for who asks for it."""
+    for protocol in ("smtp", "imap"):
+        for mech in ("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"):
+            done = run("gsasl", "--client", f"--{protocol}", "--verbose",
+                       "--connect", f"localhost:{m.plain[protocol]}", "-a",
+                       ALICE, "-p", RIGHT, f"--x509-ca-file={m.ca}", "-m",
+                       mech)
+            assert done.returncode == 0, (protocol, mech, done)
+            assert "-PLUS" not in done.stdout.replace(
+                f"AUTH {mech}", "").replace(f"AUTHENTICATE {mech}", ""), done
 
 
 def secrets(m, mech):
@@ -95,6 +108,11 @@ def main():
                 continue
             case(m)
             passed += 1
+    if shutil.which("gsasl"):
+        with SaslTarget(authd_mechanism_quiet="scram-sha-256-plus, "
+                        "scram-sha-1-plus") as m:
+            gsasl_quiet(m)
+        passed += 1
     print(f"{passed} passed, 0 failed, 0 skipped")
 
 
