@@ -203,13 +203,20 @@ class Mansio(Dovecot):
         s.close()
         self.p.stdout.readline()
         self.n = 0
-        for i, data in self.mails:
-            out, status = self.command(
-                b'APPEND INBOX "%s" ~{%d+}\r\n%s' %
+        # So many at a time: each is durable before it is answered.
+        for at in range(0, len(self.mails), 50):
+            some = self.mails[at:at + 50]
+            self.p.stdin.write(b''.join(
+                b'm APPEND INBOX "%s" ~{%d+}\r\n%s\r\n' %
                 (time.strftime('%d-%b-%Y %H:%M:%S +0000',
                                time.gmtime(1000000000 + i)).encode(),
-                 len(data), data))
-            assert status.startswith('OK'), status
+                 len(data), data) for i, data in some))
+            self.p.stdin.flush()
+            for _ in some:
+                line = self.p.stdout.readline()
+                while line.startswith(b'* '):
+                    line = self.p.stdout.readline()
+                assert line.startswith(b'm OK'), line
 
     def stop(self):
         try:
@@ -465,7 +472,8 @@ def run(args, scratch):
             us = None if server else ours(path, items)
             case = explain.Case(name, data, structure_of(server, us, seq))
             # The sections first: they say why sizes differ.
-            for item in sorted(items, key=lambda i: (i in LAST, 'SIZE' in i, i[:5] != 'BODY[')):
+            for item in sorted(items, key=lambda i: (
+                    i in LAST, 'SIZE' in i, i[:5] != 'BODY[')):
                 try:
                     theirs = dove.fetch(seq, peek(item))
                 except EOFError:
