@@ -278,6 +278,7 @@ read_head(int fd, uint64_t at, uint64_t size, struct rec_head *r,
 {
 	char head[QLOG_HEADER_LEN];
 
+	*end = at;
 	if (at > size || size - at < sizeof(head) ||
 	    fd_pread_all(fd, head, sizeof(head), (off_t)at) < 0 ||
 	    rec_head_decode(r, head) < 0 || r->generation != 0 ||
