@@ -169,7 +169,10 @@ def from_dovecot(kind, uidl, maildir, option=None):
         m.wait_idle()
         r = run(m, "bob@example.test", "INBOX", source, check=False)
         assert r.returncode == 1 and "nothing was imported" in r.stderr and \
-            "UIDVALIDITY" in r.stderr and "-n" in r.stderr, r
+            "with -n " in r.stderr, r
+        # Two mailboxes of the same second may have the same UIDVALIDITY.
+        assert "another UIDVALIDITY" in r.stderr or \
+            "is another message" in r.stderr, r
         said = run(m, "-n", *opt, "bob@example.test", "INBOX", source)
         assert said.stdout == "23 messages, 23 unique ids\n", said
         said = run(m, "-n", *opt, "bob@example.test", "INBOX", source)
