@@ -133,23 +133,6 @@ parents_match(const char *param)
 	return false;
 }
 
-/* prefix is "" or "address_verify_". */
-#define WAYS(w, same, prefix) do {						\
-	(w)->local = conf.prefix##local_transport;			\
-	(w)->virtual = conf.prefix##virtual_transport;			\
-	(w)->relay = conf.prefix##relay_transport;			\
-	(w)->others = conf.prefix##default_transport;			\
-	(w)->relayhost = conf.prefix##relayhost;			\
-	WAYS_MAPS(w, same, transport, prefix##transport_maps);		\
-	WAYS_MAPS(w, same, snd_relayhost,				\
-	    prefix##sender_dependent_relayhost_maps);			\
-	WAYS_MAPS(w, same, snd_transport,				\
-	    prefix##sender_dependent_default_transport_maps);		\
-} while (0)
-#define WAYS_MAPS(w, same, f, p)					\
-	(w)->f = ways_maps(STRING(p), conf.p, (same)->f)
-#define STRING(p)	#p
-
 /* Tables that are the same are opened once. */
 static struct lazy *
 ways_maps(const char *title, const char *value, struct lazy *same)
@@ -162,6 +145,36 @@ ways_maps(const char *title, const char *value, struct lazy *same)
 	lazy_init(l, title, value, false, TABLE_FOLD);
 	return l;
 }
+
+/* The ways of mail, or of verify's probes. */
+#define TABLE(f, p)	ways_maps(#p, conf.p, same->f)
+static void
+ways_init(struct ways *w, const struct ways *same, bool probes)
+{
+	if (probes) {
+		*w = (struct ways){
+			conf.address_verify_local_transport,
+			conf.address_verify_virtual_transport,
+			conf.address_verify_relay_transport,
+			conf.address_verify_default_transport,
+			conf.address_verify_relayhost,
+			TABLE(transport, address_verify_transport_maps),
+			TABLE(snd_relayhost,
+			    address_verify_sender_dependent_relayhost_maps),
+			TABLE(snd_transport,
+			    address_verify_sender_dependent_default_transport_maps),
+		};
+		return;
+	}
+	*w = (struct ways){
+		conf.local_transport, conf.virtual_transport,
+		conf.relay_transport, conf.default_transport, conf.relayhost,
+		TABLE(transport, transport_maps),
+		TABLE(snd_relayhost, sender_dependent_relayhost_maps),
+		TABLE(snd_transport, sender_dependent_default_transport_maps),
+	};
+}
+#undef TABLE
 
 static void
 ways_fini(struct ways *w, const struct ways *same)
@@ -202,8 +215,8 @@ resolver_new(struct why *why)
 	MAPS(local_rcpt, local_recipient_maps);
 	MAPS(mailboxes, virtual_mailbox_maps);
 	MAPS(relay_rcpt, relay_recipient_maps);
-	WAYS(&r->mail, &r->mail, );
-	WAYS(&r->probes, &r->mail, address_verify_);
+	ways_init(&r->mail, &r->mail, false);
+	ways_init(&r->probes, &r->mail, true);
 	r->ways = &r->mail;
 #undef LIST
 #undef MAPS

@@ -228,11 +228,14 @@ new_head(struct lines *l, struct span rest, struct why *why)
 	struct span word;
 
 	while (span_token(&rest, " ", &word)) {
-		uint32_t *to = word.p[0] == 'V' ? &f->uidvalidity :
-		    word.p[0] == 'N' ? &f->uidnext : NULL;
+		struct span value = span_from(word, 1);
+		int rc = 0;
 
-		if (to != NULL && num_parse_u32(span_from(word, 1),
-		    UINT32_MAX, to) < 0)
+		if (word.p[0] == 'V')
+			rc = num_parse_u32(value, UINT32_MAX, &f->uidvalidity);
+		else if (word.p[0] == 'N')
+			rc = num_parse_u32(value, UINT32_MAX, &f->uidnext);
+		if (rc < 0)
 			return no_list(l->file, why);
 	}
 	return f->uidvalidity != 0 && f->uidnext != 0 ? 0 :

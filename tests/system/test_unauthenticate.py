@@ -336,8 +336,8 @@ def limits_count_right():
     assert users() == ["alice"] * 3 + ["bob"]
     # The name in the log stays the connection's.
     row = who("bob@example.test")[0]
-    m.wait_log(f"logout: user=<alice@example.test>, Unauthenticated, ")
-    m.wait_log(f"login: user=<bob@example.test>")
+    m.wait_log("logout: user=<alice@example.test>, Unauthenticated, ")
+    m.wait_log("login: user=<bob@example.test>")
     m.command("mansio", "kick", row["session"])
     assert many[0].line().startswith(b"* BYE")
     for c in many + [late]:

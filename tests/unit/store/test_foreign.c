@@ -255,8 +255,6 @@ START_TEST(the_file_of_unique_ids)
 }
 END_TEST
 
-Suite *suite(void);
-
 Suite *
 suite(void)
 {

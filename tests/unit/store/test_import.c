@@ -302,8 +302,6 @@ START_TEST(doing_it_again_after_a_failure_is_enough)
 }
 END_TEST
 
-Suite *suite(void);
-
 Suite *
 suite(void)
 {
