@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(HERE, "../../system"))
 from dnslib import DNS  # noqa: E402
 from instance import Instance, free_port, need_root, skip  # noqa: E402
 
-__all__ = ("CLOSE", "DNS", "HANG", "Instance", "Peer", "SERVICES",
+__all__ = ("CLOSE", "DEFAULT", "DNS", "HANG", "Instance", "Peer", "SERVICES",
            "free_port", "need_root", "rcpt_lines", "sender", "skip", "wait_rcpt")
 
 CLOSE, HANG = object(), object()

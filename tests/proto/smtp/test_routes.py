@@ -4,11 +4,12 @@
 import os
 import socket
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from peerlib import (DNS, Peer, need_root, sender, wait_rcpt,  # noqa: E402
-                     HANG)
+from peerlib import (DEFAULT, DNS, HANG, Peer, need_root,  # noqa: E402
+                     sender, wait_rcpt)
 
 TEXT = "Subject: hello\r\n\r\nhi\r\n"
 ZONES = {"plain.test": {"MX": ["10 mx.plain.test"]},
@@ -131,9 +132,14 @@ def test_kept_sessions():
     with DNS(ZONES) as dns, Peer() as p, sender(dns, p.port, {
             "smtp_destination_concurrency_limit": "2",
             "smtp_initial_destination_concurrency": "2"}) as m:
+        # Sessions are kept where more waits: nothing leaves before all does.
+        queued = threading.Event()
+        p.on["GREETING"] = lambda s, arg: (
+            queued.wait(120), DEFAULT["GREETING"])[1]
         with m.smtp() as s:
             for i in range(30):
                 s.sendmail("a@example.org", [f"r{i}@plain.test"], TEXT)
+        queued.set()
         p.wait(30)
         m.wait_idle()
         assert len(p.sessions) < 15, len(p.sessions)
