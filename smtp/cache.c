@@ -3,7 +3,8 @@
  * cache - sessions that wait for more mail to the same destination.
  *
  * A session is kept only where there is reason to believe that more comes:
- * other deliveries with its key are under way, or the administrator said so.
+ * other deliveries with its key are under way or follow one another within a
+ * second, or the administrator said so.
  */
 #include "base/hash.h"
 #include "base/log.h"
@@ -11,12 +12,18 @@
 #include "daemon/daemon.h"
 #include "smtp/smtp.h"
 
+#define ROW_MS	1000		/* Postfix's limit for back-to-back deliveries */
+
 struct place {
 	struct list	 idle;		/* sessions, the freshest first */
 	int64_t		 deliveries;
+	int64_t		 ended_ms;	/* the last of them; 0: none has */
+	bool		 in_a_row;	/* one began right after another */
 };
 
 static struct hash places = HASH_INIT;
+static struct loop_timer *sweeping;	/* forgets what has ended */
+static bool is_sweeping;
 static bool draining;
 
 static struct place *
@@ -33,13 +40,49 @@ place_get(const char *key)
 	return e->value;
 }
 
+static bool
+just_ended(const struct place *p)
+{
+	return p->ended_ms != 0 &&
+	    loop_now_ms(daemon_loop()) - p->ended_ms <= ROW_MS;
+}
+
 static void
-place_drop(const char *key, struct place *p)
+sweep_one(struct hash_entry *e, void *arg)
+{
+	struct place *p = e->value;
+	bool *resting = arg;
+
+	if (p->deliveries > 0 || !list_empty(&p->idle))
+		return;
+	if (just_ended(p)) {
+		*resting = true;
+		return;
+	}
+	(void)hash_del(&places, e->key);
+	mem_free(p);
+}
+
+static void
+sweep(void *arg)
+{
+	is_sweeping = false;
+	hash_each(&places, sweep_one, &is_sweeping);
+	if (is_sweeping)
+		loop_timer_set(sweeping, ROW_MS);
+}
+
+/* Nothing is under way or kept there any more: it is forgotten in a moment. */
+static void
+place_rest(const struct place *p)
 {
 	if (p->deliveries > 0 || !list_empty(&p->idle))
 		return;
-	(void)hash_del(&places, span_of(key));
-	mem_free(p);
+	if (sweeping == NULL)
+		sweeping = loop_timer_new(daemon_loop(), sweep, NULL);
+	if (!is_sweeping)
+		loop_timer_set(sweeping, ROW_MS);
+	is_sweeping = true;
 }
 
 void
@@ -47,8 +90,13 @@ cache_count(const char *key, int delta)
 {
 	struct place *p = place_get(key);
 
+	if (delta < 0)
+		p->ended_ms = loop_now_ms(daemon_loop());
+	else
+		p->in_a_row = just_ended(p) ||
+		    (p->in_a_row && p->deliveries > 0);
 	p->deliveries += delta;
-	place_drop(key, p);
+	place_rest(p);
 }
 
 struct session *
@@ -94,13 +142,13 @@ cache_put(struct session *s)
 {
 	struct place *p = place_get(s->key);
 	int64_t age = loop_now_ms(daemon_loop()) - s->born_ms;
-	bool busy = set.cache_on_demand && p->deliveries > 1;
+	bool more = set.cache_on_demand && (p->deliveries > 1 || p->in_a_row);
 
 	if (draining || s->spent || set.cache_ms <= 0 ||
 	    age >= set.reuse_ms ||
 	    (set.reuse_count > 0 && s->used >= set.reuse_count) ||
-	    !(busy || listed(s->key))) {
-		place_drop(s->key, p);
+	    !(more || listed(s->key))) {
+		place_rest(p);
 		session_quit(s);
 		return;
 	}
@@ -123,7 +171,7 @@ cache_remove(struct session *s)
 	loop_timer_cancel(s->idle_timer);
 	p = hash_get(&places, span_of(s->key));
 	if (p != NULL)
-		place_drop(s->key, p);
+		place_rest(p);
 }
 
 static void
