@@ -279,7 +279,9 @@ def main():
     zones = {"plain.test": {"MX": ["10 mx.plain.test"]},
              "mx.plain.test": {"A": ["127.0.0.1"]}}
     n = 0
-    with DNS(zones) as dns, Peer() as p, sender(dns, p.port) as m:
+    # Each mail a session, whatever was just before.
+    with DNS(zones) as dns, Peer() as p, sender(dns, p.port, {
+            "smtp_connection_cache_on_demand": "no"}) as m:
         for test in tests:
             if only and test.__name__ not in only:
                 continue

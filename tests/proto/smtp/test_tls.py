@@ -22,6 +22,10 @@ ZONES = {"plain.test": {"MX": ["10 mx.plain.test"]},
          "mx.plain.test": {"A": ["127.0.0.1"]}}
 
 
+# Each mail a session, whatever was just before.
+ALONE = {"smtp_connection_cache_on_demand": "no"}
+
+
 def send(m, to, want):
     m.send(to, TEXT)
     line = wait_rcpt(m, to)
@@ -30,7 +34,7 @@ def send(m, to, want):
 
 
 def test_levels(certs):
-    with DNS(ZONES) as dns, TLSPeer(certs) as p, sender(dns, p.port, {
+    with DNS(ZONES) as dns, TLSPeer(certs) as p, sender(dns, p.port, ALONE | {
             "smtp_tls_CAfile": f"{certs}/ca.pem",
             "smtp_tls_policy_maps": "texthash:{base}/etc/policy"}) as m:
         p.starttls()
@@ -102,7 +106,7 @@ def test_levels(certs):
 
 def test_wrapper(certs):
     with DNS(ZONES) as dns, TLSPeer(certs, wrapped=True) as p, sender(
-            dns, p.port, {"smtp_tls_wrappermode": "yes",
+            dns, p.port, ALONE | {"smtp_tls_wrappermode": "yes",
                           "smtp_tls_security_level": "encrypt",
                           "smtp_tls_servername": "hostname"}) as m:
         send(m, "a@plain.test", "status=sent")
@@ -141,7 +145,7 @@ def scram(user, password, answers):
 
 
 def test_auth(certs):
-    with DNS(ZONES) as dns, TLSPeer(certs) as p, sender(dns, p.port, {
+    with DNS(ZONES) as dns, TLSPeer(certs) as p, sender(dns, p.port, ALONE | {
             "smtp_sasl_auth_enable": "yes",
             "smtp_sasl_password_maps": "texthash:{base}/etc/secret",
             "smtp_sender_dependent_authentication": "yes",
