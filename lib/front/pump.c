@@ -116,7 +116,7 @@ int
 front_pump_end(struct front *f, int fd, struct buf *rest)
 {
 	struct buf last = BUF_INIT(PUMP_OUT);
-	size_t left;
+	size_t left, had;
 	int rc;
 
 	stream_pause(f->client);
@@ -124,11 +124,14 @@ front_pump_end(struct front *f, int fd, struct buf *rest)
 	rc = take_all(stream_fd(f->inner), &last);
 	stream_write_span(f->client, buf_span(&last));
 	buf_fini(&last);
+	/* A full socket takes something only after something is taken. */
 	do {
 		left = stream_out_len(f->inner);
+		had = rest->len;
 		stream_flush(f->inner);
 		rc |= take_all(fd, rest);
-	} while (rc == 0 && stream_out_len(f->inner) < left);
+	} while (rc == 0 && stream_out_len(f->inner) > 0 &&
+	    (stream_out_len(f->inner) < left || rest->len > had));
 	if (stream_out_len(f->inner) > 0)
 		rc = -1;	/* it was not the other end of our pair */
 	stream_free(&f->inner);

@@ -263,20 +263,21 @@ mailbox_take_in(struct mailbox *m)
 
 /*
  * Claim the messages that nobody has opened the mailbox for yet: \Recent.
- * Only one session gets each.  (RFC 3501 2.3.2)
+ * Only one session gets each.  (RFC 3501 2.3.2)  Returns how many messages
+ * came between the last look and the lock.
  */
-static void
+static uint32_t
 claim_recent(struct mailbox *m)
 {
-	uint32_t next = m->p->head.state.uidnext, from;
+	uint32_t next = m->p->head.state.uidnext, from, arrived = 0;
 	uint8_t le[4];
 
 	if (!(m->flags & MAILBOX_RECENT) || m->recent_from >= next)
-		return;
+		return 0;
 	from = m->recent_from;
 	if (!(m->flags & MAILBOX_READONLY) && m->p->writable) {
 		if (mailbox_lock(m, NULL) < 0)
-			return;
+			return 0;
 		from = m->recent_from;
 		next = m->p->head.state.uidnext;
 		if (from < next) {
@@ -294,7 +295,7 @@ claim_recent(struct mailbox *m)
 			m->p->jdirty = dirty;
 		}
 		mailbox_unlock(m);
-		(void)mailbox_take_in(m);
+		arrived = mailbox_take_in(m);
 	}
 	if (from < next) {
 		uint32_t i = MIN(record_find(m, from), m->shown);
@@ -311,6 +312,7 @@ claim_recent(struct mailbox *m)
 			    next - 1 };
 	}
 	m->recent_from = MAX(m->recent_from, next);
+	return arrived;
 }
 
 static struct mailbox *
@@ -334,7 +336,7 @@ open_view(struct account *a, uint32_t box, unsigned flags, unsigned rights,
 		goto fail;
 	mailbox_read_cache(m);
 	(void)mailbox_take_in(m);
-	claim_recent(m);
+	(void)claim_recent(m);
 	m->new_keywords = false;
 	m->changed = false;
 	return m;
@@ -500,7 +502,7 @@ mailbox_refresh(struct mailbox *m, unsigned flags, struct mailbox_changes *c,
 		mailbox_take_out(m);
 	c->arrived = mailbox_take_in(m);
 	if (c->arrived > 0)
-		claim_recent(m);
+		c->arrived += claim_recent(m);
 	collect_flags(m);
 	c->expunged = m->told.v;
 	c->nexpunged = m->told.len;
