@@ -81,8 +81,8 @@ def texts(folder):
     return found
 
 
-def mbsync(d):
-    c = fill("sync", 6)
+def write_rc(d, near, channel):
+    """bob's mbsync; lines for what is near, and for what goes where."""
     write(f"{d}/rc", f"""\
 IMAPAccount a
 Host 127.0.0.1
@@ -97,18 +97,25 @@ Account a
 
 MaildirStore near
 Path {d}/mail/
-Inbox {d}/mail/INBOX
-SubFolders Verbatim
+{near}SubFolders Verbatim
 
 Channel c
+{channel}Expunge Both
+SyncState *
+""")
+    os.mkdir(f"{d}/mail")
+
+
+def mbsync(d):
+    c = fill("sync", 6)
+    write_rc(d, f"""\
+Inbox {d}/mail/INBOX
+""", """\
 Far :far:
 Near :near:
 Patterns sync
 Create Both
-Expunge Both
-SyncState *
 """)
-    os.mkdir(f"{d}/mail")
     run("mbsync", "-c", f"{d}/rc", "-a", d=d)
     got = texts(f"{d}/mail/sync")
     assert len(got) == 6 and any("body 3 of sync" in t for t in got.values())
@@ -290,30 +297,11 @@ def shared_by_mbsync(d):
     a = fill("Both", 4, imap("alice", "wonderland"))
     assert a.setacl("Both", "bob@example.test", "lrswite")[0] == "OK"
     box = "Other Users/alice@example.test/Both"
-    write(f"{d}/rc", f"""\
-IMAPAccount a
-Host 127.0.0.1
-Port {m.imap_port}
-User bob@example.test
-Pass builder
-SSLType None
-AuthMechs LOGIN
-
-IMAPStore far
-Account a
-
-MaildirStore near
-Path {d}/mail/
-SubFolders Verbatim
-
-Channel c
+    write_rc(d, "", f"""\
 Far ":far:{box}"
 Near :near:Both
 Create Near
-Expunge Both
-SyncState *
 """)
-    os.mkdir(f"{d}/mail")
     run("mbsync", "-c", f"{d}/rc", "-a", d=d)
     assert len(texts(f"{d}/mail/Both")) == 4
     seen = os.listdir(f"{d}/mail/Both/cur")

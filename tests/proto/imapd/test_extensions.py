@@ -13,24 +13,12 @@ RFC 7162                           qresync.talk, test_model.py
 RFC 8437                           system/test_unauthenticate.py
 """
 import re
-import shutil
 
-from imaptalk import Engine, parse
+from clauses import clause, e, run_all, untagged
+from imaptalk import parse
 
 MSG = (b"From: Fred <f@example.org>\r\nSubject: one\r\n"
        b"Message-ID: <1@example.org>\r\n\r\nbody\r\n")
-cases = []
-
-
-def clause(number):
-    def add(fn):
-        cases.append((number, fn))
-        return fn
-    return add
-
-
-def untagged(lines, word):
-    return [line for line in lines if re.match(rb"\* (\d+ )?" + word, line)]
 
 
 def box(c, name, n=1, flags="", select="SELECT"):
@@ -370,19 +358,4 @@ def multisearch(c, d):
     assert c.status("ESEARCH IN (nowhere) ALL")[0] == "BAD"
 
 
-e = Engine()
-failed = 0
-for number, case in cases:
-    one, two = e.client(), e.client()
-    try:
-        case(one, two)
-    except AssertionError as err:
-        failed += 1
-        print(f"RFC {number} {case.__name__}: line "
-              f"{err.__traceback__.tb_next.tb_lineno}: {err}")
-    one.close()
-    two.close()
-e.stop()
-shutil.rmtree(e.dir)
-print(f"{len(cases) - failed} passed, {failed} failed, 0 skipped")
-raise SystemExit(failed > 0)
+run_all("RFC")

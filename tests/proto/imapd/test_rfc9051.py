@@ -23,25 +23,13 @@ Each case below names its clause.  What is shown elsewhere:
 11      TLS                             system/test_tls.py, test_testssl.py
 """
 import re
-import shutil
 
-from imaptalk import Engine, parse
+from clauses import clause, run_all, untagged
+from imaptalk import parse
 
 MSG = (b"From: Fred <f@example.org>\r\nTo: a@example.org, b@example.org\r\n"
        b"Subject: one\r\nDate: Mon, 7 Feb 1994 21:52:25 -0800\r\n"
        b"Message-ID: <1@example.org>\r\n\r\nbody\r\n")
-cases = []
-
-
-def clause(number):
-    def add(fn):
-        cases.append((number, fn))
-        return fn
-    return add
-
-
-def untagged(lines, word):
-    return [line for line in lines if re.match(rb"\* (\d+ )?" + word, line)]
 
 
 def box(c, name, n=1, flags=""):
@@ -500,19 +488,4 @@ def grammar(c, d):
         assert c.status(bad)[0] == "BAD", bad
 
 
-e = Engine()
-failed = 0
-for number, case in cases:
-    one, two = e.client(), e.client()
-    try:
-        case(one, two)
-    except AssertionError as err:
-        failed += 1
-        print(f"{number} {case.__name__}: line "
-              f"{err.__traceback__.tb_next.tb_lineno}: {err}")
-    one.close()
-    two.close()
-e.stop()
-shutil.rmtree(e.dir)
-print(f"{len(cases) - failed} passed, {failed} failed, 0 skipped")
-raise SystemExit(failed > 0)
+run_all("RFC 9051")
