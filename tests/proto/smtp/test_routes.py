@@ -128,34 +128,30 @@ def test_families():
             assert f"relay=six.test[::1]:{p.port}" in line, line
 
 
+def backlog(m, p, n):
+    """n mails go to p, none before all wait."""
+    queued = threading.Event()
+    p.on["GREETING"] = lambda s, arg: (
+        queued.wait(120), DEFAULT["GREETING"])[1]
+    with m.smtp() as s:
+        for i in range(n):
+            s.sendmail("a@example.org", [f"r{i}@plain.test"], TEXT)
+    queued.set()
+    p.wait(n)
+    m.wait_idle()
+
+
 def test_kept_sessions():
     with DNS(ZONES) as dns, Peer() as p, sender(dns, p.port, {
             "smtp_destination_concurrency_limit": "2",
             "smtp_initial_destination_concurrency": "2"}) as m:
-        # Sessions are kept where more waits: nothing leaves before all does.
-        queued = threading.Event()
-        p.on["GREETING"] = lambda s, arg: (
-            queued.wait(120), DEFAULT["GREETING"])[1]
-        with m.smtp() as s:
-            for i in range(30):
-                s.sendmail("a@example.org", [f"r{i}@plain.test"], TEXT)
-        queued.set()
-        p.wait(30)
-        m.wait_idle()
+        backlog(m, p, 30)
         assert len(p.sessions) <= 6, len(p.sessions)
         # One at a time: no other is under way when one ends.
         with sender(dns, p.port, {
                 "smtp_destination_concurrency_limit": "1"}) as one:
             p.forget()
-            queued.clear()
-            p.on["GREETING"] = lambda s, arg: (
-                queued.wait(120), DEFAULT["GREETING"])[1]
-            with one.smtp() as s:
-                for i in range(20):
-                    s.sendmail("a@example.org", [f"s{i}@plain.test"], TEXT)
-            queued.set()
-            p.wait(20)
-            one.wait_idle()
+            backlog(one, p, 20)
             assert len(p.sessions) <= 3, len(p.sessions)
         # A server that ends a kept session costs the mail nothing.
         p.forget()
