@@ -148,7 +148,11 @@ def main():
                     if "relay" in says:
                         assert done.stderr.count(says) == 1, done.stderr
                 # The process that judged them may not be gone quite yet.
-                wait_for(lambda: m.children() == children)
+                try:
+                    wait_for(lambda: m.children() == children)
+                except AssertionError as e:
+                    raise AssertionError((setting, children,
+                                          m.children())) from e
                 assert s.noop()[0] == 250
             for setting in RIGHT:
                 write(m, good + setting + "\n")
