@@ -216,10 +216,22 @@ put_typed(const struct report *r, struct buf *out, const char *field,
 	buf_add_char(out, '\n');
 }
 
+/* What was found out for somebody who asked has words of its own, as in
+ * Postfix: nothing has been delivered. */
 static const char *
-action(enum bounce_kind kind)
+reported_action(const struct report *r, const struct rcpt *rc)
 {
-	switch (kind) {
+	if (r->e->flags & ENV_PROBE)
+		return rc->fate == RCPT_DELIVERED ? "deliverable" :
+		    "undeliverable";
+	return rc->fate == RCPT_DELIVERED ? "delivered" :
+	    rc->fate == RCPT_PENDING ? "delayed" : "failed";
+}
+
+static const char *
+action(const struct report *r, const struct rcpt *rc)
+{
+	switch (r->kind) {
 	case BOUNCE_FAILURE:
 	case BOUNCE_DOUBLE:
 		return "failed";
@@ -229,8 +241,9 @@ action(enum bounce_kind kind)
 		return "relayed";
 	case BOUNCE_EXPANDED:
 		return "expanded";
-	case BOUNCE_SUCCESS:
 	case BOUNCE_VERIFY:
+		return reported_action(r, rc);
+	case BOUNCE_SUCCESS:
 		break;
 	}
 	return "delivered";
@@ -270,10 +283,10 @@ put_recipient_status(const struct report *r, const struct rcpt *rc,
 	} else if (rc->orig.len > 0 && !span_eq(rc->orig, rc->addr)) {
 		put_typed(r, out, "Original-Recipient", rc->orig);
 	}
-	buf_addf(out, "Action: %s\nStatus: ", action(r->kind));
-	put(out, dsn_code_valid(rc->dsn) ? rc->dsn : r->kind ==
-	    BOUNCE_FAILURE || r->kind == BOUNCE_DOUBLE ? SPAN("5.0.0") :
-	    r->kind == BOUNCE_DELAY ? SPAN("4.0.0") : SPAN("2.0.0"));
+	buf_addf(out, "Action: %s\nStatus: ", action(r, rc));
+	put(out, dsn_code_valid(rc->dsn) ? rc->dsn : rc->fate ==
+	    RCPT_BOUNCED ? SPAN("5.0.0") : rc->fate == RCPT_PENDING ?
+	    SPAN("4.0.0") : SPAN("2.0.0"));
 	buf_add_char(out, '\n');
 	if (bracket > 0 && r->kind != BOUNCE_SUCCESS) {
 		buf_add_str(out, "Remote-MTA: dns; ");

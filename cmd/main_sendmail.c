@@ -240,6 +240,24 @@ read_first(struct message *m)
 	check_size(m->head.len);
 }
 
+/* Postfix's words, which programs look for. */
+static void
+say_report(const struct sendmail_options *o, struct span sender)
+{
+	struct passwd *pw = getpwuid(getuid());
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	if (o->sender != NULL)
+		address_quote_822(sender, &b);
+	else if (pw != NULL)
+		buf_add_str(&b, pw->pw_name);
+	else
+		buf_addf(&b, "uid-%u", (unsigned)getuid());
+	printf("Mail Delivery Status Report will be mailed to <%s>.\n",
+	    b.data);
+	buf_fini(&b);
+}
+
 static void
 submit(const struct sendmail_options *o, struct message *m,
     const strings *rcpts)
@@ -250,6 +268,9 @@ submit(const struct sendmail_options *o, struct message *m,
 		.own_sender = o->sender == NULL, .gateway = o->gateway,
 		.eightbit = o->eightbit, .dsn_ret = o->ret,
 		.envid = span_of(o->envid),
+		.report = o->mode == MODE_VERIFY ? SUBMIT_REPORT_VERIFY :
+		    o->verbose > 0 ? SUBMIT_REPORT_RECORD :
+		    SUBMIT_REPORT_NONE,
 	};
 	struct submission *s;
 	struct why why = WHY_INIT;
@@ -284,6 +305,8 @@ submit(const struct sendmail_options *o, struct message *m,
 	if (submission_end(s, NULL, &why) < 0)
 		fail(&why);
 	submission_free(&s);
+	if (b.report != SUBMIT_REPORT_NONE)
+		say_report(o, b.sender);
 	buf_fini(&sender);
 	buf_fini(&name);
 }
@@ -325,6 +348,24 @@ mail(const struct sendmail_options *o)
 	return EX_OK;
 }
 
+/* A message without text that goes the ways of a real one, and whose report
+ * says how far it would have come. */
+static void
+probe(const struct sendmail_options *o, const strings *rcpts)
+{
+	struct message m = { .head = BUF_INIT(BUF_UNLIMITED),
+	    .complete = true };
+
+	for (size_t i = 0; i < rcpts->len; i++) {
+		buf_add_str(&m.head, "To: ");
+		address_quote_822(span_of(rcpts->v[i]), &m.head);
+		buf_add_char(&m.head, '\n');
+	}
+	buf_add_str(&m.head, "Subject: probe\n\n");
+	submit(o, &m, rcpts);
+	buf_fini(&m.head);
+}
+
 static int
 verify(const struct sendmail_options *o)
 {
@@ -357,8 +398,9 @@ verify(const struct sendmail_options *o)
 		    span_of(rcpts.v[i]), &tmp), text.data[0] == '<' ? "" :
 		    "... ", text.data);
 	}
-	strings_fini(&rcpts);
 	submission_free(&s);
+	probe(o, &rcpts);
+	strings_fini(&rcpts);
 	buf_fini(&text);
 	buf_fini(&tmp);
 	return status;
@@ -378,10 +420,6 @@ main(int argc, char **argv)
 	sendmail_options(&o, argc, argv);
 	if (params_load_anyhow(config_dir(&o), NULL, 0, problem, NULL) < 0)
 		sendmail_fatal(EX_CONFIG, "the configuration cannot be read");
-	/* -v: tell me what has become of it. */
-	if (o.verbose > 0 && o.notify == 0)
-		o.notify = DSN_NOTIFY_SUCCESS | DSN_NOTIFY_FAILURE |
-		    DSN_NOTIFY_DELAY;
 	switch (o.mode) {
 	case MODE_MAIL:
 		return mail(&o);

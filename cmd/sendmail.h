@@ -40,12 +40,12 @@ struct sendmail_options {
 	bool		 eightbit;	/* -B 8BITMIME */
 	const char	*sender;	/* -f, -r; NULL: the user */
 	const char	*full_name;	/* -F */
-	unsigned	 notify;	/* -N, and -v */
+	unsigned	 notify;	/* -N */
 	unsigned	 ret;		/* -R */
 	const char	*envid;		/* -V */
 	const char	*alias_file;	/* -oA, -O AliasFile= */
 	const char	*flush_site, *flush_id;	/* -qR, -qI */
-	int		 verbose;
+	int		 verbose;	/* -v: a report, please */
 	char		**rcpts;	/* what follows the options */
 	int		 nrcpts;
 };

@@ -210,13 +210,20 @@ fill_envelope(struct session *s, const struct submit_begin *b)
 		e->flags |= ENV_LOCAL;
 	if (b->eightbit)
 		e->flags |= ENV_8BITMIME;
+	if (b->report != SUBMIT_REPORT_NONE)
+		e->flags |= ENV_REPORT;
+	if (b->report == SUBMIT_REPORT_VERIFY)
+		e->flags |= ENV_PROBE | ENV_NO_CHECKS | ENV_NO_MILTERS |
+		    ENV_NO_BCC;
 	if (b->smtputf8 || !utf8_ascii(e->sender))
 		e->flags |= ENV_SMTPUTF8;
 	e->dsn_ret = b->dsn_ret;
 	e->dsn_envid = span_of(arena_span_dup(&m->arena, b->envid));
 	e->protocol = SPAN("local");
 	e->submit_uid = (uint32_t)s->uid;
-	e->filter = span_of(arena_strdup(&m->arena, conf.content_filter));
+	if (!(e->flags & ENV_PROBE))
+		e->filter = span_of(arena_strdup(&m->arena,
+		    conf.content_filter));
 	if (b->full_name.len > 0) {
 		name = ARRAY_PUSH(&e->attrs);
 		name->name = SPAN(ENV_ATTR_FULL_NAME);

@@ -313,8 +313,8 @@ delivered(struct agent *a, struct message *m, uint32_t i,
 	bool want = (r->dsn_notify & DSN_NOTIFY_SUCCESS) ||
 	    (m->env.warned && conf.confirm_delay_cleared);
 
-	if (m->env.flags & ENV_PROBE)
-		keep_reason(m, i, st, dsn);	/* for verify_report() */
+	if (m->env.flags & (ENV_PROBE | ENV_REPORT))
+		keep_reason(m, i, st, dsn);	/* for what is told of it */
 
 	qm.count.delivered++;
 	if (want && !span_is(st->action, "none")) {

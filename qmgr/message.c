@@ -494,7 +494,11 @@ message_notice_has(const struct message *m, uint32_t i, enum bounce_kind kind)
 		return kind == (mr->relayed ? BOUNCE_RELAYED :
 		    mr->expanded ? BOUNCE_EXPANDED : BOUNCE_SUCCESS);
 	case BOUNCE_VERIFY:
-		break;
+		/* A failure may have its notice before this one has. */
+		return (m->env.flags & ENV_REPORT) && m->env.sender.len > 0 &&
+		    !rcpt_expansion_untold(r) && (mr->state == R_DELIVERED ||
+		    mr->state == R_DEFERRED || mr->state == R_BOUNCED ||
+		    (mr->state == R_DONE && r->fate == RCPT_BOUNCED));
 	}
 	return false;
 }
@@ -504,7 +508,7 @@ request_notices(struct message *m)
 {
 	static const enum bounce_kind kinds[] = {
 		BOUNCE_FAILURE, BOUNCE_DOUBLE, BOUNCE_SUCCESS, BOUNCE_RELAYED,
-		BOUNCE_EXPANDED, BOUNCE_DELAY
+		BOUNCE_EXPANDED, BOUNCE_DELAY, BOUNCE_VERIFY
 	};
 	bool due[ARRAY_LEN(kinds)] = { false };
 	bool warn = conf.delay_warning_time > 0 && !m->env.warned &&
@@ -514,7 +518,8 @@ request_notices(struct message *m)
 	if (m->env.flags & ENV_NO_BOUNCE)
 		return;
 	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-		if (kinds[k] == BOUNCE_DELAY && !warn)
+		if ((kinds[k] == BOUNCE_DELAY && !warn) ||
+		    (kinds[k] != BOUNCE_VERIFY && (m->env.flags & ENV_PROBE)))
 			continue;
 		for (uint32_t i = 0; i < m->env.rcpts.len && !due[k]; i++)
 			due[k] = message_notice_has(m, i, kinds[k]);
@@ -551,8 +556,11 @@ message_settle(void *arg)
 		return;
 	}
 	if (m->env.flags & ENV_PROBE) {
-		verify_report(m);
-		message_gone(m);
+		if (!(m->env.flags & ENV_REPORT))
+			verify_report(m);
+		request_notices(m);
+		if (m->n_notices == 0)
+			message_conclude(m);
 		return;
 	}
 	expired = retry_expired(clock_wall_us(), m->env.arrival_us,
@@ -571,6 +579,8 @@ message_notice_done(struct message *m, enum bounce_kind kind, bool ok,
 {
 	if (ok && kind == BOUNCE_DELAY)
 		m->env.warned = true;
+	if (ok && kind == BOUNCE_VERIFY)
+		m->env.flags &= ~(unsigned)ENV_REPORT;
 	if (kind == BOUNCE_FAILURE || kind == BOUNCE_DOUBLE) {
 		if (!ok)
 			log_warning("%.*s: no notice could be sent: %.*s",
@@ -611,6 +621,11 @@ message_conclude(struct message *m)
 {
 	bool keep = false;
 
+	if ((m->env.flags & ENV_PROBE) && m->fate != FATE_HOLD &&
+	    m->fate != FATE_REQUEUE) {
+		message_gone(m);
+		return;
+	}
 	message_fates(m);
 	for (uint32_t i = 0; i < m->env.rcpts.len; i++) {
 		switch ((enum rcpt_state)m->mr[i].state) {

@@ -59,6 +59,24 @@ notice_free(struct notice *n)
 	mem_free(n);
 }
 
+static unsigned
+fate(const struct notice *n, uint32_t i)
+{
+	switch (n->kind) {
+	case BOUNCE_FAILURE:
+	case BOUNCE_DOUBLE:
+		return RCPT_BOUNCED;
+	case BOUNCE_DELAY:
+		return RCPT_PENDING;
+	case BOUNCE_VERIFY:
+		return n->m->mr[i].state == R_DELIVERED ? RCPT_DELIVERED :
+		    n->m->mr[i].state == R_DEFERRED ? RCPT_PENDING :
+		    RCPT_BOUNCED;
+	default:
+		return RCPT_DELIVERED;
+	}
+}
+
 static void
 encode(const struct notice *n)
 {
@@ -72,9 +90,7 @@ encode(const struct notice *n)
 			continue;
 		r = ARRAY_PUSH(&rcpts);
 		*r = n->m->env.rcpts.v[i];
-		r->fate = n->kind == BOUNCE_FAILURE ||
-		    n->kind == BOUNCE_DOUBLE ? RCPT_BOUNCED :
-		    n->kind == BOUNCE_DELAY ? RCPT_PENDING : RCPT_DELIVERED;
+		r->fate = fate(n, i);
 	}
 	e.rcpts.v = rcpts.v;
 	e.rcpts.len = rcpts.len;
@@ -181,7 +197,7 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	kind = n->kind;
 	if (!r.ok && kind != BOUNCE_FAILURE && kind != BOUNCE_DOUBLE &&
 	    kind != BOUNCE_DELAY) {
-		/* It has been delivered: there is nothing to fall back to. */
+		/* What it tells of is over: there is nothing to fall back to. */
 		unsend(n);
 		n->not_before_ms = loop_now_ms(qm.loop) + RETRY_MS;
 		loop_timer_set(nt.timer, AGAIN_MS);

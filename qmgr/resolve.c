@@ -93,10 +93,11 @@ by_sender(bool probe)
 	    conf.sender_dependent_relayhost_maps[0] != '\0';
 }
 
+/* A probe of verify; one that a user has sent takes the ways of his mail. */
 static bool
 is_probe(const struct message *m)
 {
-	return m->env.flags & ENV_PROBE;
+	return (m->env.flags & (ENV_PROBE | ENV_REPORT)) == ENV_PROBE;
 }
 
 /* The key is sender, NUL, address: routes may depend on the sender.  For mail

@@ -21,6 +21,13 @@
 #define SUBMIT_CHUNK_MAX	(64 * 1024)	/* bytes of a CONTENT */
 #define SUBMIT_ADDRESS_MAX	1024
 
+/* What the sender asks to be told. */
+enum submit_report {
+	SUBMIT_REPORT_NONE = 0,
+	SUBMIT_REPORT_RECORD,	/* what became of the first attempt */
+	SUBMIT_REPORT_VERIFY,	/* what would: nothing is delivered */
+};
+
 enum {
 	SUBMIT_BEGIN = 1,	/* -> submit_begin */
 	SUBMIT_RCPT,		/* -> submit_rcpt */
@@ -39,6 +46,7 @@ enum {
 	ROW(BOOL, smtputf8, )						\
 	ROW(BOOL, gateway, )	/* comes from elsewhere: as from SMTP */ \
 	ROW(U32, dsn_ret, 2)	/* DSN_RET_* */				\
+	ROW(U32, report, SUBMIT_REPORT_VERIFY)				\
 	ROW(STR, envid, 100)
 IPC_MESSAGE(submit_begin, SUBMIT_BEGIN_ROWS)
 

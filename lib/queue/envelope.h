@@ -43,6 +43,8 @@ enum {					/* envelope.flags */
 	ENV_EXPIRE	= 1 << 13,	/* postsuper -e: return, do not try */
 	ENV_PROBE	= 1 << 14,	/* not delivered: who would deliver it
 					 * says what would become of it */
+	ENV_REPORT	= 1 << 15,	/* the sender is told how the first round
+					 * ended, or what a probe has found */
 };
 
 enum {					/* rcpt.flags, fate of one recipient */

@@ -242,11 +242,73 @@ def smtp(m):
           r)
 
 
-def other_modes(m):
-    r = sendmail(m, "-bv", "alice@example.test", "nobody.such@example.test")
+def actions(mail):
+    """{recipient: (action, class of status)} of a report."""
+    parts = mail.get_payload()[1].get_payload()
+    return {p["Final-Recipient"].split("; ")[1]: (p["Action"],
+                                                  p["Status"][0])
+            for p in parts[1:]}
+
+
+def reports(m):
+    """-bv tries and delivers nothing; -v delivers and tells."""
+    says = b"Mail Delivery Status Report will be mailed to <%s>.\n"
+    r = sendmail(m, "-bv", "-f", "bob@example.test", "alice@example.test",
+                 "nobody.such@example.test", "x@later.test", "l@example.test",
+                 text="never read\n")
     check("-bv", r.returncode == EX_NOUSER and b"deliverable" in r.stdout
-          and b"User unknown" in r.stdout, r)
+          and b"User unknown" in r.stdout
+          and r.stdout.endswith(says % b"bob@example.test"), r)
     m.wait_idle()
+    got = take(m, "bob")
+    check("-bv: one report", len(got) == 1 and
+          got[0]["Subject"] == "Mail Delivery Status Report", got)
+    check("-bv: what it says", actions(got[0]) == {
+        "alice@example.test": ("deliverable", "2"),
+        "nobody.such@example.test": ("undeliverable", "5"),
+        "x@later.test": ("undeliverable", "4"),
+        # an alias: what it stands for
+        "bob@example.test": ("deliverable", "2")}, str(got[0]))
+    check("-bv: Subject: probe", "Subject: probe" in str(got[0]))
+    check("-bv: nothing delivered", not m.maildir("alice") and
+          "empty" in sendmail(m, "-bp").stdout.decode().lower())
+
+    r = sendmail(m, "-v", "-f", "bob@example.test", "alice@example.test",
+                 "nobody.such@example.test", "x@later.test",
+                 text="Subject: v\n\nx\n")
+    check("-v", r.returncode == 0 and r.stdout == says % b"bob@example.test",
+          r)
+    check("-v: delivered", len(take(m, "alice")) == 1)
+    m.wait_log("sender delivery status notification:")
+    got = {g["Subject"]: g for g in take(m, "bob", 2)}
+    check("-v: report and notice", sorted(got) == [
+        "Mail Delivery Status Report",
+        "Undelivered Mail Returned to Sender"], list(got))
+    check("-v: what it says", actions(got["Mail Delivery Status Report"]) == {
+        "alice@example.test": ("delivered", "2"),
+        "nobody.such@example.test": ("failed", "5"),
+        "x@later.test": ("delayed", "4")}, str(got))
+    check("-v: the notice is about the failure", list(actions(
+        got["Undelivered Mail Returned to Sender"])) ==
+        ["nobody.such@example.test"])
+    # The second attempt is not reported.
+    before = m.log().count("status=deferred")
+    m.command("postqueue", "-f")
+    end = time.monotonic() + 30
+    while m.log().count("status=deferred") == before:
+        assert time.monotonic() < end, m.log()
+        time.sleep(0.05)
+    m.command("postsuper", "-d", "ALL")
+    m.wait_idle()
+    check("-v: one report only", not m.maildir("bob"), m.maildir("bob"))
+    r = sendmail(m, "-v", "-f", "", "alice@example.test", text="S: n\n\nx\n")
+    check("-v: nobody to tell", r.returncode == 0 and
+          len(take(m, "alice")) == 1)
+    m.wait_idle()
+
+
+def other_modes(m):
+    reports(m)
     r = sendmail(m, "-bp")
     check("-bp", r.returncode == 0 and b"empty" in r.stdout.lower(), r)
     r = sendmail(m, "-bi")
@@ -262,10 +324,6 @@ def other_modes(m):
         r = sendmail(m, *args, "alice@example.test", text="S: o\n\nx\n")
         check(f"{args}", r.returncode == 0 and len(take(m, "alice")) == 1,
               r)
-    sendmail(m, "-v", "-f", "bob@example.test", "alice@example.test",
-             text="Subject: v\n\nx\n")
-    take(m, "alice")
-    check("-v reports success", "success" in str(take(m, "bob")[0]).lower())
 
 
 def down(m):
@@ -279,6 +337,9 @@ with Instance(settings={
         "alias_database": "hash:{base}/etc/aliases",
         "message_size_limit": "2000000",
         "authorized_submit_users": "!daemon, static:anyone",
+        "transport_maps": "inline:{{ later.test=retry:4.0.0:not-now }}",
+        "virtual_alias_maps":
+            "inline:{{ l@example.test=bob@example.test }}",
         "local_login_sender_maps":
             "inline:{{ {{ nobody = nobody, <> }} }} static:*",
         }) as inst:

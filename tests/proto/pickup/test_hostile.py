@@ -24,9 +24,9 @@ def frame(kind, tag, body=b""):
     return struct.pack("<IHHI", len(body), kind, 0, tag) + body
 
 
-def begin(tag, own=True, sender=""):
+def begin(tag, own=True, sender="", report=0):
     return frame(BEGIN, tag, bytes([own]) + text(sender) + text("Name")
-                 + b"\0\0\0" + struct.pack("<I", 0) + text(""))
+                 + b"\0\0\0" + struct.pack("<II", 0, report) + text(""))
 
 
 def rcpt(tag, address, kind=RCPT):
@@ -94,6 +94,7 @@ def breaks(m):
         "unknown type": frame(99, 1),
         "short begin": frame(BEGIN, 1, b"\1"),
         "long begin": frame(BEGIN, 1, begin(1)[12:] + b"x"),
+        "a report of no kind": begin(1, report=3),
         "bad bool": frame(BEGIN, 1, b"\7" + begin(1)[13:]),
         "NUL in an address": begin(1) + rcpt(1, b"a\0b@c"),
         "another tag": begin(1) + rcpt(2, "a@b"),
