@@ -16,6 +16,34 @@
 
 void	 session_start(int fd, const struct sock_addr *peer, int index);
 
+/* --- servers.c: the name servers ------------------------------------------------ */
+
+#define SERVERS_MAX	16
+#define RESOLV_CONF	"/etc/resolv.conf"
+
+struct server {
+	char		 text[128];	/* libunbound's form */
+	struct sock_addr addr;		/* len 0: only libunbound knows it */
+};
+struct servers {
+	struct server	 v[SERVERS_MAX];
+	size_t		 n;		/* 0: the root servers */
+};
+/* -1 with why: resolver_servers makes no sense. */
+MUST_CHECK int servers_read(struct servers *s, struct why *why);
+
+/* --- alive.c: whether one of them answers ----------------------------------------- */
+
+struct alive;
+struct alive *alive_new(struct loop *l, const struct servers *s);
+void	 alive_free(struct alive **a);
+/* A question waits for long: look whether somebody is there. */
+void	 alive_doubt(struct alive *a);
+/* Somebody is. */
+void	 alive_heard(struct alive *a);
+/* Nobody was when we looked last. */
+bool	 alive_silent(const struct alive *a);
+
 /* --- source.c: whom they ask ----------------------------------------------------- */
 
 struct source;
@@ -24,6 +52,7 @@ MUST_CHECK int source_setup(struct why *why);
 /* For a new question: it holds the source until source_leave(). */
 struct source *source_now(void);
 struct unb *source_unb(const struct source *o);
+struct alive *source_alive(const struct source *o);
 void	 source_leave(struct source *o);
 
 /* --- unbound.c: the only file that knows libunbound ------------------------------ */
@@ -42,7 +71,7 @@ struct unb_answer {
 typedef void unb_fn(void *arg, const struct unb_answer *a);
 
 /* From conf.resolver_...; NULL with why. */
-struct unb *unb_new(struct loop *l, struct why *why);
+struct unb *unb_new(struct loop *l, const struct servers *s, struct why *why);
 /* Its questions are forgotten: no handler is called. */
 void	 unb_free(struct unb **u);
 /* NULL with why: it cannot be asked. */

@@ -3,7 +3,8 @@
  * session - the clients of the resolver, and their questions.
  *
  * A question is asked at once and answered when libunbound knows, or after
- * resolver_timeout.
+ * resolver_timeout, or as soon as it is clear that no name server answers
+ * anybody (alive.c).
  */
 #include "base/hash.h"
 #include "base/log.h"
@@ -18,6 +19,11 @@
 #define HOSTS		"/etc/hosts"
 #define HOSTS_MAX	(1u << 20)	/* bytes of it that are read */
 #define HOSTS_TTL	10		/* seconds */
+/* In ms: when a question has waited for so long, its servers are in doubt ... */
+#define DOUBT_MS	400
+#define LOOK_MS		250	/* ... which is looked at so often */
+#define GRACE_MS	100	/* silent ones: what is kept is there by then */
+#define FRESH_MS	3	/* what takes as long was not only kept */
 
 struct session {
 	struct client	 client;
@@ -30,6 +36,7 @@ struct question {
 	struct source	*source;
 	struct unb_question *q;
 	struct loop_timer *timer;
+	int64_t		 asked_ms;
 	char		 name[256];
 	unsigned	 type;
 };
@@ -82,12 +89,20 @@ question_free(struct question *q)
 	mem_free(q);
 }
 
+static int64_t
+waited_ms(const struct question *q)
+{
+	return loop_now_ms(daemon_loop()) - q->asked_ms;
+}
+
 static void
 on_answer(void *arg, const struct unb_answer *a)
 {
 	struct question *q = arg;
 
 	q->q = NULL;
+	if (!dns_temporary(a->status) && waited_ms(q) >= FRESH_MS)
+		alive_heard(source_alive(q->source));
 	log_debug("%s %s: status %u%s, ttl %u %s", dns_type_name(q->type),
 	    q->name, a->status, a->secure ? ", secure" : "", a->ttl, a->text);
 	send_answer(q->s, q->tag, a);
@@ -95,12 +110,27 @@ on_answer(void *arg, const struct unb_answer *a)
 }
 
 static void
-on_timeout(void *arg)
+wait_on(struct question *q, int64_t ms)
+{
+	int64_t left = conf.resolver_timeout * 1000 - waited_ms(q);
+
+	loop_timer_set(q->timer, MAX(0, MIN(ms, left)));
+}
+
+static void
+on_timer(void *arg)
 {
 	struct question *q = arg;
+	struct alive *a = source_alive(q->source);
+	bool late = waited_ms(q) >= conf.resolver_timeout * 1000;
 
-	send_status(q->s, q->tag, RESOLVER_TIMEOUT, q->name,
-	    "no answer in time");
+	alive_doubt(a);
+	if (!late && !alive_silent(a)) {
+		wait_on(q, LOOK_MS);
+		return;
+	}
+	send_status(q->s, q->tag, RESOLVER_TIMEOUT, q->name, late ?
+	    "no answer in time" : "no name server answers");
 	question_free(q);
 }
 
@@ -163,8 +193,10 @@ on_ask(struct session *s, const struct ipc_frame *f)
 	q->type = m.type;
 	q->source = source_now();
 	memcpy(q->name, name, sizeof(q->name));
-	q->timer = loop_timer_new(daemon_loop(), on_timeout, q);
-	loop_timer_set(q->timer, conf.resolver_timeout * 1000);
+	q->asked_ms = loop_now_ms(daemon_loop());
+	q->timer = loop_timer_new(daemon_loop(), on_timer, q);
+	wait_on(q, alive_silent(source_alive(q->source)) ? GRACE_MS :
+	    DOUBT_MS);
 	(void)hash_put(&s->by_tag, tag_key(&q->tag), q);
 	q->q = unb_ask(source_unb(q->source), q->name, m.type, on_answer, q, &why);
 	if (q->q == NULL) {

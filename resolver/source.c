@@ -13,10 +13,10 @@
 #include "resolver/resolver.h"
 
 #define WATCH_MS	2000		/* between looks at resolv.conf */
-#define RESOLV_CONF	"/etc/resolv.conf"
 
 struct source {
 	struct unb	*unb;
+	struct alive	*alive;
 	bool		 old;
 	struct loop_defer free;
 };
@@ -31,6 +31,7 @@ source_free(void *arg)
 	struct source *o = arg;
 
 	unb_free(&o->unb);
+	alive_free(&o->alive);
 	mem_free(o);
 }
 
@@ -51,14 +52,17 @@ look_at_resolv_conf(struct stat *st)
 static int
 source_new(struct why *why)
 {
-	struct unb *u = unb_new(daemon_loop(), why);
+	struct servers s;
+	struct unb *u;
 
-	if (u == NULL)
+	if (servers_read(&s, why) < 0 ||
+	    (u = unb_new(daemon_loop(), &s, why)) == NULL)
 		return -1;
 	if (source != NULL)
 		source_drop(source);
 	source = mem_zalloc(sizeof(*source));
 	source->unb = u;
+	source->alive = alive_new(daemon_loop(), &s);
 	source->free = (struct loop_defer){ .fn = source_free, .arg = source };
 	return 0;
 }
@@ -104,6 +108,12 @@ struct unb *
 source_unb(const struct source *o)
 {
 	return o->unb;
+}
+
+struct alive *
+source_alive(const struct source *o)
+{
+	return o->alive;
 }
 
 void

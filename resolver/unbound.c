@@ -17,9 +17,7 @@
 #include "ipc/schema.h"
 #include "resolver/resolver.h"
 
-#define RESOLV_CONF	"/etc/resolv.conf"
 #define CLASS_IN	1
-#define SERVERS_MAX	16
 
 struct unb {
 	struct ub_ctx	*ctx;
@@ -49,53 +47,16 @@ option(struct unb *u, const char *name, const char *value, struct why *why)
 	    value, ub_strerror(rc));
 }
 
-/* "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53" to libunbound's form. */
 static int
-add_server(struct unb *u, struct span word, struct why *why)
+set_servers(struct unb *u, const struct servers *s, struct why *why)
 {
-	struct span host = word, port = SPAN("53");
-	ptrdiff_t colon = span_rfind(word, ':');
-	char ip[SOCK_ADDR_TEXT_MAX], *text;
-	struct sock_addr a;
-	int rc;
+	for (size_t i = 0; i < s->n; i++) {
+		int rc = ub_ctx_set_fwd(u->ctx, s->v[i].text);
 
-	/* An IPv6 address has brackets, or no port. */
-	if (colon > 0 && (word.p[0] == '[' ? word.p[colon - 1] == ']' :
-	    span_find(word, ':') == colon)) {
-		host = span_sub(word, 0, (size_t)colon);
-		port = span_from(word, (size_t)colon + 1);
+		if (rc != 0)
+			return why_set(why, "", "name server %s: %s",
+			    s->v[i].text, ub_strerror(rc));
 	}
-	if (sock_addr_parse(host, 53, &a) < 0)
-		return why_set(why, "", "resolver_servers: \"%.*s\" is no "
-		    "address", SPAN_ARG(word));
-	sock_addr_text(&a, ip);
-	text = mem_printf("%s@%.*s", ip, SPAN_ARG(port));
-	rc = ub_ctx_set_fwd(u->ctx, text);
-	mem_free(text);
-	return rc == 0 ? 0 : why_set(why, "", "resolver_servers: \"%.*s\": "
-	    "%s", SPAN_ARG(word), ub_strerror(rc));
-}
-
-static int
-set_servers(struct unb *u, struct why *why)
-{
-	struct span rest = span_of(conf.resolver_servers), word;
-	unsigned n = 0;
-	int rc;
-
-	while (span_token(&rest, " \t\r\n,", &word)) {
-		if (++n > SERVERS_MAX)
-			return why_set(why, "", "resolver_servers: more than "
-			    "%d", SERVERS_MAX);
-		if (add_server(u, word, why) < 0)
-			return -1;
-	}
-	if (n > 0)
-		return 0;
-	rc = ub_ctx_resolvconf(u->ctx, RESOLV_CONF);
-	if (rc != 0)
-		log_warning("%s: %s; asking the root servers", RESOLV_CONF,
-		    ub_strerror(rc));
 	return 0;
 }
 
@@ -230,7 +191,7 @@ on_readable(void *arg, unsigned events)
 /* --- public -------------------------------------------------------------------- */
 
 struct unb *
-unb_new(struct loop *l, struct why *why)
+unb_new(struct loop *l, const struct servers *s, struct why *why)
 {
 	/* The servers know better than a list in a library. */
 	static const char *const builtin[] = { "test.", "invalid." };
@@ -244,7 +205,7 @@ unb_new(struct loop *l, struct why *why)
 		mem_free(u);
 		return NULL;
 	}
-	if (set_options(u, why) < 0 || set_servers(u, why) < 0) {
+	if (set_options(u, why) < 0 || set_servers(u, s, why) < 0) {
 		ub_ctx_delete(u->ctx);
 		mem_free(u);
 		return NULL;

@@ -4,7 +4,7 @@
  *
  * Questions lie in a table by tag.  When the connection ends, those that were
  * put are put again on the next one; what has waited too long is answered
- * with RESOLVER_AWAY.
+ * with RESOLVER_AWAY, which is soon when nobody has been there for long.
  */
 #include "dns/dns_client.h"
 
@@ -14,6 +14,7 @@
 #include "base/mem.h"
 
 #define CHECK_MS	1000
+#define GONE_MS		50	/* a question waits, after DNS_AWAY_MS of nobody */
 
 struct dns_query {
 	struct list	 link;		/* client->all */
@@ -36,7 +37,8 @@ struct dns_client {
 	struct hash	 by_tag;
 	uint32_t	 next_tag;	/* not used again soon: an answer may
 					 * be on its way to who is gone */
-	int64_t		 down_ms;	/* since when; 0: it is there */
+	bool		 up;		/* it has said HELLO */
+	int64_t		 down_ms;	/* since when it is not */
 };
 
 static struct span
@@ -117,7 +119,7 @@ on_up(void *arg, struct ipc_conn *conn)
 {
 	struct dns_client *c = arg;
 
-	c->down_ms = 0;
+	c->up = true;
 	put_all(c);
 }
 
@@ -126,10 +128,17 @@ on_down(void *arg)
 {
 	struct dns_client *c = arg;
 
-	if (c->down_ms == 0)
+	if (c->up)
 		c->down_ms = loop_now_ms(c->loop);
+	c->up = false;
 	LIST_FOREACH(l, &c->all)
 		LIST_ENTRY(l, struct dns_query, link)->put = false;
+}
+
+static bool
+gone(const struct dns_client *c)
+{
+	return !c->up && loop_now_ms(c->loop) - c->down_ms >= DNS_AWAY_MS;
 }
 
 /* Answer the first that has waited too long; its handler may do anything to
@@ -144,8 +153,8 @@ expire_one(struct dns_client *c)
 	LIST_FOREACH(l, &c->all) {
 		struct dns_query *q = LIST_ENTRY(l, struct dns_query, link);
 
-		if (now - q->asked_ms < (q->put ? DNS_TIMEOUT_MS :
-		    DNS_AWAY_MS))
+		if (now - q->asked_ms < (gone(c) ? GONE_MS : c->up && q->put ?
+		    DNS_TIMEOUT_MS : DNS_AWAY_MS))
 			continue;
 		a.type = q->type;
 		a.name = SPAN_EMPTY;
@@ -164,7 +173,7 @@ on_timer(void *arg)
 	while (expire_one(c))
 		;
 	if (!list_empty(&c->all))
-		loop_timer_set(c->timer, CHECK_MS);
+		loop_timer_set(c->timer, gone(c) ? GONE_MS : CHECK_MS);
 }
 
 static const struct ipc_client_ops ops = {
@@ -177,6 +186,7 @@ dns_client_new(struct loop *l, const char *path)
 	struct dns_client *c = mem_zalloc(sizeof(*c));
 
 	c->loop = l;
+	c->down_ms = loop_now_ms(l);
 	c->by_tag = HASH_INIT;
 	list_init(&c->all);
 	c->timer = loop_timer_new(l, on_timer, c);
@@ -218,7 +228,7 @@ dns_ask(struct dns_client *c, struct span name, enum dns_type type,
 	while (hash_find(&c->by_tag, tag_key(&q->tag)) != NULL);
 	(void)hash_put(&c->by_tag, tag_key(&q->tag), q);
 	if (list_empty(&c->all))
-		loop_timer_set(c->timer, CHECK_MS);
+		loop_timer_set(c->timer, gone(c) ? GONE_MS : CHECK_MS);
 	list_append(&c->all, &q->link);
 	put(q);
 	return q;

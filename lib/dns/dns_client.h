@@ -6,8 +6,8 @@
  *
  * The answer comes once, from the loop and never from within dns_ask(), and
  * the question is gone then.  A resolver that is away, or dies before it
- * answers, is an answer too: RESOLVER_AWAY, after the question was put again
- * for DNS_AWAY_MS.  The resolver bounds the time of a question.
+ * answers, is an answer too: RESOLVER_AWAY, when there has been none for
+ * DNS_AWAY_MS.  The resolver bounds the time of a question.
  */
 #ifndef DNS_DNS_CLIENT_H
 #define DNS_DNS_CLIENT_H
@@ -15,7 +15,7 @@
 #include "dns/dns.h"
 #include "io/loop.h"
 
-#define DNS_AWAY_MS	10000
+#define DNS_AWAY_MS	5000
 #define DNS_TIMEOUT_MS	(120 * 1000)	/* where the resolver hangs */
 
 struct dns_client;

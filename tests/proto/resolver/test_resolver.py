@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """resolver: kinds of answers and of failures, TCP, names, hosts, hostile
 clients, a change of servers."""
+import contextlib
 import os
 import socket
 import struct
@@ -10,8 +11,10 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../../system")]
 from dnslib import DNS  # noqa: E402
+from ports import free_port  # noqa: E402
 
 BUILD = os.environ["BUILD_DIR"]
 ASK, ANSWER, CANCEL = 1, 2, 3
@@ -69,6 +72,7 @@ class Client:
         name, at = body[13:13 + n].decode(), 13 + n
         n, = struct.unpack_from("<I", body, at)
         raw, records = body[at + 4:at + 4 + n], []
+        self.text = body[at + 8 + n:].decode()
         while raw:
             n, = struct.unpack_from("<I", raw)
             records.append(raw[4:4 + n])
@@ -80,6 +84,10 @@ class Client:
         got = self.answer()
         assert got[0] == tag
         return got[1:4]
+
+
+    def ask_text(self, name, kind):
+        return self.ask(name, kind)[0], self.text
 
 
 ZONES = {
@@ -183,37 +191,88 @@ def test_hostile(path):
     c.s.close()
 
 
-def main():
+class Swallow(DNS):
+    """Answers nothing while mute."""
+    mute = False
+
+    def answer(self, data, tcp):
+        return None if self.mute else super().answer(data, tcp)
+
+
+@contextlib.contextmanager
+def resolver(servers, timeout):
     base = tempfile.mkdtemp()
     os.chmod(base, 0o755)
-    with DNS(ZONES) as dns:
-        for d in ("etc", "spool/private"):
-            os.makedirs(f"{base}/{d}")
-        with open(f"{base}/etc/main.cf", "w", encoding="ascii") as f:
-            f.write(f"queue_directory = {base}/spool\n"
-                    f"data_directory = {base}\n"
-                    "myhostname = mail.example.test\n"
-                    "mail_owner = daemon\n"
-                    "resolver_timeout = 3s\n"
-                    f"resolver_servers = 127.0.0.1:{dns.port}\n")
-        open(f"{base}/etc/master.cf", "w").close()
-        path = f"{base}/spool/private/resolver"
-        # Started by root it becomes mail_owner, which may not end by then.
-        p = subprocess.Popen([f"{BUILD}/bin/resolver", "-c", f"{base}/etc",
-                              "-L", f"unix:{path}", "-f"])
-        try:
+    for d in ("etc", "spool/private"):
+        os.makedirs(f"{base}/{d}")
+    with open(f"{base}/etc/main.cf", "w", encoding="ascii") as f:
+        f.write(f"queue_directory = {base}/spool\n"
+                f"data_directory = {base}\n"
+                "myhostname = mail.example.test\n"
+                "mail_owner = daemon\n"
+                f"resolver_timeout = {timeout}\n"
+                f"resolver_servers = {servers}\n")
+    open(f"{base}/etc/master.cf", "w", encoding="ascii").close()
+    path = f"{base}/spool/private/resolver"
+    # Started by root it becomes mail_owner, which may not end by then.
+    p = subprocess.Popen([f"{BUILD}/bin/resolver", "-c", f"{base}/etc",
+                          "-L", f"unix:{path}", "-f"])
+    try:
+        yield path
+        assert p.poll() is None
+        p.terminate()
+        assert p.wait(20) == 0
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_silent(mute):
+    """Nobody answers: each question is told so long before its time is up,
+    but not while it is one domain's servers that are slow.  Who refuses is
+    known at once, who swallows all after a look."""
+    with Swallow(dict(ZONES), ttl=3600) as dns:
+        servers = f"127.0.0.1:{dns.port}"
+        if not mute:
+            servers += f" 127.0.0.1:{free_port()}"
+        with resolver(servers, "300s") as path:
             c = Client(path)
-            for test in (test_answers, test_failures, test_tcp, test_names,
-                         test_hosts):
-                test(c)
-            test_hostile(path)
-            assert p.poll() is None
-            p.terminate()
-            assert p.wait(20) == 0
-        finally:
-            p.kill()
-            p.wait()
-    print("7 passed, 0 failed, 0 skipped")
+            assert c.ask("a.test", A)[0] == OK
+            slow = c.put("drop.test", A)
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                assert c.ask("a.test", A)[0] == OK
+                time.sleep(0.1)
+            c.s.sendall(frame(CANCEL, slow))
+            if mute:
+                dns.mute = True
+            else:
+                dns.close()
+            for name in ("mx.test", "x.test", "y.test"):
+                got = c.ask_text(name, MX)
+                assert got == (TIMEOUT, "no name server answers"), got
+            # What is kept is answered all the same.
+            assert c.ask("a.test", A)[0] == OK
+            dns.mute = False
+            if not mute:
+                dns.open(dns.port)
+            end = time.monotonic() + 60
+            while c.ask("mx.test", MX)[0] != OK:
+                assert time.monotonic() < end
+                time.sleep(0.2)
+
+
+def main():
+    with DNS(ZONES) as dns, \
+            resolver(f"127.0.0.1:{dns.port}", "3s") as path:
+        c = Client(path)
+        for test in (test_answers, test_failures, test_tcp, test_names,
+                     test_hosts):
+            test(c)
+        test_hostile(path)
+    test_silent(True)
+    test_silent(False)
+    print("9 passed, 0 failed, 0 skipped")
 
 
 main()
