@@ -17,6 +17,7 @@
 
 struct append_cmd {
 	struct append	*ap;
+	uint32_t	 box;		/* into it */
 	uint64_t	 left;		/* of the literal */
 	bool		 utf8;		/* a ")" closes it */
 	bool		 catenate;	/* it has parts, and this many bytes */
@@ -182,6 +183,7 @@ begin_append(struct imap *im, struct span name)
 	if (b == NULL)
 		return false;
 	im->append = mem_zalloc(sizeof(*im->append));
+	im->append->box = b->box;
 	im->append->ap = append_begin(im->account, b->box, &why);
 	if (im->append->ap)
 		return true;
@@ -364,6 +366,7 @@ commit(struct imap *im)
 	}
 	im->appended += im->append->n;
 	put_code(&code, &r);
+	notify_own_messages(im, im->append->box, r.to);
 	if (im->append->replaces == 0) {
 		imap_ok(im, code.data, "Append completed.");
 		if (alone)

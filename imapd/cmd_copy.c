@@ -90,6 +90,7 @@ copy_or_move(struct imap *im, struct scan *s, bool move)
 	struct uid_result r = { 0 };
 	struct why why = WHY_INIT;
 	struct span name;
+	uint32_t to;
 	int rc;
 
 	if (!scan_sp(s) || !imap_scan_set(im, s,
@@ -109,13 +110,17 @@ copy_or_move(struct imap *im, struct scan *s, bool move)
 			    "were expunged meanwhile.");
 			goto out;
 		}
-		rc = move ? mailbox_move(im->box, &uids, im->account, b->box,
-		    &r, &why) : mailbox_copy(im->box, &uids, im->account,
-		    b->box, &r, &why);
-		if (rc != 0)
+		to = b->box;
+		rc = move ? mailbox_move(im->box, &uids, im->account, to, &r,
+		    &why) : mailbox_copy(im->box, &uids, im->account, to, &r,
+		    &why);
+		if (rc != 0) {
 			imap_fail(im, &why);
-		else
-			copied(im, &r, move);
+			goto out;
+		}
+		if (r.to != NULL)
+			notify_own_messages(im, to, r.to);
+		copied(im, &r, move);
 	}
 out:
 	ranges_fini(&seqs);

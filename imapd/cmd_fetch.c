@@ -260,6 +260,7 @@ fetch_step(struct imap *im)
 			seq = next_seq(f);
 			if (seq == 0)
 				return finish(im, f);
+			im->done++;
 			fetch_msg_init(m, im, seq, m->arena);
 			if (m->m.uid == 0 || m->m.modseq <= f->changed_since) {
 				free_message(f);
@@ -406,4 +407,5 @@ cmd_fetch(struct imap *im, struct scan *s)
 	im->step_data = f;
 	im->step_abort = fetch_abort;
 	imap_continue(im, fetch_step);
+	im->goal = ranges_count(&f->seqs);
 }

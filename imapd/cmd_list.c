@@ -103,6 +103,14 @@ list_one(struct imap *im, const struct account_box *b, const char *old,
 	buf_add_str(&im->out, "\r\n");
 }
 
+void
+list_no_access(struct imap *im, const struct account_box *b)
+{
+	buf_add_str(&im->out, "* LIST (\\NoAccess) \"/\" ");
+	put_mailbox(im, &im->out, span_of(b->name));
+	buf_add_str(&im->out, "\r\n");
+}
+
 /* --- which mailboxes ----------------------------------------------------------------- */
 
 static bool

@@ -83,6 +83,7 @@ cmd_delete(struct imap *im, struct scan *s)
 	const struct account_box *b;
 	struct why why = WHY_INIT;
 	struct span name;
+	uint32_t box;
 
 	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_end(s)) {
 		imap_refuse(im, s);
@@ -90,13 +91,15 @@ cmd_delete(struct imap *im, struct scan *s)
 	}
 	b = account_find(im->account, name);
 	/* Our own view of it must not keep it, nor tell us that it is gone. */
-	if (b && im->box && b->box == mailbox_box(im->box) &&
-	    b->box != ACCOUNT_INBOX)
+	box = b ? b->box : 0;
+	if (im->box && box == mailbox_box(im->box) && box != ACCOUNT_INBOX)
 		select_close(im, true);
-	if (account_delete(im->account, name, &why) != 0)
+	if (account_delete(im->account, name, &why) != 0) {
 		imap_fail(im, &why);
-	else
+	} else {
+		notify_own_deleted(im, box);
 		imap_done(im);
+	}
 }
 
 void
@@ -118,6 +121,7 @@ cmd_rename(struct imap *im, struct scan *s)
 	}
 	/* RFC 9051 6.3.6: the new name with OLDNAME. */
 	b = account_find(im->account, to);
+	notify_own(im, b);
 	if (IMAP_HAS(im, REV2) && b != NULL)
 		list_one(im, b, arena_span_dup(&im->arena, from), false);
 	imap_done(im);

@@ -53,6 +53,9 @@ scan_option(struct imap *im, struct scan *s, struct search_cmd *c)
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		if (!span_caseis(word, options[i].name))
 			continue;
+		/* RFC 5267 4.4: not more than one. */
+		if (options[i].bit & c->give & RETURN_PARTIAL)
+			return scan_bad(s, "PARTIAL twice.");
 		c->give |= options[i].bit;
 		if (options[i].bit == RETURN_UPDATE)
 			return scan_update(im, s, c);
@@ -466,8 +469,10 @@ search_cmd_step(struct imap *im)
 	size_t n = 0;		/* stays so when the search failed */
 	int rc;
 
-	if (search_step(c->run, STEP_US) != STEP_DONE)
+	if (search_step(c->run, STEP_US) != STEP_DONE) {
+		search_progress(c->run, &im->done, &im->goal);
 		return STEP_MORE;
+	}
 	rc = search_result(c->run, &found, &n, &code, &text);
 	seqs = arena_alloc(&im->arena, MAX(n, 1) * sizeof(*seqs));
 	if (rc == 0 && n > 0)

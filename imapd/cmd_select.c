@@ -82,6 +82,7 @@ select_close(struct imap *im, bool say)
 	loop_timer_free(&im->tidy);
 	mailbox_close(&im->box);
 	ranges_reset(&im->saved);
+	ranges_reset(&im->own);
 	context_forget(im);		/* RFC 5267 4.3 */
 	view_changed(im);
 	ARRAY_FINI(&im->asleep);

@@ -237,6 +237,7 @@ void
 imap_continue(struct imap *im, imap_step_fn *step)
 {
 	im->step = step;
+	im->done = im->goal = 0;
 	im->progress_ms = loop_now_ms(im->loop);
 }
 

@@ -80,10 +80,13 @@ context_arena(struct search_context *c)
 bool
 context_scan_fetch(struct imap *im, struct scan *s, struct search_context *c)
 {
-	if (!scan_is(s, ' ') || s->at + 1 >= s->in.len ||
-	    s->in.p[s->at + 1] != '(')
-		return true;
-	scan_sp(s);
+	/* RFC 5465 has no space in its grammar (8), and one in its example. */
+	if (!scan_is(s, '(')) {
+		if (!scan_is(s, ' ') || s->at + 1 >= s->in.len ||
+		    s->in.p[s->at + 1] != '(')
+			return true;
+		scan_sp(s);
+	}
 	c->fetch = fetch_scan_kept(im, s, &c->arena);
 	return c->fetch != NULL;
 }
@@ -277,14 +280,16 @@ without(struct ranges *a, const struct ranges *b)
 		ranges_remove(a, b->v[i].lo, b->v[i].hi);
 }
 
-/* RFC 5465 7: data of messages that came and are in the result. */
+/* RFC 5465 1, 7: data of messages that came from elsewhere and are in the
+ * result. */
 static void
 fetch_new(struct imap *im, struct search_context *c,
     const struct ranges *joined)
 {
 	for (size_t i = 0; i < joined->len; i++)
 		for (uint32_t u = joined->v[i].lo; u <= joined->v[i].hi; u++)
-			if (u >= im->touched_new && mailbox_seq(im->box, u) > 0)
+			if (u >= im->touched_new && !ranges_has(&im->own, u) &&
+			    mailbox_seq(im->box, u) > 0)
 				fetch_one(im, c->fetch,
 				    mailbox_seq(im->box, u));
 }

@@ -3,7 +3,8 @@
  * imap - the IMAP engine: one client that has logged in, in the session
  * process of its user.  Private to the folder.
  *
- *	engine.c	the connection: start, input, output, end
+ *	engine.c	the connection: start, output, going on, end
+ *	input.c		what comes, as commands
  *	frame.c		bytes to commands; scan.c: commands to tokens
  *	command.c	the table of commands, dispatch, tagged answers
  *	sync.c		what others changed, as untagged responses
@@ -114,6 +115,9 @@ struct imap {
 	struct search_context	*contexts;
 	struct ranges		 touched;
 	uint32_t		 touched_new;
+	/* UIDs that this client put here, until they are told: with NOTIFY or
+	 * contexts, which have data of others' messages (RFC 5465 5.2). */
+	struct ranges		 own;
 	/* Which messages the view has (search.h view_key). */
 	uint64_t		 sum;
 	bool			 sum_known;
@@ -133,6 +137,8 @@ struct imap {
 	void			(*step_abort)(struct imap *im);	/* or NULL */
 	bool			 full;		/* step waits for the client */
 	int64_t			 progress_ms;	/* its last sign, or its start */
+	uint64_t		 done, goal;	/* messages, say; goal 0: it is
+						 * not known */
 	uint32_t		 limited_to;	/* MESSAGELIMIT: it was done down
 						 * to this UID; or 0 */
 
@@ -189,6 +195,11 @@ bool	 imap_out_full(const struct imap *im);
 /* Read changes of the mailbox (and of what NOTIFY asked for) from now on. */
 void	 imap_watch_start(struct imap *im);
 void	 imap_watch_stop(struct imap *im);
+
+/* --- input.c --------------------------------------------------------------------- */
+
+/* Take what there is, one command at most.  False: wait for more. */
+bool	 imap_take_input(struct imap *im);
 /* A connection's input and its limits, for modes of their own. */
 struct span imap_input(const struct imap *im);
 void	 imap_consume(struct imap *im, size_t n);
@@ -227,7 +238,7 @@ void	 imap_done(struct imap *im);
 void	 imap_fail(struct imap *im, const struct why *why);
 /* That code, or NULL.  TRYCREATE where a mailbox to put into is missing. */
 const char *imap_error_code(enum account_error e);
-/* im->step will be called; see above. */
+/* im->step will be called; see above.  It may set im->done and im->goal. */
 void	 imap_continue(struct imap *im, imap_step_fn *step);
 void	 imap_capability_put(const struct imap *im, struct buf *out);
 
@@ -308,6 +319,8 @@ void	 put_vanished(struct imap *im, uint64_t modseq,
  */
 void	 list_one(struct imap *im, const struct account_box *b,
 	    const char *old, bool subscribed);
+/* One that may be listed and not read (RFC 5465 3.1). */
+void	 list_no_access(struct imap *im, const struct account_box *b);
 
 /* imapd_append_limit; UINT64_MAX: none. */
 uint64_t append_limit(void);
@@ -360,9 +373,14 @@ bool	 notify_wants_selected(const struct imap *im);
 void	 notify_fetch_new(struct imap *im, uint32_t from);
 /* Whether flags that others change there are to be told. */
 bool	 notify_wants_flags(const struct imap *im);
-/* This client has made b, or changed its subscription: nothing to tell it
- * (RFC 5465 5).  b may be NULL. */
+/* What this client did itself is not told it (RFC 5465 5): it has made b, or
+ * changed its name or subscription, with all below it; it has deleted box.
+ * b may be NULL. */
 void	 notify_own(struct imap *im, const struct account_box *b);
+void	 notify_own_deleted(struct imap *im, uint32_t box);
+/* It has put messages into box, with these UIDs. */
+void	 notify_own_messages(struct imap *im, uint32_t box,
+	    const struct ranges *uids);
 /* The selected mailbox is another one. */
 void	 notify_rewatch(struct imap *im);
 void	 notify_forget(struct imap *im);

@@ -142,6 +142,9 @@ multi_step(struct imap *im)
 			multi_end(im, m, NULL, NULL);
 			return STEP_DONE;
 		}
+		/* Mailboxes, as nobody has counted the messages in them. */
+		im->done = m->at;
+		im->goal = m->nboxes;
 		if (!begin_box(im, m, m->boxes[m->at++]))
 			done_with_box(m);
 		return STEP_MORE;

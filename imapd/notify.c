@@ -6,6 +6,9 @@
  * happens several times between two looks is said once, and nothing is kept
  * but a few numbers a mailbox.
  */
+#include <limits.h>
+
+#include "base/log.h"
 #include "base/mem.h"
 #include "imapd/notify.h"
 
@@ -67,6 +70,7 @@ enum look {
 	LOOK_FIRST,		/* note what is there */
 	LOOK_FIRST_STATUS,	/* and say STATUS of it */
 	LOOK_CHANGES,		/* say what is new */
+	LOOK_OWN,		/* but for its name: the client knows */
 };
 
 static void
@@ -79,7 +83,7 @@ look_at_box(struct imap *im, const struct account_box *b,
 	if (account_status(im->account, b->box, &st, NULL) != 0)
 		return;
 	say = how == LOOK_FIRST_STATUS ||
-	    (how == LOOK_CHANGES && changed(events, &nb->st, &st));
+	    (how != LOOK_FIRST && changed(events, &nb->st, &st));
 	if (say && !is_selected(im, b->box))
 		put_status(im, b, events, &st);
 	nb->st = st;
@@ -87,10 +91,12 @@ look_at_box(struct imap *im, const struct account_box *b,
 
 /* --- the list ----------------------------------------------------------------------- */
 
+/* Of another account's it is the right that is gone (RFC 5465 5.9). */
 static void
-put_gone(struct imap *im, const struct notify_box *nb)
+put_gone(struct imap *im, const struct notify_box *nb, bool others)
 {
-	buf_add_str(&im->out, "* LIST (\\NonExistent) \"/\" ");
+	buf_addf(&im->out, "* LIST (\\NonExistent%s) \"/\" ",
+	    others ? " \\NoAccess" : "");
 	put_mailbox(im, &im->out, span_of(nb->name));
 	buf_add_str(&im->out, "\r\n");
 }
@@ -131,6 +137,27 @@ look_at_name(struct imap *im, const struct account_box *b,
 	nb->name = mem_strdup(b->name);
 }
 
+/*
+ * Whether what happens there may be told: that needs "l" and "r" (RFC 5465
+ * 5), and the client hears where they are wanting, come or go (3.1, 5.9).
+ */
+static bool
+has_access(struct imap *im, const struct account_box *b,
+    struct notify_box *nb, unsigned events)
+{
+	const unsigned need = RIGHT_LOOKUP | RIGHT_READ;
+	bool was = !nb->no_access;
+
+	if (events == 0 || b->box == 0 || (b->flags & BOX_NOSELECT))
+		return true;
+	nb->no_access = (account_rights(im->account, b->box) & need) != need;
+	if (was && nb->no_access)
+		list_no_access(im, b);
+	else if (!was && !nb->no_access)
+		list_one(im, b, NULL, true);
+	return !nb->no_access;
+}
+
 /* One entry of the list, new or known. */
 static void
 look_at_entry(struct imap *im, const struct account_box *b, enum look how,
@@ -164,13 +191,16 @@ look_at_entry(struct imap *im, const struct account_box *b, enum look how,
 	}
 	nb->flags = b->flags;
 	nb->there = true;
+	if (!has_access(im, b, nb, events))
+		return;
 	if (!(events & EVENT_MESSAGES) || b->box == 0 ||
 	    (b->flags & BOX_NOSELECT))
 		return;
 	if (!nb->watched && im->watch)
 		nb->watched = store_watch_add(im->watch, im->account, b->box,
 		    NULL) == 0;
-	look_at_box(im, b, nb, events, how);
+	look_at_box(im, b, nb, events, fresh && how == LOOK_OWN ? LOOK_FIRST :
+	    how);
 }
 
 /* A name is judged by what it was: its entry is not there any more. */
@@ -226,12 +256,15 @@ look(struct imap *im, enum look how)
 	mem_free(r.name);
 	for (size_t i = n->boxes.len; i > 0; i--) {
 		struct notify_box *nb = &n->boxes.v[i - 1];
+		bool others;
 
 		if (nb->there)
 			continue;
+		others = account_is_mounted(im->account, span_of(nb->name));
 		if (how == LOOK_CHANGES && nb->box != 0 &&
-		    (events_of_gone(im, nb) & EVENT_NAME))
-			put_gone(im, nb);
+		    (events_of_gone(im, nb) & (others ? UINT_MAX :
+		    EVENT_NAME)) != 0)
+			put_gone(im, nb, others);
 		mem_free(nb->name);
 		ARRAY_DROP(&n->boxes, i - 1);
 	}
@@ -252,7 +285,8 @@ notify_fetch_new(struct imap *im, uint32_t from)
 	if (n == NULL || n->fetch == NULL)
 		return;
 	for (uint32_t seq = from; seq <= mailbox_count(im->box); seq++)
-		fetch_one(im, n->fetch, seq);
+		if (!ranges_has(&im->own, mailbox_uid(im->box, seq)))
+			fetch_one(im, n->fetch, seq);
 }
 
 static void
@@ -274,15 +308,52 @@ notify_changed(struct imap *im)
 		look(im, LOOK_CHANGES);
 }
 
+static bool
+name_is_below(const char *name, const char *top)
+{
+	size_t n = strlen(top);
+
+	return strncmp(name, top, n) == 0 && name[n] == '/';
+}
+
 void
 notify_own(struct imap *im, const struct account_box *b)
 {
 	struct renamed r = { NULL, NULL };
 
-	if (im->notify != NULL && b != NULL)
-		look_at_entry(im, b, LOOK_FIRST, &r);
+	if (im->notify == NULL || b == NULL)
+		return;
+	look_at_entry(im, b, LOOK_OWN, &r);
+	for (size_t i = 0; i < account_count(im->account); i++) {
+		const struct account_box *c = account_box(im->account, i);
+
+		if (name_is_below(c->name, b->name) &&
+		    find_box(im->notify, c->box, c->name) != NULL)
+			look_at_entry(im, c, LOOK_OWN, &r);
+	}
 	mem_free(r.old);
 	mem_free(r.name);
+}
+
+void
+notify_own_deleted(struct imap *im, uint32_t box)
+{
+	struct notify *n = im->notify;
+
+	for (size_t i = 0; n != NULL && i < n->boxes.len; i++)
+		if (n->boxes.v[i].box == box && box != 0) {
+			mem_free(n->boxes.v[i].name);
+			ARRAY_DROP(&n->boxes, i);
+			return;
+		}
+}
+
+void
+notify_own_messages(struct imap *im, uint32_t box, const struct ranges *uids)
+{
+	if (is_selected(im, box) && (im->contexts != NULL ||
+	    (im->notify != NULL && im->notify->fetch != NULL)))
+		ranges_merge(&im->own, uids);
 }
 
 bool
@@ -313,10 +384,18 @@ static void
 watch(struct imap *im)
 {
 	struct notify *n = im->notify;
+	struct why why = WHY_INIT;
+	uint32_t list;
 
 	imap_watch_start(im);
 	if (im->watch && store_watch_add(im->watch, im->account, 0, NULL) != 0)
 		imap_watch_stop(im);
+	/* What others share, and with which rights. */
+	for (size_t i = 0; im->watch &&
+	    (list = account_mount_list(im->account, i)) != 0; i++)
+		if (store_watch_add(im->watch, im->account, list, &why) != 0)
+			log_warning("imap: %s: changes are not seen: %s",
+			    im->conn->facts.id, why.text);
 	for (size_t i = 0; i < n->boxes.len; i++)
 		n->boxes.v[i].watched = false;
 }

@@ -45,6 +45,7 @@ struct notify_box {
 	uint32_t	 box;
 	unsigned	 flags;		/* BOX_SUBSCRIBED, BOX_CHILDREN */
 	bool		 there;		/* seen in this look */
+	bool		 no_access;	/* it may be listed and not read */
 	bool		 watched;
 	struct mailbox_status st;
 };

@@ -51,6 +51,9 @@ void	 search_limit(struct search_run *r);
 /* The time it has taken until now; and to count such time of others. */
 int64_t	 search_used_us(const struct search_run *r);
 void	 search_charge(struct search_run *r, int64_t us);
+/* How many messages it has looked at, and will in all. */
+void	 search_progress(const struct search_run *r, uint64_t *done,
+	    uint64_t *goal);
 /* Look at messages for at most us: STEP_MORE, or STEP_DONE. */
 enum step_result search_step(struct search_run *r, int64_t us);
 /*

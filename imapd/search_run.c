@@ -29,6 +29,7 @@ struct search_run {
 	const struct search	*search;
 	struct ranges		 todo;		/* sequence numbers */
 	struct ranges_walk	 at;
+	uint64_t		 looked;	/* messages */
 	ARRAY(uint32_t)		 found;
 	bool			 scored;
 	ARRAY(uint8_t)		 scores;	/* of found, if so */
@@ -425,6 +426,7 @@ search_step(struct search_run *r, int64_t us)
 	}
 	while (ranges_next(&r->todo, &r->at, &seq)) {
 		r->read = false;
+		r->looked++;
 		if (matches(r, seq))
 			*ARRAY_PUSH(&r->found) = seq;
 		if (!r->read && ++n % LOOK_EVERY != 0)
@@ -442,6 +444,13 @@ search_step(struct search_run *r, int64_t us)
 	}
 	r->used_us += used;
 	return STEP_DONE;
+}
+
+void
+search_progress(const struct search_run *r, uint64_t *done, uint64_t *goal)
+{
+	*done = r->looked;
+	*goal = ranges_count(&r->todo);
 }
 
 int64_t

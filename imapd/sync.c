@@ -164,4 +164,5 @@ sync_report(struct imap *im, bool expunges)
 		context_touch(im, mailbox_uid(im->box, c.flags[i]), false);
 	}
 	context_tell(im);
+	ranges_reset(&im->own);
 }

@@ -112,6 +112,11 @@ void	 account_close(struct account **a);
 #define ACCOUNT_MOUNTS_MAX	100u
 MUST_CHECK int account_mount(struct account *a, const char *prefix,
 	    struct account *other, struct why *why);
+/*
+ * The number that stands for the list of mailboxes of the i-th of them, to
+ * store_watch_add(); 0: there are not so many.
+ */
+uint32_t account_mount_list(const struct account *a, size_t i);
 /* No mailbox of one's own can be made with this name or below. */
 void	 account_reserve(struct account *a, const char *name);
 /* Whether a name is another account's. */

@@ -34,6 +34,13 @@ account_mount(struct account *a, const char *prefix, struct account *other,
 	return 0;
 }
 
+uint32_t
+account_mount_list(const struct account *a, size_t i)
+{
+	/* In an account of its own that is 0. */
+	return i < a->mounts.len ? a->mounts.v[i].a->base : 0;
+}
+
 void
 account_reserve(struct account *a, const char *name)
 {

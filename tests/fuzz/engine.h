@@ -20,16 +20,14 @@
 #include "conf/params.h"
 #include "session/engine.h"
 #include "store/mailbox.h"
+#include "tests/session.h"
 
 #define INPUT_MAX	(32 * 1024)
 #define ACCOUNT_INPUTS	32	/* then another account: it grows */
 
 int	 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct loop *loop;
-static struct account *account;
 static char dir[256];
-static struct session_user user;
 static struct buf said;		/* by the engine */
 /* What it says last is wanted, too; one that is told when all is written must
  * not be asked for it. */
@@ -48,54 +46,17 @@ fsync(int fd)
 	return 0;
 }
 
-struct account *
-session_account(struct session_conn *c, struct why *why)
-{
-	return account;
-}
+static bool running;		/* a connection is there */
 
-void
-session_idle(struct session_conn *c, bool idle)
-{
-}
-
-int
-session_watch(struct session_conn *c, int fd)
-{
-	return 0;
-}
-
-void
-session_while_frozen(struct session_conn *c, struct span text,
-    uint32_t every_s, uint32_t expire_s)
-{
-}
-
-void
-session_done(struct session_conn *c, const char *how, const char *counts)
+static void
+conn_done(struct session_private *p, const char *how, const char *counts)
 {
 	if (flushes)
-		stream_flush(c->stream);	/* as much as fits */
-	stream_free(&c->stream);
+		stream_flush(p->c.stream);	/* as much as fits */
+	stream_free(&p->c.stream);
+	mem_free(p);
+	running = false;
 	loop_stop(loop);
-}
-
-void
-session_return(struct session_conn *c, struct span rest, const char *how,
-    const char *counts)
-{
-	session_done(c, how, counts);
-}
-
-void
-session_shared(struct session_conn *c, struct span ident, bool on)
-{
-}
-
-void
-session_others(struct session_conn *c,
-    void (*fn)(struct session_conn *other, void *arg), void *arg)
-{
 }
 
 static int
@@ -134,7 +95,6 @@ static void
 set_up(const char *const *mail)
 {
 	const char *tmp = getenv("TMPDIR");
-	struct account_options o;
 	struct why why = WHY_INIT;
 	char cf[300];
 	FILE *f;
@@ -147,20 +107,15 @@ set_up(const char *const *mail)
 	if (f == NULL || fprintf(f, "queue_directory = %s\n", dir) < 0 ||
 	    fclose(f) != 0 || params_load(dir, NULL, 0, NULL, NULL) != 0)
 		log_fatal("%s: no settings", cf);
-	account_options_init(&o);
-	o.format = STORE_PACKED;
-	o.flags |= STORE_MAKE_BASE;
-	o.base = dir;
-	o.path = "account";
-	o.owner = "tester";
-	account = account_open(&o, &why);
+	user = (struct session_user){ .name = "tester", .login = "tester",
+	    .home = "", .format = STORE_PACKED, .base = dir,
+	    .path = "account" };
+	account = open_account(&why);
 	if (account == NULL)
 		log_fatal("%s", why.text);
 	for (; *mail != NULL; mail++)
 		append(*mail);
 	loop = loop_new();
-	user = (struct session_user){ .name = "tester", .login = "tester",
-	    .home = "", .base = dir, .path = "account" };
 }
 
 static void
@@ -183,16 +138,11 @@ static void
 engine_run(const struct engine *e, const char *tag, const char *const *mail,
     const uint8_t *data, size_t size)
 {
-	struct session_conn c = {
-		.user = &user,
-		.facts = { .id = "fuzz", .tag = "", .client_ip = "",
-		    .server_ip = "", .method = "", .tls = "", .notes = "" },
-	};
+	struct session_private *p;
 	static unsigned inputs;
 	struct loop_io *io;
 	int fds[2];
 
-	c.facts.tag = tag;
 	said = BUF_INIT(BUF_UNLIMITED);
 	if (inputs == 0)
 		atexit(clean_up);
@@ -202,16 +152,16 @@ engine_run(const struct engine *e, const char *tag, const char *const *mail,
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
 		return;
-	c.loop = loop;
-	c.stream = stream_new(loop, fds[1], e->in_max, e->out_max, e->ops, &c);
+	p = conn_new(e, fds[1], "fuzz", tag);
+	running = true;
 	/* It fits the socket: nobody reads yet. */
 	if (size > 0 && send(fds[0], data, size, MSG_NOSIGNAL) < 0)
 		abort();
 	shutdown(fds[0], SHUT_WR);
 	io = loop_io_new(loop, fds[0], listen_to, &fds[0]);
 	loop_io_want(io, LOOP_READ);
-	e->start(&c);
-	if (c.stream != NULL)
+	e->start(&p->c);
+	if (running)
 		loop_run(loop);
 	listen_to(&fds[0], 0);
 	loop_io_free(&io);

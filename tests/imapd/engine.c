@@ -2,11 +2,13 @@
 /*
  * engine - the IMAP engine on a port, without front, monitor and login.
  *
- *	engine DIRECTORY [name=value ...]
+ *	engine [-u USER] DIRECTORY [name=value ...]
  *
  * Listens on a free port of 127.0.0.1, prints the port, and serves every
  * client as one that has just logged in with tag "L0" as the owner of the
  * account in DIRECTORY, all of them in this process, as in a session process.
+ * With -u they are USER, who has an account beside it and sees what the owner
+ * shares below "Other Users/tester".
  * SIGUSR1 freezes all connections that can be frozen and thaws them again.
  * Ends when standard input does.
  */
@@ -22,118 +24,52 @@
 #include "conf/params.h"
 #include "session/engine.h"
 #include "store/account.h"
+#include "tests/session.h"
 
-struct session_private {
-	struct session_conn	 c;
-	struct list		 link;
-	char			 id[32];
-	bool			 idle;
-};
-
-static struct loop *loop;
-static struct account *account;
-static struct session_user user;
-static struct list conns = LIST_INIT(conns);
-
-/* --- what session/engine.h promises ---------------------------------------------- */
-
-struct account *
-session_account(struct session_conn *c, struct why *why)
+static void
+conn_done(struct session_private *p, const char *how, const char *counts)
 {
-	struct account_options o;
-
-	if (account)
-		return account;
-	account_options_init(&o);
-	if (store_format_parse(span_of(conf.store_format), &o.format) != 0)
-		o.format = STORE_PACKED;
-	o.flags |= STORE_MAKE_BASE | STORE_DETECT;
-	o.base = user.base;
-	o.path = user.path;
-	o.owner = user.name;
-	account = account_open(&o, why);
-	return account;
-}
-
-void
-session_idle(struct session_conn *c, bool idle)
-{
-	c->priv->idle = idle;
-}
-
-int
-session_watch(struct session_conn *c, int fd)
-{
-	return 0;
-}
-
-void
-session_while_frozen(struct session_conn *c, struct span text,
-    uint32_t every_s, uint32_t expire_s)
-{
-}
-
-void
-session_done(struct session_conn *c, const char *how, const char *counts)
-{
-	struct session_private *p = c->priv;
-
-	if (c->stream)
-		stream_finish(&c->stream, 5000);
+	if (p->c.stream)
+		stream_finish(&p->c.stream, 5000);
 	log_info("%s: %s: %s", p->id, how, counts);
-	list_remove(&p->link);
 	mem_free(p);
 }
 
-/* There is no front to go to. */
-void
-session_return(struct session_conn *c, struct span rest, const char *how,
-    const char *counts)
+/* Whoever comes is name, and not the owner. */
+static void
+be_another(const char *name)
 {
-	session_done(c, how, counts);
+	struct account_options o;
+	struct account *shared;
+	struct why why = WHY_INIT;
+
+	account_options_init(&o);
+	o.format = user.format;
+	o.flags |= STORE_DETECT;
+	o.base = user.base;
+	o.path = user.path;
+	o.owner = "tester";
+	o.user = name;
+	o.auto_create = o.auto_subscribe = "";
+	shared = account_open(&o, &why);
+	user.name = user.login = user.path = name;
+	if (shared == NULL || (account = open_account(&why)) == NULL ||
+	    account_mount(account, "Other Users/tester", shared, &why) != 0)
+		log_fatal("%s", why.text);
+	account_reserve(account, "Other Users");
 }
-
-void
-session_shared(struct session_conn *c, struct span ident, bool on)
-{
-}
-
-void
-session_others(struct session_conn *c,
-    void (*fn)(struct session_conn *other, void *arg), void *arg)
-{
-	LIST_FOREACH(at, &conns) {
-		struct session_private *p =
-		    CONTAINER_OF(at, struct session_private, link);
-
-		if (&p->c != c)
-			fn(&p->c, arg);
-	}
-}
-
-/* --- the rest ------------------------------------------------------------------------ */
 
 static void
 accepted(void *arg, unsigned events)
 {
 	int *listener = arg, fd = accept(*listener, NULL, NULL);
 	static unsigned serial;
-	struct session_private *p;
+	char id[32];
 
 	if (fd < 0)
 		return;
-	p = mem_zalloc(sizeof(*p));
-	snprintf(p->id, sizeof(p->id), "c%u", ++serial);
-	p->c = (struct session_conn){
-		.loop = loop, .user = &user, .priv = p,
-		.facts = { .id = p->id, .tag = "L0", .client_ip = "127.0.0.1",
-		    .server_ip = "127.0.0.1", .method = "PLAIN", .tls = "",
-		    .notes = "" },
-	};
-	list_append(&conns, &p->link);
-	p->c.stream = stream_new(loop, fd, imap_engine.in_max,
-	    imap_engine.out_max, imap_engine.ops, &p->c);
-	imap_engine.start(&p->c);
+	snprintf(id, sizeof(id), "c%u", ++serial);
+	imap_engine.start(&conn_new(&imap_engine, fd, id, "L0")->c);
 }
 
 /* Through freeze and thaw, the stream staying as it is. */
@@ -183,25 +119,37 @@ problem(void *arg, bool is_error, const char *line)
 	log_warning("%s", line);
 }
 
+static int
+usage(void)
+{
+	fprintf(stderr, "usage: engine [-u USER] DIRECTORY [name=value ...]\n");
+	return 2;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct loop_io *in, *io;
 	struct loop_signal *usr1;
-	int listener;
+	const char *other = NULL;
+	int listener, c;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: engine DIRECTORY [name=value ...]\n");
-		return 2;
-	}
-	if (params_load(argv[1], (const char *const *)argv + 2,
-	    (size_t)argc - 2, problem,
-	    NULL) != 0)
+	while ((c = getopt(argc, argv, "+u:")) == 'u')
+		other = optarg;
+	if (c != -1 || optind == argc)
+		return usage();
+	argv += optind;
+	if (params_load(argv[0], (const char *const *)argv + 1,
+	    (size_t)(argc - optind - 1), problem, NULL) != 0)
 		return 2;
 	user = (struct session_user){ .name = "tester", .login = "tester",
 	    .uid = geteuid(), .gid = getegid(), .home = "",
-	    .format = STORE_PACKED, .base = argv[1], .path = "account" };
+	    .format = STORE_PACKED, .base = argv[0], .path = "account" };
+	if (store_format_parse(span_of(conf.store_format), &user.format) != 0)
+		user.format = STORE_PACKED;
 	loop = loop_new();
+	if (other != NULL)
+		be_another(other);
 	listener = listen_somewhere();
 	io = loop_io_new(loop, listener, accepted, &listener);
 	loop_io_want(io, LOOP_READ);

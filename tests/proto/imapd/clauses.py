@@ -6,7 +6,14 @@ import shutil
 from imaptalk import Engine
 
 e = Engine()
+engines = [e]           # all on the same account
 cases = []
+
+
+def engine_of(user):
+    """An engine whose clients are another user; see tests/imapd/engine.c."""
+    engines.append(Engine(directory=e.dir, user=user))
+    return engines[-1]
 
 
 def clause(number):
@@ -26,13 +33,14 @@ def run_all(rfc):
         one, two = e.client(), e.client()
         try:
             case(one, two)
-        except AssertionError as err:
+        except (AssertionError, TimeoutError) as err:
             failed += 1
             print(f"{rfc} {number} {case.__name__}: line "
                   f"{err.__traceback__.tb_next.tb_lineno}: {err}")
         one.close()
         two.close()
-    e.stop()
+    for x in engines:
+        x.stop()
     shutil.rmtree(e.dir)
     print(f"{len(cases) - failed} passed, {failed} failed, 0 skipped")
     raise SystemExit(failed > 0)

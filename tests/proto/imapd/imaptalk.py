@@ -18,7 +18,9 @@ SLOW = float(os.environ.get("TEST_SLOW", "4" if os.environ.get("SAN") else "1"))
 
 
 class Engine:
-    def __init__(self, directory=None, settings=(), program=None):
+    """user: whoever comes is not the owner; see tests/imapd/engine.c."""
+
+    def __init__(self, directory=None, settings=(), program=None, user=None):
         self.dir = directory or tempfile.mkdtemp(prefix="imapd-")
         cf = os.path.join(self.dir, "main.cf")
         if not os.path.exists(cf):
@@ -27,7 +29,7 @@ class Engine:
         self.proc = subprocess.Popen(
             [program or os.environ.get("ENGINE",
                                        BUILD + "/tests/imapd/engine"),
-             self.dir, *settings],
+             *(["-u", user] if user else []), self.dir, *settings],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         line = self.proc.stdout.readline()
         if not line:
