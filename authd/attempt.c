@@ -181,11 +181,16 @@ succeed(struct attempt *a, struct span user)
 		.user = user, .login = buf_span(&a->account.name),
 		.ticket = SPAN(""),
 	};
+	struct ticket_facts facts = {
+		.user = ok.user, .login = ok.login,
+		.came = { .client = span_of(a->client_text),
+		    .client_port = a->client_port },
+	};
 
 	guard_succeeded(&a->client, ok.login);
 	log_end(a, "login", NULL);
 	if (a->want_ticket) {
-		ticket_make(span_of(a->service), ok.user, ok.login, ticket);
+		ticket_make(span_of(a->service), &facts, ticket);
 		ok.ticket = span_make(ticket, sizeof(ticket));
 	}
 	a->over = true;

@@ -4,6 +4,7 @@
  *
  *	main.c		what daemon_main() needs
  *	session.c	clients: frames in, frames out (msg_auth.h)
+ *	origin.c	where a front's client is
  *	attempt.c	one login from its start to OK or FAIL
  *	account.c	user names, and what the user databases say
  *	verify.c	password checks in threads: bounded, fair
@@ -151,14 +152,32 @@ MUST_CHECK int guard_ban(struct span what, int64_t seconds, struct why *why);
 unsigned guard_unban(struct span what);		/* "all" is everything */
 void	 guard_each(void (*fn)(void *arg, const struct auth_entry *), void *arg);
 
+/* --- origin.c ------------------------------------------------------------------------- */
+
+/* Who may speak for others, as main.cf and master.cf say. */
+MUST_CHECK int origins_load(struct why *why);
+/*
+ * Put into m where the client is whose socket the front showed (fd < 0: none),
+ * in the place of what the front says.  text is for m to point to.  1; 0: the
+ * client has gone, and nobody can tell any more; -1: it is no client's.
+ */
+int	 origin_find(int fd, struct auth_start *m,
+	    char text[SOCK_ADDR_TEXT_MAX]);
+
 /* --- ticket.c ------------------------------------------------------------------------- */
 
 void	 tickets_start(struct loop *l);
-void	 ticket_make(struct span service, struct span user, struct span login,
+/* What a ticket stands for. */
+struct ticket_facts {
+	struct span	user, login;
+	struct auth_came came;		/* where the client is */
+};
+void	 ticket_make(struct span service, const struct ticket_facts *f,
 	    char out[AUTH_TICKET_LEN]);
-/* Take it away.  False: it is none, or for another service. */
+/* Take it away: f points into text.  False: it is none, or for another
+ * service. */
 bool	 ticket_take(struct span service, struct span ticket,
-	    struct buf *user, struct buf *login);
+	    struct ticket_facts *f, struct buf *text);
 
 /* --- attempt.c -------------------------------------------------------------------------- */
 

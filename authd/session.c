@@ -4,7 +4,8 @@
  *
  * A client is a process, known by the credentials of its socket; what it may
  * ask depends on its user and on nothing it says.  A front that was taken
- * over can guess passwords as any stranger can, and no faster.
+ * over can guess passwords as any stranger can, and no faster: where a client
+ * is, it has to show.
  */
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/daemon.h"
+#include "io/fd.h"
 
 #define ATTEMPTS_MAX	20000	/* of one client, under way */
 
@@ -89,22 +91,50 @@ refuse(struct session *s, uint32_t tag, bool temporary, const char *text)
 	ipc_end(s->conn);
 }
 
+/* Root; and, where we were not started as root (a test), ourselves. */
+static bool
+is_root(const struct sock_cred *c)
+{
+	return c->uid == 0 || (authd_unprivileged && c->uid == geteuid());
+}
+
 /* --- logins ---------------------------------------------------------------------- */
+
+/* Whose address we do not know cannot be guarded against. */
+static void
+has_gone(struct session *s, uint32_t tag)
+{
+	struct auth_fail m = {
+		.reason = AUTH_UNAVAILABLE, .user = SPAN(""),
+		.text = SPAN("the client has gone"),
+	};
+
+	auth_fail_encode(ipc_begin(s->conn, AUTH_FAIL, tag), &m);
+	ipc_end(s->conn);
+}
 
 static int
 start_attempt(struct session *s, const struct ipc_frame *f)
 {
+	char client[SOCK_ADDR_TEXT_MAX];
 	struct auth_start m;
 	struct hash_entry *h;
 	struct attempt *a;
 	bool made;
+	int rc;
 
 	if (auth_start_decode(&m, f->body) < 0 ||
-	    s->attempts.count >= ATTEMPTS_MAX)
+	    s->attempts.count >= ATTEMPTS_MAX ||
+	    (f->fd < 0 && !is_root(ipc_conn_peer(s->conn))) ||
+	    hash_find(&s->attempts, tag_key(&f->tag)) != NULL)
 		return -1;
+	rc = origin_find(f->fd, &m, client);
+	if (rc <= 0) {
+		if (rc == 0)
+			has_gone(s, f->tag);
+		return rc;
+	}
 	h = hash_enter(&s->attempts, tag_key(&f->tag), &made);
-	if (!made)
-		return -1;
 	a = attempt_new(&m, &sink, s, f->tag);
 	h->value = a;
 	daemon_busy(1);
@@ -169,24 +199,25 @@ send_user(struct session *s, uint32_t tag, struct span user,
 static int
 redeem(struct session *s, const struct ipc_frame *f)
 {
-	struct buf user = BUF_INIT(AUTH_NAME_MAX);
-	struct buf login = BUF_INIT(AUTH_NAME_MAX);
+	struct buf text = BUF_INIT(BUF_UNLIMITED);
+	struct ticket_facts t;
 	struct auth_redeem m;
 	int rc = -1;
 
 	if (auth_redeem_decode(&m, f->body) == 0) {
 		rc = 0;
-		if (ticket_take(m.service, m.ticket, &user, &login)) {
-			send_user(s, f->tag, buf_span(&user),
-			    buf_span(&login));
+		if (ticket_take(m.service, m.ticket, &t, &text)) {
+			auth_came_encode(ipc_begin(s->conn, AUTH_CAME, f->tag),
+			    &t.came);
+			ipc_end(s->conn);
+			send_user(s, f->tag, t.user, t.login);
 		} else {
 			log_warning("a ticket for %.*s that is none, spent, "
 			    "or too old", SPAN_ARG(m.service));
 			refuse(s, f->tag, false, "no such ticket");
 		}
 	}
-	buf_fini(&user);
-	buf_fini(&login);
+	buf_fini(&text);
 	return rc;
 }
 
@@ -276,13 +307,6 @@ list_bans(struct session *s, const struct ipc_frame *f)
 
 /* --- clients ------------------------------------------------------------------------------ */
 
-/* Root; and, where we were not started as root (a test), ourselves. */
-static bool
-is_root(const struct sock_cred *c)
-{
-	return c->uid == 0 || (authd_unprivileged && c->uid == geteuid());
-}
-
 static bool
 may(const struct session *s, uint16_t type)
 {
@@ -330,21 +354,21 @@ static int
 on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 {
 	struct session *s = arg;
-	int rc;
+	int rc = -1, fd = f->fd;
 
-	if (f->fd >= 0) {
-		close(f->fd);
-		return -1;
-	}
+	if (fd >= 0 && f->type != AUTH_START)
+		goto out;
 	if (!may(s, f->type)) {
 		log_warning("process %d (uid %u) asked for what it may not "
 		    "have (type %u)", (int)ipc_conn_peer(c)->pid,
 		    (unsigned)ipc_conn_peer(c)->uid, f->type);
-		return -1;
+		goto out;
 	}
 	rc = handle(s, f);
 	/* A password may have been in it; the buffer is ours. */
 	mem_wipe((void *)(uintptr_t)f->body.p, f->body.len);
+out:
+	fd_close(&fd);
 	return rc;
 }
 

@@ -17,7 +17,8 @@ struct ticket {
 	struct list	 link;		/* oldest first */
 	int64_t		 end_ms;
 	char		 bytes[AUTH_TICKET_LEN];
-	char		*service, *user, *login;
+	char		*service, *user, *login, *client;
+	uint32_t	 client_port;
 };
 
 static struct loop *loop;
@@ -38,6 +39,7 @@ ticket_free(struct ticket *t)
 	mem_free(t->service);
 	mem_free(t->user);
 	mem_free(t->login);
+	mem_free(t->client);
 	mem_wipe(t, sizeof(*t));
 	mem_free(t);
 }
@@ -57,7 +59,7 @@ expire(void)
 }
 
 void
-ticket_make(struct span service, struct span user, struct span login,
+ticket_make(struct span service, const struct ticket_facts *f,
     char out[AUTH_TICKET_LEN])
 {
 	struct ticket *t = mem_zalloc(sizeof(*t));
@@ -65,17 +67,35 @@ ticket_make(struct span service, struct span user, struct span login,
 	expire();
 	rnd_bytes(t->bytes, sizeof(t->bytes));
 	t->service = span_dup(service);
-	t->user = span_dup(user);
-	t->login = span_dup(login);
+	t->user = span_dup(f->user);
+	t->login = span_dup(f->login);
+	t->client = span_dup(f->came.client);
+	t->client_port = f->came.client_port;
 	t->end_ms = loop_now_ms(loop) + AUTH_TICKET_MS;
 	(void)hash_put(&tickets, span_make(t->bytes, sizeof(t->bytes)), t);
 	list_append(&by_age, &t->link);
 	memcpy(out, t->bytes, sizeof(t->bytes));
 }
 
+static void
+tell(const struct ticket *t, struct ticket_facts *f, struct buf *text)
+{
+	size_t user = strlen(t->user), login = strlen(t->login);
+	struct span all;
+
+	buf_addf(text, "%s%s%s", t->user, t->login, t->client);
+	all = buf_span(text);
+	*f = (struct ticket_facts){
+		.user = span_sub(all, 0, user),
+		.login = span_sub(all, user, login),
+		.came = { .client = span_from(all, user + login),
+		    .client_port = t->client_port },
+	};
+}
+
 bool
-ticket_take(struct span service, struct span bytes, struct buf *user,
-    struct buf *login)
+ticket_take(struct span service, struct span bytes, struct ticket_facts *f,
+    struct buf *text)
 {
 	struct ticket *t;
 	bool ok;
@@ -88,10 +108,8 @@ ticket_take(struct span service, struct span bytes, struct buf *user,
 		return false;
 	/* Shown for another service it is spent all the same. */
 	ok = span_is(service, t->service);
-	if (ok) {
-		buf_add_str(user, t->user);
-		buf_add_str(login, t->login);
-	}
+	if (ok)
+		tell(t, f, text);
 	ticket_free(t);
 	return ok;
 }

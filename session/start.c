@@ -3,8 +3,8 @@
  * start - what fronts and the administrator ask for, and authd's answers.
  *
  * A front may be in a stranger's hands.  It can show the tickets it has, and
- * they are good for the users they were made for, once; everything else that
- * it says is shown in the log, at most.  What waits for authd is bounded in
+ * they are good for the users they were made for, once; where the client is
+ * authd has seen; everything else that it says is shown in the log, at most.  What waits for authd is bounded in
  * number, and a front that goes away takes its requests along.
  */
 #include <sys/socket.h>
@@ -163,18 +163,44 @@ out:
 	user_settle(u);
 }
 
+/* Where the client is: authd's word in the place of the front's. */
+static void
+came(struct pending *p, const struct auth_came *m)
+{
+	struct control_facts facts;
+	struct buf own = BUF_INIT(BUF_UNLIMITED);
+
+	if (control_facts_decode(&facts, buf_span(&p->facts)) < 0)
+		log_panic("facts of a connection");
+	if (!span_eq(facts.client_ip, m->client) && m->client.len > 0)
+		log_warning("session=<%s>: a front says that its client is "
+		    "%.*s, but it came from %.*s", p->session,
+		    SPAN_ARG(facts.client_ip), SPAN_ARG(m->client));
+	facts.client_ip = m->client;
+	facts.client_port = m->client_port;
+	control_facts_encode(&own, &facts);
+	buf_fini(&p->facts);
+	p->facts = own;
+}
+
 /* --- authd ------------------------------------------------------------------------------------ */
 
 static int
 on_auth_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 {
 	struct auth_refused r;
+	struct auth_came from;
 	struct auth_user a;
 	struct pending *p;
 	int fd = f->fd;
 
 	fd_close(&fd);
 	p = hash_get(&pendings, span_make(&f->tag, sizeof(f->tag)));
+	if (f->type == AUTH_CAME && auth_came_decode(&from, f->body) == 0) {
+		if (p != NULL)
+			came(p, &from);
+		return 0;
+	}
 	if (f->type == AUTH_USER && auth_user_decode(&a, f->body) == 0) {
 		if (p != NULL)
 			begin(p, &a);

@@ -47,7 +47,8 @@ facts_of(const struct session *s, struct auth_facts *f)
 	const struct secured *sec = s->secured;
 
 	*f = (struct auth_facts){
-		.service = "smtp", .client = &s->addr, .trace = s->trace,
+		.service = "smtp", .client = &s->addr, .stream = s->stream,
+		.trace = s->trace,
 		.tls = sec != NULL, .realm = conf.smtpd_sasl_local_domain,
 	};
 	if (sec == NULL)

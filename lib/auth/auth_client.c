@@ -161,6 +161,7 @@ send_start(struct auth_attempt *a, struct ipc_conn *c,
     const struct span *initial)
 {
 	char client[SOCK_ADDR_TEXT_MAX] = "", server[SOCK_ADDR_TEXT_MAX] = "";
+	struct buf body = BUF_SECRET(BUF_UNLIMITED);
 	struct auth_start m = {
 		.service = cut(f->service, AUTH_SERVICE_MAX),
 		.mechanism = mechanism,
@@ -185,8 +186,10 @@ send_start(struct auth_attempt *a, struct ipc_conn *c,
 	}
 	m.client = span_of(client);
 	m.server = span_of(server);
-	auth_start_encode(ipc_begin(c, AUTH_START, a->tag), &m);
-	ipc_end(c);
+	auth_start_encode(&body, &m);
+	ipc_send_fd(c, AUTH_START, a->tag, buf_span(&body),
+	    stream_fd(f->stream));
+	buf_wipe(&body);
 }
 
 struct auth_attempt *

@@ -21,6 +21,7 @@
 #include "base/span.h"
 #include "io/loop.h"
 #include "io/sock.h"
+#include "io/stream.h"
 #include "ipc/msg_auth.h"
 
 struct auth_client;
@@ -30,6 +31,8 @@ struct auth_attempt;
 struct auth_facts {
 	const char	*service;	/* "smtp", "imap", "pop3" */
 	const struct sock_addr *client, *server;	/* NULL: unknown */
+	/* The client's: authd asks the kernel where it comes from. */
+	const struct stream *stream;
 	bool		 tls;
 	struct span	 tls_exporter;	/* RFC 9266; "" when there is none */
 	struct span	 tls_endpoint;	/* RFC 5929 tls-server-end-point */

@@ -34,6 +34,7 @@ front_facts(const struct front *f, struct auth_facts *out,
 	*out = (struct auth_facts){
 		.service = front_process.ops->service,
 		.client = &f->pre->peer, .server = &f->pre->local,
+		.stream = f->client,
 		.tls = t != NULL, .cert_name = "", .trace = f->pre->id,
 		.want_ticket = true,
 	};

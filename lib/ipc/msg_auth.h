@@ -7,9 +7,12 @@
  *	everybody (smtpd, the fronts of imapd and pop3d)
  *		START an attempt under a tag of their own; CHALLENGE and
  *		CONTINUE in turn; the end is one OK or one FAIL.  CANCEL drops
- *		an attempt and has no answer.
+ *		an attempt and has no answer.  With START goes the client's
+ *		socket (only root may leave it out): where the client is, the
+ *		kernel says.  authd looks at its addresses and closes it.
  *	root (the session monitor)
- *		REDEEM a ticket for the facts of its user: USER or REFUSED.
+ *		REDEEM a ticket for the facts of its user: CAME and USER, or
+ *		REFUSED.
  *	root, mail_owner and authd_owner
  *		LOOKUP a user without a ticket: USER or REFUSED.
  *	root
@@ -46,7 +49,7 @@
 #define AUTH_TEXT_MAX		512
 
 enum {
-	AUTH_START = 1,		/* -> auth_start */
+	AUTH_START = 1,		/* -> auth_start, with a descriptor */
 	AUTH_CONTINUE,		/* -> auth_data */
 	AUTH_CANCEL,		/* -> empty; no answer */
 	AUTH_CHALLENGE,		/* <- auth_data */
@@ -61,6 +64,7 @@ enum {
 	AUTH_BANS,		/* -> empty */
 	AUTH_ENTRY,		/* <- auth_entry */
 	AUTH_RESULT,		/* <- auth_result */
+	AUTH_CAME,		/* <- auth_came; USER follows */
 };
 
 /*
@@ -84,7 +88,9 @@ enum auth_reason {
 
 /*
  * Where the client is, and what its connection is: the front's claims, used
- * for penalties, channel binding and the log.
+ * for channel binding and the log.  client and client_port are believed where
+ * the descriptor says the same, and of those who speak for others (a proxy in
+ * front of smtpd, XCLIENT), as the settings have it.
  */
 #define AUTH_START_ROWS(ROW)						\
 	ROW(STR, service, AUTH_SERVICE_MAX)				\
@@ -126,6 +132,12 @@ IPC_MESSAGE(auth_fail, AUTH_FAIL_ROWS)
 	ROW(STR, service, AUTH_SERVICE_MAX)				\
 	ROW(BLOB, ticket, AUTH_TICKET_LEN)
 IPC_MESSAGE(auth_redeem, AUTH_REDEEM_ROWS)
+
+/* Where the client was that got the ticket. */
+#define AUTH_CAME_ROWS(ROW)						\
+	ROW(STR, client, SOCK_ADDR_TEXT_MAX)	/* address, "" none */	\
+	ROW(U32, client_port, 65535)
+IPC_MESSAGE(auth_came, AUTH_CAME_ROWS)
 
 #define AUTH_LOOKUP_ROWS(ROW)						\
 	ROW(STR, user, AUTH_NAME_MAX)

@@ -19,7 +19,7 @@ Instance, free_port = instance.Instance, instance.free_port
 need_root, skip = instance.need_root, instance.skip
 
 (HELLO, START, CONTINUE, CANCEL, CHALLENGE, OK, FAIL, REDEEM, LOOKUP, USER,
- REFUSED, BAN, UNBAN, BANS, ENTRY, RESULT) = range(16)
+ REFUSED, BAN, UNBAN, BANS, ENTRY, RESULT, CAME) = range(17)
 (WRONG, NOT_FOR_YOU, DISABLED, EXPIRED, MALFORMED, NO_MECHANISM, TOO_WEAK,
  NEED_TLS, BANNED, UNAVAILABLE) = range(1, 11)
 
@@ -62,6 +62,13 @@ class Reader:
         return self.blob().decode()
 
 
+def a_client(address="127.0.0.1"):
+    """Both ends of a connection from there."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        c = socket.create_connection(s.getsockname(), 10, (address, 0))
+        return c, s.accept()[0]
+
+
 class Client:
     def __init__(self, base, path=None):
         self.s = socket.socket(socket.AF_UNIX)
@@ -91,14 +98,19 @@ class Client:
 
     def start(self, mech, initial=None, service="smtp", client="192.0.2.1",
               tls=True, exporter=b"", endpoint=b"", cert="", ticket=False,
-              realm=""):
+              realm="", show=None):
+        """show: the client's socket; root need not show one."""
         self.tag += 1
         body = (blob(service) + blob(mech) + bytes([initial is not None])
                 + blob(initial or b"") + blob(client) + u32(1234)
                 + blob("192.0.2.9") + u32(587) + bytes([tls])
                 + blob(exporter) + blob(endpoint) + blob(cert)
                 + blob(realm) + blob("trace0") + bytes([ticket]))
-        self.s.sendall(frame(START, self.tag, body))
+        if show is None:
+            self.s.sendall(frame(START, self.tag, body))
+        else:
+            head = struct.pack("<IHHI", len(body), START, 1, self.tag)
+            socket.send_fds(self.s, [head + body], [show.fileno()])
         return self.tag
 
     def respond(self, data, tag=None):
@@ -152,7 +164,13 @@ class Client:
                 "virtual": r.bool()}
 
     def redeem(self, service, ticket):
-        return self.user(*self.ask(REDEEM, blob(service) + blob(ticket)))
+        kind, r = self.ask(REDEEM, blob(service) + blob(ticket))
+        self.came = None
+        if kind == CAME:
+            self.came = r.str(), r.u32()
+            kind, tag, r = self.recv()
+            assert (kind, tag) == (USER, self.tag), (kind, tag)
+        return self.user(kind, r)
 
     def lookup(self, name):
         return self.user(*self.ask(LOOKUP, blob(name)))

@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from authlib import (CONTINUE, LOOKUP, MALFORMED, NO_MECHANISM,  # noqa: E402
                      NOT_FOR_YOU, REDEEM, START, WRONG, Client, Instance,
-                     accounts, blob, frame, need_root, u32)
+                     a_client, accounts, blob, frame, need_root, u32)
 
 
 def logins(m):
@@ -103,9 +103,10 @@ def as_user(uid, gid, fn):
 def rights(m):
     """A front that was taken over has no use for its socket but logins."""
     def front():
-        c = Client(m.base)
+        c, (client, served) = Client(m.base), a_client()
         ticket = c.plain("alice@example.test", "wonderland", service="imap",
-                         ticket=True)[3]
+                         ticket=True, client="127.0.0.1", show=served)[3]
+        client.close(), served.close()
         assert c.lookup("bob@example.test") is not None
         assert c.broken(frame(REDEEM, 99, blob("imap") + blob(ticket)))
         for kind in (11, 12, 13):
