@@ -20,7 +20,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../proto/authd")]
-from authlib import Client, Instance, accounts, need_root  # noqa: E402
+from authlib import (Client, Instance, a_client, accounts,  # noqa: E402
+                     need_root)
 
 ALICE, PASSWORD = "alice@example.test", "wonderland"
 AT_ONCE = 8             # logins under way in a front
@@ -61,11 +62,13 @@ class Keys:
 def front(base, seconds, out):
     """As many logins as there is time for, some at once."""
     c, keys, bare, done = Client(base), Keys(), {}, 0
+    mine, served = a_client()
 
     def begin():
         nonce = base64.b64encode(os.urandom(12))
         text = b"n=" + ALICE.encode() + b",r=" + nonce
-        bare[c.start("SCRAM-SHA-256", b"n,," + text)] = text
+        bare[c.start("SCRAM-SHA-256", b"n,," + text, client="127.0.0.1",
+                     show=served)] = text
 
     for _ in range(AT_ONCE):
         begin()
@@ -82,6 +85,7 @@ def front(base, seconds, out):
         done += 1
         if time.monotonic() < end:
             begin()
+    mine.close()
     with out.get_lock():
         out.value += done
 

@@ -85,11 +85,11 @@ class Front:
         return kind, struct.unpack_from("<I", body)[0] if body else 0
 
 
-def ticket(user="alice", service="pop3"):
+def ticket(user="alice", service="pop3", **kw):
     c = Client(m.base)
     got = c.plain(f"{user}@example.test",
                   {"alice": "wonderland", "bob": "builder"}[user],
-                  service=service, ticket=True)
+                  service=service, ticket=True, **kw)
     assert got[0] == "ok" and len(got[3]) == 32, got
     c.close()
     return got[3]
@@ -205,6 +205,19 @@ def what_a_front_says_cannot_forge_the_log():
     assert "\x1b" not in m.log() and "\nNov 22 x" not in m.log()
 
 
+def where_the_client_is_authd_says():
+    f = Front()
+    c = f.start(ticket(client="198.51.100.7"), ident="elsewhere")
+    assert f.answer()[0] == STARTED
+    out = m.command("mansio", "who").stdout
+    assert "198.51.100.7" in out and "192.0.2.1" not in out, out
+    log = m.log()
+    assert "its client is 192.0.2.1, but it came from 198.51.100.7" in log
+    assert "rip=198.51.100.7, rport=1234" in log
+    c.close()
+    f.s.close()
+
+
 def lines(c, n):
     got = b""
     while got.count(b"\n") < n:
@@ -265,5 +278,6 @@ with Users({"pop3d_user_connection_limit": "0"}) as m:
     case(a_front_that_goes_away)
     case(only_root_may_ask_who)
     case(what_a_front_says_cannot_forge_the_log)
+    case(where_the_client_is_authd_says)
     case(what_is_given_back)
 print(f"{passed} passed, 0 failed, 0 skipped")
