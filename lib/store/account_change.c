@@ -22,6 +22,18 @@
 #include "store/account_internal.h"
 #include "store/mailbox.h"
 
+unsigned
+account_uses_free(const struct account *a, unsigned uses, uint32_t but)
+{
+	for (size_t i = 0; i < a->boxes.len; i++) {
+		const struct acct_box *b = &a->boxes.v[i];
+
+		if (!b->gone && b->box != but)
+			uses &= ~b->special;
+	}
+	return uses;
+}
+
 /* The word of store_special_use that says what a new mailbox is for. */
 static unsigned
 special_by_name(struct account *a, struct span name)
@@ -39,11 +51,7 @@ special_by_name(struct account *a, struct span name)
 		use = account_use_parse(buf_span(&flag));
 	}
 	buf_fini(&flag);
-	for (size_t i = 0; i < a->boxes.len; i++) {
-		if (!a->boxes.v[i].gone && a->boxes.v[i].special & use)
-			return 0;	/* another one is that already */
-	}
-	return use;
+	return account_uses_free(a, use, 0);
 }
 
 static size_t

@@ -20,7 +20,9 @@ struct acct_box {
 	unsigned	 special;
 	uint32_t	 uidvalidity;
 	uint8_t		 mailboxid[16];
-	bool		 gone;		/* deleted; name is its last one */
+	/* Deleted; name, use and rights are its last ones, to be had back
+	 * until it is purged, too. */
+	bool		 gone, purged;
 	int64_t		 gone_us;
 };
 
@@ -119,6 +121,15 @@ void	 account_unlock(struct account *a);
 /* Write what was put, under the lock. */
 int	 account_flush(struct account *a, struct why *why);
 void	 account_put_box(struct account *a, const struct acct_box *b);
+/* Those of these special uses that no mailbox but this one has. */
+unsigned account_uses_free(const struct account *a, unsigned uses,
+	    uint32_t but);
+/*
+ * What was deleted before then cannot be had back from now on; its files are
+ * the caller's to remove.  Where the disk is full the list does not say so,
+ * and they are removed all the same.
+ */
+void	 account_forget_deleted(struct account *a, int64_t before_us);
 /* INBOX without case is "INBOX". */
 struct span account_canon(struct span name);
 

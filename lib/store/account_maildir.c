@@ -181,7 +181,8 @@ adopt(struct account *a, struct span name, struct why *why)
 				continue;
 			}
 			b.box = was->box;
-			b.special = was->special;
+			b.special = account_uses_free(a, was->special,
+			    was->box);
 		}
 		account_put_box(a, &b);
 		rc = account_flush(a, why);

@@ -65,7 +65,51 @@ apply_box(struct account *a, struct span in)
 	b->uidvalidity = num_get_le32(p + 12);
 	memcpy(b->mailboxid, p + 16, 16);
 	b->name = span_dup(name);
-	b->gone = false;
+	b->gone = b->purged = false;
+}
+
+static void
+free_buf(void *arg)
+{
+	struct buf *b = arg;
+
+	if (b != NULL) {
+		buf_fini(b);
+		mem_free(b);
+	}
+}
+
+struct of_box {
+	struct hash	*metadata;
+	uint32_t	 box;
+};
+
+static void
+forget_metadata(struct hash_entry *e, void *arg)
+{
+	const struct of_box *o = arg;
+
+	if (num_get_le32(e->key.p) == o->box)
+		free_buf(hash_del(o->metadata, e->key));
+}
+
+/* A mailbox that nobody can have back: others need the room. */
+static void
+forget_box(struct account *a, struct acct_box *b)
+{
+	struct of_box of = { &a->metadata, b->box };
+
+	b->purged = true;
+	b->special = 0;
+	for (size_t i = 0; i < a->rights.len;) {
+		if (a->rights.v[i].box != b->box) {
+			i++;
+			continue;
+		}
+		mem_free(a->rights.v[i].ident);
+		ARRAY_DROP(&a->rights, i);
+	}
+	hash_each(&a->metadata, forget_metadata, &of);
 }
 
 static void
@@ -78,16 +122,9 @@ apply_gone(struct account *a, struct span in)
 	    num_get_le32(p))) == NULL || b->box == ACCOUNT_INBOX)
 		return;
 	b->gone = true;
-	b->special = 0;
 	b->gone_us = (int64_t)num_get_le64(p + 8);
-	for (size_t i = 0; i < a->rights.len;) {
-		if (a->rights.v[i].box != b->box) {
-			i++;
-			continue;
-		}
-		mem_free(a->rights.v[i].ident);
-		ARRAY_DROP(&a->rights, i);
-	}
+	if (num_get_le32(p + 4) != 0)
+		forget_box(a, b);
 }
 
 static void
@@ -114,17 +151,6 @@ account_metadata_key(struct buf *key, uint32_t box, struct span entry)
 		char c = entry.p[i];
 
 		buf_add_char(key, c >= 'A' && c <= 'Z' ? (char)(c + 32) : c);
-	}
-}
-
-static void
-free_buf(void *arg)
-{
-	struct buf *b = arg;
-
-	if (b != NULL) {
-		buf_fini(b);
-		mem_free(b);
 	}
 }
 

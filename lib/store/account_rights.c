@@ -93,8 +93,13 @@ unsigned
 account_rights(struct account *a, uint32_t box)
 {
 	unsigned plus = 0, minus = 0;
+	const struct acct_box *b;
 
 	a = account_at(a, &box);
+	b = account_box_by_id(a, box);
+	/* They wait with it for its coming back. */
+	if (b != NULL && b->gone && !is_owner(a))
+		return 0;
 	for (size_t i = 0; i < a->rights.len; i++) {
 		const struct acct_right *r = &a->rights.v[i];
 		struct span ident = span_of(r->ident);

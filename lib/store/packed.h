@@ -93,7 +93,7 @@ enum packed_type {
 	/* In the journal of an account: what is said last holds. */
 	PACKED_BOX = 64,	/* u32 box, u32 flags, u32 special use, u32
 				 * UIDVALIDITY, 16 bytes MAILBOXID; name */
-	PACKED_BOX_GONE,	/* u32 box, u32 0, i64 when */
+	PACKED_BOX_GONE,	/* u32 box, u32 1: for ever, i64 when */
 	PACKED_SUBSCRIBED,	/* u32 1 or 0; name */
 	PACKED_METADATA,	/* u32 box, u16 bytes of entry, u16 1: there is
 				 * a value; entry, value */

@@ -439,6 +439,7 @@ account_purge_some(struct account *a, uint32_t most,
 	/* When it was, for account_purge_due(); also when it fails. */
 	(void)futimens(lock, NULL);
 	mailbox_close(&a->target);
+	account_forget_deleted(a, p.before_us);
 	if (a->format == STORE_PACKED)
 		purge_boxes(&p);
 	else

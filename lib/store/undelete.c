@@ -150,6 +150,28 @@ restore(struct account *a, uint32_t box, struct why *why)
 	return rc;
 }
 
+void
+account_forget_deleted(struct account *a, int64_t before_us)
+{
+	uint8_t gone[16];
+
+	if (account_lock(a, NULL) < 0)
+		return;
+	for (size_t i = 0; i < a->boxes.len; i++) {
+		const struct acct_box *b = &a->boxes.v[i];
+
+		if (!b->gone || b->purged || b->gone_us >= before_us)
+			continue;
+		num_put_le32(gone, b->box);
+		num_put_le32(gone + 4, 1);
+		num_put_le64(gone + 8, (uint64_t)b->gone_us);
+		packed_put(a->list, PACKED_BOX_GONE, span_make(gone,
+		    sizeof(gone)));
+	}
+	(void)account_flush(a, NULL);
+	account_unlock(a);
+}
+
 int
 account_undelete(struct account *a, struct span name, struct why *why)
 {
@@ -162,7 +184,7 @@ account_undelete(struct account *a, struct span name, struct why *why)
 		struct acct_box *x = &a->boxes.v[i];
 
 		/* Of several with this name the one that was deleted last. */
-		if (x->gone && span_is(name, x->name) &&
+		if (x->gone && !x->purged && span_is(name, x->name) &&
 		    (found == NULL || x->gone_us > found->gone_us))
 			found = x;
 	}
@@ -177,6 +199,8 @@ account_undelete(struct account *a, struct span name, struct why *why)
 		goto out;
 	}
 	b = *found;
+	/* Its rights are there still; its use may be another's by now. */
+	b.special = account_uses_free(a, b.special, b.box);
 	rc = a->format == STORE_MAILDIR ? account_maildir_undelete(a, &b,
 	    why) : restore(a, b.box, why);
 	if (rc == 0) {

@@ -240,27 +240,19 @@ step_delete(uint32_t *box)
 	return account_delete(account, SPAN("t2"), &why);
 }
 
-/* A Maildir has none; it stays deleted. */
 static int
 step_undelete(uint32_t *box)
 {
 	(void)box;
-	return account_format(account) == STORE_PACKED ?
-	    account_undelete(account, SPAN("t2"), &why) : 0;
-}
-
-static int
-step_delete_again(uint32_t *box)
-{
-	return account_format(account) == STORE_PACKED ? step_delete(box) : 0;
+	return account_undelete(account, SPAN("t2"), &why);
 }
 
 /* What a round does with it; tests/system/test_crash_store.py knows what it is
  * after each. */
 static int (*const steps[])(uint32_t *box) = {
 	step_create, step_append, step_share, step_annotate, step_rename,
-	step_use, step_share_more, step_unshare, step_delete, step_undelete,
-	step_delete_again,
+	step_use, step_share_more, step_delete, step_undelete, step_unshare,
+	step_delete,
 };
 
 /* "ROUND:SUBSCRIPTIONS:STATE:QUOTA:THIRD" */

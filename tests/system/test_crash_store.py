@@ -82,15 +82,14 @@ def subscribed(rounds):
 
 # The third mailbox, before the first round and after each: 0 messages, no use,
 # no comment, no rights; 3 and 7 are rights of bob's, 8 is \Flagged.  What was
-# deleted comes back without rights and use.
+# deleted comes back with rights and use.
 THIRD = ["-", "t,0,0,", "t,1,0,", "t,1,0,,bob=3", "t,1,0,c,bob=3",
-         "t2,1,0,c,bob=3", "t2,1,8,c,bob=3", "t2,1,8,c,bob=7", "t2,1,8,c",
-         "-", "t2,1,0,c", "-"]
+         "t2,1,0,c,bob=3", "t2,1,8,c,bob=3", "t2,1,8,c,bob=7", "-",
+         "t2,1,8,c,bob=7", "t2,1,8,c", "-"]
 
 
-def third(rounds, kind):
-    n = rounds % (len(THIRD) - 1)
-    return "-" if kind == "maildir" and n == 10 else THIRD[n]
+def third(rounds):
+    return THIRD[rounds % (len(THIRD) - 1)]
 
 
 class Promises:
@@ -110,18 +109,18 @@ class Promises:
                 for uid, tag in zip(rest[::2], rest[1::2]):
                     self.seen[box, uid] = tag
 
-    def judge(self, lines, kind):
+    def judge(self, lines):
         """What a dump shows that must not be."""
         wrong, now = [], parse(lines[0].split()[1:])
         number, subs, change, quota, box = now.pop("list")
         least, _, told, _, was = self.state.pop("list",
                                                 (0, "", 0, 0, "-"))
-        if was != third(least, kind):
+        if was != third(least):
             wrong.append(f"round {least}: acknowledged as {was}")
         # Between two acknowledgements is one round.
         if quota not in (least, least + 1):
             wrong.append(f"round {least}: quota of {quota}")
-        if box not in (third(least, kind), third(least + 1, kind)):
+        if box not in (third(least), third(least + 1)):
             wrong.append(f"round {least}: third mailbox {box}")
         if change <= told:
             wrong.append(f"state {change} after {told}")
@@ -167,7 +166,7 @@ def recover(kind, cut):
         out, err = p.communicate(timeout=60)
     if p.returncode != 0:
         return promises, [f"dump: {err}"]
-    return promises, promises.judge(out.splitlines(), kind)
+    return promises, promises.judge(out.splitlines())
 
 
 def one_format(kind, cuts):

@@ -74,6 +74,7 @@ set_quota(struct account *a, uint64_t storage, uint64_t messages)
 static int
 do_step(struct account *a, size_t step)
 {
+	struct account_purged got;
 	uint32_t box;
 
 	switch (step) {
@@ -123,8 +124,19 @@ do_step(struct account *a, size_t step)
 	case 21:
 		return account_delete(a, SPAN("f"), &why);
 	case 22:
-		return a->format == STORE_PACKED ?
-		    account_undelete(a, SPAN("f"), &why) : 0;
+		return account_undelete(a, SPAN("f"), &why);
+	case 23:
+		return account_delete(a, SPAN("f"), &why);
+	case 24:				/* its use is another's */
+		return account_set_special(a, box_of(a, "e"),
+		    USE_DRAFTS | USE_SENT, &why);
+	case 25:
+		return account_undelete(a, SPAN("f"), &why);
+	case 26:
+		return account_delete(a, SPAN("f"), &why);
+	case 27:
+		a->before_us = INT64_MAX;
+		return account_purge(a, &got, &why);
 	default:
 		return -1;
 	}
@@ -186,7 +198,7 @@ observe(enum store_format f, struct buf *out)
 	account_close(&a);
 }
 
-#define STEPS	23
+#define STEPS	28
 
 /* What there is before some of the steps. */
 static const struct { size_t at; const char *want; } known[] = {
@@ -201,6 +213,11 @@ static const struct { size_t at; const char *want; } known[] = {
 	    "/private/comment=\"its own\";d/c;e use=32;no/such sub; quota "
 	    "storage=6000 messages=70 mailboxes=unlimited" },
 	{ 22, "Junk use=16;Sent;e use=32;f;f/c;no/such sub;" },
+	{ 23, "Junk use=16;Sent;e use=32;f use=4 bob=lrs -bob=w "
+	    "/private/comment=\"its own\";f/c;no/such sub;" },
+	{ 26, "Junk use=16;Sent;e use=36;f bob=lrs -bob=w "
+	    "/private/comment=\"its own\";f/c;no/such sub;" },
+	{ 27, "Junk use=16;Sent;e use=36;f;f/c;no/such sub;" },
 };
 
 /* A process that dies in the middle of making a mailbox may leave it behind

@@ -65,6 +65,81 @@ START_TEST(undelete_mailbox)
 }
 END_TEST
 
+static unsigned
+rights_of(struct account *a, uint32_t box, const char *user)
+{
+	struct account_options o = options(account_format(a));
+	struct account *b;
+	unsigned rights;
+
+	o.user = user;
+	b = account_open(&o, &why);
+	ck_assert_msg(b != NULL, "%s", why.text);
+	rights = account_rights(b, box);
+	account_close(&b);
+	return rights;
+}
+
+static void
+note(struct account *a, uint32_t box, const char *value)
+{
+	OK(account_metadata_set(a, box, SPAN("/shared/comment"),
+	    span_of(value), &why));
+}
+
+static bool
+has_note(struct account *a, uint32_t box)
+{
+	struct buf text = BUF_INIT(100);
+	int rc = account_metadata_get(a, box, SPAN("/shared/comment"), &text,
+	    &why);
+
+	buf_fini(&text);
+	return rc == 1;
+}
+
+START_TEST(undelete_mailbox_with_what_belongs_to_it)
+{
+	struct account *a = open_account(format_of(_i));
+	struct account_purged got;
+	uint32_t box, other;
+
+	OK(account_create(a, SPAN("x"), USE_JUNK, &box, &why));
+	OK(account_acl_set(a, box, SPAN("bob"), 0, RIGHT_READ, &why));
+	note(a, box, "hers");
+	OK(account_delete(a, SPAN("x"), &why));
+	/* Nobody reads what is deleted. */
+	ck_assert_uint_eq(rights_of(a, box, "bob"), 0);
+	OK(account_undelete(a, SPAN("x"), &why));
+	ck_assert_uint_eq(account_find(a, SPAN("x"))->special, USE_JUNK);
+	ck_assert_uint_eq(rights_of(a, box, "bob"), RIGHT_READ);
+	ck_assert(has_note(a, box));
+	/* Another one has the use by now. */
+	OK(account_delete(a, SPAN("x"), &why));
+	OK(account_create(a, SPAN("y"), USE_JUNK, &other, &why));
+	OK(account_undelete(a, SPAN("x"), &why));
+	ck_assert_uint_eq(account_find(a, SPAN("x"))->special, 0);
+	ck_assert_uint_eq(account_find(a, SPAN("y"))->special, USE_JUNK);
+	/* What cannot be had back takes no room in the list. */
+	OK(account_delete(a, SPAN("x"), &why));
+	a->before_us = clock_wall_us() + 1;
+	OK(account_purge(a, &got, &why));
+	ck_assert_uint_eq(got.mailboxes, 1);
+	ck_assert_int_eq(account_undelete(a, SPAN("x"), &why), -1);
+	ck_assert_int_eq(account_error(a), ACCOUNT_NONEXISTENT);
+	ck_assert(!has_note(a, box));
+	ck_assert_uint_eq(a->rights.len, 0);
+	account_close(&a);
+	a = open_account(format_of(_i));
+	ck_assert(!has_note(a, box));
+	ck_assert_uint_eq(a->rights.len, 0);
+	/* The name is free, the number is not. */
+	OK(account_create(a, SPAN("x"), 0, &other, &why));
+	ck_assert_uint_gt(other, box);
+	account_close(&a);
+}
+END_TEST
+
 /* Messages of this size fill segments soon. */
 static void
 append_large(struct account *a, uint32_t box, int n, size_t size)
@@ -184,6 +259,8 @@ suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, undelete, 0, FORMATS);
 	tcase_add_loop_test(t, undelete_mailbox, 0, FORMATS);
+	tcase_add_loop_test(t, undelete_mailbox_with_what_belongs_to_it, 0,
+	    FORMATS);
 	tcase_add_loop_test(t, purge_is_due_once_in_an_interval, 0, FORMATS);
 	tcase_add_test(t, purging);
 	suite_add_tcase(s, t);
