@@ -65,6 +65,13 @@ count_new(struct maildir_view *v, struct mdfile *f, bool is)
 	f->counted = is;
 }
 
+/* Where nothing stands before the flags there is no name to know a file by. */
+static bool
+is_message(const char *name)
+{
+	return name[0] != '.' && name[0] != ':';
+}
+
 /* --- reading the directories -------------------------------------------------------- */
 
 static int
@@ -85,7 +92,7 @@ scan_dir(struct mailbox *m, int dir, bool cur)
 		struct mdfile *f;
 		bool made;
 
-		if (e->d_name[0] == '.')
+		if (!is_message(e->d_name))
 			continue;
 		he = hash_enter(&v->files, maildir_base(e->d_name), &made);
 		if (made)
@@ -321,7 +328,7 @@ take_event(struct mailbox *m, const struct inotify_event *e)
 	struct hash_entry *he;
 	struct mdfile *f;
 
-	if (e->len == 0 || e->name[0] == '.')
+	if (e->len == 0 || !is_message(e->name))
 		return;
 	he = hash_enter(&v->files, maildir_base(e->name), &made);
 	if (made)

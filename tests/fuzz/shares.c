@@ -4,55 +4,19 @@
  * left it: whatever it says, it is read, a share is added and taken away again
  * in it, and what made sense stays.
  */
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
-#include "io/fd.h"
 #include "session/shares.h"
+#include "tests/fuzz/scratch.h"
 
 int	 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
-
-static char	 dir[128], file[160];
-
-static void
-remove_dir(void)
-{
-	char lock[170];
-
-	snprintf(lock, sizeof(lock), "%s.lock", file);
-	(void)unlink(file);
-	(void)unlink(lock);
-	(void)rmdir(dir);
-}
-
-static void
-quiet(enum log_level level, const char *line)
-{
-	(void)level;
-	(void)line;
-}
 
 static void
 start(void)
 {
-	const char *t = getenv("TMPDIR");
-
-	if (dir[0] != '\0')
+	if (!scratch_start())
 		return;
-	snprintf(dir, sizeof(dir), "%s/sharesXXXXXX",
-	    t != NULL && strlen(t) < 80 ? t : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		abort();
-	snprintf(file, sizeof(file), "%s/shares", dir);
-	atexit(remove_dir);
-	log_set_hook(quiet);
-	conf.data_directory = dir;
+	conf.data_directory = scratch;
 	conf.acl_anyone_enable = true;
 	conf.store_namespace_others = "Other Users/";
 	conf.store_namespace_shared = "Shared/";
@@ -103,15 +67,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	    .format = STORE_PACKED, .base = "/var/vmail", .path = "o",
 	    .is_virtual = true };
 	size_t before, with, after;
-	int fd;
 
 	if (n > 65536)
 		return 0;
 	start();
-	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0 || fd_write_all(fd, p, n) < 0)
-		abort();
-	close(fd);
+	scratch_put("shares", span_make(p, n));
 	if (read_all(&before).ours)
 		return 0;
 	if (shares_note(&owner, SPAN("reader"), true, NULL) != 1)
