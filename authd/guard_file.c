@@ -51,25 +51,31 @@ put_entry(const struct guard_entry *e, struct buf *out)
 	    SPAN_ARG(span_from(e->key, 1)));
 }
 
+void
+guard_file_put(struct buf *out)
+{
+	buf_addf(out, "key %llx %llx\n",
+	    (unsigned long long)guard_net_key[0],
+	    (unsigned long long)guard_net_key[1]);
+	for (struct list *l = guard_by_use.prev; l != &guard_by_use;
+	    l = l->prev) {
+		size_t was = out->len;
+
+		put_entry(LIST_ENTRY(l, struct guard_entry, link), out);
+		if (out->len > STATE_MAX) {
+			buf_trunc(out, was);
+			break;
+		}
+	}
+}
+
 static void
 save(void *arg)
 {
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
 
 	armed = false;
-	buf_addf(&text, "key %llx %llx\n",
-	    (unsigned long long)guard_net_key[0],
-	    (unsigned long long)guard_net_key[1]);
-	for (struct list *l = guard_by_use.prev; l != &guard_by_use;
-	    l = l->prev) {
-		size_t was = text.len;
-
-		put_entry(LIST_ENTRY(l, struct guard_entry, link), &text);
-		if (text.len > STATE_MAX) {
-			buf_trunc(&text, was);
-			break;
-		}
-	}
+	guard_file_put(&text);
 	if (!upgrade_keep_state(buf_span(&text)))
 		guard_file_changed();
 	buf_fini(&text);
@@ -150,31 +156,38 @@ read_key(struct span line)
 	    num_parse_hex(word, &guard_net_key[1]) == 0;
 }
 
+int
+guard_file_take(struct span text)
+{
+	ARRAY(struct span) lines = { 0 };
+	struct span line;
+	int bad = 0;
+
+	if (span_line(&text, &line) && !read_key(line))
+		return -1;
+	while (span_line(&text, &line))
+		*ARRAY_PUSH(&lines) = line;
+	/* What was touched last comes last into the list. */
+	while (lines.len > 0)
+		bad += read_entry(lines.v[--lines.len]) < 0;
+	ARRAY_FINI(&lines);
+	return bad;
+}
+
 void
 guard_read(void)
 {
 	char *path = mem_printf("%s/authd.bans", conf.data_directory);
 	struct buf text = BUF_INIT(2 * STATE_MAX);
-	struct span rest, line;
-	ARRAY(struct span) lines = { 0 };
-	unsigned bad = 0;
+	int bad;
 
 	rnd_bytes(guard_net_key, sizeof(guard_net_key));
 	if (fd_read_file(AT_FDCWD, path, &text) < 0 && errno != ENOENT)
 		log_warning("cannot read %s: %m; bans are forgotten", path);
-	rest = buf_span(&text);
-	if (span_line(&rest, &line) && !read_key(line)) {
+	if ((bad = guard_file_take(buf_span(&text))) < 0)
 		log_warning("%s is damaged; bans are forgotten", path);
-		rest = SPAN_EMPTY;
-	}
-	while (span_line(&rest, &line))
-		*ARRAY_PUSH(&lines) = line;
-	/* What was touched last comes last into the list. */
-	while (lines.len > 0)
-		bad += read_entry(lines.v[--lines.len]) < 0;
-	if (bad > 0)
-		log_warning("%s: %u lines make no sense", path, bad);
-	ARRAY_FINI(&lines);
+	else if (bad > 0)
+		log_warning("%s: %d lines make no sense", path, bad);
 	buf_fini(&text);
 	mem_free(path);
 }

@@ -33,5 +33,10 @@ struct guard_entry *guard_find(char kind, struct span name, bool make);
 /* Something has changed: the file is written soon, once for many changes. */
 void	 guard_file_changed(void);
 void	 guard_file_start(struct loop *l);
+/* All that is known, as the file's text. */
+void	 guard_file_put(struct buf *out);
+/* Such a text: how many of its lines make no sense; -1: its first does not, and
+ * nothing of it was taken. */
+MUST_CHECK int guard_file_take(struct span text);
 
 #endif

@@ -172,8 +172,8 @@ put_counter(struct counter *c, struct buf *out)
 	buf_add_char(out, '\n');
 }
 
-static void
-put_all(void *arg, struct buf *out)
+void
+quota_counters_put(struct buf *out)
 {
 	buf_addf(out, HEAD "%lld\n", (long long)clock_wall_s());
 	for (struct list *l = q.by_use.prev; l != &q.by_use; l = l->prev) {
@@ -185,6 +185,12 @@ put_all(void *arg, struct buf *out)
 			break;
 		}
 	}
+}
+
+static void
+put_all(void *arg, struct buf *out)
+{
+	quota_counters_put(out);
 }
 
 static void
@@ -256,39 +262,45 @@ read_counter(struct span line, int64_t age_s)
 	return 0;
 }
 
-static void
-read_file(const char *path)
+int
+quota_counters_take(struct span text)
 {
-	struct buf text = BUF_INIT(2 * FILE_MAX);
 	ARRAY(struct span) lines = { 0 };
-	struct span rest, line;
+	struct span line;
 	int64_t written, age;
-	unsigned bad = 0;
+	int bad = 0;
 
-	if (fd_read_file(AT_FDCWD, path, &text) < 0 && errno != ENOENT)
-		log_warning("cannot read %s: %m; sending quotas begin anew",
-		    path);
-	rest = buf_span(&text);
-	if (!span_line(&rest, &line))
-		goto out;
+	if (!span_line(&text, &line))
+		return 0;
 	if (!span_starts(line, SPAN(HEAD)) ||
 	    num_parse_i64(span_from(line, strlen(HEAD)), 0, INT64_MAX / 2000,
-	    &written) < 0) {
-		log_warning("%s is damaged; sending quotas begin anew", path);
-		goto out;
-	}
+	    &written) < 0)
+		return -1;
 	/* A clock that was set back makes it no younger than new, and one
 	 * that was set forward no older than what counts. */
 	age = MIN(MAX(clock_wall_s() - written, 0), EPOCH_S / 4);
-	while (span_line(&rest, &line))
+	while (span_line(&text, &line))
 		*ARRAY_PUSH(&lines) = line;
 	/* What was used last comes last into the list. */
 	while (lines.len > 0)
 		bad += read_counter(lines.v[--lines.len], age) < 0;
-	if (bad > 0)
-		log_warning("%s: %u lines make no sense", path, bad);
-out:
 	ARRAY_FINI(&lines);
+	return bad;
+}
+
+static void
+read_file(const char *path)
+{
+	struct buf text = BUF_INIT(2 * FILE_MAX);
+	int bad;
+
+	if (fd_read_file(AT_FDCWD, path, &text) < 0 && errno != ENOENT)
+		log_warning("cannot read %s: %m; sending quotas begin anew",
+		    path);
+	if ((bad = quota_counters_take(buf_span(&text))) < 0)
+		log_warning("%s is damaged; sending quotas begin anew", path);
+	else if (bad > 0)
+		log_warning("%s: %d lines make no sense", path, bad);
 	buf_fini(&text);
 }
 

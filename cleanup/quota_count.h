@@ -21,6 +21,11 @@ void	 quota_counter_add(struct counter *c, const struct quota_limits *l,
 	    uint64_t n);
 /* Whether the postmaster is to be told, which is then taken as done. */
 bool	 quota_counter_tell(struct counter *c);
+/* All counters, as the file's text. */
+void	 quota_counters_put(struct buf *out);
+/* Such a text: how many of its lines make no sense; -1: its first does not, and
+ * nothing of it was taken. */
+MUST_CHECK int quota_counters_take(struct span text);
 /* The process ends: from now on each change is written at once. */
 void	 quota_counters_end(void);
 
