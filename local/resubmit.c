@@ -377,11 +377,14 @@ deliver_pass(struct delivery *d, const struct attr *a, const char *transport)
 	} else if (st.outcome == DELIVER_RETURNED) {
 		note_fail(d, "4.3.0", "transport %s is busy", service);
 	} else {
+		/* BEST_MX: from here it has no other way. */
+		bool never = st.outcome != DELIVER_DEFERRED;
+
 		/* The code decides what we answer: it must say the same. */
-		if ((code[0] == '5') != (st.outcome == DELIVER_BOUNCED) ||
+		if ((code[0] == '5') != never ||
 		    (code[0] != '4' && code[0] != '5'))
 			snprintf(code, sizeof(code), "%s",
-			    st.outcome == DELIVER_BOUNCED ? "5.0.0" : "4.0.0");
+			    never ? "5.0.0" : "4.0.0");
 		note_fail(d, code, "%.*s", SPAN_ARG(st.text));
 	}
 	buf_fini(&keep);

@@ -399,6 +399,9 @@ on_status(struct agent *a, uint32_t tag, const struct deliver_status *st)
 	case DELIVER_RETURNED:
 		returned(a, m, i);
 		break;
+	case DELIVER_BEST_MX:
+		resolve_best_mx(m, i, st->text);
+		break;
 	}
 	if (--d->open == 0)
 		delivery_end(d);

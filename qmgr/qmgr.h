@@ -63,6 +63,7 @@ struct mrcpt {
 	bool		notify_success;	/* success notice due */
 	bool		noted;		/* state/ knows it is finished */
 	bool		expanded, relayed;
+	bool		best_mx;	/* goes by best_mx_transport */
 };
 
 enum message_source { FROM_LOG, FROM_LARGE, FROM_FILE };
@@ -298,6 +299,9 @@ void	 intake_finished(void *arg, const struct finished *f);
 void	 resolve_start(void);
 void	 resolve_stop(void);
 void	 resolve_rcpt(struct message *m, uint32_t i);
+/* smtp found that this host is the best for it; text is the reason if that is
+ * the end. */
+void	 resolve_best_mx(struct message *m, uint32_t i, struct span text);
 void	 resolve_forget(void);		/* empty the cache */
 void	 resolve_message_gone(struct message *m);
 

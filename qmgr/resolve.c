@@ -16,6 +16,7 @@
 #include "conf/params.h"
 #include "daemon/daemon.h"
 #include "mail/address.h"
+#include "route/probe_sender.h"
 
 #define CACHE_MAX	10000		/* answers kept */
 #define AGAIN_MS	1000		/* rewrite is away: ask again */
@@ -150,19 +151,39 @@ is_double_bounce(struct span address)
 	struct span local, domain;
 
 	address_split(address, &local, &domain);
-	return conf.double_bounce_sender[0] != '\0' &&
-	    span_caseis(local, conf.double_bounce_sender) &&
+	if (conf.double_bounce_sender[0] == '\0' ||
+	    !span_casestarts(local, span_of(conf.double_bounce_sender)))
+		return false;
+	return probe_sender_is(address, clock_wall_s()) ||
+	    (span_caseis(local, conf.double_bounce_sender) &&
 	    (domain.p == NULL || span_caseis(domain, conf.myhostname) ||
-	    span_caseis(domain, conf.myorigin));
+	    span_caseis(domain, conf.myorigin)));
+}
+
+/* "transport:nexthop", without nexthop that domain. */
+static void
+assign_to(struct message *m, uint32_t i, struct span way, struct span domain,
+    struct span sender)
+{
+	ptrdiff_t colon = span_find(way, ':');
+	struct span transport = way, nexthop = SPAN_EMPTY;
+
+	if (colon >= 0) {
+		transport = span_sub(way, 0, (size_t)colon);
+		nexthop = span_from(way, (size_t)colon + 1);
+	}
+	if (config_deferred_transport(transport))
+		rcpt_defer_logged(m, i, "4.3.2", SPAN("deferred transport"));
+	else
+		sched_assign(m, i, transport, nexthop.len > 0 ? nexthop :
+		    domain, m->env.rcpts.v[i].addr, sender);
 }
 
 static void
 apply(const struct answer *a, struct message *m, uint32_t i)
 {
 	struct rcpt *r = &m->env.rcpts.v[i];
-	struct span transport, nexthop, filter = m->env.filter;
-	struct span local, domain;
-	ptrdiff_t colon;
+	struct span filter = m->env.filter, local, domain;
 
 	switch (a->status) {
 	case REWRITE_TEMPFAIL:
@@ -183,25 +204,33 @@ apply(const struct answer *a, struct message *m, uint32_t i)
 		    SPAN("undeliverable postmaster notification discarded"));
 		return;
 	}
-	transport = span_of(a->transport);
-	nexthop = span_of(a->nexthop);
 	if (filter.len > 0) {		/* content_filter, FILTER action */
-		colon = span_find(filter, ':');
-		transport = colon < 0 ? filter
-		    : span_sub(filter, 0, (size_t)colon);
-		nexthop = colon < 0 ? SPAN_EMPTY
-		    : span_from(filter, (size_t)colon + 1);
-		if (nexthop.len == 0) {
-			address_split(r->addr, &local, &domain);
-			nexthop = domain.p != NULL ? domain
-			    : span_of(conf.myhostname);
-		}
-	}
-	if (config_deferred_transport(transport)) {
+		address_split(r->addr, &local, &domain);
+		assign_to(m, i, filter, domain.p != NULL ? domain :
+		    span_of(conf.myhostname), span_of(a->sender));
+	} else if (config_deferred_transport(span_of(a->transport))) {
 		rcpt_defer_logged(m, i, "4.3.2", SPAN("deferred transport"));
+	} else {
+		sched_assign(m, i, span_of(a->transport), span_of(a->nexthop),
+		    r->addr, span_of(a->sender));
+	}
+}
+
+void
+resolve_best_mx(struct message *m, uint32_t i, struct span text)
+{
+	struct span local, domain;
+
+	/* The other way ends here, too. */
+	if (m->mr[i].best_mx || conf.best_mx_transport[0] == '\0') {
+		rcpt_bounce_logged(m, i, "5.4.6", text);
 		return;
 	}
-	sched_assign(m, i, transport, nexthop, r->addr, span_of(a->sender));
+	m->mr[i].best_mx = true;
+	address_split(m->env.rcpts.v[i].addr, &local, &domain);
+	rcpt_set(m, i, R_RESOLVING);	/* until all are assigned */
+	assign_to(m, i, span_of(conf.best_mx_transport), domain.p != NULL ?
+	    domain : span_of(conf.myhostname), SPAN_EMPTY);
 }
 
 void

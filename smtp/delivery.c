@@ -138,6 +138,26 @@ delivery_facts(struct delivery *d, struct why *why)
 
 /* --- from hop to hop --------------------------------------------------------------------- */
 
+/* qmgr sends them by best_mx_transport: as with Postfix, what the DNS says
+ * makes this host the destination. */
+static void
+ours_by_dns(struct delivery *d)
+{
+	log_info("%.*s: %s: delivering by %s", SPAN_ARG(d->env.queue_id),
+	    d->why.text, conf.best_mx_transport);
+	for (size_t i = 0; i < d->env.rcpts.len; i++) {
+		struct deliver_status st = { .rcpt = (uint32_t)i,
+		    .outcome = DELIVER_BEST_MX, .dsn = span_of(d->why.code),
+		    .text = span_of(d->why.text), .relay = SPAN("none") };
+
+		if (d->targets[i].state == T_DONE)
+			continue;
+		d->targets[i].state = T_DONE;
+		d->ntodo--;
+		agent_status(d, &st);
+	}
+}
+
 /*
  * Nobody is left to be tried.  A mistake in the settings must not return
  * mail: what the administrator named and what does not work is deferred.
@@ -148,6 +168,10 @@ give_up(struct delivery *d)
 	if (d->why.code[0] == '\0')
 		(void)why_set(&d->why, "4.3.0", "server unavailable or unable "
 		    "to receive mail");
+	if (d->why_loop && conf.best_mx_transport[0] != '\0') {
+		ours_by_dns(d);
+		return;
+	}
 	if (d->why.code[0] == '5' && d->nprimary < d->hops.len &&
 	    d->at > d->nprimary) {
 		log_warning("%s_fallback_relay configuration problem: %s",

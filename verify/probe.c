@@ -11,32 +11,16 @@
 #include "ipc/msg_cleanup.h"
 #include "mail/address.h"
 #include "queue/envelope.h"
-#include "route/resolve.h"
+#include "route/probe_sender.h"
 #include "verify/verify.h"
 
 static struct ipc_client *cleanup;
 static uint32_t next_tag;
 
-/* address_verify_sender, complete; "" for the null sender. */
-static void
-put_sender(struct buf *out)
-{
-	const char *s = conf.address_verify_sender;
-
-	if (strcmp(s, "<>") != 0)
-		address_complete(span_of(s), out);
-}
-
 bool
 probe_is_sender(struct span address)
 {
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	bool is;
-
-	put_sender(&b);
-	is = b.len > 0 && span_caseeq(buf_span(&b), address);
-	buf_fini(&b);
-	return is;
+	return probe_sender_is(address, clock_wall_s());
 }
 
 static int
@@ -112,7 +96,7 @@ probe_send(struct span address)
 		log_warning("no probe can be sent: cleanup is away");
 		return;
 	}
-	put_sender(&sender);
+	probe_sender(clock_wall_s(), &sender);
 	trace_id_make(trace);
 	e.trace_id = span_of(trace);
 	e.arrival_us = clock_wall_us();

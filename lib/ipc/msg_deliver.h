@@ -16,6 +16,8 @@
  *	BOUNCED		never will be (5.x.x)
  *	DEFERRED	try again later (4.x.x)
  *	RETURNED	not tried: give it to another worker, no attempt spent
+ *	BEST_MX		not tried: the DNS says that this host is the best for
+ *			it; goes by best_mx_transport (only where that is set)
  * qmgr forgets a message only when all its recipients are finished and
  * durable.  A DELIVER with recovered set may have been done before a crash:
  * the agent looks for (queue id, recipient) in the mailbox first and answers
@@ -39,7 +41,7 @@ enum {
 
 enum deliver_outcome {
 	DELIVER_DELIVERED = 1, DELIVER_BOUNCED, DELIVER_DEFERRED,
-	DELIVER_RETURNED
+	DELIVER_RETURNED, DELIVER_BEST_MX
 };
 
 #define DELIVER_FILE	UINT32_MAX	/* segment: the frame's descriptor */
@@ -62,7 +64,7 @@ IPC_MESSAGE(deliver_message, DELIVER_MESSAGE_ROWS)
 
 #define DELIVER_STATUS_ROWS(ROW)					\
 	ROW(U32, rcpt, UINT32_MAX)	/* index in the envelope */	\
-	ROW(U32, outcome, DELIVER_RETURNED)				\
+	ROW(U32, outcome, DELIVER_BEST_MX)				\
 	ROW(STR, dsn, 12)		/* RFC 3463 */			\
 	ROW(STR, text, 1024)		/* one line */			\
 	ROW(STR, relay, 512)		/* "local", "host[addr]:25" */	\

@@ -11,6 +11,7 @@
 #include "mail/address.h"
 #include "route/addr_find.h"
 #include "route/our.h"
+#include "route/probe_sender.h"
 #include "route/resolve.h"
 
 #define RETRY_MS	1000		/* between attempts to open a table */
@@ -703,7 +704,8 @@ look_listed(struct resolver *r, struct route *out)
 	case ROUTE_LOCAL:
 		address_split(buf_span(&out->address), &local, &domain);
 		if (span_caseis(local, "postmaster") ||
-		    span_caseis(local, conf.double_bounce_sender))
+		    span_caseis(local, conf.double_bounce_sender) ||
+		    probe_sender_is(buf_span(&out->address), clock_wall_s()))
 			return 0;
 		return in_table(&r->local_rcpt, FIND_FULL | FIND_NOEXT |
 		    FIND_LOCAL_ANY | FIND_AT_DOMAIN, "local recipient", out);

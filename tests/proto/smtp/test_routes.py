@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """smtp, lmtp: next hops, fallback, loops, families, kept sessions, LMTP."""
 import os
+import re
 import socket
 import sys
 import threading
@@ -106,6 +107,19 @@ def test_loops():
         line = wait_rcpt(m, "a@backup.test")
         assert "status=deferred (connect to best.test[127.0.0.9]:25" in line
         assert "worse.test" not in m.log()
+    # Where we are the best, best_mx_transport says what becomes of it, and
+    # one that leads back again ends.
+    for way, want in (("discard", "relay=none, .* status=sent"),
+                      ("smtp", "dsn=5.4.6, status=bounced"),
+                      ("error:5.1.1 not here", "dsn=5.1.1, status=bounced")):
+        with DNS(zones) as dns, sender(dns, 25, {
+                "best_mx_transport": way}) as m:
+            m.send("a@self.test", TEXT)
+            line = wait_rcpt(m, "a@self.test")
+            assert re.search(want, line), (way, line)
+            m.send("a@backup.test", TEXT)
+            line = wait_rcpt(m, "a@backup.test")
+            assert "status=deferred (connect to best.test" in line, line
 
 
 def test_families():
