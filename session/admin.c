@@ -127,6 +127,17 @@ admin_forget(struct question **qp)
 	mem_free(q);
 }
 
+/* Who is kicked gets a new process, should he come back. */
+static void
+retire(struct hash_entry *e, void *arg)
+{
+	const struct question *q = arg;
+	struct user *u = e->value;
+
+	if (span_caseeq(span_of(q->whom), span_of(u->who.name)))
+		process_retire(u);
+}
+
 static void
 collect(struct hash_entry *e, void *arg)
 {
@@ -153,6 +164,8 @@ admin_ask(struct question **qp, struct ipc_conn *to, uint32_t tag,
 	q->next = loop_timer_new(monitor.loop, on_next, q);
 	if (!kick || whom.len > 0)	/* nobody kicks all by mistake */
 		hash_each(&monitor.conns, collect, q);
+	if (kick)
+		hash_each(&monitor.users, retire, q);
 	on_next(q);
 	return 0;
 }

@@ -59,6 +59,7 @@ monitor_start(struct why *why)
 		    "\"n\"");
 	monitor.loop = daemon_loop();
 	list_init(&monitor.processes);
+	list_init(&monitor.resting);
 	loop_signal_new(monitor.loop, SIGCHLD, on_child, NULL);
 	if (hibernate_init(why) < 0 || nursery_init(why) < 0)
 		return -1;
@@ -68,9 +69,7 @@ monitor_start(struct why *why)
 static void
 forget_process(struct hash_entry *e, void *arg)
 {
-	struct user *u = e->value;
-
-	u->process = NULL;
+	process_retire(e->value);
 }
 
 /*
@@ -101,6 +100,7 @@ monitor_drain(void)
 {
 	monitor.draining = true;
 	process_drop_spares();
+	process_rouse();
 	nursery_drain();
 	hash_each(&monitor.conns, end_frozen, NULL);
 	LIST_FOREACH(at, &monitor.processes) {

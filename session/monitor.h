@@ -7,7 +7,8 @@
  * the next login is another user here and gets another process.  A user has
  * at most one process that takes connections (older ones, from before a
  * reload, finish what they have).  A connection is with a process, or
- * hibernates here.
+ * hibernates here.  A process without connections rests, so that the user's
+ * next connection needs no fork, or leaves.
  */
 #ifndef SESSION_MONITOR_H
 #define SESSION_MONITOR_H
@@ -48,6 +49,10 @@ struct process {
 	bool		 ended;		/* waited for, or nobody does */
 	struct ipc_conn	*control;	/* NULL: it has ended */
 	uint64_t	 sent;		/* CONN frames */
+	unsigned	 nconns;	/* that it has */
+	struct list	 rest;		/* monitor.resting */
+	int64_t		 rest_ms;	/* monotonic, since when */
+	int64_t		 born_ms;	/* when it became a user's */
 	bool		 leaving, hurried;
 };
 
@@ -76,6 +81,9 @@ struct monitor {
 	struct hash	 conns;		/* by serial */
 	struct list	 processes;	/* the one used last at the end */
 	unsigned	 nprocesses;	/* without spare */
+	unsigned	 nleaving;	/* of them */
+	struct list	 resting;	/* process.rest; the longest first */
+	unsigned	 nresting;
 	struct process	*spare[2];	/* forked, nobody's yet; or NULL;
 					 * [1]: with texts */
 	uint32_t	 serial;	/* the last one given */
@@ -119,8 +127,15 @@ struct process *process_for(struct user *u, const struct engine *e,
 /* Give it a connection; fd stays the caller's. */
 void	 process_give(struct process *p, struct conn *c, int fd,
 	    struct span input, const struct span *state);
+/* It has a connection less. */
+void	 process_lost(struct process *p);
 void	 process_drain(struct process *p, enum session_stop why,
 	    uint32_t serial);
+/* The user's next connection gets another process; the one that is there
+ * finishes what it has. */
+void	 process_retire(struct user *u);
+/* Have all that rest leave. */
+void	 process_rouse(void);
 /* It was waited for, with this status; p may be gone after that. */
 void	 process_ended(struct process *p, int status);
 /* Spare ones have settings that hold no more, or are not needed. */

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -21,6 +22,122 @@
 #include "session/shares.h"
 
 #define SPARE_MS	5	/* from when the last one was taken */
+
+/* --- rest --------------------------------------------------------------------------------- */
+
+/* So many fewer than there may be, so that nobody finds no room. */
+static unsigned
+reserve(void)
+{
+	unsigned limit = (unsigned)conf.session_process_limit;
+
+	return MAX(limit / 8, MIN(limit, 2u));
+}
+
+/* Whether there are nearly as many processes as may be. */
+static bool
+crowded(void)
+{
+	return monitor.nprocesses - monitor.nleaving >=
+	    (unsigned)conf.session_process_limit - reserve();
+}
+
+static void
+rest_no_more(struct process *p)
+{
+	if (!list_linked(&p->rest))
+		return;
+	list_remove(&p->rest);
+	monitor.nresting--;
+}
+
+/* It has no connections, and gets none any more. */
+static void
+dismiss(struct process *p)
+{
+	if (p->leaving || p->control == NULL)
+		return;
+	rest_no_more(p);
+	p->leaving = true;
+	monitor.nleaving++;
+	if (p->user->process == p)
+		p->user->process = NULL;
+	ipc_send(p->control, CONTROL_LEAVE, 0, SPAN_EMPTY);
+}
+
+static struct process *
+longest_at_rest(void)
+{
+	return list_empty(&monitor.resting) ? NULL :
+	    LIST_ENTRY(monitor.resting.next, struct process, rest);
+}
+
+static void
+rest_over(void *arg)
+{
+	struct loop_timer **timer = arg;
+	int64_t most = conf.session_max_idle * 1000, now = clock_mono_ms();
+	struct process *p;
+
+	while ((p = longest_at_rest()) != NULL && now - p->rest_ms >= most)
+		dismiss(p);
+	if (p != NULL)
+		loop_timer_set(*timer, p->rest_ms + most - now);
+}
+
+/*
+ * A process that has nothing to do stays for the user's next connection.  It
+ * purges the account when it leaves: from time to time it has to.
+ */
+static void
+rest(struct process *p)
+{
+	static struct loop_timer *timer;
+	int64_t now = clock_mono_ms();
+
+	if (p->user->process != p || monitor.draining || p->hurried ||
+	    conf.session_max_idle == 0 || crowded() ||
+	    (conf.store_purge_interval > 0 &&
+	    now - p->born_ms >= conf.store_purge_interval * 1000)) {
+		dismiss(p);
+		return;
+	}
+	p->rest_ms = now;
+	list_append(&monitor.resting, &p->rest);
+	monitor.nresting++;
+	if (monitor.nresting > (unsigned)conf.session_idle_process_limit)
+		dismiss(longest_at_rest());
+	if (timer == NULL)
+		timer = loop_timer_new(monitor.loop, rest_over, &timer);
+	if (monitor.nresting == 1)
+		loop_timer_set(timer, conf.session_max_idle * 1000);
+}
+
+void
+process_lost(struct process *p)
+{
+	if (--p->nconns == 0 && p->control != NULL)
+		rest(p);
+}
+
+void
+process_retire(struct user *u)
+{
+	struct process *p = u->process;
+
+	u->process = NULL;
+	if (p != NULL && p->nconns == 0)
+		dismiss(p);
+}
+
+void
+process_rouse(void)
+{
+	struct process *p;
+
+	while ((p = longest_at_rest()) != NULL)
+		dismiss(p);
+}
 
 /* --- the end ---------------------------------------------------------------------------- */
 
@@ -59,6 +176,7 @@ process_over(struct process *p)
 	nursery_forget(p);
 	list_remove(&p->link);
 	monitor.nprocesses--;
+	monitor.nleaving -= p->leaving;
 	u->processes--;
 	mem_free(p);
 	if (monitor.draining)
@@ -98,6 +216,7 @@ on_end(void *arg, struct ipc_conn *c)
 		return;
 	}
 	ipc_conn_free(&p->control);
+	rest_no_more(p);
 	if (p->user->process == p)
 		p->user->process = NULL;
 	lose_conns(p);
@@ -192,7 +311,46 @@ on_frozen(struct process *p, struct span body, int fd)
 		return -1;
 	}
 	c->process = NULL;
+	p->nconns--;
 	hibernate(c, &m, fd);
+	if (p->nconns == 0)
+		dismiss(p);
+	return 0;
+}
+
+/* Its mail lies elsewhere now: the connection is for another process. */
+static int
+on_stale(struct process *p, struct span body, int fd)
+{
+	struct control_conn m;
+	struct why why = WHY_INIT;
+	struct user *u = p->user;
+	struct process *next;
+	struct conn *c;
+
+	if (fd < 0 || control_conn_decode(&m, body) < 0 ||
+	    (c = conn_of(p, m.serial)) == NULL) {
+		fd_close(&fd);
+		return -1;
+	}
+	log_info("user %s: the mailbox's directory is another one; session "
+	    "process %d leaves", u->who.name, (int)p->pid);
+	c->process = NULL;
+	p->nconns--;
+	if (u->process == p)
+		u->process = NULL;
+	if (p->nconns == 0)
+		dismiss(p);
+	next = monitor.draining ? NULL : process_for(u, c->engine, &why);
+	if (next != NULL) {
+		c->changed = m.changed;
+		process_give(next, c, fd, m.input, m.frozen ? &m.state : NULL);
+	} else {
+		log_warning("no session process for user %s: %s", u->who.name,
+		    why.text);
+		conn_free(c);
+	}
+	close(fd);
 	return 0;
 }
 
@@ -203,12 +361,8 @@ on_idle(struct process *p, struct span body)
 
 	if (control_idle_decode(&m, body) < 0)
 		return -1;
-	if (m.seen != p->sent)
-		return 0;	/* one is on its way */
-	p->leaving = true;
-	if (p->user->process == p)
-		p->user->process = NULL;
-	ipc_send(p->control, CONTROL_LEAVE, 0, SPAN_EMPTY);
+	if (m.seen == p->sent)	/* else one is on its way */
+		dismiss(p);
 	return 0;
 }
 
@@ -246,7 +400,7 @@ renew(struct hash_entry *e, void *arg)
 	struct user *u = e->value;
 
 	if (u != r->owner && shares_ident_is(r->ident, &u->who))
-		u->process = NULL;
+		process_retire(u);
 }
 
 /* The next connection of who is concerned gets a process that knows. */
@@ -286,6 +440,9 @@ on_frame(void *arg, struct ipc_conn *ipc, const struct ipc_frame *f)
 	case CONTROL_RETURN:
 		rc = on_return(p, f->body, fd);
 		break;
+	case CONTROL_STALE:
+		rc = on_stale(p, f->body, fd);
+		break;
 	case CONTROL_IDLE:
 		fd_close(&fd);
 		rc = on_idle(p, f->body);
@@ -317,17 +474,18 @@ static const struct ipc_ops control_ops = {
 /* --- room for others --------------------------------------------------------------------- */
 
 /*
- * When nearly as many processes as may be are there, who has done nothing for
- * the longest time hibernates, so that many thousands of users can come at
- * once: each new process asks another one.
+ * When nearly as many processes as may be are there, those that rest leave, and
+ * who has done nothing for the longest time hibernates, so that many thousands
+ * of users can come at once: each new process asks another one.
  */
 static void
 make_room(void)
 {
-	unsigned limit = (unsigned)conf.session_process_limit;
 	struct process *p;
 
-	if (monitor.nprocesses < limit - MAX(limit / 8, MIN(limit, 2u)))
+	while (crowded() && (p = longest_at_rest()) != NULL)
+		dismiss(p);
+	if (!crowded())
 		return;
 	LIST_FOREACH(at, &monitor.processes) {
 		p = LIST_ENTRY(at, struct process, link);
@@ -404,6 +562,7 @@ give_to(struct process *p, struct user *u)
 	ARRAY_FINI(&shared);
 	ipc_send(p->control, CONTROL_USER, 0, u->key);
 	p->user = u;
+	p->born_ms = clock_mono_ms();
 }
 
 static struct process *
@@ -433,7 +592,11 @@ process_new(struct user *u, bool texts, struct why *why)
 struct process *
 process_for(struct user *u, const struct engine *e, struct why *why)
 {
-	if (u->process == NULL || (!u->process->texts && !e->no_texts))
+	struct process *p = u->process;
+
+	if (p != NULL && !p->texts && !e->no_texts)
+		process_retire(u);
+	if (u->process == NULL)
 		u->process = process_new(u, !e->no_texts, why);
 	return u->process;
 }
@@ -457,6 +620,8 @@ process_give(struct process *p, struct conn *c, int fd, struct span input,
 	ipc_send_fd(p->control, CONTROL_CONN, 0, buf_span(&b), fd);
 	buf_fini(&b);
 	p->sent++;
+	p->nconns++;
+	rest_no_more(p);
 	p->hurried = false;
 	list_remove(&p->link);
 	list_append(&monitor.processes, &p->link);

@@ -142,6 +142,7 @@ conn_find(uint32_t serial)
 void
 conn_free(struct conn *c)
 {
+	struct process *p = c->process;
 	struct user *u = c->user;
 
 	hibernate_forget(c);
@@ -149,6 +150,8 @@ conn_free(struct conn *c)
 	list_remove(&c->of_user);
 	mem_free(c->facts);
 	mem_free(c);
+	if (p != NULL)
+		process_lost(p);
 	user_settle(u);
 }
 

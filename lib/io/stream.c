@@ -58,11 +58,14 @@ stream_leave(struct stream *s)
 	return false;
 }
 
+static unsigned finishing;	/* streams */
+
 /* Everything but what a handler may be looking at. */
 static void
 release(struct stream *s)
 {
 	s->freed = true;
+	finishing -= s->finishing;
 	loop_defer_cancel(&s->later);
 	loop_timer_free(&s->timer);
 	loop_io_free(&s->io);
@@ -340,11 +343,18 @@ stream_finish(struct stream **sp, int64_t grace_ms)
 		return;
 	}
 	s->finishing = true;
+	finishing++;
 	s->ops = NULL;
 	s->paused = false;
 	stream_set_deadline(s, MAX(grace_ms, 1));
 	stream_update_io(s);
 	loop_defer(s->loop, &s->later);
+}
+
+unsigned
+stream_finishing(void)
+{
+	return finishing;
 }
 
 int

@@ -68,6 +68,8 @@ void	 stream_free(struct stream **s);
  * words.
  */
 void	 stream_finish(struct stream **s, int64_t grace_ms);
+/* How many of this process's streams still do that. */
+unsigned stream_finishing(void);
 
 int	 stream_fd(const struct stream *s);
 int	 stream_errno(const struct stream *s);

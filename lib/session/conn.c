@@ -108,7 +108,6 @@ session_conn_new(const struct engine *e, const struct control_conn *m, int fd)
 	c->conn.user = p->user;
 	c->conn.priv = c;
 	list_append(&p->conns, &c->link);
-	p->frozen = false;
 	c->conn.stream = stream_new(p->loop, fd, e->in_max, e->out_max, e->ops,
 	    &c->conn);
 	if (m->frozen) {
@@ -298,7 +297,6 @@ freeze(struct session_private *c)
 	buf_fini(&engine);
 	stream_free(&c->conn.stream);
 	conn_free(c);
-	p->frozen = true;
 	return true;
 }
 
@@ -323,7 +321,6 @@ on_hibernate(void *arg)
 		if (!freeze(c))
 			c->idle_ms = now;	/* once more, later */
 	}
-	session_process_empty();
 later:
 	session_conn_consider();
 }

@@ -11,10 +11,17 @@
  * A process is forked before it is known whose it will be, and waits, still
  * as root, for USER; only then it becomes the user and enters the sandbox.
  *
- * Leaving.  A process without connections says IDLE with the number of CONN
- * frames that it has seen.  The monitor answers LEAVE when it has sent no
- * more than these, and sends nothing after that; otherwise a connection is on
- * its way, and the process will say IDLE again.
+ * Leaving.  A process without connections rests: the monitor may give it more
+ * of them, minutes later, or say LEAVE, and sends nothing after that.  One
+ * that was told by others to stop says IDLE when it has none left, with the
+ * number of CONN frames that it has seen.  The monitor answers LEAVE when it
+ * has sent no more than these; otherwise a connection is on its way, and the
+ * process will say IDLE again.
+ *
+ * Stale.  While it rests, the user's mail may be moved away and other mail put
+ * in its place (a restored backup), which a process that is shut up in the old
+ * place cannot see.  It looks before it begins again, and gives a connection
+ * that it cannot serve back as it came: STALE.  Another process gets it.
  */
 #ifndef SESSION_CONTROL_H
 #define SESSION_CONTROL_H
@@ -44,6 +51,8 @@ enum {
 	CONTROL_SYSLOG,		/* -> as CONTROL_LOG: a socket of syslog */
 	CONTROL_RETURN,		/* <- control_return, with the descriptor: the
 				 * client is nobody's now */
+	CONTROL_STALE,		/* <- control_conn, with the descriptor, both as
+				 * they came */
 };
 
 /* What is known of a connection; the monitor keeps it as it is. */

@@ -34,15 +34,20 @@ struct session_process {
 	/* Accounts of the same uid that share something with the user. */
 	const struct session_user *shares[SHARES_USER_MAX];
 	size_t			 nshares;
+	/* Where the user's mail lies, and theirs. */
+	struct session_place {
+		dev_t	dev;
+		ino_t	ino;	/* 0: there was nothing */
+	}			 places[1 + SHARES_USER_MAX];
 	struct account		*account;	/* NULL: not open yet */
 	void			(*close_account)(void);
 	struct ipc_conn		*control;	/* NULL: the monitor is gone */
 	struct list		 conns;		/* session_private.link */
 	uint64_t		 seen;		/* CONN frames */
 	bool			 draining;
-	bool			 frozen;	/* the last ones were */
+	bool			 leaving;	/* CONTROL_LEAVE */
 	bool			 hurry;		/* CONTROL_HURRY */
-	struct loop_timer	*linger, *overdue, *hibernate;
+	struct loop_timer	*last_words, *overdue, *hibernate;
 };
 
 extern struct session_process session_process;

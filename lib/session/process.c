@@ -10,6 +10,7 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -27,11 +28,8 @@
 
 /* How long commands under way may take when we are to stop. */
 #define DRAIN_MS	30000
-/* After the last connection: what it wrote last is on its way. */
+/* On the way out: what a connection wrote last is on its way. */
 #define LAST_WORDS_MS	50
-/* Without connections, a little patience: many clients log in again at once,
- * or open several connections one after the other. */
-#define LINGER_MS	2000
 /* A client on a network of the quickest kind has its next command here within
  * this time (loop_set_eager()). */
 #define EAGER_US	100
@@ -67,15 +65,32 @@ leave(int status)
 }
 
 static void
-on_linger(void *arg)
+say_idle(struct session_process *p)
 {
-	struct session_process *p = arg;
 	struct control_idle m = { .seen = p->seen };
 
-	if (!list_empty(&p->conns) || p->control == NULL)
-		return;
 	control_idle_encode(ipc_begin(p->control, CONTROL_IDLE, 0), &m);
 	ipc_end(p->control);
+}
+
+static void
+on_last_words(void *arg)
+{
+	struct session_process *p = arg;
+
+	if (!list_empty(&p->conns))
+		return;
+	if (stream_finishing() > 0) {
+		/* Each has a deadline. */
+		loop_timer_set(p->last_words, LAST_WORDS_MS);
+	} else if (p->leaving) {
+		session_purge();
+		leave(0);
+	} else if (p->control == NULL) {
+		leave(0);
+	} else {
+		say_idle(p);
+	}
 }
 
 void
@@ -83,25 +98,9 @@ session_process_empty(void)
 {
 	struct session_process *p = &session_process;
 
-	if (!list_empty(&p->conns))
-		return;
-	if (p->control == NULL) {
-		/* Last words may still be on their way (stream_finish()). */
-		loop_timer_set(p->linger, LAST_WORDS_MS);
-		return;
-	}
-	loop_timer_set(p->linger, p->frozen || p->hurry ? 0 :
-	    p->draining ? LAST_WORDS_MS : LINGER_MS);
-}
-
-static void
-on_timer(void *arg)
-{
-	struct session_process *p = arg;
-
-	if (p->control == NULL && list_empty(&p->conns))
-		leave(0);
-	on_linger(p);
+	if (list_empty(&p->conns) &&
+	    (p->leaving || p->draining || p->control == NULL))
+		loop_timer_set(p->last_words, 0);
 }
 
 static void
@@ -134,7 +133,7 @@ drain(enum session_stop why, uint32_t serial)
 	session_process_empty();
 }
 
-/* --- becoming the user ---------------------------------------------------------------- */
+/* --- limits --------------------------------------------------------------------------- */
 
 static void
 limit_memory(void)
@@ -155,6 +154,52 @@ mail_of(const char *rule, const struct session_user *u)
 	return u->path[0] != '\0' ? mem_printf("%s%s/%s", rule, u->base,
 	    u->path) : mem_printf("%s%s", rule, u->base);
 }
+
+/* --- where the mail lies -------------------------------------------------------------- */
+
+static void
+place_stat(const struct session_user *u, struct session_place *out)
+{
+	char *path = mail_of("", u);
+	struct stat st;
+
+	*out = (struct session_place){ .dev = 0 };
+	if (stat(path, &st) == 0) {
+		out->dev = st.st_dev;
+		out->ino = st.st_ino;
+	}
+	mem_free(path);
+}
+
+static const struct session_user *
+place_owner(const struct session_process *p, size_t i)
+{
+	return i == 0 ? p->user : p->shares[i - 1];
+}
+
+static void
+places_note(struct session_process *p)
+{
+	for (size_t i = 0; i <= p->nshares; i++)
+		place_stat(place_owner(p, i), &p->places[i]);
+}
+
+/* Whether all of them are still the directories that the sandbox lets us into:
+ * it knows them by their inodes. */
+static bool
+places_hold(const struct session_process *p)
+{
+	struct session_place now;
+
+	for (size_t i = 0; i <= p->nshares; i++) {
+		place_stat(place_owner(p, i), &now);
+		if (now.dev != p->places[i].dev || now.ino != p->places[i].ino)
+			return false;
+	}
+	return true;
+}
+
+/* --- becoming the user ---------------------------------------------------------------- */
 
 /*
  * The user's mail and that of those who share theirs, and nothing else.  What
@@ -219,6 +264,7 @@ on_user(struct session_process *p, struct span body)
 		    why.text);
 		leave(1);
 	}
+	places_note(p);
 	return 0;
 }
 
@@ -232,12 +278,16 @@ on_conn(const struct ipc_frame *f)
 	struct control_conn m;
 	int fd = f->fd;
 
-	p->seen++;
 	p->hurry = false;
 	if (control_conn_decode(&m, f->body) < 0 || fd < 0 ||
 	    (e = session_engine(p->engines, m.service)) == NULL) {
 		fd_close(&fd);
 		return -1;
+	}
+	if (p->seen++ > 0 && list_empty(&p->conns) && !places_hold(p)) {
+		ipc_send_fd(p->control, CONTROL_STALE, 0, f->body, fd);
+		close(fd);
+		return 0;
 	}
 	return session_conn_new(e, &m, fd);
 }
@@ -270,12 +320,12 @@ on_control(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 		drain((enum session_stop)d.why, d.serial);
 		return 0;
 	case CONTROL_LEAVE:
-		session_purge();
-		leave(0);
+		session_process.leaving = true;
+		session_process_empty();
+		return 0;
 	case CONTROL_HURRY:
 		session_process.hurry = true;
 		session_conn_consider();
-		session_process_empty();
 		return 0;
 	default:
 		return -1;
@@ -288,7 +338,7 @@ on_control_end(void *arg, struct ipc_conn *c)
 	struct session_process *p = arg;
 
 	ipc_conn_free(&p->control);
-	if (p->user == NULL)
+	if (p->user == NULL || p->leaving)
 		leave(0);	/* a spare one that is not needed */
 	log_info("the session monitor is gone; finishing");
 	drain(SESSION_STOP_SHUTDOWN, 0);
@@ -342,7 +392,7 @@ session_process_run(const struct session_process_args *a)
 	p->engines = a->engines;
 	list_init(&p->conns);
 	catch_signals();
-	p->linger = loop_timer_new(p->loop, on_timer, p);
+	p->last_words = loop_timer_new(p->loop, on_last_words, p);
 	p->control = ipc_conn_new(p->loop, a->control, &CONTROL_PROTO,
 	    &control_ops, p);
 	loop_run(p->loop);

@@ -123,7 +123,8 @@ class Users(Instance):
         self.pop3s_port = free_port()
         self.imaps_port = free_port()
         have = {"authd_failure_delay": "0s",
-                "authd_failure_ban_threshold": "100000"}
+                "authd_failure_ban_threshold": "100000",
+                "session_max_idle": "2s"}
         have.update(settings or {})
         services += f"""\
 127.0.0.1:{self.pop3_port} inet n - - - - pop3d
