@@ -19,6 +19,9 @@
 
 #define HIGH_WATER	(256 * 1024)
 #define CHUNK		(64 * 1024)	/* of a message, between two looks */
+#define LIST_CHUNK	(32 * 1024)	/* of a list: it stays in the cache, and
+					 * no fresh memory is touched for it */
+#define TURN_MAX	(1024 * 1024)	/* bytes of a long answer in one go */
 #define IN_MAX		(32 * 1024)
 #define OUT_MAX		(1024 * 1024)
 /* Commands in one go; then the user's other connections get their turn. */
@@ -141,14 +144,12 @@ list_one(struct pop3 *p, uint32_t n)
 	buf_commit(&p->out, (size_t)(to - begin));
 }
 
-/* Go on with a list, as far as the client takes it. */
+/* Go on with a list, in pieces that are written one by one. */
 static void
 list_some(struct pop3 *p)
 {
-	size_t begin = p->out.len;
-
 	for (; p->list_at <= p->drop.count; p->list_at++) {
-		if (p->out.len - begin > HIGH_WATER)
+		if (p->out.len + LIST_LINE_MAX >= LIST_CHUNK)
 			return;
 		if ((p->drop.marks[p->list_at] & DROP_DELETED) == 0)
 			list_one(p, p->list_at);
@@ -389,6 +390,7 @@ static bool
 go_on(struct pop3 *p)
 {
 	struct stream *s = p->conn->stream;
+	uint64_t begin = stream_bytes_out(s);
 
 	while (p->sending.active || p->listing) {
 		if (stream_out_len(s) + p->out.len > HIGH_WATER)
@@ -397,8 +399,13 @@ go_on(struct pop3 *p)
 			list_some(p);
 		else if (!send_some(&p->sending, &p->out, CHUNK))
 			send_end(&p->sending);
-		if (p->out.len > CHUNK)
-			flush(p);
+		if (p->out.len + LIST_LINE_MAX < LIST_CHUNK)
+			continue;
+		flush(p);
+		/* The user's other connections get their turn. */
+		if (stream_bytes_out(s) - begin > TURN_MAX)
+			return true;
+		stream_flush(s);
 	}
 	return false;
 }

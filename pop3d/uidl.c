@@ -77,10 +77,10 @@ put_id(const uint8_t id[16], char *to)
 	/* Eight digits at a time, each in a byte: 0 to 9 and, 39 further, a
 	 * to f. */
 	for (size_t i = 0; i < 16; i += 4) {
-		uint64_t v = (uint64_t)id[i] | (uint64_t)id[i + 1] << 16 |
-		    (uint64_t)id[i + 2] << 32 | (uint64_t)id[i + 3] << 48;
-		uint64_t letters;
+		uint64_t v = num_get_le32(id + i), letters;
 
+		v = (v | v << 16) & 0x0000ffff0000ffff;
+		v = (v | v << 8) & 0x00ff00ff00ff00ff;
 		v = (v >> 4 & 0x000f000f000f000f) |
 		    (v << 8 & 0x0f000f000f000f00);
 		letters = (v + 0x0606060606060606) >> 4 & 0x0101010101010101;

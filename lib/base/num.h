@@ -7,6 +7,9 @@
 #ifndef BASE_NUM_H
 #define BASE_NUM_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "base/cc.h"
 #include "base/span.h"
 
@@ -38,19 +41,15 @@ num_put_le16(void *p, uint16_t v)
 static inline void
 num_put_le32(void *p, uint32_t v)
 {
-	uint8_t *b = p;
-
-	for (int i = 0; i < 4; i++)
-		b[i] = (uint8_t)(v >> (8 * i));
+	v = htole32(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void
 num_put_le64(void *p, uint64_t v)
 {
-	uint8_t *b = p;
-
-	for (int i = 0; i < 8; i++)
-		b[i] = (uint8_t)(v >> (8 * i));
+	v = htole64(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline uint16_t

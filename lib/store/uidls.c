@@ -213,20 +213,25 @@ uidls_name(const struct mailbox *m, char out[PACKED_NAME_MAX])
 		packed_name(m->box, UIDLS_SUFFIX, out);
 }
 
-struct span
-mailbox_uidl(struct mailbox *m, uint32_t seq)
+static void
+load_uidls(struct mailbox *m)
 {
 	struct why why = WHY_INIT;
 	char name[PACKED_NAME_MAX];
 
-	if (m->uidls == NULL) {
-		m->uidls = mem_zalloc(sizeof(*m->uidls));
-		uidls_name(m, name);
-		if (uidls_load(m->uidls, m->p->dirfd, name,
-		    mailbox_uidvalidity(m), &why) < 0)
-			log_error("%s: %s: clients fetch its messages anew",
-			    m->p->path, why.text);
-	}
+	m->uidls = mem_zalloc(sizeof(*m->uidls));
+	uidls_name(m, name);
+	if (uidls_load(m->uidls, m->p->dirfd, name, mailbox_uidvalidity(m),
+	    &why) < 0)
+		log_error("%s: %s: clients fetch its messages anew",
+		    m->p->path, why.text);
+}
+
+struct span
+mailbox_uidl(struct mailbox *m, uint32_t seq)
+{
+	if (m->uidls == NULL)
+		load_uidls(m);
 	return m->uidls->v.len == 0 ? SPAN_EMPTY :
 	    uidls_find(m->uidls, mailbox_uid(m, seq));
 }
