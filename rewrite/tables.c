@@ -8,9 +8,10 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "conf/master_cf.h"
 #include "conf/params.h"
 #include "conf/table.h"
+#include "conf/values.h"
+#include "conf/words.h"
 #include "rewrite/rewrite.h"
 
 #define RETRY_MS	1000		/* between attempts to open one */
@@ -92,44 +93,16 @@ add(struct tables *t, struct span word, bool open_now)
 		(void)entry_open(h->value);
 }
 
-static bool
-is_separator(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ',';
-}
-
-/* A word ends at a separator that is not within braces. */
-static struct span
-take_word(struct span *s)
-{
-	size_t depth = 0, i;
-	struct span w;
-
-	for (i = 0; i < s->len; i++) {
-		if (s->p[i] == '{')
-			depth++;
-		else if (s->p[i] == '}' && depth > 0)
-			depth--;
-		else if (depth == 0 && is_separator(s->p[i]))
-			break;
-	}
-	w = span_sub(*s, 0, i);
-	*s = span_from(*s, i);
-	return w;
-}
-
 static void
 scan(struct tables *t, struct span text, bool open_now, unsigned depth)
 {
-	while (text.len > 0) {
-		struct span w;
+	struct span w;
 
-		if (is_separator(text.p[0])) {
-			text = span_from(text, 1);
-			continue;
-		}
-		w = take_word(&text);
-		if (w.p[0] == '{') {
+	while (words_next(&text, &w) != 0) {
+		if (span_caseis(w, "check_policy_service")) {
+			/* "unix:path" is no table there. */
+			(void)words_next(&text, &w);
+		} else if (w.p[0] == '{') {
 			/* { check_client_access hash:/a }, { name = value } */
 			w = span_sub(w, 1, w.len - 1 -
 			    (w.p[w.len - 1] == '}' && w.len > 1));
@@ -161,66 +134,9 @@ is_access(const char *name)
 }
 
 static void
-scan_setting(struct tables *t, const char *name, bool open_now)
+scan_value(void *arg, const char *name, struct span value, bool is_class)
 {
-	char *value = params_get(name);
-
-	if (value != NULL)
-		tables_scan(t, span_of(value), open_now);
-	mem_free(value);
-}
-
-static void
-scan_classes(struct tables *t)
-{
-	char *list = params_get("smtpd_restriction_classes");
-	struct span rest = span_of(list), word;
-
-	while (span_token(&rest, " \t\r\n,", &word)) {
-		char *name = span_dup(word);
-
-		scan_setting(t, name, true);
-		mem_free(name);
-	}
-	mem_free(list);
-}
-
-static void
-no_report(void *arg, bool is_error, const char *line)
-{
-}
-
-/* As the service itself will read it: "$name" and "$$" stand for others. */
-static void
-scan_override(struct tables *t, const char *text)
-{
-	const char *eq = strchr(text, '=');
-	struct buf value = BUF_INIT(BUF_UNLIMITED);
-	struct why why = WHY_INIT;
-
-	/* master has reported what cannot be expanded. */
-	if (eq != NULL && params_expand(eq + 1, &value, &why) == 0)
-		tables_scan(t, buf_span(&value), is_access(text));
-	buf_fini(&value);
-}
-
-/* Services have settings of their own: "-o name=value". */
-static void
-scan_services(struct tables *t)
-{
-	struct master_cf m = { ARRAY_EMPTY };
-
-	/* master has reported what is wrong with the file. */
-	if (master_cf_load(params_config_dir(), &m, no_report, NULL) < 0)
-		return;
-	for (size_t i = 0; i < m.services.len; i++) {
-		const struct service *s = &m.services.v[i];
-
-		for (size_t k = 0; k < s->overrides.len; k++) {
-			scan_override(t, s->overrides.v[k]);
-		}
-	}
-	master_cf_fini(&m);
+	tables_scan(arg, value, is_class || is_access(name));
 }
 
 /* What cannot be opened any more, for we are not root, stays open. */
@@ -246,17 +162,10 @@ struct tables *
 tables_new(void)
 {
 	struct tables *t = mem_zalloc(sizeof(*t));
-	const struct param_row *rows;
-	size_t n;
 
 	t->by_spec = HASH_INIT;
 	t->lists = HASH_INIT;
-	rows = params_rows(&n);
-	for (size_t i = 0; i < n; i++)
-		if (rows[i].type == PARAM_STR)
-			scan_setting(t, rows[i].name, is_access(rows[i].name));
-	scan_classes(t);
-	scan_services(t);
+	values_each(scan_value, t);
 	return t;
 }
 
@@ -307,17 +216,11 @@ tables_find(struct tables *t, struct span spec, bool *known, struct why *why)
 static bool
 names_all(struct tables *t, struct span text)
 {
-	while (text.len > 0) {
-		struct span w;
+	struct span w;
 
-		if (is_separator(text.p[0])) {
-			text = span_from(text, 1);
-			continue;
-		}
-		w = take_word(&text);
+	while (words_next(&text, &w) != 0)
 		if (hash_find(&t->by_spec, w) == NULL)
 			return false;
-	}
 	return true;
 }
 
