@@ -51,11 +51,11 @@ is_port(struct span v)
 
 /* What XCLIENT changes, gathered first and done when all of it is good. */
 struct xclient {
-	char		*name, *reverse, *helo, *login;
+	char		*name, *reverse, *helo, *login, *dest;
 	enum name_status name_status, reverse_status;
 	struct sock_addr addr;
 	bool		 has_addr, has_name, has_port, has_helo, has_login;
-	uint32_t	 port;
+	uint32_t	 port, dest_port;
 	int		 esmtp;		/* -1: not given */
 };
 
@@ -131,11 +131,17 @@ xclient_attr(struct session *s, struct xclient *x, struct span name,
 		set(&x->login, is_unknown(v) ? SPAN_EMPTY : v);
 	} else if (span_caseis(name, "DESTADDR")) {
 		struct sock_addr a;
+		char text[SOCK_ADDR_TEXT_MAX] = "unknown";
 
-		if (!is_unknown(v) && parse_xaddr(v, &a) < 0)
-			return bad_value(s, "DESTADDR", v);
+		if (!is_unknown(v)) {
+			if (parse_xaddr(v, &a) < 0)
+				return bad_value(s, "DESTADDR", v);
+			sock_addr_text(&a, text);
+		}
+		set(&x->dest, span_of(text));
 	} else if (span_caseis(name, "DESTPORT")) {
-		if (!is_unknown(v) && !is_port(v))
+		if (!is_unknown(v) &&
+		    num_parse_u32(v, 65535, &x->dest_port) < 0)
 			return bad_value(s, "DESTPORT", v);
 	} else {
 		reply(s, "501 5.5.4 Bad XCLIENT attribute name: %.*s",
@@ -175,6 +181,8 @@ xclient_do(struct session *s, struct xclient *x)
 	s->helo = NULL;
 	if (x->has_helo && x->helo[0] != '\0')
 		s->helo = mem_strdup(x->helo);
+	if (x->dest != NULL)
+		session_set_dest(s, x->dest, (uint16_t)x->dest_port);
 	mem_free(s->deferral);
 	s->deferral = NULL;
 	s->esmtp = x->esmtp == 1;
@@ -223,6 +231,7 @@ out:
 	mem_free(x.helo);
 	mem_free(x.login);
 	mem_free(x.reverse);
+	mem_free(x.dest);
 }
 
 /* --- XFORWARD -------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * policy - restriction lists: compiled (rules.c), evaluated (policy.c), and
- * the access tables they ask (access.c).  Private to these three.
+ * policy - restriction lists: compiled (rules.c, plan.c), evaluated (policy.c),
+ * what they ask others (ask.c, service.c), and access tables (access.c).
+ * Private to these.
  *
  * A list is an array of rules; a class is a list that a rule enters.  A run
  * keeps a stack of (list, place), so that it can stop at a rule that has to
@@ -38,7 +39,8 @@ typedef enum verdict rule_fn(struct policy_run *r, const struct rule *rule);
 
 enum rule_arg {
 	ARG_NONE, ARG_TABLE, ARG_PRINTS, ARG_NUMBER,
-	ARG_DOMAIN		/* example.org=127.0.0.[1;3..5] */
+	ARG_DOMAIN,		/* example.org=127.0.0.[1;3..5] */
+	ARG_SERVICE		/* inet:host:port, { ..., timeout=10s } */
 };
 
 struct rule_def {
@@ -48,11 +50,20 @@ struct rule_def {
 	int		 flavour;	/* for functions with several names */
 };
 
+/* What check_policy_service is about: a service, and its settings. */
+struct policy_service {
+	char		*server;	/* "inet:127.0.0.1:9998" */
+	char		*default_action, *policy_context;
+	int64_t		 timeout, max_idle, max_ttl, retry_delay; /* s */
+	int64_t		 request_limit, try_limit;
+};
+
 struct rule {
 	const struct rule_def	*def;
 	struct span		 arg;		/* a table, or "" */
 	int64_t			 number;	/* ARG_PRINTS: enum print_order */
 	const struct rules	*list;		/* of a class */
+	struct policy_service	*service;	/* ARG_SERVICE */
 	char			*text;		/* as written, for the log */
 };
 
@@ -86,6 +97,13 @@ struct rules *rules_compile(const char *title, const char *origin,
 /* Classes by name, from smtpd_restriction_classes. */
 MUST_CHECK int rules_load_classes(rules_problem_fn *problem);
 const struct rule_def *rules_find_def(struct span name);
+/*
+ * "inet:host:port" or "inet:host:port, timeout=10s, ...".  The memory is a's, or
+ * kept for good where that is NULL.  NULL with why.
+ */
+struct policy_service *service_parse(struct span arg, struct arena *a,
+	    struct why *why);
+void	 service_free(struct policy_service **p);	/* not an arena's */
 /* The rule for reject_unlisted_recipient and the like, to be added. */
 struct rules *rules_builtin(const char *title, const char *name);
 
@@ -101,6 +119,11 @@ struct plan {
 	const struct rules	*list;
 	enum flavour		 flavour;
 };
+
+/* The lists of a stage. */
+const struct plan *policy_plan(enum stage s);
+/* Whether smtpd_log_access_permit_actions names it. */
+bool	 policy_logs_permit(const char *restriction);
 
 /* A question to the DNS, and its answer once it is there. */
 struct policy_dns {
@@ -134,6 +157,10 @@ struct policy_run {
 
 	struct ask	 ask;
 	enum { ASKED_NONE, ASKED_RCPT, ASKED_SENDER, ASKED_TABLE } asked;
+	uint32_t	 service_tag;	/* of a policy service; or 0 */
+	int64_t		 patience_ms;	/* what we wait for may take so long */
+	unsigned	 defaulted;	/* depth at which a service's default
+					 * action was taken; 0: none */
 	bool		 have_table;
 	struct answer	 table;
 	struct lookup_keys keys;
@@ -181,6 +208,10 @@ const struct answer *policy_ask_table(struct policy_run *r,
 const struct answer *policy_ask_room(struct policy_run *r,
 	    struct span addr, uint64_t bytes);
 
+/* The same, for a policy service: value is its action. */
+const struct answer *policy_ask_service(struct policy_run *r,
+	    const struct policy_service *p);
+
 /*
  * Ask the DNS; NULL: wait.  Asked once in a run, however often a rule comes
  * by, so that rules with many questions are written as if each had its answer.
@@ -194,6 +225,23 @@ enum verdict policy_not_resolved(struct policy_run *r,
 	    const struct answer *a, enum flavour f);
 /* dsn with the class that goes with code: "4.7.1", 554 is "5.7.1". */
 const char *policy_dsn(struct policy_run *r, int code, const char *dsn);
+
+/* ask.c: for the run itself. */
+void	 policy_ask_init(struct policy_run *r);
+void	 policy_ask_cancel(struct policy_run *r);
+/* A copy in the run's memory. */
+struct span policy_keep(struct policy_run *r, struct span s);
+/* "RCPT", "END-OF-MESSAGE": what the client has just said. */
+const char *policy_stage_text(const struct policy_run *r);
+
+/* service.c */
+rule_fn eval_policy_service;
+/* Ask; *tag is for service_cancel(), and 0 when fn has been called. */
+void	 service_ask(struct ask *ask, struct policy_run *r,
+	    const struct policy_service *p, uint32_t *tag);
+void	 service_cancel(uint32_t tag);	/* 0: none */
+/* How long an answer can take, ms. */
+int64_t	 service_patience_ms(const struct policy_service *p);
 
 /* access.c */
 void	 access_email_keys(struct lookup_keys *k, struct arena *a,

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "conf/words.h"
 #include "mail/address.h"
 #include "mail/dsn.h"
 #include "route/our.h"
@@ -47,26 +48,10 @@ bool
 restrict_nth_table(const char *list, unsigned n, struct span *out)
 {
 	struct span rest = span_of(list);
-	unsigned depth = 0;
-	size_t i = 0, from = 0;
 
-	/* A table may hold spaces within braces. */
-	for (i = 0; i <= rest.len; i++) {
-		char c = i < rest.len ? rest.p[i] : ' ';
-
-		if (c == '{')
-			depth++;
-		else if (c == '}' && depth > 0)
-			depth--;
-		if (depth > 0 || (c != ' ' && c != '\t' && c != '\n' &&
-		    c != '\r' && c != ','))
-			continue;
-		if (i > from && n-- == 0) {
-			*out = span_sub(rest, from, i - from);
+	while (words_next(&rest, out) != 0)
+		if (n-- == 0)
 			return true;
-		}
-		from = i + 1;
-	}
 	return false;
 }
 

@@ -2,9 +2,9 @@
 /*
  * rules - restriction lists from their text.
  *
- * Every name of Postfix's is known here: those that Mansio cannot do yet are
- * a configuration error, for a restriction that is silently left out would
- * be an open door.
+ * Every name of Postfix's is known here, but for check_relay_domains.  What is
+ * not known is a configuration error, for a restriction that is silently left
+ * out would be an open door.
  */
 #include <stdarg.h>
 
@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "conf/params.h"
 #include "conf/table.h"
+#include "conf/words.h"
 #include "smtpd/policy.h"
 #include "smtpd/restrict.h"
 
@@ -93,6 +94,7 @@ static const struct rule_def defs[] = {
 	{ "reject_unknown_recipient_domain", ARG_NONE, eval_unknown_domain,
 	  FOR_RCPT },
 	{ "permit_mx_backup",		ARG_NONE, eval_mx_backup, 0 },
+	{ "check_policy_service",	ARG_SERVICE, eval_policy_service, 0 },
 	{ "permit_naked_ip_address",	ARG_NONE, eval_naked_addr, 0 },
 	{ "reject_rbl_client",		ARG_DOMAIN, eval_rbl_client, 0 },
 	{ "reject_maps_rbl",		ARG_NONE, eval_maps_rbl, 0 },
@@ -110,15 +112,6 @@ static const struct rule_def class_def = {
 	"class", ARG_NONE, eval_class, 0
 };
 
-/* Names of Postfix's that nothing here knows. */
-static const struct {
-	const char	*name;
-	bool		 has_arg;
-} not_yet[] = {
-	{ "check_policy_service", true },
-	{ "check_relay_domains", false },
-};
-
 static struct hash classes;		/* name -> struct rules */
 
 const struct rule_def *
@@ -128,47 +121,6 @@ rules_find_def(struct span name)
 		if (span_caseis(name, defs[i].name))
 			return &defs[i];
 	return NULL;
-}
-
-static bool
-is_not_yet(struct span name, bool *has_arg)
-{
-	for (size_t i = 0; i < ARRAY_LEN(not_yet); i++)
-		if (span_caseis(name, not_yet[i].name)) {
-			*has_arg = not_yet[i].has_arg;
-			return true;
-		}
-	return false;
-}
-
-/*
- * The next word: separated by space and commas, with {...} in one piece, so
- * that "inline:{a=b, c=d}" stays whole.  -1: a brace is not closed.
- */
-static int
-next_word(struct span *rest, struct span *word)
-{
-	size_t i = 0, depth = 0;
-
-	while (rest->len > 0 && strchr(", \t\r\n", rest->p[0]) != NULL)
-		*rest = span_from(*rest, 1);
-	if (rest->len == 0)
-		return 0;
-	for (; i < rest->len; i++) {
-		char c = rest->p[i];
-
-		if (c == '{')
-			depth++;
-		else if (c == '}' && depth > 0)
-			depth--;
-		else if (depth == 0 && strchr(", \t\r\n", c) != NULL)
-			break;
-	}
-	if (depth > 0)
-		return -1;
-	*word = span_sub(*rest, 0, i);
-	*rest = span_from(*rest, i);
-	return 1;
 }
 
 struct compile {
@@ -263,9 +215,9 @@ print_order(struct span rest)
 	ptrdiff_t eq;
 	int n;
 
-	if ((n = next_word(&rest, &word)) == 0)
+	if ((n = words_next(&rest, &word)) == 0)
 		return PRINT_CERT_PKEY;
-	if (n < 0 || next_word(&rest, &more) != 0 || word.len < 2 ||
+	if (n < 0 || words_next(&rest, &more) != 0 || word.len < 2 ||
 	    word.p[0] != '{')
 		return -1;
 	word = span_sub(word, 1, word.len - 2);
@@ -275,10 +227,10 @@ print_order(struct span rest)
 	name = span_trim(span_sub(word, 0, (size_t)eq));
 	word = span_from(word, (size_t)eq + 1);
 	if (!span_is(name, "search_order") ||
-	    next_word(&word, &first) != 1)
+	    words_next(&word, &first) != 1)
 		return -1;
-	n = next_word(&word, &second);
-	if (n < 0 || (n == 1 && next_word(&word, &more) != 0))
+	n = words_next(&word, &second);
+	if (n < 0 || (n == 1 && words_next(&word, &more) != 0))
 		return -1;
 	if (span_is(first, cert))
 		return n == 0 ? PRINT_CERT :
@@ -313,76 +265,107 @@ table_fits(struct compile *c, const struct rule_def *def, struct span arg)
 	return false;
 }
 
+/* What stands behind a restriction's name. */
+struct argument {
+	struct span		 text;
+	int64_t			 number;
+	struct policy_service	*service;
+};
+
+/* Whether it is of the kind that def wants; else it is said. */
+static bool
+take_argument(struct compile *c, const struct rule_def *def,
+    struct argument *a)
+{
+	struct why why = WHY_INIT;
+	struct span whole, table;
+	uint64_t n = 0;
+	int order;
+
+	/* "{ type:name }" is how Postfix lets one write it, too. */
+	(void)words_unbrace(a->text, &a->text);
+	switch (def->arg) {
+	case ARG_PRINTS:
+		whole = a->text;
+		if (words_next(&whole, &table) != 1 ||
+		    (order = print_order(whole)) < 0) {
+			problem(c, "%s: \"%.*s\" is not \"type:name, "
+			    "{ search_order = cert_fingerprint, "
+			    "pubkey_fingerprint }\"", def->name,
+			    SPAN_ARG(a->text));
+			return false;
+		}
+		a->text = table;
+		a->number = order;
+		return table_fits(c, def, a->text);
+	case ARG_TABLE:
+		return table_fits(c, def, a->text);
+	case ARG_DOMAIN:
+		if (dnsbl_domain_valid(a->text))
+			return true;
+		problem(c, "%s: \"%.*s\" is no domain name, or "
+		    "\"domain=address\"", def->name, SPAN_ARG(a->text));
+		return false;
+	case ARG_SERVICE:
+		a->service = service_parse(a->text, c->arena, &why);
+		if (a->service == NULL) {
+			problem(c, "%s: %s", def->name, why.text);
+			return false;
+		}
+		a->text = span_of(a->service->server);
+		return true;
+	default:
+		if (num_parse_u64(a->text, 3600, &n) < 0) {
+			problem(c, "%s: bad number \"%.*s\"", def->name,
+			    SPAN_ARG(a->text));
+			return false;
+		}
+		a->number = (int64_t)n;
+		return true;
+	}
+}
+
+/* A word that is no restriction's name. */
+static void
+other_word(struct compile *c, struct span word)
+{
+	const struct rule_def *def;
+	struct rules *list = hash_get(&classes, word);
+
+	if (list != NULL)
+		add_rule(c, &class_def, SPAN_EMPTY, list, word);
+	else if (span_find(word, ':') > 0 && (def = table_def(c->title)))
+		add_rule(c, def, word, NULL, span_of(def->name));
+	else if (span_caseis(word, "check_relay_domains"))
+		problem(c, "check_relay_domains: not supported, use "
+		    "reject_unauth_destination");
+	else
+		problem(c, "unknown restriction \"%.*s\"", SPAN_ARG(word));
+}
+
 static void
 one_word(struct compile *c, struct span *rest, struct span word)
 {
 	const struct rule_def *def = rules_find_def(word);
-	struct span arg = SPAN_EMPTY, name = word;
-	struct rules *list;
-	bool has_arg;
-	uint64_t n = 0;
+	struct argument a = { .text = SPAN_EMPTY };
+	struct rule *r;
 
 	if (def == NULL) {
-		list = hash_get(&classes, word);
-		if (list != NULL) {
-			add_rule(c, &class_def, SPAN_EMPTY, list, name);
-			return;
-		}
-		if (is_not_yet(word, &has_arg)) {
-			problem(c, "%.*s: not supported yet", SPAN_ARG(word));
-			/* Its argument is not a name of its own. */
-			if (has_arg && next_word(rest, &arg) != 1)
-				problem(c, "%.*s needs an argument",
-				    SPAN_ARG(word));
-			return;
-		}
-		if (span_find(word, ':') > 0 && (def = table_def(c->title))) {
-			add_rule(c, def, word, NULL, span_of(def->name));
-			return;
-		}
-		problem(c, "unknown restriction \"%.*s\"", SPAN_ARG(word));
+		other_word(c, word);
 		return;
 	}
 	if (def->arg != ARG_NONE) {
-		if (next_word(rest, &arg) != 1) {
+		if (words_next(rest, &a.text) != 1) {
 			problem(c, "%s needs an argument", def->name);
 			return;
 		}
-		/* "{ type:name }" is how Postfix lets one write it, too. */
-		if (arg.len > 2 && arg.p[0] == '{')
-			arg = span_trim(span_sub(arg, 1, arg.len - 2));
-		if (def->arg == ARG_PRINTS) {
-			struct span whole = arg, table;
-			int order;
-
-			if (next_word(&whole, &table) != 1 ||
-			    (order = print_order(whole)) < 0) {
-				problem(c, "%s: \"%.*s\" is not \"type:name, "
-				    "{ search_order = cert_fingerprint, "
-				    "pubkey_fingerprint }\"", def->name,
-				    SPAN_ARG(arg));
-				return;
-			}
-			arg = table;
-			n = (uint64_t)order;
-		}
-		if ((def->arg == ARG_TABLE || def->arg == ARG_PRINTS) &&
-		    !table_fits(c, def, arg))
+		if (!take_argument(c, def, &a))
 			return;
-		if (def->arg == ARG_DOMAIN && !dnsbl_domain_valid(arg)) {
-			problem(c, "%s: \"%.*s\" is no domain name, or "
-			    "\"domain=address\"", def->name, SPAN_ARG(arg));
-			return;
-		}
-		if (def->arg == ARG_NUMBER &&
-		    num_parse_u64(arg, 3600, &n) < 0) {
-			problem(c, "%s: bad number \"%.*s\"", def->name,
-			    SPAN_ARG(arg));
-			return;
-		}
 	}
-	add_rule(c, def, arg, NULL, name);
-	c->rules.v[c->rules.len - 1].number = (int64_t)n;
+	add_rule(c, def, a.text, NULL, word);
+	r = &c->rules.v[c->rules.len - 1];
+	r->number = a.number;
+	r->service = a.service;
 }
 
 /* What stands behind "reject" or "permit" is never reached. */
@@ -417,7 +400,7 @@ rules_compile(const char *title, const char *origin, struct span text,
 	struct span rest = text, word;
 	int rc;
 
-	while ((rc = next_word(&rest, &word)) == 1)
+	while ((rc = words_next(&rest, &word)) == 1)
 		one_word(&c, &rest, word);
 	if (rc < 0)
 		problem(&c, "'{' without '}'");
@@ -444,6 +427,7 @@ rules_compile(const char *title, const char *origin, struct span text,
 		for (size_t i = 0; i < c.rules.len; i++) {
 			mem_free((char *)c.rules.v[i].arg.p);
 			mem_free((char *)c.rules.v[i].text);
+			service_free(&c.rules.v[i].service);
 		}
 	ARRAY_FINI(&c.rules);
 	return out;
@@ -457,11 +441,10 @@ int
 rules_load_classes(rules_problem_fn *fn)
 {
 	struct span rest = span_of(conf.smtpd_restriction_classes), name;
-	bool has_arg;
 	int rc = 0;
 
 	while (span_token(&rest, ", \t\r\n", &name)) {
-		if (rules_find_def(name) != NULL || is_not_yet(name, &has_arg)) {
+		if (rules_find_def(name) != NULL) {
 			fn(params_origin("smtpd_restriction_classes"),
 			    "smtpd_restriction_classes: a class has the name "
 			    "of a restriction");

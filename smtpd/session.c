@@ -113,6 +113,7 @@ session_free(struct session *s)
 	buf_fini(&s->held);
 	mem_free(s->name);
 	mem_free(s->reverse_name);
+	mem_free(s->dest_addr);
 	mem_free(s->helo);
 	auth_attempt_free(&s->auth);
 	mem_free(s->login);
@@ -257,6 +258,13 @@ session_wait(struct session *s, enum wait w)
 }
 
 void
+session_patience(struct session *s, int64_t ms)
+{
+	if (s->stream != NULL)
+		stream_set_deadline(s->stream, MAX(ms, timeout_ms()));
+}
+
+void
 session_wake(struct session *s)
 {
 	if (s->wait == WAIT_NONE)
@@ -324,6 +332,7 @@ static size_t
 proxy_input(struct session *s, struct span in)
 {
 	struct proxy_header h;
+	char text[SOCK_ADDR_TEXT_MAX];
 	size_t used;
 
 	switch (proxy_parse(in, &h, &used)) {
@@ -344,6 +353,8 @@ proxy_input(struct session *s, struct span in)
 	if (!h.local) {
 		limits_disconnect(s);
 		session_set_peer(s, &h.client, NULL);
+		sock_addr_text(&h.server, text);
+		session_set_dest(s, text, sock_addr_port(&h.server));
 	}
 	start_deadline(s);
 	arrived(s);
@@ -544,6 +555,14 @@ session_set_peer(struct session *s, const struct sock_addr *a,
 	mem_free(old);		/* name may be a part of it */
 	s->trusted = policy_list_has(LIST_MYNETWORKS, s);
 	s->newline_excluded = policy_list_has(LIST_NEWLINE, s);
+}
+
+void
+session_set_dest(struct session *s, const char *addr, uint16_t port)
+{
+	mem_free(s->dest_addr);
+	s->dest_addr = mem_strdup(addr);
+	s->dest_port = port;
 }
 
 bool

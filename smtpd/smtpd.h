@@ -9,7 +9,8 @@
  *	cmd_auth.c	AUTH		cmd_xclient.c	XCLIENT, XFORWARD
  *	cmd_starttls.c	STARTTLS, implicit TLS
  *	reply.c		replies, error counting, delays
- *	policy.c	restrictions, evaluated; rules.c, compiled
+ *	rules.c plan.c	restrictions, compiled; policy.c, evaluated
+ *	ask.c		what they ask; service.c, of policy services
  *	access.c	access(5): search keys and results
  *	names.c dnsbl.c servers.c	restrictions that ask the DNS
  *	login.c		who may use which sender address
@@ -219,6 +220,8 @@ struct session {
 					 * and the next lie behind name */
 	char		*namaddr;	/* "name[addr]" for the log */
 	char		*reverse_name;	/* the PTR record's; NULL: unknown */
+	char		*dest_addr;	/* ours, as XCLIENT or PROXY say; */
+	uint16_t	 dest_port;	/* NULL: see getsockname(2) */
 	enum name_status name_status, reverse_status;
 	struct peername	*naming;	/* WAIT_NAME */
 	char		*helo;		/* NULL before HELO */
@@ -262,6 +265,8 @@ void	 session_set_state(struct session *s, enum state to);
 void	 session_wait(struct session *s, enum wait w);
 /* Go on with the input at the end of this turn. */
 void	 session_wake(struct session *s);
+/* What is waited for may take ms: until then the client is not given up. */
+void	 session_patience(struct session *s, int64_t ms);
 /* Wait ms, then call fn and go on. */
 void	 session_delay(struct session *s, int64_t ms,
 	    void (*fn)(struct session *));
@@ -273,6 +278,8 @@ void	 session_welcome(struct session *s);
 /* A client whose address or name has changed (PROXY, XCLIENT). */
 void	 session_set_peer(struct session *s, const struct sock_addr *a,
 	    const char *name);
+/* Our own address and port, where the client is not connected to us. */
+void	 session_set_dest(struct session *s, const char *addr, uint16_t port);
 void	 session_reset(struct session *s);	/* drop the transaction */
 const char *session_proto(const struct session *s);
 /* "ESMTPSA" and the like, RFC 3848. */

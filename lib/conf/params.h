@@ -75,6 +75,10 @@ struct param_row {
 	int64_t		 lo, hi;
 };
 const struct param_row *params_rows(size_t *n);
+/* A value as the row of that name takes it, which is of a number, a size or a
+ * time.  0, or -1. */
+MUST_CHECK int params_number(const char *name, struct span value,
+	    int64_t *out);
 const struct param_row *params_row(const char *name);	/* or NULL */
 /* A setting of Postfix that has no meaning here (yet). */
 bool	 params_is_known(const char *name);

@@ -173,3 +173,11 @@ param_store(struct params *p, const struct param_row *row, struct span s)
 		return param_parse_number(span_trim(s), row, field);
 	}
 }
+
+int
+params_number(const char *name, struct span value, int64_t *out)
+{
+	const struct param_row *row = params_row(name);
+
+	return row == NULL ? -1 : param_parse_number(value, row, out);
+}

@@ -32,13 +32,14 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite private/auth "
 	      "private/keyd private/quotad private/verify private/flush "
-	      "private/resolver",
+	      "private/resolver private/delegate",
 	  .paths = "",
 	  .says = "parses what strangers send" },
 	{ .name = "lmtpd", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite private/keyd "
-	      "private/quotad private/verify private/resolver",
+	      "private/quotad private/verify private/resolver "
+	      "private/delegate",
 	  .paths = "",
 	  .says = "parses what other mail servers send" },
 	{ .name = "imapd", .user = JAIL_MAIL_OWNER, .chroot = true,
@@ -127,6 +128,11 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT,
 	  .sockets = "private/cleanup", .paths = "w:$data_directory",
 	  .says = "finds out which addresses can be delivered to" },
+	/* UNIX sockets of policy services lie anywhere. */
+	{ .name = "delegate", .user = JAIL_MAIL_OWNER,
+	  .may = JAIL_FILES | JAIL_CONNECT | JAIL_INET,
+	  .sockets = "private/resolver", .paths = "r:/etc/services",
+	  .says = "asks policy services; parses their answers" },
 	{ .name = "pickup", .user = JAIL_MAIL_OWNER,
 	  .may = JAIL_FILES | JAIL_CONNECT,
 	  .sockets = "private/cleanup private/rewrite",

@@ -62,6 +62,7 @@ static const struct traits {
 	  "private/%" },
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "quotad",  PLAN_SINGLE, STAGE_CORE, "private/%" },
+	{ "delegate", PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "mtasts",  PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
 	{ "tlsrpt",  PLAN_SINGLE | PLAN_PRESTART, STAGE_BOUNCE, "private/%" },
 	{ "keyd",    PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
@@ -118,6 +119,7 @@ static const struct {
 } implied[] = {
 	{ "resolver", { "smtp", "lmtp", NULL }, NULL },
 	{ "quotad", { "virtual", NULL }, NULL },
+	{ "delegate", { "smtpd", "lmtpd", NULL }, NULL },
 	{ "mtasts", { "smtp", NULL }, &conf.mtasts_enable },
 	{ "tlsrpt", { "smtp", NULL }, &conf.smtp_tlsrpt_enable },
 };

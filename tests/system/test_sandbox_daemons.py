@@ -43,8 +43,9 @@ ALLOWED = {
     # These connect to sockets, and modes keep others' from them.
     "other": {"cleanup", "qmgr", "rewrite", "resolver", "bounce", "pickup",
               "showq", "lmtp", "virtual", "session", "mtasts", "verify",
-              "tlsrpt", "authd-nurse"},
+              "tlsrpt", "delegate", "authd-nurse"},
     "inet": {"rewrite", "resolver", "smtp", "lmtp", "mtasts", "tlsrpt",
+             "delegate",
              "authd-introspect", "authd-nurse"},
     "fork": {"session", "authd-nurse"},
     "exec": set(), "ptrace": set(), "kill": {"session", "authd-nurse"},
@@ -52,7 +53,7 @@ ALLOWED = {
 }
 ROOT = {"session", "session-nurse", "session-spare", "virtual", "keyd",
         "authd-nurse", "authd-keeper"}
-ASLEEP = ("private/quotad", "private/verify", "public/pickup",
+ASLEEP = ("private/quotad", "private/verify", "private/delegate", "public/pickup",
           "public/showq", "private/error", "private/again=retry",
           "private/discard", "private/local", "private/virtual",
           "private/bounce", "private/smtp", "private/lmtp")

@@ -27,9 +27,9 @@ WANTED = {"master", "smtpd", "lmtpd", "imapd", "pop3d", "session",
           "session-user", "cleanup", "qmgr", "rewrite", "resolver", "smtp",
           "virtual", "bounce", "keyd", "authd", "authd-nurse",
           "authd-keeper", "authd-introspec", "session-spare",
-          "quotad", "mtasts", "tlsrpt", "verify", "pickup", "showq", "error",
+          "quotad", "delegate", "mtasts", "tlsrpt", "verify", "pickup", "showq", "error",
           "retry", "discard", "local", "lmtp", "pipe"}
-ASLEEP = ("private/quotad", "private/verify", "public/pickup",
+ASLEEP = ("private/quotad", "private/verify", "private/delegate", "public/pickup",
           "public/showq", "private/error", "private/again=retry",
           "private/discard", "private/local", "private/bounce",
           "private/lmtp", "private/pipe")

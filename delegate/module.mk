@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: ISC
+$(eval $(call program,delegate,delegate,main.c,libexec))
