@@ -216,7 +216,13 @@ child(const struct command_spec *c, int in, int out)
 		child_fail("cannot become the user");
 	if (c->dir != NULL && chdir(c->dir) < 0)
 		child_fail("cannot change to the working directory");
-	execve(c->argv[0], c->argv, c->env);
+	if (c->search && strchr(c->argv[0], '/') == NULL) {
+		/* execvpe() looks where our own PATH says. */
+		if (setenv("PATH", COMMAND_PATH, 1) == 0)
+			execvpe(c->argv[0], c->argv, c->env);
+	} else {
+		execve(c->argv[0], c->argv, c->env);
+	}
 	child_fail(c->argv[0]);
 }
 

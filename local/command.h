@@ -19,6 +19,7 @@ struct command_spec {
 	gid_t		 gid;
 	const char	*dir;		/* or NULL */
 	char		*const *argv, *const *env;	/* NULL at the end */
+	bool		 search;	/* argv[0] may be without a path */
 	int64_t		 limit_s;
 };
 

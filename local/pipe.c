@@ -101,13 +101,19 @@ deliver_all(struct job *j, struct result *res)
 {
 	struct buf text = BUF_INIT(COMMAND_OUTPUT_MAX);
 	struct buf head = BUF_INIT(BUF_UNLIMITED);
-	struct command_spec c = { .job = j, .uid = pc.uid, .gid = pc.gid,
+	struct command_spec c = { .job = j, .search = true, .uid = pc.uid, .gid = pc.gid,
 	    .dir = pc.directory };
 	struct why why = WHY_INIT;
 	struct span out;
 	bool late;
 	int status;
 
+	if (pc.missing != NULL) {
+		log_warning("service %s: %s", daemon_service_name(),
+		    pc.missing);
+		result_defer(res, "4.3.5", "mail system configuration error");
+		return;
+	}
 	if (pc.size_max > 0 && j->content.len > (uint64_t)pc.size_max) {
 		result_bounce(res, "5.2.3", "message size %llu exceeds the "
 		    "limit of this service",
@@ -178,6 +184,9 @@ pipe_check(struct why *why)
 {
 	if (daemon_judge(pipe_pre_jail(why), why) < 0)
 		return -1;
+	if (pc.missing != NULL)
+		daemon_remark("service %s: %s: mail for it waits",
+		    daemon_service_name(), pc.missing);
 	return agent_check("pipe_delivery_status_filter",
 	    conf.pipe_delivery_status_filter, why);
 }

@@ -27,6 +27,7 @@ enum {					/* flags= */
 /* The entry's arguments. */
 struct pipe_conf {
 	unsigned	 flags;
+	const char	*missing;	/* "user=x: no such user"; NULL */
 	uid_t		 uid;
 	gid_t		 gid;
 	const char	*directory;	/* or NULL */
@@ -36,7 +37,9 @@ struct pipe_conf {
 	ARRAY(const char *) argv;
 };
 
-/* argv as daemon_argv() gives it.  user= is looked up.  -1 with why. */
+/* argv as daemon_argv() gives it.  user= is looked up: one that is not there
+ * (yet) is no error, nor is a command found in the usual places; nothing can
+ * be run then.  -1 with why. */
 MUST_CHECK int pipe_parse(int argc, char *const *argv, struct pipe_conf *out,
 	    struct why *why);
 /*

@@ -59,8 +59,12 @@ parse_user(const char *text, struct pipe_conf *out, struct why *why)
 	name = span_dup(user);
 	pw = getpwnam(name);
 	mem_free(name);
-	if (pw == NULL)
-		return why_set(why, "", "user=%s: no such user", text);
+	if (pw == NULL) {
+		/* Debian's master.cf has entries for programs that few have:
+		 * only mail for them is concerned. */
+		out->missing = mem_printf("user=%s: no such user", text);
+		return 0;
+	}
 	out->uid = pw->pw_uid;
 	out->gid = pw->pw_gid;
 	if (colon >= 0) {
@@ -145,10 +149,13 @@ pipe_parse(int argc, char *const *argv, struct pipe_conf *out,
 		if (parse_one(argv[i], out, why) < 0)
 			return -1;
 	}
-	if (out->argv.len == 0 || out->argv.v[0][0] != '/')
+	/* No message may choose the program: a name without path, which is
+	 * looked for in the usual places, has no macro in it. */
+	if (out->argv.len == 0 || out->argv.v[0][0] == '\0' ||
+	    (out->argv.v[0][0] != '/' && strpbrk(out->argv.v[0], "$/") != NULL))
 		return why_set(why, "", "argv= with the path of a program is "
 		    "missing");
-	if (out->uid == 0)
+	if (out->uid == 0 && out->missing == NULL)
 		return why_set(why, "", "user= is missing");
 	return 0;
 }

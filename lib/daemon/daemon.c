@@ -654,6 +654,22 @@ log_problem(const struct why *why)
 	mem_free(name);
 }
 
+void
+daemon_remark(const char *fmt, ...)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)!buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	if (daemon_state.check)
+		log_info("remark: %s", b.data);
+	else
+		log_warning("%s", b.data);
+	buf_fini(&b);
+}
+
 int
 daemon_judge(int rc, struct why *why)
 {

@@ -82,6 +82,8 @@ int	 daemon_main(const struct daemon *d, int argc, char **argv);
  * exit status tells of it.  Otherwise, or when rc is no failure, rc.
  */
 MUST_CHECK int daemon_judge(int rc, struct why *why);
+/* What is no error, but to be known: a warning, also of a check. */
+void	 daemon_remark(const char *fmt, ...) PRINTF(1, 2);
 /* Whether that found anything: what a failed part left is not to be used. */
 bool	 daemon_judged_bad(void);
 /* Keep what import_environment names, and set what the C library needs to

@@ -142,6 +142,7 @@ take_line(struct opinion *o, const char *line)
 		{ ": panic: ", LOG_LEVEL_ERROR },
 		/* The settings were read before, and warned of. */
 		{ ": warning: ", LOG_LEVEL_DEBUG },
+		{ ": remark: ", LOG_LEVEL_WARNING },	/* daemon_remark() */
 	};
 	enum log_level level = LOG_LEVEL_INFO;
 
@@ -164,7 +165,7 @@ take_line(struct opinion *o, const char *line)
 		if (strcmp(o->said.v[i], line) == 0)
 			return;
 	*ARRAY_PUSH(&o->said) = mem_strdup(line);
-	if (level != LOG_LEVEL_ERROR || has_origin(o, line))
+	if (level == LOG_LEVEL_INFO || has_origin(o, line))
 		report_to(&o->r, level, "%s", line);
 	else
 		report_to(&o->r, level, "%s: %s", o->origin, line);

@@ -33,6 +33,8 @@ box unix - n n - - pipe flags=DFORhu user={user} argv={base}/script ${{sender}} 
 many unix - n n - - pipe flags=q. user={user} directory=/tmp eol=\\r\\n argv={base}/script -- ${{recipient}} x
 final unix - n n - - pipe flags=XB>u user={user} null_sender= size=2000 argv={base}/script $sender $mailbox $$
 odd unix - n n - - pipe user={user} argv={base}/script $nonsense
+bare unix - n n - - pipe user={user} argv=sh {base}/script bare
+gone unix - n n - - pipe user=nobody-of-this-name argv={base}/script
 """
 
 
@@ -116,6 +118,19 @@ def test_status(m):
         wait_rcpt(m, "x@odd.test")
 
 
+def test_no_path(m):
+    m.send("x@bare.test", TEXT)
+    assert "status=sent" in wait_rcpt(m, "x@bare.test")
+    assert args(m)[2:] == ["1", "bare"], args(m)
+
+
+def test_no_user(m):
+    m.send("x@gone.test", TEXT)
+    assert "dsn=4.3.5, status=deferred (mail system configuration error" in \
+        wait_rcpt(m, "x@gone.test")
+    m.wait_log("service gone: user=nobody-of-this-name: no such user")
+
+
 def main():
     need_root()
     pwd.getpwnam(USER)
@@ -125,7 +140,8 @@ def main():
         "recipient_delimiter": "+",
         "box_time_limit": "2s",
         "transport_maps": "inline:{{box.test=box,many.test=many,"
-                          "final.test=final,odd.test=odd}}"})
+                          "final.test=final,odd.test=odd,bare.test=bare,"
+                          "gone.test=gone}}"})
     with open(f"{m.etc}/master.cf", "a", encoding="ascii") as f:
         f.write(SERVICES.format(base=m.base, user=USER))
     with open(f"{m.base}/script", "w", encoding="ascii") as f:
