@@ -96,9 +96,8 @@ on_nurse_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 static void
 on_nurse_end(void *arg, struct ipc_conn *c)
 {
-	log_warning("lost the process authd-nurse: helpers that end are not "
-	    "started again until authd is");
-	ipc_conn_free(&nurse.conn);
+	/* We cannot fork another one: it would know hashes, and be nobody. */
+	log_fatal("lost the process authd-nurse: beginning anew");
 }
 
 static const struct ipc_ops nurse_ops = {

@@ -5,8 +5,9 @@
  *
  * It has root's rights, because the helpers need some of them, and no
  * conversation: authd can tell it where the log is, and otherwise only be
- * gone.  Where no helper is without a sandbox it has one, too; filters add up,
- * so that it is allowed what any of them is, but no program.
+ * gone.  Its sandbox allows what any of the helpers is allowed, for filters
+ * add up: with PAM much, without it no program.  When it ends authd begins
+ * anew.
  */
 #include "authd/helper.h"
 
@@ -216,8 +217,8 @@ enter_jail(void)
 	struct why why = WHY_INIT;
 
 	for (size_t i = 0; i < helpers_count; i++)
-		if (helpers[i].jail->may & JAIL_ANYTHING)
-			return;
+		if (helpers[i].jail->may & JAIL_PROGRAMS)
+			row = sandbox_find("authd-nurse-pam");
 	if (sandbox_ids(&ids, &why) < 0 ||
 	    sandbox_enter(row, &ids, true, &why) < 0)
 		log_fatal("%s: %s", row->name, why.text);

@@ -112,6 +112,4 @@ on_ask(struct ipc_conn *c, const struct ipc_frame *f)
 	return 0;
 }
 
-/* Its row lets it do anything: modules run programs (unix_chkpwd) and talk to
- * servers. */
 const struct helper_ops pam_helper_ops = { .handle = on_ask };

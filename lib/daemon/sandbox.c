@@ -102,13 +102,18 @@ const struct jail sandbox_table[] = {
 	  .may = JAIL_FILES | JAIL_WRITE | JAIL_CONNECT | JAIL_INET |
 	      JAIL_IDS | JAIL_FORK | JAIL_CHROOT,
 	  .sockets = "", .paths = NULL,
-	  .says = "starts authd's other processes; with PAM, without a sandbox" },
+	  .says = "starts authd's other processes" },
+	{ .name = "authd-nurse-pam", .user = JAIL_ROOT,
+	  .may = JAIL_PROGRAMS, .sockets = "", .paths = NULL,
+	  .says = "the same where PAM is asked, for filters add up" },
 	{ .name = "authd-keeper", .user = JAIL_ROOT,
 	  .may = JAIL_FILES | JAIL_WRITE, .sockets = "",
 	  .paths = "folder:$authd_password_file w:$data_directory",
 	  .says = "changes the password file for authd" },
-	{ .name = "authd-pam", .user = JAIL_ROOT, .new_privs = true,
-	  .may = JAIL_ANYTHING, .sockets = "", .paths = NULL,
+	/* Modules run programs and talk to servers.  A process of root gains
+	 * nothing by programs that are set-uid, so it needs none. */
+	{ .name = "authd-pam", .user = JAIL_ROOT,
+	  .may = JAIL_PROGRAMS, .sockets = "", .paths = NULL,
 	  .says = "asks PAM for authd" },
 	{ .name = "authd-introspect", .user = JAIL_MAIL_OWNER, .chroot = true,
 	  .may = JAIL_CONNECT | JAIL_INET, .sockets = "private/resolver",
@@ -271,6 +276,46 @@ only_read(struct why *why)
 	return 0;
 }
 
+/* What no daemon needs that stays root. */
+static const int foreign_caps[] = {
+	CAP_LINUX_IMMUTABLE, CAP_NET_BROADCAST, CAP_NET_ADMIN, CAP_NET_RAW,
+	CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_PTRACE, CAP_SYS_PACCT,
+	CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_SYS_TTY_CONFIG,
+	CAP_MKNOD, CAP_SETFCAP, CAP_MAC_OVERRIDE, CAP_MAC_ADMIN, CAP_SYSLOG,
+	CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND, CAP_AUDIT_CONTROL, CAP_AUDIT_READ,
+	CAP_PERFMON, CAP_BPF, CAP_CHECKPOINT_RESTORE,
+};
+
+/*
+ * Root that keeps to files and users.  No program that it runs gets them
+ * back: they leave the bounding set, too.
+ */
+static int
+drop_foreign_caps(struct why *why)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return why_errno(why, "", "capget");
+	for (size_t i = 0; i < ARRAY_LEN(foreign_caps); i++) {
+		int c = foreign_caps[i];
+
+		/* The kernel may be older than the capability. */
+		if (prctl(PR_CAPBSET_DROP, c) < 0 && errno != EINVAL &&
+		    errno != EPERM)
+			return why_errno(why, "", "PR_CAPBSET_DROP");
+		data[CAP_TO_INDEX(c)].effective &= ~CAP_TO_MASK(c);
+		data[CAP_TO_INDEX(c)].permitted &= ~CAP_TO_MASK(c);
+		data[CAP_TO_INDEX(c)].inheritable &= ~CAP_TO_MASK(c);
+	}
+	if (syscall(SYS_capset, &head, data) < 0)
+		return why_errno(why, "", "cannot give up capabilities");
+	return 0;
+}
+
 static int
 become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
     struct why *why)
@@ -291,7 +336,7 @@ become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
 	if (j->user == JAIL_READER)
 		return only_read(why);
 	if (j->user == JAIL_ROOT && keep_root)
-		return 0;
+		return j->may & JAIL_ANYTHING ? 0 : drop_foreign_caps(why);
 	if (setgroups(1, &ids->gid) < 0 ||
 	    setresgid(ids->gid, ids->gid, ids->gid) < 0 ||
 	    setresuid(ids->uid, ids->uid, ids->uid) < 0)
@@ -301,7 +346,7 @@ become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
 		log_panic("became user %u and could become root again",
 		    (unsigned)ids->uid);
 	/* A process that starts no threads can start no process either. */
-	if ((j->may & (JAIL_THREADS | JAIL_ANYTHING)) == 0 &&
+	if ((j->may & (JAIL_THREADS | JAIL_ANYTHING | JAIL_PROGRAMS)) == 0 &&
 	    setrlimit(RLIMIT_NPROC, &none) < 0)
 		return why_errno(why, "", "limit of processes");
 	return 0;

@@ -11,6 +11,8 @@
  *			master has hard-linked just the row's sockets
  *	ids		mail_owner, a user of its own, or root for the few
  *			that act as users
+ *	capabilities	root, where it stays, is none that loads modules,
+ *			mounts, traces or looks into others' memory
  *	no_new_privs	no program gains rights by being executed
  *	files		Landlock: the row's paths and nothing else
  *	system calls	seccomp: the row's groups and nothing else
@@ -58,6 +60,9 @@ enum {
 	JAIL_READ	= 1 << 8,	/* read files that it was given */
 	JAIL_WATCH	= 1 << 9,	/* be told of changes of files */
 	JAIL_CHROOT	= 1 << 10,	/* what it forks has another root */
+	/* Programs and libraries of others, as root: everything but what is
+	 * done to a system and not in it. */
+	JAIL_PROGRAMS	= 1 << 11,
 };
 
 struct jail {

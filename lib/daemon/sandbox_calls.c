@@ -97,6 +97,7 @@ static const int calls_fork[] = {
 	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule),
 	SCMP_SYS(landlock_restrict_self), SCMP_SYS(setrlimit),
 	SCMP_SYS(prlimit64), SCMP_SYS(prctl), SCMP_SYS(timer_create),
+	SCMP_SYS(capget), SCMP_SYS(capset),
 };
 
 static const int calls_watch[] = {
@@ -119,6 +120,27 @@ static const int calls_hostile[] = {
 	SCMP_SYS(pidfd_getfd), SCMP_SYS(personality),
 };
 
+/* What is done to a system, and what would get around a filter. */
+static const int calls_system[] = {
+	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd),
+	SCMP_SYS(bpf), SCMP_SYS(userfaultfd), SCMP_SYS(perf_event_open),
+	SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
+	SCMP_SYS(io_uring_register), SCMP_SYS(lookup_dcookie),
+	SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
+	SCMP_SYS(open_tree), SCMP_SYS(move_mount), SCMP_SYS(fsopen),
+	SCMP_SYS(fsconfig), SCMP_SYS(fsmount), SCMP_SYS(fspick),
+	SCMP_SYS(mount_setattr), SCMP_SYS(unshare), SCMP_SYS(setns),
+	SCMP_SYS(open_by_handle_at), SCMP_SYS(mknod), SCMP_SYS(mknodat),
+	SCMP_SYS(init_module), SCMP_SYS(finit_module),
+	SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
+	SCMP_SYS(kexec_file_load), SCMP_SYS(reboot), SCMP_SYS(swapon),
+	SCMP_SYS(swapoff), SCMP_SYS(iopl), SCMP_SYS(ioperm),
+	SCMP_SYS(acct), SCMP_SYS(quotactl), SCMP_SYS(quotactl_fd),
+	SCMP_SYS(settimeofday), SCMP_SYS(clock_settime),
+	SCMP_SYS(sethostname), SCMP_SYS(setdomainname), SCMP_SYS(syslog),
+};
+
 static const struct {
 	unsigned	 may;		/* 0: always */
 	const char	*says;
@@ -137,6 +159,7 @@ static const struct {
 	{ JAIL_FORK, "fork", calls_fork, ARRAY_LEN(calls_fork) },
 	{ JAIL_WATCH, "watch", calls_watch, ARRAY_LEN(calls_watch) },
 	{ JAIL_CHROOT, "chroot", calls_chroot, ARRAY_LEN(calls_chroot) },
+	{ JAIL_PROGRAMS, "programs", NULL, 0 },
 };
 
 /* Stands for the process id in a filter that is made before there is one. */
@@ -265,6 +288,18 @@ kill_the_hostile(struct making *m, const struct jail *j)
 			    NULL);
 }
 
+/*
+ * All but what calls_system has.  An error, not the end of the process: it
+ * may be a library that only looks what there is.
+ */
+static void
+refuse_the_system(struct making *m, bool enforce)
+{
+	for (size_t i = 0; i < ARRAY_LEN(calls_system); i++)
+		rule(m, enforce ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_LOG,
+		    calls_system[i], 0, NULL);
+}
+
 /* What libseccomp answers: a negated errno, or -1. */
 static int
 seccomp_failed(int rc, struct why *why)
@@ -278,8 +313,8 @@ static scmp_filter_ctx
 make_filter(const struct jail *j, bool enforce, uint32_t pid, struct why *why)
 {
 	struct making m = {
-		seccomp_init(enforce ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_LOG),
-		0,
+		seccomp_init(j->may & JAIL_PROGRAMS ? SCMP_ACT_ALLOW :
+		    enforce ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_LOG), 0,
 	};
 
 	if (m.f == NULL) {
@@ -289,12 +324,16 @@ make_filter(const struct jail *j, bool enforce, uint32_t pid, struct why *why)
 	/* We set no_new_privs ourselves; a tree of tests, not a list. */
 	(void)seccomp_attr_set(m.f, SCMP_FLTATR_CTL_NNP, 0);
 	(void)seccomp_attr_set(m.f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	allow_groups(&m, j);
-	allow_memory(&m, j);
-	allow_sockets(&m, j);
-	allow_processes(&m, j, pid);
-	if (enforce)
-		kill_the_hostile(&m, j);
+	if (j->may & JAIL_PROGRAMS) {
+		refuse_the_system(&m, enforce);
+	} else {
+		allow_groups(&m, j);
+		allow_memory(&m, j);
+		allow_sockets(&m, j);
+		allow_processes(&m, j, pid);
+		if (enforce)
+			kill_the_hostile(&m, j);
+	}
 	if (m.rc == 0)
 		return m.f;
 	(void)seccomp_failed(m.rc, why);

@@ -9,7 +9,8 @@
  * attempt that ends the process prints nothing.  Attempts:
  *
  *	open PATH, write PATH, connect PATH (a UNIX socket), inet PORT,
- *	exec, fork, ptrace PID, kill PID, root (become it)
+ *	exec, fork, ptrace PID, memory PID (look into it), kill PID, root
+ *	(become it), mount, module (remove one), mknod PATH (a device)
  *
  * For session-user the user is vmail's ids MANSIO_PROBE_UID (and group), and
  * its mail MANSIO_PROBE_MAIL.
@@ -21,8 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,6 +78,26 @@ try_fork(void)
 }
 
 static bool
+try_memory(const char *pid)
+{
+	char *path = mem_printf("/proc/%s/mem", pid);
+	bool ok = open(path, O_RDONLY | O_CLOEXEC) >= 0;
+
+	mem_free(path);
+	return ok;
+}
+
+/* Who may finds that there is nothing of that name. */
+static bool
+try_system(const char *what)
+{
+	return (strcmp(what, "mount") == 0 ?
+	    mount("none", "/no such place", "tmpfs", 0, NULL) :
+	    (int)syscall(SYS_delete_module, "no such module", 0)) == 0 ||
+	    errno == ENOENT;
+}
+
+static bool
 try(const char *what, const char *arg)
 {
 	static char name[] = "true";
@@ -93,6 +118,12 @@ try(const char *what, const char *arg)
 		return try_fork();
 	if (strcmp(what, "ptrace") == 0)
 		return ptrace(PTRACE_ATTACH, pid, NULL, NULL) == 0;
+	if (strcmp(what, "memory") == 0)
+		return try_memory(arg);
+	if (strcmp(what, "mount") == 0 || strcmp(what, "module") == 0)
+		return try_system(what);
+	if (strcmp(what, "mknod") == 0)
+		return mknod(arg, S_IFCHR | 0600, makedev(1, 3)) == 0;
 	if (strcmp(what, "kill") == 0)
 		return kill(pid, 0) == 0;
 	if (strcmp(what, "root") == 0)

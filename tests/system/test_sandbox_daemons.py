@@ -28,8 +28,12 @@ if not LANDLOCK:
 # The attempts, and who may.  "passwd": read a file of the system; "tmp":
 # write somewhere; "queue": read queued mail; "mail": read another user's
 # mail; "other": a socket that is not the row's; "inet": connect out; "key":
-# a private key.
-FREE = {"local", "pipe", "authd-pam"}   # they run others' programs
+# a private key; "memory": another process's; "module", "mount", "mknod":
+# what is done to a system.
+FREE = {"local", "pipe"}                # they run users' programs
+CAPS = 1 << 16 | 1 << 17 | 1 << 19 | 1 << 21 | 1 << 27  # MODULE, RAWIO,
+#                                               PTRACE, ADMIN, MKNOD
+PROGRAMS = {"authd-pam", "authd-nurse-pam"}     # those of modules
 TABLES = {"cleanup", "rewrite", "bounce", "virtual", "authd", "quotad"}
 ALLOWED = {
     "passwd": TABLES | {"session", "qmgr", "pickup", "showq", "resolver",
@@ -48,7 +52,8 @@ ALLOWED = {
              "delegate",
              "authd-introspect", "authd-nurse"},
     "fork": {"session", "authd-nurse"},
-    "exec": set(), "ptrace": set(), "kill": {"session", "authd-nurse"},
+    "exec": set(), "ptrace": set(), "memory": set(), "mount": set(),
+    "module": set(), "mknod": set(), "kill": {"session", "authd-nurse"},
     "root": {"virtual", "session", "authd-nurse"},
 }
 ROOT = {"session", "session-nurse", "session-spare", "virtual", "keyd",
@@ -67,7 +72,8 @@ resolver unix - - - - 1 resolver
 smtp unix - - - - - smtp
 lmtp unix - - - - - lmtp
 """
-ENDS = {"exec", "ptrace"}       # an honest process could not have asked
+ENDS = {"exec", "ptrace", "mount"}  # an honest process could not have asked
+REFUSED = {"ptrace", "memory", "mount", "module", "mknod"}  # PROGRAMS, too
 
 passed = 0
 
@@ -83,6 +89,9 @@ def attempts():
         "inet": ("inet", str(inet.getsockname()[1])),
         "fork": ("fork",), "exec": ("exec",),
         "ptrace": ("ptrace", str(os.getpid())),
+        "memory": ("memory", str(m.master_pid())),
+        "mount": ("mount",), "module": ("module",),
+        "mknod": ("mknod", "/tmp/mansio-sandbox-probe-device"),
         "kill": ("kill", str(os.getpid())), "root": ("root",),
     }
 
@@ -112,7 +121,10 @@ def every_row():
             continue
         for what, attempt in attempts().items():
             got = probe(name, *attempt)
-            if name in ALLOWED[what]:
+            if name in PROGRAMS:
+                assert what == "exec" or (got == "ok") == (
+                    what not in REFUSED), (name, what, got)
+            elif name in ALLOWED[what]:
                 assert got == "ok", (name, what, got)
             elif what in ENDS:
                 assert got == "killed", (name, what, got)
@@ -157,11 +169,14 @@ def the_running_ones():
             assert s["Seccomp"].strip() == "2", (name, s["Seccomp"])
             assert s["NoNewPrivs"].strip() == "1", name
             uid = s["Uid"].split()[0]
+            # Of root nothing that reaches beyond files and users.
+            assert int(s["CapBnd" if name in ROOT - {"keyd"} else "CapEff"],
+                       16) & CAPS == 0, (name, s)
             if name not in ROOT:
                 assert uid != "0", name
                 assert int(s["CapEff"], 16) == 0, (name, s["CapEff"])
         # Each row of the table, but for chance: the kernel keeps 15 bytes.
-        missing = {r[:15] for r in rows()} - seen - {"pipe", "authd-pam"}
+        missing = {r[:15] for r in rows()} - seen - {"pipe"} - PROGRAMS
         assert not missing, missing
         for s in awake:
             s.close()

@@ -34,6 +34,12 @@ CHECK = """#!/bin/sh
 read -r password
 case $PAM_USER:$password in
 daemon:open) exit 0 ;;
+daemon:look)
+	{	id -u
+		(exec 3</proc/$PPID/mem) 2>/dev/null || echo no memory
+		mount -t tmpfs none /mnt 2>/dev/null || echo no mount
+		mknod "$0.dev" c 1 3 2>/dev/null || echo no device
+	} >"${0%/*}/seen" ;;
 esac
 exit 1
 """
@@ -46,6 +52,12 @@ with open(f"{inst.base}/check", "w", encoding="ascii") as out:
     out.write(CHECK)
 os.chmod(f"{inst.base}/check", 0o755)
 subprocess.run(["mount", "--bind", services, "/etc/pam.d"], check=True)
+hashed = subprocess.run(["openssl", "passwd", "-6", "shadow pass"],
+                        capture_output=True, text=True, check=True).stdout
+with open(f"{inst.base}/shadow", "w", encoding="ascii") as out:
+    out.write(f"daemon:{hashed.strip()}:19000:0:99999:7:::\n")
+subprocess.run(["mount", "--bind", f"{inst.base}/shadow", "/etc/shadow"],
+               check=True)
 
 
 def service(auth, account="required pam_permit.so"):
@@ -105,7 +117,41 @@ with inst:
     while c.plain("daemon", "open")[0] != "ok":
         assert time.monotonic() < end
         time.sleep(0.1)
+    # In their sandbox; and what modules run gains nothing and sees nobody.
+    for pid in helpers():
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            status = dict(x.rstrip("\n").split(":", 1) for x in f)
+        if "/san-" not in os.environ["BUILD_DIR"]:
+            assert status["Seccomp"].strip() == "2", status
+            assert status["NoNewPrivs"].strip() == "1", status
+        assert int(status["CapBnd"], 16) >> 19 & 1 == 0, status
+    assert c.plain("daemon", "look")[:2] == ("fail", WRONG)
+    with open(f"{inst.base}/seen", encoding="ascii") as f:
+        assert f.read() == "0\nno memory\nno mount\nno device\n"
+    # Passwords of the system itself, as pam_unix reads them.
+    service("auth required pam_unix.so", "required pam_unix.so")
+    assert c.plain("daemon", "shadow pass")[0] == "ok", inst.log()[-2000:]
+    assert c.plain("daemon", "shadow past")[:2] == ("fail", WRONG)
+    service(EXEC)
     log = inst.log()
     assert log.count("lost the process authd-pam; another one follows") == 2
     assert "open" not in log.replace("opened", "")
+    # The process that starts them dies: all of it begins anew.
+    def family():
+        return {p for p, n in below(inst.master_pid()).items()
+                if n.startswith("authd")}
+
+    old = family()
+    assert len(old) == 5, old
+    nurse, = [p for p, n in below(inst.master_pid()).items()
+              if n == "authd-nurse"]
+    os.kill(nurse, 9)
+    end = time.monotonic() + 60
+    while len(family() - old) < 5 or any(os.path.exists(f"/proc/{p}")
+                                         for p in old):
+        assert time.monotonic() < end, (old, family())
+        time.sleep(0.1)
+    c = Client(inst.base)
+    assert c.plain("daemon", "open")[0] == "ok"
+    inst.wait_log("lost the process authd-nurse: beginning anew")
 print("1 passed, 0 failed, 0 skipped")
