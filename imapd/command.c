@@ -324,7 +324,8 @@ imap_command(struct imap *im, struct span text)
 		    "once UIDONLY is enabled.");
 		return;
 	}
-	if (!command_wake(im))
+	if (!command_wake(im) ||
+	    (!(im->cmd->flags & CMD_NOSYNC) && !sync_rights(im)))
 		return;
 	im->cmd->handler(im, &s);
 }

@@ -413,12 +413,17 @@ void
 imap_watch_start(struct imap *im)
 {
 	struct why why = WHY_INIT;
+	uint32_t box, list;
 
 	if (im->watch || (im->box == NULL && im->notify == NULL))
 		return;
 	im->watch = store_watch_new();
+	box = im->box ? mailbox_box(im->box) : 0;
+	/* Of another's mailbox the rights, too. */
+	list = account_list_of(im->account, box);
 	if (im->watch == NULL || (im->box && store_watch_add(im->watch,
-	    im->account, mailbox_box(im->box), &why) != 0)) {
+	    im->account, box, &why) != 0) || (list != 0 &&
+	    store_watch_add(im->watch, im->account, list, &why) != 0)) {
 		log_warning("imap: %s: changes are not seen: %s",
 		    im->conn->facts.id, why.text);
 		store_watch_free(&im->watch);

@@ -283,6 +283,11 @@ void	 imap_uids(struct imap *im, const struct ranges *seqs,
 
 /* --- sync.c --------------------------------------------------------------------------- */
 
+/*
+ * Of another user's mailbox: what was withdrawn may not be done from now on.
+ * False: that is to read it, and BYE was said.
+ */
+bool	 sync_rights(struct imap *im);
 /* Report what others changed; expunges: EXPUNGE may be said now. */
 void	 sync_report(struct imap *im, bool expunges);
 void	 sync_expunged(struct imap *im, const struct mailbox_expunge *v,

@@ -3,6 +3,7 @@
  * sync - what others changed in the selected mailbox, as untagged responses
  * (RFC 9051 5.2, 7.5.1; RFC 7162; RFC 9586), see imap.h.
  */
+#include "base/log.h"
 #include "imapd/imap.h"
 
 /* RFC 7162 3.2.10: VANISHED takes the place of EXPUNGE. */
@@ -122,6 +123,24 @@ sync_condstore(struct imap *im)
 		    (uintmax_t)mailbox_modseq(im->box));
 }
 
+bool
+sync_rights(struct imap *im)
+{
+	struct why why = WHY_INIT;
+
+	if (im->box == NULL || !mailbox_is_mounted(im->box) ||
+	    im->mode == MODE_END)
+		return true;
+	if (account_refresh(im->account, &why) < 0)
+		log_warning("imap: %s: %s", im->conn->facts.id, why.text);
+	else if (!mailbox_refresh_rights(im->box)) {
+		imap_bye(im, "Mailbox not shared any more", "[NOPERM] "
+		    "Selected mailbox may not be read any more.");
+		return false;
+	}
+	return true;
+}
+
 void
 sync_report(struct imap *im, bool expunges)
 {
@@ -129,7 +148,7 @@ sync_report(struct imap *im, bool expunges)
 	struct why why = WHY_INIT;
 	int rc;
 
-	if (im->box == NULL || im->mode == MODE_END)
+	if (im->box == NULL || im->mode == MODE_END || !sync_rights(im))
 		return;
 	rc = mailbox_refresh(im->box, expunges ? MAILBOX_EXPUNGES : 0, &c, &why);
 	if (rc < 0) {

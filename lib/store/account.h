@@ -117,6 +117,8 @@ MUST_CHECK int account_mount(struct account *a, const char *prefix,
  * store_watch_add(); 0: there are not so many.
  */
 uint32_t account_mount_list(const struct account *a, size_t i);
+/* The same of the one that mailbox box is in; 0: it is the account's own. */
+uint32_t account_list_of(const struct account *a, uint32_t box);
 /* No mailbox of one's own can be made with this name or below. */
 void	 account_reserve(struct account *a, const char *name);
 /* Whether a name is another account's. */

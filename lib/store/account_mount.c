@@ -41,6 +41,14 @@ account_mount_list(const struct account *a, size_t i)
 	return i < a->mounts.len ? a->mounts.v[i].a->base : 0;
 }
 
+uint32_t
+account_list_of(const struct account *a, uint32_t box)
+{
+	uint32_t n = box >> MOUNT_SHIFT;
+
+	return n > 0 ? account_mount_list(a, n - 1) : 0;
+}
+
 void
 account_reserve(struct account *a, const char *name)
 {

@@ -62,6 +62,12 @@ struct account *mailbox_account(const struct mailbox *m);
 uint32_t mailbox_box(const struct mailbox *m);
 /* It belongs to another account, mounted in mailbox_account(). */
 bool	 mailbox_is_mounted(const struct mailbox *m);
+/*
+ * What the user may do there is decided when it is opened; look again, as of
+ * the last account_refresh().  False: it may not be read any more, and should
+ * be closed.
+ */
+MUST_CHECK bool mailbox_refresh_rights(struct mailbox *m);
 bool	 mailbox_readonly(const struct mailbox *m);
 uint32_t mailbox_count(const struct mailbox *m);	/* EXISTS */
 uint32_t mailbox_recent(const struct mailbox *m);	/* RECENT, to us */

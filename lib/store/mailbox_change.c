@@ -128,6 +128,18 @@ allowed(unsigned rights)
 	    STORE_DRAFT : 0);
 }
 
+/* RFC 4314 4: refused where none of the flags may be changed. */
+static bool
+may_change_some(unsigned rights, const struct flags_request *rq)
+{
+	if (rq->op == FLAGS_REPLACE)
+		return allowed(rights) != 0;
+	if (rq->flags == 0 && rq->nkeywords == 0)
+		return true;
+	return (allowed(rights) & rq->flags) != 0 ||
+	    (rights & RIGHT_WRITE && rq->nkeywords > 0);
+}
+
 static void
 make_plan(struct mailbox *m, const struct flags_request *rq, struct plan *pl,
     uint32_t mask)
@@ -205,9 +217,7 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 	if (m->flags & MAILBOX_READONLY)
 		return account_say(m->a, ACCOUNT_NOPERM, why, "the mailbox is "
 		    "read-only");
-	if (!(rq->op == FLAGS_REPLACE ? mask : mask & rq->flags) &&
-	    !(m->rights & RIGHT_WRITE) &&
-	    (rq->flags != 0 || rq->nkeywords > 0 || rq->op == FLAGS_REPLACE))
+	if (!may_change_some(m->rights, rq))
 		return account_say(m->a, ACCOUNT_NOPERM, why, "permission "
 		    "denied");
 	if (mailbox_lock(m, why) < 0)

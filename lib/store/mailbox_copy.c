@@ -225,9 +225,10 @@ again:
 		(void)account_io(m->a, why);
 		goto out;
 	}
-	/* Now that nobody can come in between. */
-	if (m->md != NULL && m->p->locked && maildir_view_prepare(m, uids,
-	    why) < 0)
+	/* Now that nobody can come in between, and before anything is put: the
+	 * target's lock alone does not look where the files are. */
+	if (m->md != NULL && m->p->locked && (maildir_view_sync(m, why) < 0 ||
+	    maildir_view_prepare(m, uids, why) < 0))
 		goto out;
 	collect(&s, uids);
 	if (s.words && t.view == NULL) {

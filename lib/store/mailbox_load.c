@@ -599,6 +599,13 @@ mailbox_is_mounted(const struct mailbox *m)
 }
 
 bool
+mailbox_refresh_rights(struct mailbox *m)
+{
+	m->rights = account_rights(m->a, m->box);
+	return m->rights & RIGHT_READ;
+}
+
+bool
 mailbox_readonly(const struct mailbox *m)
 {
 	return m->flags & MAILBOX_READONLY;

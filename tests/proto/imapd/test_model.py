@@ -8,6 +8,9 @@ on one account, so there is an exact model of what is in each mailbox.  Each
 client's view follows what it is told alone; whenever a command may report
 everything, the view must be the model: numbers, UIDs, flags.
 
+A third process is another user's, to whom the owner gives rights and takes
+them away again: what that user may not do is refused, and changes nothing.
+
 Some clients have QRESYNC and come back with what they remember, some have
 UIDONLY, some are told by NOTIFY, and most keep results of searches and sorts up
 to date (CONTEXT): those must be what the model says, too.
@@ -29,13 +32,16 @@ SECONDS = float(sys.argv[4]) if len(sys.argv) > 4 else 0
 FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "\\Deleted", "\\Draft",
          "$Forwarded", "Junk", "work"]
 BOXES = ["INBOX", "Archive", "Work/2026", "&AOQ-/b c"]
+OTHERS = "Other Users/tester/"      # to the guest
+RIGHTS = "lrswipkxte"
 
 rnd = random.Random(SEED)
 history = []
 
 
-def quote(box):
-    return '"%s"' % box
+def need(flag):
+    """The right to change it (RFC 4314 4)."""
+    return {"\\Seen": "s", "\\Deleted": "t"}.get(flag, "w")
 
 
 class Box:
@@ -44,7 +50,8 @@ class Box:
         self.uidvalidity = None
         self.msgs = {}          # uid -> [set of flags, body]
 
-    def add(self, flags, body):
+    def add(self, flags, body, rights=RIGHTS):
+        flags = [f for f in flags if need(f) in rights]
         uid = self.uidnext
         self.uidnext += 1
         self.msgs[uid] = [set(flags), body]
@@ -114,8 +121,10 @@ def subject(body):
 class View:
     """A client, and what it has been told."""
 
-    def __init__(self, engine, model):
+    def __init__(self, engine, model, rights=None):
         self.engine, self.model = engine, model
+        self.given = rights     # box -> rights; None: the owner
+        self.prefix = "" if rights is None else OTHERS
         self.c = engine.client()
         self.box = None         # name
         self.readonly = False
@@ -129,6 +138,15 @@ class View:
         self.placeless = set()  # UIDs
         self.snapshots = {}     # box -> (modseq, uids, flags)
         self.name = "c%x" % (id(self) >> 4 & 0xfff)
+
+    def quote(self, box):
+        return '"%s%s"' % (self.prefix, box)
+
+    def may(self, box, rights):
+        return self.given is None or set(rights) <= set(self.given[box])
+
+    def rights(self, box):
+        return RIGHTS if self.given is None else self.given[box]
 
     # -- what the server says ------------------------------------------------
     def untagged(self, line, quiet):
@@ -177,7 +195,8 @@ class View:
         m = re.match(rb'\* STATUS (.*) \((.*)\)$', line)
         if m and self.notify and b"UIDVALIDITY" in line:
             words = m.group(2).decode().split()
-            self.status.setdefault(m.group(1).decode().strip('"'), {}).update(
+            name = m.group(1).decode().strip('"').removeprefix(self.prefix)
+            self.status.setdefault(name, {}).update(
                 zip(words[::2], map(int, words[1::2])))
         m = re.match(rb'\* ESEARCH \(TAG "(\w+)"\)( UID)? ?(.*)$', line)
         if m and m.group(1).decode() in self.contexts:
@@ -306,15 +325,22 @@ class Test:
         self.engines.append(Engine(directory=self.engines[0].dir,
                                    settings=self.settings))
         self.model = {b: Box() for b in BOXES}
+        self.rights = {b: RIGHTS for b in BOXES}
         c = self.engines[0].client()
-        for b in BOXES[1:]:
-            c.ok("CREATE " + quote(b))
+        for b in BOXES:
+            if b != "INBOX":
+                c.ok('CREATE "%s"' % b)
+            c.ok('SETACL "%s" guest %s' % (b, RIGHTS))
         c.close()
+        self.engines.append(Engine(directory=self.engines[0].dir,
+                                   settings=self.settings, user="guest"))
         self.views = [self.new() for _ in range(8)]
         self.serial = 0
 
     def new(self):
-        v = View(rnd.choice(self.engines), self.model)
+        engine = rnd.choice(self.engines)
+        v = View(engine, self.model,
+                 self.rights if engine is self.engines[2] else None)
         if rnd.random() < 0.4:
             v.run("ENABLE QRESYNC")
             v.qresync = v.condstore = True
@@ -326,8 +352,9 @@ class Test:
             # uses UIDs; with "delayed" only NOOP and the like tell of it.
             v.notify = rnd.choice(["selected", "selected-delayed"])
             v.run("NOTIFY SET (%s (MessageNew (UID FLAGS) MessageExpunge "
-                  "FlagChange)) (personal (MessageNew MessageExpunge "
-                  "FlagChange))" % v.notify)
+                  "FlagChange)) (%s (MessageNew MessageExpunge FlagChange))" %
+                  (v.notify, 'subtree "Other Users"' if v.prefix else
+                   "personal"))
         return v
 
     def body(self):
@@ -341,18 +368,24 @@ class Test:
         v.box = None
         box = rnd.choice(BOXES)
         v.readonly = rnd.random() < 0.2
+        if not v.may(box, "lr"):
+            v.uids, v.flags, v.contexts = [], {}, {}
+            v.lost, v.placeless = set(), set()
+            assert v.c.status("SELECT " + v.quote(box))[0] == "NO"
+            return
+        if v.prefix and not set(v.rights(box)) & set("swtei"):
+            v.readonly = True
         old = v.snapshots.get(box) if v.qresync else None
         if self.model[box].uidvalidity is None:
             old = None
         lines = v.c.ok("%s %s%s" % (
-            "EXAMINE" if v.readonly else "SELECT", quote(box),
+            "EXAMINE" if v.readonly else "SELECT", v.quote(box),
             " (QRESYNC (%s %d))" % (self.model[box].uidvalidity.decode(),
                                     old[0]) if old else ""))
         history.append("%s: select %s%s" % (v.name, box,
                                             ", again" if old else ""))
         v.box, v.uids, v.flags = box, [], {}
         v.contexts, v.lost, v.placeless = {}, set(), set()
-        v.status.pop(box, None)     # the view tells of it from now on
         m = self.model[box]
         # What comes before CLOSED is about the mailbox before.
         closed = [i for i, l in enumerate(lines) if b"[CLOSED]" in l]
@@ -366,6 +399,7 @@ class Test:
             f = re.match(rb"\* OK \[UIDNEXT (\d+)\]", l)
             if f:
                 assert int(f.group(1)) == m.uidnext, (l, m.uidnext)
+        v.status.pop(box, None)     # the view tells of it from now on
         if old:
             self.resynced(v, old, lines[closed[0] + 1 if closed else 0:-1])
         v.learn()
@@ -463,6 +497,11 @@ class Test:
         if not v.uids:
             return
         text, uids, by_uid = some(v)
+        if not v.may(v.box, "w"):
+            v.run("UID STORE 1:* (UNCHANGEDSINCE 0) +FLAGS (work)", want="NO")
+            v.condstore = True
+            v.check()
+            return
         m = self.model[v.box]
         since = 0 if rnd.random() < 0.5 else 1 << 60
         lines = v.run("%sSTORE %s (UNCHANGEDSINCE %d) +FLAGS (work)" % (
@@ -487,15 +526,19 @@ class Test:
     def append(self, v):
         box = rnd.choice(BOXES)
         n = rnd.choice([1, 1, 1, 2, 5])
-        text = b"APPEND %s" % quote(box).encode()
+        text = b"APPEND %s" % v.quote(box).encode()
         uids = []
+        if not v.may(box, "li"):
+            v.run(text + b" {4+}\r\nA: b", want="NO")
+            v.check()
+            return
         m = self.model[box]
         for _ in range(n):
             flags = rnd.sample(FLAGS, rnd.randint(0, 3))
             body = self.body()
             text += b" (%s) {%d+}\r\n%s" % (" ".join(flags).encode(),
                                             len(body), body)
-            uids.append(m.add(flags, body))
+            uids.append(m.add(flags, body, v.rights(box)))
         lines = v.run(text)
         got = re.search(rb"\[APPENDUID \d+ ([0-9:,]+)\]", lines[-1])
         assert numbers(got.group(1).decode()) == uids, lines[-1]
@@ -509,6 +552,14 @@ class Test:
         flags = rnd.sample(FLAGS, rnd.randint(1 if op else 0, 3))
         silent = rnd.choice(["", ".SILENT"])
         m = self.model[v.box]
+        asked = flags
+        can = [f for f in FLAGS if need(f) in v.rights(v.box)]
+        flags = [f for f in asked if f in can]
+        if not (flags if op else can):
+            v.run("UID STORE 1:* %sFLAGS (%s)" % (op, " ".join(asked)),
+                  want="NO")
+            v.check()
+            return
         for uid in uids:
             if uid in m.msgs:
                 have = m.msgs[uid][0]
@@ -517,20 +568,20 @@ class Test:
                 elif op == "-":
                     have -= set(flags)
                 else:
-                    have.clear()
+                    have.difference_update(can)
                     have.update(flags)
             # Silent: the client knows what it did.
             if silent and uid in v.flags and uid in m.msgs:
                 v.flags[uid] = set(m.msgs[uid][0])
         v.run("%sSTORE %s %sFLAGS%s (%s)" % (
-            "UID " if by_uid else "", text, op, silent, " ".join(flags)),
+            "UID " if by_uid else "", text, op, silent, " ".join(asked)),
             quiet=not by_uid)
         # With the OK: what came before it may be older than the change.
         for uid in uids if silent else []:
             if uid in v.flags and uid in m.msgs:
                 v.flags[uid] = {"+": v.flags[uid] | set(flags),
                                 "-": v.flags[uid] - set(flags),
-                                "": set(flags)}[op]
+                                "": v.flags[uid] - set(can) | set(flags)}[op]
         v.check(quiet=not by_uid)
 
     def fetch(self, v):
@@ -540,7 +591,7 @@ class Test:
         what = rnd.choice(["(FLAGS UID)", "(UID BODY.PEEK[])", "(UID)",
                            "(UID INTERNALDATE RFC822.SIZE)", "BODY[]"])
         m = self.model[v.box]
-        if what == "BODY[]" and not v.readonly:
+        if what == "BODY[]" and not v.readonly and v.may(v.box, "s"):
             for uid in uids:
                 if uid in m.msgs:
                     m.msgs[uid][0].add("\\Seen")
@@ -552,6 +603,10 @@ class Test:
         if v.box is None or v.readonly:
             return
         m = self.model[v.box]
+        if not v.may(v.box, "e"):
+            v.run("EXPUNGE", want="NO")
+            v.check()
+            return
         if rnd.random() < 0.5 or not v.uids:
             v_uids = [u for u in m.msgs if "\\Deleted" in m.msgs[u][0]]
             text = "EXPUNGE"
@@ -579,15 +634,21 @@ class Test:
         there = [u for u in uids if u in src.msgs]
         if len(there) != len(uids):
             return      # what somebody has expunged: another test's matter
+        if not v.may(to, "li") or (move and not v.may(v.box, "te")):
+            v.run("UID %s %s %s" % ("MOVE" if move else "COPY",
+                                    ",".join(map(str, uids)), v.quote(to)),
+                  want="NO")
+            v.check()
+            return
         pairs = []
         for u in there:
             flags, body = src.msgs[u]
             if move:
                 del src.msgs[u]
-            pairs.append((u, dst.add(flags, body)))
+            pairs.append((u, dst.add(flags, body, v.rights(to))))
         lines = v.run("%s%s %s %s" % ("UID " if by_uid else "",
                                       "MOVE" if move else "COPY", text,
-                                      quote(to)))
+                                      v.quote(to)))
         got = re.search(rb"\[COPYUID \d+ ([0-9:,]+) ([0-9:,]+)\]",
                         b"\n".join(lines))
         assert list(zip(numbers(got.group(1).decode()),
@@ -597,8 +658,12 @@ class Test:
     def status(self, v):
         box = rnd.choice(BOXES)
         m = self.model[box]
+        if not v.may(box, "lr"):
+            v.run("STATUS %s (MESSAGES)" % v.quote(box), want="NO")
+            v.check()
+            return
         for l in v.run("STATUS %s (MESSAGES UIDNEXT UNSEEN DELETED)" %
-                       quote(box)):
+                       v.quote(box)):
             got = re.match(rb"\* STATUS .* \((.*)\)$", l)
             if not got or b"UIDVALIDITY" in l:
                 continue        # NOTIFY's
@@ -637,7 +702,7 @@ class Test:
             if v.box is None:
                 return
             m = self.model[v.box]
-            if how == "CLOSE" and not v.readonly:
+            if how == "CLOSE" and not v.readonly and v.may(v.box, "e"):
                 for u in [u for u in m.msgs if "\\Deleted" in m.msgs[u][0]]:
                     del m.msgs[u]
             # With the mailbox all results go; what CLOSE expunges is not
@@ -655,6 +720,32 @@ class Test:
         v.c.close()
         self.views[self.views.index(v)] = self.new()
 
+    def grant(self, v):
+        """The guest has other rights to a mailbox from now on, also where it
+        is selected."""
+        if v.prefix:
+            return
+        box = rnd.choice(BOXES)
+        rights = rnd.choice([
+            RIGHTS, RIGHTS, "", "l",
+            "lr" + "".join(x for x in "switep" if rnd.random() < 0.5)])
+        self.rights[box] = rights
+        v.run('SETACL "%s" guest "%s"' % (box, rights))
+        v.check()
+        if "r" in rights:
+            return
+        for g in [g for g in self.views if g.prefix and g.box == box]:
+            lines = []
+            try:
+                g.c.start("NOOP")
+                while True:
+                    lines.append(g.c.line())
+            except (Closed, ConnectionError):
+                pass
+            assert any(x.startswith(b"* BYE [NOPERM]") for x in lines), lines
+            g.c.close()
+            self.views[self.views.index(g)] = self.new()
+
     def nap(self, v):
         for e in self.engines:
             e.hibernate()
@@ -662,7 +753,8 @@ class Test:
 
     def pipelined(self, v):
         """What is sent together is done one after the other."""
-        if v.box is None or v.readonly or not v.uids or None in v.uids:
+        if v.box is None or v.readonly or not v.uids or None in v.uids or \
+                not v.may(v.box, "w"):
             return
         uid = rnd.choice(v.uids)
         m = self.model[v.box]
@@ -688,7 +780,8 @@ class Test:
                  (self.status, 4), (self.noop, 8), (self.pipelined, 4),
                  (self.context, 3), (self.partial, 3), (self.conditional, 2)]
         if idle:
-            steps += [(self.idle, 4), (self.leave, 2), (self.nap, 1)]
+            steps += [(self.idle, 4), (self.leave, 2), (self.nap, 1),
+                      (self.grant, 1)]
         if v.box is None and rnd.random() < 0.8:
             self.select(v)
             return
@@ -700,7 +793,7 @@ class Test:
         for _ in range(200):
             v.run("NOOP")
             wrong = [b for b in BOXES if b in v.status and b != v.box and
-                     not self.status_is(b, v.status[b])]
+                     v.may(b, "lr") and not self.status_is(b, v.status[b])]
             if not wrong:
                 return
             time.sleep(0.05)
@@ -721,7 +814,7 @@ class Test:
         e = Engine(directory=self.engines[0].dir, settings=self.settings)
         for box in BOXES:
             v = View(e, self.model)
-            v.run("SELECT " + quote(box))
+            v.run("SELECT " + v.quote(box))
             v.box = box
             v.learn()
             v.check()
