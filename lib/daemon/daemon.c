@@ -699,7 +699,8 @@ check_settings(void)
 		log_problem(&why);
 	}
 	log_flush();
-	exit(judged_bad ? 1 : 0);
+	/* What was opened to look at it is left to the kernel. */
+	_exit(judged_bad ? 1 : 0);
 }
 
 int

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 # timeout: 400
-"""IMAP as real clients speak it: mbsync, offlineimap, getmail, curl, mutt."""
+"""IMAP as real clients speak it: mbsync, offlineimap, getmail, curl, mutt,
+interimap (which needs QRESYNC), neomutt and Perl's Mail::IMAPClient."""
 import imaplib
 import os
 import pty
+import re
 import select
 import shutil
 import ssl
@@ -20,9 +22,18 @@ from mailusers import TIMEOUT, Users  # noqa: E402
 passed = skipped = 0
 
 
+def there(program):
+    """A program; with :: in its name a Perl module."""
+    if "::" not in program:
+        return shutil.which(program) is not None
+    return shutil.which("perl") is not None and subprocess.run(
+        ["perl", f"-M{program}", "-e1"], check=False,
+        stderr=subprocess.DEVNULL).returncode == 0
+
+
 def case(fn, program=None):
     global passed, skipped
-    if program and shutil.which(program) is None:
+    if program and not there(program):
         print(f"skip: {fn.__name__}: no {program} here")
         skipped += 1
         return
@@ -216,7 +227,7 @@ def curl(d):
     c.logout()
 
 
-def keys_in_mutt(d, box, keys):
+def keys_in_mutt(d, box, keys, program="mutt", more=""):
     """bob opens a mailbox, presses keys and leaves; what he was shown."""
     write(f"{d}/rc", f"""\
 set folder = "imap://127.0.0.1:{m.imap_port}/"
@@ -233,12 +244,12 @@ set quit = yes
 set wait_key = no
 set move = no
 set sort = mailbox-order
-push "<first-entry>{keys}<sync-mailbox><quit>"
+{more}push "<first-entry>{keys}<sync-mailbox><quit>"
 """)
     pid, fd = pty.fork()
     if pid == 0:
         os.environ.update(HOME=d, TERM="xterm", LC_ALL="C.UTF-8")
-        os.execlp("mutt", "mutt", "-n", "-F", f"{d}/rc")
+        os.execlp(program, program, "-n", "-F", f"{d}/rc")
     until = time.monotonic() + TIMEOUT * 3
     shown = b""
     while time.monotonic() < until:
@@ -316,6 +327,126 @@ Create Near
     a.logout()
 
 
+def listed(user, password, box):
+    """(uid, size, flags) of each message, without what a session decides."""
+    c = imap(user, password)
+    c.select(box, readonly=True)
+    found = []
+    for line in c.fetch("1:*", "(UID RFC822.SIZE FLAGS)")[1]:
+        uid, size, flags = re.search(
+            rb"UID (\d+) RFC822.SIZE (\d+) FLAGS \((.*?)\)", line).groups()
+        found.append((int(uid), int(size),
+                      sorted(set(flags.split()) - {b"\\Recent"})))
+    c.logout()
+    return found
+
+
+def interimap(d):
+    """Two accounts kept alike by QRESYNC, both changed in between."""
+    a = fill("Two", 12, imap("alice", "wonderland"))
+    for side in ("config", "data"):
+        os.makedirs(f"{d}/.{side}/interimap", 0o700)
+    os.environ.update(XDG_CONFIG_HOME=f"{d}/.config",
+                      XDG_DATA_HOME=f"{d}/.data")
+    account = f"""\
+type = imap
+host = 127.0.0.1
+port = {m.imap_port}
+STARTTLS = NO
+"""
+    write(f"{d}/.config/interimap/config", f"""\
+database = a.db
+list-mailbox = Two
+[local]
+{account}username = alice@example.test
+password = wonderland
+[remote]
+{account}username = bob@example.test
+password = builder
+""")
+    run("interimap", d=d)
+    ours = listed("alice", "wonderland", "Two")
+    assert len(ours) == 12 and ours == listed("bob", "builder", "Two")
+    b = imap()
+    a.select("Two")
+    b.select("Two")
+    a.store("1:3", "+FLAGS", "(\\Flagged $Work)")
+    b.store("3:5", "+FLAGS", "(\\Answered)")
+    a.store("7:8", "+FLAGS", "\\Deleted")
+    a.expunge()
+    b.store("10", "+FLAGS", "\\Deleted")
+    b.expunge()
+    fill("Two", 1, b)
+    run("interimap", d=d)
+    ours, theirs = (listed(u, p, "Two") for u, p in
+                    (("alice", "wonderland"), ("bob", "builder")))
+    assert len(ours) == 10 and ours == theirs, (ours, theirs)
+    assert ours[2][2] == [b"$Work", b"\\Answered", b"\\Flagged"], ours
+    for c in (a, b):
+        c.close()
+        c.delete("Two")
+        c.logout()
+
+
+def neomutt(d):
+    """QRESYNC and a cache of headers, with messages gone meanwhile."""
+    c = fill("neo", 8)
+    more = f"""\
+set ssl_starttls = yes
+set ssl_verify_host = no
+set certificate_file = "{m.ca}"
+set imap_qresync = yes
+set imap_condstore = yes
+set header_cache = "{d}/cache"
+"""
+
+    def keys(number, left):
+        shown = keys_in_mutt(d, "neo", "<delete-pattern>~s<space>neo.%d<enter>"
+                             % number, program="neomutt", more=more)
+        c.noop()
+        got = c.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
+        got = [int(x[1].split()[-1]) for x in got if isinstance(x, tuple)]
+        assert got == left, (got, shown, m.log()[-2000:])
+
+    c.select("neo")
+    keys(3, [0, 1, 2, 4, 5, 6, 7])
+    c.store("1", "+FLAGS", "\\Deleted")
+    c.expunge()
+    keys(5, [1, 2, 4, 6, 7])
+    c.logout()
+
+
+PERL = r"""
+use strict;
+use Mail::IMAPClient;
+my $c = Mail::IMAPClient->new(Server => '127.0.0.1', Port => $ARGV[0],
+    User => 'bob@example.test', Password => 'builder', Uid => 1,
+    Starttls => [SSL_ca_file => $ARGV[1], SSL_verifycn_name => $ARGV[2]])
+    or die $@;
+$c->select('perl') or die $@;
+for ($c->messages) {
+    $c->get_bodystructure($_) or die "structure of $_: $@";
+    $c->get_envelope($_) or die "envelope of $_: $@";
+    length($c->message_string($_)) == $c->size($_) or die "size of $_";
+}
+my $all = join ' ', sort { $a <=> $b } $c->sort('REVERSE DATE', 'UTF-8', 'ALL');
+$all eq join ' ', $c->messages or die $all;
+@{$c->thread('REFERENCES')} == 5 or die 'threads';
+my $uid = $c->append_string('perl', "Subject: p\r\n\r\nx\r\n", '\Seen')
+    or die $@;
+$c->move('INBOX', $uid) or die $@;
+$c->expunge or die $@;
+keys %{$c->fetch_hash('FLAGS', 'RFC822.SIZE')} == 5 or die 'left behind';
+$c->logout;
+"""
+
+
+def perl_mail_imapclient(d):
+    fill("perl", 5).logout()
+    write(f"{d}/t.pl", PERL)
+    run("perl", f"{d}/t.pl", str(m.imap_port), m.ca, "mail.example.test", d=d)
+
+
 def imaplib_over_tls(d):
     c = imap("alice", "wonderland", tls=True)
     big = b"Subject: big\r\n\r\n" + b"0123456789abcdef" * 65536 + b"\r\n"
@@ -339,4 +470,7 @@ with Users(tls=True) as m:
     case(mutt, "mutt")
     case(shared_in_mutt, "mutt")
     case(shared_by_mbsync, "mbsync")
+    case(interimap, "interimap")
+    case(neomutt, "neomutt")
+    case(perl_mail_imapclient, "Mail::IMAPClient")
 print(f"{passed} passed, 0 failed, {skipped} skipped")
