@@ -28,6 +28,9 @@
 
 #define WRITERS_MAX	8	/* journals kept open for appending */
 #define SEGMENTS_MAX	1024	/* mapped at a time */
+#define LOOK_WINDOW	65536u	/* bytes that a page fault maps */
+#define LOOK_WINDOWS	(PACKED_SEGMENT_MAX / LOOK_WINDOW)
+#define LOOKS_MAX	8	/* reading costs as much as the fault then */
 
 /* --- errors ------------------------------------------------------------------ */
 
@@ -224,6 +227,8 @@ unmap_segment(struct acct_segment *s)
 	if (s->map != NULL)
 		(void)munmap((void *)(uintptr_t)s->map, s->len);
 	fd_close(&s->fd);
+	mem_free(s->looks);
+	s->looks = NULL;
 }
 
 void
@@ -511,6 +516,7 @@ map_segment(struct account *a, struct acct_segment *s)
 
 		old.number = 0;
 		old.fd = -1;
+		old.looks = NULL;
 		s->map = map;
 		s->len = len;
 		*ARRAY_PUSH(&a->segments) = old;
@@ -521,8 +527,9 @@ map_segment(struct account *a, struct acct_segment *s)
 	return 0;
 }
 
-const char *
-account_map(struct account *a, uint32_t no, uint64_t offset, uint64_t len,
+/* The segment, with these bytes in it. */
+static struct acct_segment *
+segment_with(struct account *a, uint32_t no, uint64_t offset, uint64_t len,
     struct why *why)
 {
 	struct acct_segment *s = find_segment(a, no);
@@ -546,6 +553,7 @@ account_map(struct account *a, uint32_t no, uint64_t offset, uint64_t len,
 				unmap_segment(&a->segments.v[i]);
 			a->segments.len = 0;
 		}
+		fresh.looks = mem_zalloc(LOOK_WINDOWS);
 		s = ARRAY_PUSH(&a->segments);
 		*s = fresh;
 	}
@@ -564,5 +572,35 @@ account_map(struct account *a, uint32_t no, uint64_t offset, uint64_t len,
 			return NULL;
 		}
 	}
+	return s;
+}
+
+const char *
+account_map(struct account *a, uint32_t no, uint64_t offset, uint64_t len,
+    struct why *why)
+{
+	struct acct_segment *s = segment_with(a, no, offset, len, why);
+
+	if (s == NULL)
+		return NULL;
+	if (offset / LOOK_WINDOW < LOOK_WINDOWS)
+		s->looks[offset / LOOK_WINDOW] = LOOKS_MAX;
 	return s->map + offset;
+}
+
+const char *
+account_look(struct account *a, uint32_t no, uint64_t offset, size_t len,
+    char *room)
+{
+	struct why why = WHY_INIT;
+	struct acct_segment *s = segment_with(a, no, offset, len, &why);
+	uint64_t window = offset / LOOK_WINDOW;
+
+	if (s == NULL)
+		return NULL;
+	if (window >= LOOK_WINDOWS || s->looks[window] >= LOOKS_MAX)
+		return s->map + offset;
+	s->looks[window]++;
+	return fd_pread_all(s->fd, room, len, (off_t)offset) == 0 ? room :
+	    NULL;
 }

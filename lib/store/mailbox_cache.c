@@ -43,8 +43,9 @@
 #define FILE_HEAD	32
 #define MAP_MORE	(1u << 20)	/* bytes mapped ahead of the file */
 #define WRITE_STEP	(512u << 10)	/* bytes gathered for one write */
-#define PREFETCH	448u		/* bytes of the next record */
-#define PREFETCH_END	192u		/* and at its end */
+#define AHEAD		3u		/* records: memory takes so long */
+#define PREFETCH	448u		/* bytes of a record that comes next */
+#define PREFETCH_END	256u		/* and at its end */
 #define WASTE_MIN	(4u << 20)	/* bytes, and as much again as is used */
 
 /* --- which checksums were right --------------------------------------------------- */
@@ -508,7 +509,7 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);
 	out->bytes = find_cache(m, r);
-	prefetch_record(m, i + 1, trusted);
+	prefetch_record(m, i + AHEAD, trusted);
 	if (out->bytes.p != NULL) {
 		bool again = trusted ||
 		    mailbox_was_checked(m, i, CHECKED_RECORD);

@@ -26,6 +26,10 @@
 #include "store/compress.h"
 #include "store/mailbox_internal.h"
 
+/* A word that is common stands near the beginning. */
+#define LOOK_FIRST	768u		/* bytes of a text */
+#define LOOK_MOST	16384u		/* more is mapped */
+
 /* --- the bytes ---------------------------------------------------------------- */
 
 /* What in says decompressed; NULL when it is damaged. */
@@ -232,14 +236,35 @@ mailbox_maybe(struct mailbox *m, uint32_t uid,
 	return maybe;
 }
 
+/* Whether plain text that lies there in the segment has the key. */
+static bool
+segment_has(struct mailbox *m, const struct record *r, uint64_t at,
+    uint64_t len, const struct message_key *k)
+{
+	uint64_t from = r->offset + PACKED_MESSAGE_HEADER + at;
+	char room[LOOK_MOST];
+	struct why why = WHY_INIT;
+	size_t n = (size_t)MIN(len, LOOK_FIRST);
+	const char *p = account_look(m->a, r->segment, from, n, room);
+
+	if (p == NULL)
+		return false;
+	if (message_plain_has(span_make(p, n), k))
+		return true;
+	if (n == len)
+		return false;
+	p = len <= LOOK_MOST ? account_look(m->a, r->segment, from,
+	    (size_t)len, room) : account_map(m->a, r->segment, from, len,
+	    &why);
+	return p != NULL && message_plain_has(span_make(p, (size_t)len), k);
+}
+
 bool
 mailbox_has_plain(struct mailbox *m, uint32_t uid,
     const struct message_cache *c, const struct message_key *k)
 {
 	const struct record *r = record_by_uid(m, uid);
-	struct why why = WHY_INIT;
 	uint64_t at, len;
-	const char *p;
 
 	if (!k->plain || m->md != NULL || r == NULL ||
 	    r->flags & RECORD_ZSTD)
@@ -247,10 +272,7 @@ mailbox_has_plain(struct mailbox *m, uint32_t uid,
 	for (size_t i = 0; message_cache_plain(c, i, &at, &len); i++) {
 		if (at > r->len || len > r->len - at)
 			break;
-		p = account_map(m->a, r->segment, r->offset +
-		    PACKED_MESSAGE_HEADER + at, len, &why);
-		if (p != NULL && message_plain_has(span_make(p, (size_t)len),
-		    k))
+		if (segment_has(m, r, at, len, k))
 			return true;
 	}
 	return false;

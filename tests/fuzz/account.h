@@ -125,7 +125,7 @@ account_options(enum store_format format)
 
 /* Open it and look at all that the list shows. */
 static void
-account_look(enum store_format format)
+look_at_all(enum store_format format)
 {
 	struct account_options o = account_options(format);
 	struct account *a = account_open(&o, NULL);

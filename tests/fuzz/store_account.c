@@ -112,7 +112,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		cache_of(in, &file);
 		scratch_put("user/00000001.cch", buf_span(&file));
 	}
-	account_look(STORE_PACKED);
+	look_at_all(STORE_PACKED);
 	buf_fini(&file);
 	return 0;
 }

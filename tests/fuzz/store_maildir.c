@@ -165,8 +165,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	put_message("user/cur/1.a:2,S");
 	put_message("user/new/2.b");
 	put_input(p[0], span_from(span_make(p, n), 1));
-	account_look(STORE_MAILDIR);
+	look_at_all(STORE_MAILDIR);
 	change();
-	account_look(STORE_MAILDIR);
+	look_at_all(STORE_MAILDIR);
 	return 0;
 }
