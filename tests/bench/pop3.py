@@ -4,8 +4,10 @@
 
 usage: tests/bench/pop3.py [messages [bytes [rounds]]]
 
-CPU is that of all of a server's processes, ended ones included; wall clock is
-the machine's.  Needs root; Dovecot where it is installed.
+A poll is measured twice: of a user whose process waits for the next session
+(session_max_idle), and of one who needs a new process.  CPU is that of all of
+a server's processes, ended ones included; wall clock is the machine's.  Needs
+root; Dovecot where it is installed.
 """
 import json
 import os
@@ -39,7 +41,7 @@ class Mansio:
     user, password = "alice@example.test", "wonderland"
 
     def __init__(self):
-        self.m = Users(users=["alice"])
+        self.m = Users(users=["alice"], settings={"session_max_idle": "1h"})
         self.m.start()
         self.port = self.m.pop3_port
 
@@ -58,7 +60,13 @@ class Mansio:
                     assert code == 250, text
                 done += n
         self.m.wait_idle(120)
-        time.sleep(2.5)     # session processes of before have gone
+
+    def rest(self, on):
+        """Whether processes wait for their user's next session."""
+        self.m.command("postconf", "-e",
+                       f"session_max_idle={'1h' if on else '0s'}")
+        self.m.command("mansio", "reload")
+        time.sleep(1)
 
     def root(self):
         return self.m.master_pid()
@@ -80,6 +88,9 @@ class Mdbox(Dovecot):
         self.import_messages("alice", (message(n).encode()
                                        for n in range(COUNT)))
 
+    def rest(self, on):
+        """Each of its sessions is a process."""
+
 
 def measure(server, *args):
     """What popload says, and CPU seconds of all of the server's processes."""
@@ -87,14 +98,16 @@ def measure(server, *args):
     out = subprocess.run([LOAD, *args, "127.0.0.1", str(server.port),
                           server.user, server.password], check=True,
                          capture_output=True, text=True).stdout
-    time.sleep(2.6)         # what lingers has gone, and is counted
+    time.sleep(1)           # what leaves has gone, and is counted
     return json.loads(out), cpu_of(server.root()) - before
 
 
+NEW = "poll, new process"
 KINDS = (
     ("one by one", ("-k",)),
     ("pipelined", ("-p", "-k")),
     ("poll", ("-P", "200")),
+    (NEW, ("-P", "200", "-w", "20")),
     ("pipelined, deleted", ("-p",)),
 )
 
@@ -108,11 +121,11 @@ def show(what, results):
     med = {}
     for name, rows in results.items():
         med[name] = [middle(column) for column in zip(*rows)]
-        print(f"{what:18}  {name:16} {med[name][0]:9.0f}/s "
+        print(f"{what:20}  {name:16} {med[name][0]:9.0f}/s "
               f"{med[name][1]:9.1f} us CPU", flush=True)
     ours, theirs = med.get(Mansio.name), med.get(Mdbox.name)
     if ours and theirs:
-        print(f"{'':18}  {ours[0] / theirs[0]:.2f} times the rate, "
+        print(f"{'':20}  {ours[0] / theirs[0]:.2f} times the rate, "
               f"1/{theirs[1] / max(ours[1], 0.01):.2f} of the CPU",
               flush=True)
 
@@ -127,6 +140,8 @@ def main():
             servers[-1].fill()
         for what, args in KINDS:
             results = {s.name: [] for s in servers}
+            for s in servers:
+                s.rest(what != NEW)
             for _ in range(1 if what.endswith("deleted") else ROUNDS):
                 for s in servers:
                     # A login's password is hashed once, and then known.

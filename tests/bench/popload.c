@@ -3,12 +3,13 @@
  * popload - a lean POP3 client that empties a mailbox, for benchmarks.
  *
  *	popload [-p] [-k] address port user password
- *	popload -P n address port user password
+ *	popload -P n [-w ms] address port user password
  *
  *	-p	pipelined: as many commands at a time as the server takes
  *	-k	keep: RSET before QUIT
  *	-P	n polls: connect, log in, STAT, UIDL, QUIT; each with another user
  *		where the name has a '#', which stands for 1 to n
+ *	-w	wait so long after each poll, which is not counted as its time
  *
  * Without -P: STAT, UIDL, RETR of all, DELE of all, QUIT.  Prints one line of
  * JSON: messages, octets, seconds in all and of the parts.  Exit status 1
@@ -228,16 +229,19 @@ main(int argc, char **argv)
 {
 	bool pipe = false, keep = false;
 	unsigned polls = 0, count = 0;
+	long wait_ms = 0;
 	double t0, t1, t2, t3;
 	int c;
 
-	while ((c = getopt(argc, argv, "kpP:")) != -1) {
+	while ((c = getopt(argc, argv, "kpP:w:")) != -1) {
 		if (c == 'p')
 			pipe = true;
 		else if (c == 'k')
 			keep = true;
 		else if (c == 'P')
 			polls = (unsigned)strtoul(optarg, NULL, 10);
+		else if (c == 'w')
+			wait_ms = strtol(optarg, NULL, 10);
 		else
 			return 2;
 	}
@@ -255,10 +259,12 @@ main(int argc, char **argv)
 		ask(true, "UIDL\r\n");
 		ask(false, "QUIT\r\n");
 		close(fd);
+		if (wait_ms > 0)
+			(void)poll(NULL, 0, (int)wait_ms);
 	}
 	if (polls > 0) {
 		printf("{\"polls\": %u, \"messages\": %u, \"seconds\": %.4f}\n",
-		    polls, count, now() - t0);
+		    polls, count, now() - t0 - polls * (double)wait_ms / 1000);
 		return 0;
 	}
 	log_in(argv[2], argv[3]);
