@@ -13,10 +13,10 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "dns/dns.h"
+#include "ipc/asker.h"
 #include "ipc/msg_mtasts.h"
 
 #define CACHE_MAX	5000		/* domains */
-#define CHECK_MS	1000
 #define AWAY_MS		10000		/* for mtasts to come back */
 #define WAIT_MS		(700 * 1000)	/* more than any fetch takes */
 
@@ -28,22 +28,17 @@ struct kept {
 };
 
 struct sts_query {
-	struct list	 link;
-	uint32_t	 tag;
+	struct question	 q;
 	char		 domain[DNS_NAME_MAX + 1];
 	sts_fn		*fn;
 	void		*arg;
-	int64_t		 asked_ms;
-	bool		 put;
 };
 
 static struct {
 	struct loop	*loop;
-	struct ipc_client *ipc;
-	struct loop_timer *timer;
-	struct list	 all, kept;
-	struct hash	 by_tag, by_name;
-	uint32_t	 next_tag;
+	struct asker	*asker;
+	struct list	 kept;
+	struct hash	 by_name;
 } g;
 
 /* --- policies -------------------------------------------------------------------- */
@@ -147,125 +142,65 @@ sts_cached(struct span domain)
 
 /* --- questions ------------------------------------------------------------------------ */
 
-static struct span
-tag_key(const uint32_t *tag)
+static struct sts_query *
+query(struct question *q)
 {
-	return span_make(tag, sizeof(*tag));
+	return CONTAINER_OF(q, struct sts_query, q);
 }
 
-static void
-query_free(struct sts_query *q)
-{
-	list_remove(&q->link);
-	(void)hash_del(&g.by_tag, tag_key(&q->tag));
-	mem_free(q);
-}
-
+/* It has been forgotten. */
 static void
 answer(struct sts_query *q, struct sts *s)
 {
 	sts_fn *fn = q->fn;
 	void *arg = q->arg;
 
-	query_free(q);
+	mem_free(q);
 	fn(arg, s);
 }
 
 static void
-put(struct sts_query *q)
+put(struct question *q, struct ipc_conn *c)
 {
-	struct ipc_conn *c = ipc_client_conn(g.ipc);
-	struct mtasts_ask m = { .domain = span_of(q->domain) };
+	struct mtasts_ask m = { .domain = span_of(query(q)->domain) };
 
-	if (c == NULL)
-		return;
-	q->put = true;
 	mtasts_ask_encode(ipc_begin(c, MTASTS_ASK, q->tag), &m);
 	ipc_end(c);
 }
 
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_answer(struct question *q, const struct ipc_frame *f)
 {
 	struct mtasts_policy m;
-	struct sts_query *q;
 	struct sts *s;
 
-	if (f->type != MTASTS_POLICY ||
-	    mtasts_policy_decode(&m, f->body) < 0)
+	if (mtasts_policy_decode(&m, f->body) < 0)
 		return -1;
-	q = hash_get(&g.by_tag, tag_key(&f->tag));
-	if (q == NULL || !q->put)
-		return 0;
 	s = sts_new(&m);
-	keep(q->domain, s, m.ttl);
-	answer(q, s);
+	keep(query(q)->domain, s, m.ttl);
+	asker_forget(g.asker, q);
+	answer(query(q), s);
 	return 0;
 }
 
 static void
-put_all(void)
+on_lost(struct question *q)
 {
-	LIST_FOREACH(l, &g.all) {
-		struct sts_query *q = LIST_ENTRY(l, struct sts_query, link);
-
-		if (!q->put)
-			put(q);
-	}
+	answer(query(q), NULL);
 }
 
-static void
-on_up(void *arg, struct ipc_conn *c)
-{
-	put_all();
-}
-
-static void
-on_down(void *arg)
-{
-	LIST_FOREACH(l, &g.all)
-		LIST_ENTRY(l, struct sts_query, link)->put = false;
-}
-
-static bool
-expire_one(void)
-{
-	int64_t now = loop_now_ms(g.loop);
-
-	LIST_FOREACH(l, &g.all) {
-		struct sts_query *q = LIST_ENTRY(l, struct sts_query, link);
-
-		if (now - q->asked_ms < (q->put ? WAIT_MS : AWAY_MS))
-			continue;
-		answer(q, NULL);
-		return true;
-	}
-	return false;
-}
-
-static void
-on_timer(void *arg)
-{
-	put_all();
-	while (expire_one())
-		;
-	if (!list_empty(&g.all))
-		loop_timer_set(g.timer, CHECK_MS);
-}
-
-static const struct ipc_client_ops ops = {
-	.on_frame = on_frame, .on_up = on_up, .on_down = on_down,
+static const struct asker_ops ops = {
+	.put = put, .answer = on_answer, .lost = on_lost,
+	.answer_type = MTASTS_POLICY, .wait_ms = WAIT_MS, .away_ms = AWAY_MS,
 };
 
 void
 sts_start(struct loop *l, const char *path)
 {
 	g.loop = l;
-	list_init(&g.all);
 	list_init(&g.kept);
-	g.by_tag = g.by_name = HASH_INIT;
-	g.timer = loop_timer_new(l, on_timer, NULL);
-	g.ipc = ipc_client_new(l, path, &MTASTS_PROTO, &ops, NULL);
+	g.by_name = HASH_INIT;
+	g.asker = asker_new(l, path, &MTASTS_PROTO, &ops);
 }
 
 struct sts_query *
@@ -277,15 +212,7 @@ sts_ask(struct span domain, sts_fn *fn, void *arg)
 	    SPAN_ARG(domain));
 	q->fn = fn;
 	q->arg = arg;
-	q->asked_ms = loop_now_ms(g.loop);
-	do
-		q->tag = ++g.next_tag;
-	while (hash_find(&g.by_tag, tag_key(&q->tag)) != NULL);
-	(void)hash_put(&g.by_tag, tag_key(&q->tag), q);
-	if (list_empty(&g.all))
-		loop_timer_set(g.timer, CHECK_MS);
-	list_append(&g.all, &q->link);
-	put(q);
+	asker_ask(g.asker, &q->q);
 	return q;
 }
 
@@ -295,6 +222,8 @@ sts_cancel(struct sts_query **qp)
 	struct sts_query *q = *qp;
 
 	*qp = NULL;
-	if (q != NULL)
-		query_free(q);
+	if (q == NULL)
+		return;
+	asker_forget(g.asker, &q->q);
+	mem_free(q);
 }

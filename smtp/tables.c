@@ -5,17 +5,14 @@
 #include "smtp/tables.h"
 
 #include "base/buf.h"
-#include "base/hash.h"
-#include "base/list.h"
 #include "base/mem.h"
+#include "ipc/asker.h"
 #include "ipc/msg_rewrite.h"
 
-#define WAIT_MS		10000	/* for rewrite to come back */
-#define CHECK_MS	1000
+#define WAIT_MS		10000	/* for rewrite to come back, or to answer */
 
 struct table_query {
-	struct list	 link;
-	uint32_t	 tag;
+	struct question	 q;
 	char		*maps;		/* what is left of them */
 	struct span	 rest;
 	struct buf	 keys;		/* or the address */
@@ -23,35 +20,25 @@ struct table_query {
 	bool		 map, propagate;	/* REWRITE_MAP */
 	tables_fn	*fn;
 	void		*arg;
-	int64_t		 asked_ms;
-	bool		 put;
 };
 
-static struct {
-	struct loop	*loop;
-	struct ipc_client *ipc;
-	struct loop_timer *timer;
-	struct list	 all;
-	struct hash	 by_tag;
-	uint32_t	 next_tag;
-} g;
+static struct asker *asker;
 
-static struct span
-tag_key(const uint32_t *tag)
+static struct table_query *
+query(struct question *q)
 {
-	return span_make(tag, sizeof(*tag));
+	return CONTAINER_OF(q, struct table_query, q);
 }
 
 static void
 query_free(struct table_query *q)
 {
-	list_remove(&q->link);
-	(void)hash_del(&g.by_tag, tag_key(&q->tag));
 	mem_free(q->maps);
 	buf_fini(&q->keys);
 	mem_free(q);
 }
 
+/* It has been forgotten. */
 static void
 answer(struct table_query *q, int rc, struct span value, const char *text)
 {
@@ -90,126 +77,79 @@ put_map(struct ipc_conn *c, const struct table_query *q)
 	struct rewrite_map m = { .maps = span_sub(span_of(q->maps), 0, 4096),
 	    .address = buf_span(&q->keys), .propagate = q->propagate };
 
-	rewrite_map_encode(ipc_begin(c, REWRITE_MAP, q->tag), &m);
+	rewrite_map_encode(ipc_begin(c, REWRITE_MAP, q->q.tag), &m);
 	ipc_end(c);
 }
 
 static void
-put(struct table_query *q)
+put(struct question *question, struct ipc_conn *c)
 {
-	struct ipc_conn *c = ipc_client_conn(g.ipc);
+	struct table_query *q = query(question);
 	struct span rest = q->rest;
 	struct rewrite_lookup m = { .table = next_map(&rest),
 	    .nwhole = (uint32_t)q->nwhole, .keys = buf_span(&q->keys) };
 
-	if (c == NULL)
-		return;
-	q->put = true;
 	if (q->map) {
 		put_map(c, q);
 		return;
 	}
 	m.table = span_sub(m.table, 0, 1024);
-	rewrite_lookup_encode(ipc_begin(c, REWRITE_LOOKUP, q->tag), &m);
+	rewrite_lookup_encode(ipc_begin(c, REWRITE_LOOKUP, question->tag), &m);
 	ipc_end(c);
 }
 
-static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+/* Nothing in this table: whether there is another. */
+static bool
+has_next(struct table_query *q)
 {
+	struct span ahead;
+
+	if (q->map)
+		return false;
+	(void)next_map(&q->rest);
+	ahead = q->rest;
+	return next_map(&ahead).len > 0;
+}
+
+static int
+on_answer(struct question *question, const struct ipc_frame *f)
+{
+	struct table_query *q = query(question);
 	struct rewrite_found m;
-	struct table_query *q;
 	char text[600];
 
-	if (f->type != REWRITE_FOUND || rewrite_found_decode(&m, f->body) < 0)
+	if (rewrite_found_decode(&m, f->body) < 0)
 		return -1;
-	q = hash_get(&g.by_tag, tag_key(&f->tag));
-	if (q == NULL || !q->put)
+	if (m.status == REWRITE_OK && !m.found && has_next(q)) {
+		asker_again(asker, question);
 		return 0;
-	if (m.status != REWRITE_OK) {
-		(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m.text));
-		answer(q, -1, SPAN_EMPTY, text);
-	} else if (m.found) {
-		answer(q, 1, m.value, "");
-	} else if (q->map) {
-		answer(q, 0, SPAN_EMPTY, "");
-	} else {
-		struct span ahead;
-
-		(void)next_map(&q->rest);
-		ahead = q->rest;
-		if (next_map(&ahead).len == 0)
-			answer(q, 0, SPAN_EMPTY, "");
-		else
-			put(q);
 	}
+	asker_forget(asker, question);
+	(void)snprintf(text, sizeof(text), "%.*s", SPAN_ARG(m.text));
+	if (m.status != REWRITE_OK)
+		answer(q, -1, SPAN_EMPTY, text);
+	else if (m.found)
+		answer(q, 1, m.value, "");
+	else
+		answer(q, 0, SPAN_EMPTY, "");
 	return 0;
 }
 
 static void
-put_all(void)
+on_lost(struct question *q)
 {
-	LIST_FOREACH(l, &g.all) {
-		struct table_query *q = LIST_ENTRY(l, struct table_query,
-		    link);
-
-		if (!q->put)
-			put(q);
-	}
+	answer(query(q), -1, SPAN_EMPTY, "table look-up service is away");
 }
 
-static void
-on_up(void *arg, struct ipc_conn *c)
-{
-	put_all();
-}
-
-static void
-on_down(void *arg)
-{
-	LIST_FOREACH(l, &g.all)
-		LIST_ENTRY(l, struct table_query, link)->put = false;
-}
-
-static bool
-expire_one(void)
-{
-	int64_t now = loop_now_ms(g.loop);
-
-	LIST_FOREACH(l, &g.all) {
-		struct table_query *q = LIST_ENTRY(l, struct table_query,
-		    link);
-
-		if (now - q->asked_ms < WAIT_MS)
-			continue;
-		answer(q, -1, SPAN_EMPTY, "table look-up service is away");
-		return true;
-	}
-	return false;
-}
-
-static void
-on_timer(void *arg)
-{
-	put_all();
-	while (expire_one())
-		;
-	if (!list_empty(&g.all))
-		loop_timer_set(g.timer, CHECK_MS);
-}
-
-static const struct ipc_client_ops ops = {
-	.on_frame = on_frame, .on_up = on_up, .on_down = on_down,
+static const struct asker_ops ops = {
+	.put = put, .answer = on_answer, .lost = on_lost,
+	.answer_type = REWRITE_FOUND, .wait_ms = WAIT_MS, .away_ms = WAIT_MS,
 };
 
 void
 tables_start(struct loop *l, const char *path)
 {
-	g.loop = l;
-	list_init(&g.all);
-	g.by_tag = HASH_INIT;
-	g.timer = loop_timer_new(l, on_timer, NULL);
-	g.ipc = ipc_client_new(l, path, &REWRITE_PROTO, &ops, NULL);
+	asker = asker_new(l, path, &REWRITE_PROTO, &ops);
 }
 
 static struct table_query *
@@ -222,14 +162,6 @@ query_new(const char *maps, tables_fn *fn, void *arg)
 	q->keys = BUF_INIT(BUF_UNLIMITED);
 	q->fn = fn;
 	q->arg = arg;
-	q->asked_ms = loop_now_ms(g.loop);
-	do
-		q->tag = ++g.next_tag;
-	while (hash_find(&g.by_tag, tag_key(&q->tag)) != NULL);
-	(void)hash_put(&g.by_tag, tag_key(&q->tag), q);
-	if (list_empty(&g.all))
-		loop_timer_set(g.timer, CHECK_MS);
-	list_append(&g.all, &q->link);
 	return q;
 }
 
@@ -243,7 +175,7 @@ tables_ask(const char *maps, const struct span *keys, size_t n, size_t nwhole,
 		ipc_put_blob(&q->keys, span_sub(keys[i], 0, 1024), 1024,
 		    "key");
 	q->nwhole = MIN(nwhole, REWRITE_KEYS_MAX);
-	put(q);
+	asker_ask(asker, &q->q);
 	return q;
 }
 
@@ -256,7 +188,7 @@ tables_map(const char *maps, struct span address, bool propagate,
 	buf_add_span(&q->keys, span_sub(address, 0, 1024));
 	q->map = true;
 	q->propagate = propagate;
-	put(q);
+	asker_ask(asker, &q->q);
 	return q;
 }
 
@@ -266,6 +198,8 @@ tables_cancel(struct table_query **qp)
 	struct table_query *q = *qp;
 
 	*qp = NULL;
-	if (q != NULL)
-		query_free(q);
+	if (q == NULL)
+		return;
+	asker_forget(asker, &q->q);
+	query_free(q);
 }
