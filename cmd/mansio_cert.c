@@ -15,6 +15,8 @@
 #include "base/num.h"
 #include "base/span.h"
 #include "cmd/mansio.h"
+#include "conf/params.h"
+#include "conf/table.h"
 #include "io/fd.h"
 #include "tls/chain.h"
 #include "tls/make_cert.h"
@@ -117,14 +119,12 @@ cert_show(int argc, char **argv)
 
 /* --- check ----------------------------------------------------------------------- */
 
+/* Takes set; NULL with why. */
 static int
-check_one(const char *who, struct span files)
+judge(const char *who, struct tls_set *set, const struct why *why)
 {
-	struct why why = WHY_INIT;
-	struct tls_set *set = tls_set_load(files, TLS_SET_DATES, &why);
-
 	if (set == NULL) {
-		printf("%s: %s\n", who, why.text);
+		printf("%s: %s\n", who, why->text);
 		return MANSIO_FAILED;
 	}
 	for (size_t i = 0; i < tls_set_count(set); i++)
@@ -134,6 +134,48 @@ check_one(const char *who, struct span files)
 		    DAY_S);
 	tls_set_free(&set);
 	return MANSIO_OK;
+}
+
+static int
+check_one(const char *who, struct span files)
+{
+	struct why why = WHY_INIT;
+
+	return judge(who, tls_set_load(files, TLS_SET_DATES, &why), &why);
+}
+
+static bool
+check_name(void *arg, struct span key, struct span value)
+{
+	struct why why = WHY_INIT;
+	char *name = span_dup(key);
+	int *rc = arg;
+
+	if (judge(name, tls_set_of_sni(value, TLS_SET_DATES, &why), &why) !=
+	    MANSIO_OK)
+		*rc = MANSIO_FAILED;
+	mem_free(name);
+	return true;
+}
+
+/* What clients get who ask for a name. */
+static int
+check_names(void)
+{
+	struct why why = WHY_INIT;
+	struct maps *m;
+	int rc = MANSIO_OK;
+
+	if (conf.tls_server_sni_maps[0] == '\0')
+		return rc;
+	m = maps_new("tls_server_sni_maps", conf.tls_server_sni_maps,
+	    TABLE_FOLD, &why);
+	if (m == NULL || maps_each(m, check_name, &rc, &why) < 0) {
+		printf("tls_server_sni_maps: %s\n", why.text);
+		rc = MANSIO_FAILED;
+	}
+	maps_free(&m);
+	return rc;
 }
 
 static int
@@ -161,6 +203,8 @@ cert_check(int argc, char **argv)
 	}
 	if (n == 0)
 		printf("no certificate is configured\n");
+	if (check_names() != MANSIO_OK)
+		rc = MANSIO_FAILED;
 	return rc;
 }
 

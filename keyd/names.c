@@ -2,11 +2,9 @@
 /*
  * names - server names to sets, by tls_server_sni_maps.
  *
- * A value is a list of files, as in smtpd_tls_chain_files, or what "postmap
- * -F" of Postfix makes of one: the base64 of their contents.
+ * What a value may be says tls_sni_is_pem().
  */
 #include "base/array.h"
-#include "base/base64.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -55,26 +53,18 @@ names_open(struct why *why)
 	return value.len == 0 || open_maps(value, why) != NULL ? 0 : -1;
 }
 
-/* Whether a table's value names files; else it is PEM, in *pem. */
-static bool
-names_files(struct span value, struct buf *pem)
-{
-	return span_find(value, '/') == 0 || base64_decode(value, pem) < 0 ||
-	    span_search(buf_span(pem), SPAN("-----BEGIN ")) < 0;
-}
-
 /* What a table's value stands for. */
 static const struct tls_set *
 set_of_value(struct span value, struct why *why)
 {
-	struct buf pem = BUF_INIT(TLS_FILE_MAX);
+	struct buf pem = BUF_SECRET(TLS_FILE_MAX);
 	const struct tls_set *set;
 
 	value = span_trim(value);
-	if (names_files(value, &pem))
-		set = sets_get(value, false, why);
-	else
+	if (tls_sni_is_pem(value, &pem))
 		set = sets_get(buf_span(&pem), true, why);
+	else
+		set = sets_get(value, false, why);
 	buf_wipe(&pem);
 	return set;
 }
@@ -128,10 +118,10 @@ names_find(struct span table, struct span name, const struct tls_set **set,
 static bool
 add_entry(void *arg, struct span key, struct span value)
 {
-	struct buf pem = BUF_INIT(TLS_FILE_MAX);
+	struct buf pem = BUF_SECRET(TLS_FILE_MAX);
 
 	value = span_trim(value);
-	if (names_files(value, &pem))
+	if (!tls_sni_is_pem(value, &pem))
 		folders_add_files(value);
 	buf_wipe(&pem);
 	return true;
@@ -159,12 +149,14 @@ check_entry(void *arg, struct span key, struct span value)
 {
 	bool *bad = arg;
 	struct why why = WHY_INIT;
+	struct tls_set *set = tls_set_of_sni(value, TLS_SET_DATES, &why);
 
-	if (set_of_value(value, &why) == NULL) {
+	if (set == NULL) {
 		log_error("tls_server_sni_maps: %.*s: %s", SPAN_ARG(key),
 		    why.text);
 		*bad = true;
 	}
+	tls_set_free(&set);
 	return true;
 }
 

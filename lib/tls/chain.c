@@ -14,6 +14,7 @@
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
 
+#include "base/base64.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/fd.h"
@@ -366,6 +367,27 @@ tls_set_parse(struct span pem, const char *origin, unsigned flags,
 	    why_set(why, "", "%s: too large", origin) :
 	    read_pem(p, pem, name, why);
 	return finish(set, p, rc, flags, why);
+}
+
+bool
+tls_sni_is_pem(struct span value, struct buf *pem)
+{
+	return span_find(value, '/') != 0 && base64_decode(value, pem) == 0 &&
+	    span_search(buf_span(pem), SPAN("-----BEGIN ")) >= 0;
+}
+
+struct tls_set *
+tls_set_of_sni(struct span value, unsigned flags, struct why *why)
+{
+	struct buf pem = BUF_SECRET(TLS_FILE_MAX);
+	struct tls_set *set;
+
+	value = span_trim(value);
+	set = tls_sni_is_pem(value, &pem) ?
+	    tls_set_parse(buf_span(&pem), "tls_server_sni_maps", flags, why) :
+	    tls_set_load(value, flags, why);
+	buf_wipe(&pem);
+	return set;
 }
 
 void

@@ -37,6 +37,15 @@ struct tls_set *tls_set_load(struct span files, unsigned flags,
 /* The same from the text of one PEM file; origin is for messages. */
 struct tls_set *tls_set_parse(struct span pem, const char *origin,
 	    unsigned flags, struct why *why);
+/*
+ * A value of tls_server_sni_maps: a list of files, as above, or what "postmap
+ * -F" makes of one, the base64 of their contents.  True: the latter, with the
+ * text in pem.
+ */
+bool	 tls_sni_is_pem(struct span value, struct buf *pem);
+/* The set that it stands for. */
+struct tls_set *tls_set_of_sni(struct span value, unsigned flags,
+	    struct why *why);
 void	 tls_set_free(struct tls_set **sp);
 
 size_t	 tls_set_count(const struct tls_set *set);

@@ -386,6 +386,28 @@ def names(m):
     t.close()
     m.wait_log("no certificate for the name broken.example.test: ")
     assert m.command("mansio", "check", check=False).returncode != 0
+    said = m.cert("check", check=False)
+    assert said.returncode == 1 and \
+        f"one.example.test: {m.etc}/one.pem: good for" in said.stdout and \
+        "broken.example.test: " in said.stdout, said
+    if not shutil.which("openssl"):
+        return
+    # A name's certificate is judged like any other.
+    with open(f"{m.etc}/dated.pem", "w", encoding="ascii") as f:
+        os.fchmod(f.fileno(), 0o600)
+        f.write(dated(m, "20200101", "20200201"))
+    with open(f"{m.etc}/sni", "w", encoding="ascii") as f:
+        f.write(f"dated.example.test {m.etc}/dated.pem\n")
+    m.command("postmap", f"{m.etc}/sni")
+    for command in (("cert", "check"), ("check",), ("reload",)):
+        done = m.command("mansio", *command, check=False)
+        assert done.returncode == 1 and "dated.example.test: " in \
+            done.stdout + done.stderr and "has expired" in \
+            done.stdout + done.stderr, (command, done)
+    with open(f"{m.etc}/sni", "w", encoding="ascii") as f:
+        f.write(f"one.example.test {m.etc}/one.pem\n"
+                f".wild.example.test {m.etc}/wild.pem\n")
+    m.command("postmap", f"{m.etc}/sni")
 
 
 def no_key_in_memory(m):
