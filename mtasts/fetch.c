@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "daemon/daemon.h"
-#include "http/http.h"
+#include "http/web.h"
 
 #define FAILED_TTL	60	/* seconds after which the DNS is asked again */
 
@@ -20,11 +20,6 @@ struct fetch {
 	char		 host[DNS_NAME_MAX + 1];
 	char		 id[STS_ID_MAX + 1], known_id[STS_ID_MAX + 1];
 	uint32_t	 ttl;
-	struct dns_query *q[2];		/* TXT; then A, AAAA */
-	struct sock_addr addrs[HTTP_ADDRS_MAX];
-	size_t		 naddrs;
-	unsigned	 pending;
-	struct http_request *http;
 	fetch_fn	*fn;
 	void		*arg;
 };
@@ -63,7 +58,6 @@ on_policy(void *arg, const struct http_answer *a)
 	struct sts_policy p;
 	char text[800];
 
-	f->http = NULL;
 	(void)snprintf(text, sizeof(text), "https://%s: %s", f->host,
 	    a->text);
 	switch (a->result) {
@@ -100,72 +94,20 @@ on_policy(void *arg, const struct http_answer *a)
 static void
 get(struct fetch *f)
 {
-	char *url;
-	struct http_ask ask = { .host = f->host, .port = 443,
-	    .addrs = f->addrs, .naddrs = f->naddrs,
+	char url[DNS_NAME_MAX + 64];
+	struct web_ask ask = { .url = url,
 	    .timeout_ms = conf.mtasts_fetch_timeout * 1000,
 	    .body_max = STS_POLICY_MAX };
 
-	if (f->naddrs == 0) {
-		char text[800];
-
-		(void)snprintf(text, sizeof(text), "%s has no address",
-		    f->host);
-		finish(f, MTASTS_FETCH, NULL, text);
-		return;
-	}
-	url = mem_printf("https://%s/.well-known/mta-sts.txt", f->host);
-	ask.url = url;
-	f->http = http_ask(web, &ask, on_policy, f);
-	mem_free(url);
-}
-
-/* --- the policy host -------------------------------------------------------------------- */
-
-static void
-on_address(struct fetch *f, const struct dns_answer *a)
-{
-	struct span rest = a->records;
-	struct dns_rr rr;
-	int rc;
-
-	while ((rc = dns_next(a, &rest, &rr)) != 0)
-		if (rc > 0 && f->naddrs < HTTP_ADDRS_MAX)
-			dns_address(&rr, &f->addrs[f->naddrs++]);
-	if (--f->pending == 0)
-		get(f);
-}
-
-static void
-on_v6(void *arg, const struct dns_answer *a)
-{
-	struct fetch *f = arg;
-
-	f->q[0] = NULL;
-	on_address(f, a);
-}
-
-static void
-on_v4(void *arg, const struct dns_answer *a)
-{
-	struct fetch *f = arg;
-
-	f->q[1] = NULL;
-	on_address(f, a);
-}
-
-static void
-find_host(struct fetch *f)
-{
 	if (strlen(f->domain) + sizeof("mta-sts.") > sizeof(f->host)) {
 		finish(f, MTASTS_FETCH, NULL, "the domain's name is too long");
 		return;
 	}
 	(void)snprintf(f->host, sizeof(f->host), "mta-sts.%.*s",
 	    DNS_NAME_MAX - 8, f->domain);
-	f->pending = 2;
-	f->q[0] = dns_ask(dns, span_of(f->host), DNS_AAAA, 0, on_v6, f);
-	f->q[1] = dns_ask(dns, span_of(f->host), DNS_A, 0, on_v4, f);
+	(void)snprintf(url, sizeof(url),
+	    "https://%s/.well-known/mta-sts.txt", f->host);
+	(void)web_ask(web, dns, &ask, on_policy, f);
 }
 
 /* --- the record --------------------------------------------------------------------------- */
@@ -208,7 +150,6 @@ on_txt(void *arg, const struct dns_answer *a)
 	bool bad;
 	unsigned n;
 
-	f->q[0] = NULL;
 	f->ttl = a->ttl;
 	if (dns_temporary(a->status)) {
 		f->ttl = FAILED_TTL;
@@ -229,7 +170,7 @@ on_txt(void *arg, const struct dns_answer *a)
 	} else if (strcmp(f->id, f->known_id) == 0) {
 		finish(f, MTASTS_OK, NULL, "");
 	} else {
-		find_host(f);
+		get(f);
 	}
 }
 
@@ -245,7 +186,7 @@ fetch_begin(const char *domain, const char *known_id, fetch_fn *fn, void *arg)
 	(void)snprintf(f->known_id, sizeof(f->known_id), "%s", known_id);
 	f->fn = fn;
 	f->arg = arg;
-	f->q[0] = dns_ask(dns, span_of(name), DNS_TXT, 0, on_txt, f);
+	(void)dns_ask(dns, span_of(name), DNS_TXT, 0, on_txt, f);
 	mem_free(name);
 	return f;
 }

@@ -14,7 +14,7 @@
 #include "daemon/daemon.h"
 #include "daemon/submit.h"
 #include "dns/dns_client.h"
-#include "http/http.h"
+#include "http/web.h"
 #include "mail/address.h"
 #include "mail/sts.h"
 #include "tlsrpt/tlsrpt.h"
@@ -36,13 +36,6 @@ struct job {
 struct post {
 	struct job	*job;
 	char		 url[RUA_TEXT_MAX + 1];
-	char		 host[DNS_NAME_MAX + 1];
-	uint16_t	 port;
-	struct dns_query *q[2];
-	struct sock_addr addrs[HTTP_ADDRS_MAX];
-	size_t		 naddrs;
-	unsigned	 pending;
-	struct http_request *http;
 };
 
 static struct dns_client *dns;
@@ -150,7 +143,6 @@ on_posted(void *arg, const struct http_answer *a)
 	struct post *p = arg;
 	bool ok = a->result == HTTP_ANSWERED && a->status / 100 == 2;
 
-	p->http = NULL;
 	if (ok)
 		log_info("%s: TLS report posted to %s", p->job->d->name,
 		    p->url);
@@ -160,96 +152,35 @@ on_posted(void *arg, const struct http_answer *a)
 	post_end(p, ok);
 }
 
-static void
-post(struct post *p)
+/* A stranger chose the place: it is a name in the DNS, not this machine and
+ * no address. */
+static bool
+is_place(struct span uri, struct post *p)
 {
-	struct http_ask ask = { .url = p->url, .host = p->host,
-	    .port = p->port, .addrs = p->addrs, .naddrs = p->naddrs,
-	    .timeout_ms = conf.tlsrpt_connect_timeout * 1000,
-	    .body_max = ANSWER_MAX, .type = "application/tlsrpt+gzip",
-	    .body = buf_span(&p->job->gz) };
+	struct web_url u;
 
-	if (p->naddrs == 0) {
-		log_info("%s: TLS report: %s has no address",
-		    p->job->d->name, p->host);
-		post_end(p, false);
-		return;
-	}
-	p->http = http_ask(web, &ask, on_posted, p);
-}
-
-static void
-on_address(struct post *p, const struct dns_answer *a)
-{
-	struct span rest = a->records;
-	struct dns_rr rr;
-	int rc;
-
-	while ((rc = dns_next(a, &rest, &rr)) != 0)
-		if (rc > 0 && p->naddrs < HTTP_ADDRS_MAX)
-			dns_address(&rr, &p->addrs[p->naddrs++]);
-	if (--p->pending == 0)
-		post(p);
-}
-
-static void
-on_v6(void *arg, const struct dns_answer *a)
-{
-	struct post *p = arg;
-
-	p->q[0] = NULL;
-	on_address(p, a);
-}
-
-static void
-on_v4(void *arg, const struct dns_answer *a)
-{
-	struct post *p = arg;
-
-	p->q[1] = NULL;
-	on_address(p, a);
-}
-
-/* "https://host[:port]/path": the host must be a name. */
-static int
-split_url(struct post *p, struct span uri)
-{
-	struct span s = span_from(uri, 8), host, port;
-	size_t end = 0;
-	ptrdiff_t colon;
-	uint64_t n = 443;
-
-	while (end < s.len && strchr("/?#", s.p[end]) == NULL)
-		end++;
-	host = span_sub(s, 0, end);
-	colon = span_find(host, ':');
-	if (colon >= 0) {
-		port = span_from(host, (size_t)colon + 1);
-		host = span_sub(host, 0, (size_t)colon);
-		if (num_parse_u64(port, 65535, &n) < 0 || n == 0)
-			return -1;
-	}
-	p->port = (uint16_t)n;
-	return dns_name_valid(host) &&
-	    span_copy(host, p->host, sizeof(p->host)) == 0 &&
-	    span_copy(uri, p->url, sizeof(p->url)) == 0 ? 0 : -1;
+	return web_url_parse(uri, &u) == 0 && !u.literal &&
+	    !span_caseis(span_of(u.host), "localhost") &&
+	    span_copy(uri, p->url, sizeof(p->url)) == 0;
 }
 
 static void
 send_post(struct job *j, struct span uri)
 {
 	struct post *p = mem_zalloc(sizeof(*p));
+	struct web_ask ask = { .url = p->url,
+	    .timeout_ms = conf.tlsrpt_connect_timeout * 1000,
+	    .body_max = ANSWER_MAX, .type = "application/tlsrpt+gzip",
+	    .body = buf_span(&j->gz) };
 
 	p->job = j;
-	if (split_url(p, uri) < 0) {
-		log_info("%s: TLS report: \"%.*s\" is no place", j->d->name,
-		    SPAN_ARG(uri));
-		post_end(p, false);
+	if (is_place(uri, p)) {
+		(void)web_ask(web, dns, &ask, on_posted, p);
 		return;
 	}
-	p->pending = 2;
-	p->q[0] = dns_ask(dns, span_of(p->host), DNS_AAAA, 0, on_v6, p);
-	p->q[1] = dns_ask(dns, span_of(p->host), DNS_A, 0, on_v4, p);
+	log_info("%s: TLS report: \"%.*s\" is no place", j->d->name,
+	    SPAN_ARG(uri));
+	post_end(p, false);
 }
 
 /* --- the record ------------------------------------------------------------------------- */

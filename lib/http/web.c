@@ -117,13 +117,17 @@ begin(void *arg)
 		.body = buf_span(&r->body),
 		.authorization = r->authorization,
 	};
+	char text[DNS_NAME_MAX + 40];
 	struct http_answer none = { .result = HTTP_UNREACHABLE,
-	    .text = "the host has no address" };
+	    .text = text };
 
-	if (r->naddrs == 0 && !r->where.literal)
-		on_answer(r, &none);
-	else
+	if (r->naddrs > 0 || r->where.literal) {
 		r->request = http_ask(r->http, &ask, on_answer, r);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%s%shas no address",
+	    r->where.host, r->where.host[0] != '\0' ? " " : "the URL ");
+	on_answer(r, &none);
 }
 
 static void
