@@ -164,7 +164,7 @@ ask_children(void)
 }
 
 static void
-on_reloaded(void *arg, bool ok)
+on_reloaded(bool ok)
 {
 	/* Whoever asked may have gone; those who wait are on the list. */
 	LIST_FOREACH(l, &askers) {
@@ -202,7 +202,7 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 			return 0;
 		}
 		a->wants_reload = true;
-		reload_begin(on_reloaded, NULL);
+		reload_begin(on_reloaded);
 		return 0;
 	default:
 		return -1;

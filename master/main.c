@@ -345,7 +345,7 @@ on_term(void *arg)
 static void
 on_hup(void *arg)
 {
-	reload_begin(NULL, NULL);
+	reload_begin(NULL);
 }
 
 static void

@@ -128,12 +128,15 @@ int	 listener_open(struct listener *l, struct why *why);
 void	 listener_close(struct listener *l, bool unlink_name);
 
 /* --- reload.c --- */
-/* Check the configuration in a process of our own, then use it.  done is
- * called when that is over, one way or the other. */
-typedef void reload_done_fn(void *arg, bool ok);
-void	 reload_begin(reload_done_fn *done, void *arg);
+/* Check the configuration in a process of our own, then use it.  done (there
+ * is one for all, or NULL) is called when that is over, one way or the other. */
+typedef void reload_done_fn(bool ok);
+void	 reload_begin(reload_done_fn *done);
 /* The checking process has ended; true when pid was it. */
 bool	 reload_reaped(pid_t pid, int status);
+/* Whether there is one; have it end at once, for we do. */
+bool	 reload_checking(void);
+void	 reload_stop(void);
 void	 report_to_log(void *arg, enum log_level level, const char *line);
 
 /* --- settings.c --- */

@@ -19,12 +19,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "io/fd.h"
 
 static struct {
-	pid_t		 checker;	/* 0: no reload is under way */
+	pid_t		 checker;	/* leads a group; 0: none is at work */
 	bool		 again;		/* asked for meanwhile */
-	reload_done_fn	*done;
-	void		*arg;
+	reload_done_fn	*done;		/* all who wait hear of it by this */
 } state;
 
 void
@@ -46,13 +46,27 @@ report_errors(void *arg, enum log_level level, const char *line)
 		report_to_log(arg, level, line);
 }
 
-/* The checker: what is wrong goes to the log, and the answer is its exit. */
+/*
+ * The checker: what is wrong goes to the log, and the answer is its exit.  Our
+ * handlers would tell master of what was meant for the checker, and whoever
+ * looks whether the mail system runs sees the lock on the pid file.
+ */
 NORETURN static void
 check(void)
 {
+	static const int ours[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP,
+	    SIGUSR1 };
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	struct services plan;
+	sigset_t none;
 	bool ok;
 
+	(void)setpgid(0, 0);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		sigaction(ours[i], &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	fd_close(&master.pid_fd);
 	ok = services_judge(master.config_dir, master.overrides.v,
 	    master.overrides.len, &plan, report_to_log, NULL) == 0;
 	if (ok && strcmp(conf.queue_directory, master.queue_directory) != 0) {
@@ -333,17 +347,24 @@ apply(void)
 static void
 start_check(void)
 {
+	sigset_t all, old;
 	pid_t pid;
 
 	notify_reloading();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	if (pid == 0)
 		check();
+	/* Done on both sides, for either may come first. */
+	if (pid > 0)
+		(void)setpgid(pid, pid);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0) {
 		log_error("reload: fork: %m");
 		notify_send("READY=1");
 		if (state.done != NULL)
-			state.done(state.arg, false);
+			state.done(false);
 		state.done = NULL;
 		return;
 	}
@@ -351,27 +372,36 @@ start_check(void)
 }
 
 void
-reload_begin(reload_done_fn *done, void *arg)
+reload_begin(reload_done_fn *done)
 {
 	if (master.stopping) {
 		if (done != NULL)
-			done(arg, false);
+			done(false);
 		return;
 	}
 	if (state.checker != 0) {
 		/* It may have read the files before they changed. */
 		state.again = true;
-		if (done != NULL && state.done != NULL)
-			done(arg, false);
-		else if (done != NULL) {
+		if (done != NULL)
 			state.done = done;
-			state.arg = arg;
-		}
 		return;
 	}
 	state.done = done;
-	state.arg = arg;
 	start_check();
+}
+
+bool
+reload_checking(void)
+{
+	return state.checker != 0;
+}
+
+void
+reload_stop(void)
+{
+	/* With the programs that it asks. */
+	if (state.checker != 0)
+		(void)kill(-state.checker, SIGKILL);
 }
 
 bool
@@ -387,15 +417,18 @@ reload_reaped(pid_t pid, int status)
 		start_check();
 		return true;
 	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
+	if (master.stopping)
+		log_info("reload: not any more");
+	else if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
 		log_error("reload: the check of the configuration has died");
-	else if (WEXITSTATUS(status) == 0 && !master.stopping)
+	else if (WEXITSTATUS(status) == 0)
 		ok = apply();
-	if (!ok)
+	if (!ok && !master.stopping)
 		log_error("reload: going on with the old configuration");
-	notify_send("READY=1");
+	if (!master.stopping)
+		notify_send("READY=1");
 	if (state.done != NULL)
-		state.done(state.arg, ok);
+		state.done(ok);
 	state.done = NULL;
 	return true;
 }

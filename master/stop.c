@@ -77,7 +77,8 @@ stop_step(void)
 {
 	while (!any_left(master.stage)) {
 		if (master.stage == STAGE_CORE) {
-			loop_stop(master.loop);
+			if (!reload_checking())
+				loop_stop(master.loop);
 			return;
 		}
 		enter(master.stage + 1);
@@ -119,6 +120,7 @@ stop_begin(void)
 	master.stopping = true;
 	timer = loop_timer_new(master.loop, on_timer, NULL);
 	control_close();
+	reload_stop();
 	enter(STAGE_FRONT);
 	set_timer();
 	stop_step();

@@ -4,12 +4,14 @@
 configurations, log rotation."""
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from masterlib import SINGLES, SLOW, Scratch, alive, free_ports, run, wait_for
+from masterlib import (BUILD, SINGLES, SLOW, Scratch, alive,  # noqa: E402
+                       free_ports, run, wait_for)
 
 
 class Load:
@@ -224,6 +226,64 @@ def a_wrong_main_cf_lies_there_for_long():
         assert done.returncode == 1 and "main.cf" in done.stderr, done
 
 
+# In master's check of a configuration, and only there, it waits for a file.
+SLOW_CHECK = """\
+#!/bin/bash
+read -r parent < /proc/$PPID/comm
+case "$parent $*" in
+master*-CC*)
+	: > {base}/asked
+	while [ ! -e {base}/go ]; do sleep 0.05; done;;
+esac
+exec -a "${{0##*/}}" {bin} "$@"
+"""
+
+
+def slow_check(m):
+    """smtpd takes its time to judge the settings, until {base}/go is there."""
+    real = os.path.realpath(f"{m.bin}/smtpd")
+    with open(f"{m.bin}/new", "w", encoding="ascii") as f:
+        f.write(SLOW_CHECK.format(base=m.base, bin=real))
+    os.chmod(f"{m.bin}/new", 0o755)
+    os.rename(f"{m.bin}/new", f"{m.bin}/smtpd")
+
+
+def it_is_stopped_while_it_checks():
+    """The check ends with it, and so do the programs that are asked: nothing
+    of them keeps the next one from starting."""
+    port, = free_ports(1)
+    with Scratch(SINGLES + f"127.0.0.1:{port} inet n - - - - smtpd\n") as m:
+        m.start()
+        slow_check(m)
+        os.kill(m.pid(), signal.SIGHUP)
+        wait_for(lambda: os.path.exists(f"{m.base}/asked"))
+        m.stop()
+        assert "killing what has not finished" not in m.log()
+        open(f"{m.base}/go", "w", encoding="ascii").close()
+        m.start()
+        with m.client(port) as c:
+            c.ask("pid")
+
+
+def many_ask_at_once():
+    """Each hears what came of it, and that it came to something."""
+    port, = free_ports(1)
+    with Scratch(SINGLES + f"127.0.0.1:{port} inet n - - - - smtpd\n") as m:
+        m.start()
+        slow_check(m)
+        asking = [subprocess.Popen(
+            [f"{BUILD}/bin/mansio", "-c", m.etc, "reload"],
+            stderr=subprocess.PIPE, text=True) for _ in range(3)]
+        wait_for(lambda: os.path.exists(f"{m.base}/asked"))
+        time.sleep(0.5 * SLOW)      # the others are likely to have asked
+        m.main["mail_name"] = "changed meanwhile"
+        m.write()
+        open(f"{m.base}/go", "w", encoding="ascii").close()
+        for p in asking:
+            said = p.communicate(timeout=60 * SLOW)[1]
+            assert p.returncode == 0 and said == "", said
+
+
 def the_log_is_rotated():
     with Scratch(SINGLES + "x unix - - - - - event\n"
                  "w unix - - - - - workw\n",
@@ -257,4 +317,5 @@ if __name__ == "__main__":
     run([no_client_is_lost, services_come_and_go,
          an_address_changes_its_service,
          a_wrong_configuration_changes_nothing,
-         a_wrong_main_cf_lies_there_for_long, the_log_is_rotated])
+         a_wrong_main_cf_lies_there_for_long, it_is_stopped_while_it_checks,
+         many_ask_at_once, the_log_is_rotated])
