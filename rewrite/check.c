@@ -12,6 +12,7 @@
 #include "conf/params.h"
 #include "conf/table.h"
 #include "rewrite/rewrite.h"
+#include "route/nexthop.h"
 #include "route/our.h"
 #include "route/resolve.h"
 
@@ -84,14 +85,63 @@ check_list(const char *param)
 	mem_free(value);
 }
 
+/* What smtp or lmtp could make nothing of; other agents take any text. */
+static void
+check_hops(const struct service *service, const char *param,
+    const char *value, struct span list)
+{
+	bool lmtp = strcmp(service->command, "lmtp") == 0;
+	struct span word;
+	struct hop hop;
+
+	if (!lmtp && strcmp(service->command, "smtp") != 0)
+		return;
+	while (span_token(&list, HOP_SEPARATORS, &word)) {
+		struct buf text = BUF_INIT(BUF_UNLIMITED);
+		struct why why = WHY_INIT;
+
+		if (hop_parse(word, lmtp, 25, &hop, &why) < 0) {
+			buf_addf(&text, "%s = %s: %s", param, value, why.text);
+			error(param, text.data);
+		}
+		buf_fini(&text);
+	}
+}
+
+/* relayhost goes with a transport that names no next hop. */
+static void
+check_relayhost(const struct master_cf *m)
+{
+	static const char *const users[] = { "default_transport",
+	    "relay_transport" };
+
+	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+		char *value = params_get(users[i]), *name;
+		const struct service *service;
+		struct span transport, nexthop;
+
+		route_parse_transport(span_of(value), &transport, &nexthop);
+		name = span_dup(transport);
+		service = master_cf_find(m, name, SERVICE_UNIX);
+		mem_free(name);
+		mem_free(value);
+		if (service == NULL || nexthop.len > 0)
+			continue;
+		check_hops(service, "relayhost", conf.relayhost,
+		    span_of(conf.relayhost));
+		return;			/* it is said once */
+	}
+}
+
 /*
  * Mail for a transport that nobody serves waits for its whole lifetime.  A
  * default that is not there is another matter: such mail may never come.
  */
 static void
-check_transport(const struct master_cf *m, const char *param)
+check_transport(const struct master_cf *m, bool whole, const char *param)
 {
 	char *value = params_get(param), *name;
+	const struct service *service;
 	struct span transport, nexthop;
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
 
@@ -101,10 +151,13 @@ check_transport(const struct master_cf *m, const char *param)
 	if (transport.len == 0)
 		goto out;
 	name = span_dup(transport);
-	if (master_cf_find(m, name, SERVICE_UNIX) == NULL) {
+	service = master_cf_find(m, name, SERVICE_UNIX);
+	if (service == NULL && whole) {
 		buf_addf(&text, "%s = %s: master.cf has no service \"%s\" of "
 		    "type unix", param, value, name);
 		error(param, text.data);
+	} else if (service != NULL) {
+		check_hops(service, param, value, nexthop);
 	}
 	mem_free(name);
 out:
@@ -121,6 +174,7 @@ int
 rewrite_check(struct why *why)
 {
 	struct master_cf m = { .services = ARRAY_EMPTY };
+	bool whole;
 
 	errors = 0;
 	our_check(error);
@@ -128,10 +182,12 @@ rewrite_check(struct why *why)
 		check_maps(maps[i]);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		check_list(lists[i]);
-	/* What is wrong with the file itself has been said. */
-	if (master_cf_load(params_config_dir(), &m, no_report, NULL) == 0)
-		for (size_t i = 0; i < ARRAY_LEN(transports); i++)
-			check_transport(&m, transports[i]);
+	/* What is wrong with the file itself has been said; a service that is
+	 * missed may be in a line that is wrong. */
+	whole = master_cf_load(params_config_dir(), &m, no_report, NULL) == 0;
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+		check_transport(&m, whole, transports[i]);
+	check_relayhost(&m);
 	master_cf_fini(&m);
 	return errors > 0 ? -1 : 0;
 }

@@ -412,7 +412,7 @@ add_hops(struct delivery *d, const char *list)
 {
 	struct span rest = span_of(list), word;
 
-	while (span_token(&rest, " \t\r\n,", &word))
+	while (span_token(&rest, HOP_SEPARATORS, &word))
 		*ARRAY_PUSH(&d->hops) = arena_span_dup(&d->arena, word);
 }
 

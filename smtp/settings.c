@@ -51,6 +51,20 @@ parse_host_lookup(const char *value, unsigned *out, struct why *why)
 	return 0;
 }
 
+static int
+check_fallback_relay(struct why *why)
+{
+	struct span rest = span_of(set.fallback_relay), word;
+	struct why text = WHY_INIT;
+	struct hop hop;
+
+	while (span_token(&rest, HOP_SEPARATORS, &word))
+		if (hop_parse(word, set.lmtp, set.port, &hop, &text) < 0)
+			return why_set(why, "", "%s_fallback_relay: %s",
+			    set.proto, text.text);
+	return 0;
+}
+
 static void
 parse_protocols(void)
 {
@@ -132,7 +146,8 @@ settings_load(bool lmtp, struct why *why)
 		rc = why_set(why, "", "%s_tcp_port: \"%s\" is no port",
 		    set.proto, PICK(tcp_port));
 	if (daemon_judge(rc, why) < 0 ||
-	    daemon_judge(quirks_check(why), why) < 0)
+	    daemon_judge(quirks_check(why), why) < 0 ||
+	    daemon_judge(check_fallback_relay(why), why) < 0)
 		return -1;
 	set.port_name = num_parse_u32(span_of(PICK(tcp_port)), 65535, &n) == 0 ?
 	    "" : PICK(tcp_port);
@@ -208,6 +223,7 @@ settings_tls(bool lmtp, struct why *why)
 		.anchor_files = PICK(tls_trust_anchor_file),
 		.session_time = PICK(tls_session_cache_timeout),
 		.session_max = SESSIONS_MAX,
+		.judge = daemon_judge,
 	};
 	char *files = tls_client_files(lmtp);
 

@@ -16,6 +16,9 @@
 #include "base/why.h"
 #include "io/sock.h"
 
+/* Between several that are tried in turn. */
+#define HOP_SEPARATORS	" \t\r\n,"
+
 enum hop_kind { HOP_DOMAIN, HOP_HOST, HOP_ADDRESS, HOP_UNIX };
 
 struct hop {

@@ -217,6 +217,12 @@ excluded(const struct tls_client_conf *c, bool mandatory)
 	    c->mandatory_exclude_ciphers : "");
 }
 
+static int
+judged(const struct tls_client_conf *c, int rc, struct why *why)
+{
+	return rc < 0 && c->judge != NULL ? c->judge(rc, why) : rc;
+}
+
 static SSL_CTX *
 make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
 {
@@ -233,6 +239,7 @@ make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
 		    c->mandatory_protocols : c->protocols, why);
 		if (rc < 0)
 			why_prefix(why, "%s_tls_%sprotocols", c->prefix, kind);
+		rc = judged(c, rc, why);
 	}
 	if (rc == 0) {
 		exclude = excluded(c, mandatory);
@@ -240,6 +247,7 @@ make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
 		    c->ciphers, exclude, why);
 		if (rc < 0)
 			why_prefix(why, "%s_tls_%sciphers", c->prefix, kind);
+		rc = judged(c, rc, why);
 		mem_free(exclude);
 	}
 	if (rc < 0) {
@@ -256,37 +264,71 @@ make_ctx(const struct tls_client_conf *c, bool mandatory, struct why *why)
 }
 
 /*
- * Files of trust anchors: any certificate in them ends a chain, though another
+ * A file of trust anchors: any certificate in it ends a chain, though another
  * has signed it.
  */
+static int
+read_anchor(struct tls_client *c, struct span name, struct why *why)
+{
+	X509_STORE *store = X509_STORE_new(), *old;
+	struct why text = WHY_INIT;
+	char *file = span_dup(name);
+	int rc = 0;
+
+	if (store == NULL)
+		log_fatal("OpenSSL: no memory");
+	ERR_clear_error();
+	if (X509_STORE_load_file(store, file) == 1) {
+		(void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+		old = hash_put(&c->anchors, name, store);
+		X509_STORE_free(old);
+	} else {
+		tls_openssl_why(&text, file);
+		rc = why_set(why, "", "%s_tls_trust_anchor_file: %s",
+		    c->conf.prefix, text.text);
+		X509_STORE_free(store);
+	}
+	mem_free(file);
+	return rc;
+}
+
 static int
 read_anchors(struct tls_client *c, struct why *why)
 {
 	struct span rest = span_of(c->conf.anchor_files != NULL ?
 	    c->conf.anchor_files : ""), word;
 
-	while (span_token(&rest, " \t\r\n,", &word)) {
-		X509_STORE *store = X509_STORE_new(), *old;
-		char *file = span_dup(word);
-
-		if (store == NULL)
-			log_fatal("OpenSSL: no memory");
-		ERR_clear_error();
-		if (X509_STORE_load_file(store, file) != 1) {
-			struct why text = WHY_INIT;
-
-			tls_openssl_why(&text, file);
-			(void)why_set(why, "", "%s", text.text);
-			X509_STORE_free(store);
-			mem_free(file);
+	while (span_token(&rest, " \t\r\n,", &word))
+		if (judged(&c->conf, read_anchor(c, word, why), why) < 0)
 			return -1;
-		}
-		(void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
-		old = hash_put(&c->anchors, span_of(file), store);
-		X509_STORE_free(old);
-		mem_free(file);
-	}
 	return 0;
+}
+
+/* Both contexts and what they stand on. */
+static int
+set_up(struct tls_client *c, struct why *why)
+{
+	const struct tls_client_conf *set = &c->conf;
+	int rc = 0;
+
+	if (tls_digest(set->fingerprint_digest) == NULL)
+		rc = why_set(why, "", "%s_tls_fingerprint_digest: unknown "
+		    "digest \"%s\"", set->prefix, set->fingerprint_digest);
+	if (judged(set, rc, why) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		c->ctx[i] = make_ctx(set, i == 1, why);
+		if (c->ctx[i] == NULL)
+			return -1;
+	}
+	rc = tls_set_cas(c->ctx[0], set->ca_file, set->ca_path, why);
+	if (rc < 0)
+		why_prefix(why, "%s_tls_CA%s", set->prefix,
+		    set->ca_file[0] != '\0' ? "file" : "path");
+	if (judged(set, rc, why) < 0)
+		return -1;
+	SSL_CTX_set1_cert_store(c->ctx[1], SSL_CTX_get_cert_store(c->ctx[0]));
+	return read_anchors(c, why);
 }
 
 static void
@@ -304,31 +346,8 @@ tls_client_new(const struct tls_client_conf *set, struct why *why)
 	c->conf = *set;
 	c->files = mem_strdup(set->files != NULL ? set->files : "");
 	list_init(&c->lru);
-	if (tls_digest(set->fingerprint_digest) == NULL) {
-		why_set(why, "", "%s_tls_fingerprint_digest: unknown digest "
-		    "\"%s\"", set->prefix, set->fingerprint_digest);
+	if (set_up(c, why) < 0)
 		tls_client_free(&c);
-		return NULL;
-	}
-	for (int i = 0; i < 2; i++) {
-		c->ctx[i] = make_ctx(set, i == 1, why);
-		if (c->ctx[i] == NULL) {
-			tls_client_free(&c);
-			return NULL;
-		}
-	}
-	if (tls_set_cas(c->ctx[0], set->ca_file, set->ca_path, why) < 0) {
-		why_prefix(why, "%s_tls_CA%s", set->prefix,
-		    set->ca_file[0] != '\0' ? "file" : "path");
-		tls_client_free(&c);
-		return NULL;
-	}
-	SSL_CTX_set1_cert_store(c->ctx[1], SSL_CTX_get_cert_store(c->ctx[0]));
-	if (read_anchors(c, why) < 0) {
-		why_prefix(why, "%s_tls_trust_anchor_file", set->prefix);
-		tls_client_free(&c);
-		return NULL;
-	}
 	return c;
 }
 

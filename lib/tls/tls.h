@@ -193,6 +193,10 @@ const char *tls_binding_name(enum tls_binding kind);
 
 /* --- clients ---------------------------------------------------------------------- */
 
+/* What is to come of a wrong setting (rc -1, why): -1 ends there; 0, after it
+ * was said somewhere, and the next are looked at too. */
+typedef int tls_judge_fn(int rc, struct why *why);
+
 /* Settings common to all connections of a process. */
 struct tls_client_conf {
 	const char	*prefix;	/* "smtp" for log and errors */
@@ -209,6 +213,7 @@ struct tls_client_conf {
 	const char	*files;
 	int64_t		 session_time;	/* s; how long to try to resume */
 	size_t		 session_max;	/* sessions kept */
+	tls_judge_fn	*judge;		/* NULL: the first ends it */
 };
 /* Reads the CA file: before the jail.  NULL with why. */
 struct tls_client *tls_client_new(const struct tls_client_conf *set,

@@ -61,6 +61,14 @@ smtp_bind_address = 1.2.3
 smtp_host_lookup = nis
 smtp_header_checks = sql:x
 smtp_tls_protocols = SSLv9
+smtp_tls_mandatory_protocols = TLSv7
+smtp_tls_fingerprint_digest = md17
+smtp_tls_CAfile = /nonexistent/ca.pem
+smtp_tls_trust_anchor_file = /nonexistent/anchor.pem
+smtp_fallback_relay = [a.example], [unclosed
+relayhost = [unclosed
+relay_transport = smtp:[]:25
+lmtp_tls_CAfile = /nonexistent/other.pem
 lmtp_tcp_port = nosuchport
 imapd_cleartext_networks = 1.2.3.4/99
 pop3d_expire = soon
@@ -127,7 +135,8 @@ def everything_at_once():
 
 def main():
     everything_at_once()
-    with Instance() as m:
+    # No process is to end because it has nothing to do.
+    with Instance({"max_idle": "1d"}) as m:
         with open(f"{m.etc}/main.cf", encoding="ascii") as f:
             good = f.read()
         line = good.count("\n") + 1
