@@ -19,24 +19,15 @@ static enum postmap_line
 parse(const struct cf_line *line, struct buf *key, struct buf *value,
     const char **complaint)
 {
-	if (postalias_parse(line->text, key, value) == 0)
-		return POSTMAP_OK;
-	*complaint = "need name:value pair";
-	return POSTMAP_SKIP;
+	return postalias_parse(line->text, key, value, complaint) == 0 ?
+	    POSTMAP_OK : POSTMAP_SKIP;
 }
 
 static const struct postmap_format format = {
-	.name = "postalias", .options = "c:d:finNopq:rsuUvw",
-	.usage = "finNoprsuUvw", .parse = parse, .separator = ":\t",
+	.name = "postalias", .options = "c:d:finNopq:rsuvw",
+	.usage = "finNoprsuvw", .parse = parse, .separator = ":\t",
 	.nis_entries = true,
 };
-
-static void
-report(void *arg, bool is_error, const char *line)
-{
-	if (is_error)
-		log_warning("%s", line);
-}
 
 /* newaliases: "postalias $alias_database". */
 static int
@@ -47,7 +38,8 @@ newaliases(char *name)
 	int rc = 0;
 
 	log_set_tag("newaliases");
-	if (params_load_flags(NULL, NULL, 0, PARAMS_KEEP_GOING, report, NULL)
+	/* Errors are told when the tables are made. */
+	if (params_load_flags(NULL, NULL, 0, PARAMS_KEEP_GOING, NULL, NULL)
 	    == -1)
 		log_debug("the configuration has errors");
 	*ARRAY_PUSH(&args) = name;

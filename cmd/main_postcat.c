@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * postcat - show a queued message: its envelope and its content, wherever it
- * lies (log/, deferred/, hold/, corrupt/), by queue id or file name.
+ * lies (log/, deferred/, hold/, corrupt/), by queue id or file name, or what
+ * comes on standard input.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +22,10 @@
 #include "queue/qlist.h"
 #include "queue/queue_id.h"
 
-#define USAGE "usage: postcat [-bdefhoqv] [-c config_dir] [queue_id|file ...]"
+#define USAGE "usage: postcat [-bdehoqrv] [-c config_dir] [-s offset] " \
+	"[queue_id|file ...]"
 #define STEP	(64 * 1024)
+#define INPUT_MAX (2u << 30)		/* bytes of standard input */
 
 static struct spool	spool;
 static bool		show_body = true, show_envelope = true,
@@ -184,46 +189,94 @@ show_content_of(const struct qmsg_content *c)
 	mem_free(step);
 }
 
-static bool
-show(void *arg, const struct qlist_entry *e)
+static void
+show(const char *path, const struct envelope *e, const struct qmsg_content *c)
 {
 	if (show_envelope) {
-		printf("*** ENVELOPE RECORDS %s ***\n", e->path);
-		show_envelope_of(e->envelope);
+		printf("*** ENVELOPE RECORDS %s ***\n", path);
+		show_envelope_of(e);
 	}
 	if (show_header || show_body) {
 		if (show_envelope)
-			printf("*** MESSAGE CONTENTS %s ***\n", e->path);
-		if (e->content.fd < 0)
-			log_fatal("%s: the content cannot be read", e->path);
-		show_content_of(&e->content);
+			printf("*** MESSAGE CONTENTS %s ***\n", path);
+		if (c->fd < 0)
+			log_fatal("%s: the content cannot be read", path);
+		show_content_of(c);
 	}
 	if (show_envelope)
-		printf("*** MESSAGE FILE END %s ***\n", e->path);
+		printf("*** MESSAGE FILE END %s ***\n", path);
+}
+
+static bool
+show_entry(void *arg, const struct qlist_entry *e)
+{
+	show(e->path, e->envelope, &e->content);
 	return false;
 }
 
-/* The queue id at the end of a file name. */
-static struct span
-id_of(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	return span_of(slash != NULL ? slash + 1 : name);
-}
-
 static void
-show_id(struct span id, const char *name)
+show_id(const char *name)
 {
 	struct why why = WHY_INIT;
+	struct span id = span_of(name);
 	int rc = queue_id_valid(id) ?
-	    qlist_find(&spool, id, show, NULL, &why) : 0;
+	    qlist_find(&spool, id, show_entry, NULL, &why) : 0;
 
 	if (rc < 0)
 		log_fatal("open queue file %s: %s", name, why.text);
 	if (rc == 0)
 		log_fatal("open queue file %s: No such file or directory",
 		    name);
+}
+
+static void
+show_file(int fd, const char *name)
+{
+	struct why why = WHY_INIT;
+	struct qfile *f = qfile_view_fd(fd, &why);
+	struct qmsg_content c;
+
+	if (f == NULL)
+		log_fatal("%s: %s", name, why.text);
+	c = qfile_content(f);
+	show(name, qfile_envelope(f), &c);
+	qfile_close(&f);
+}
+
+static int
+open_name(const char *name)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		log_fatal("open %s: %m", name);
+	return fd;
+}
+
+/* A file of what comes on standard input, for that may be a pipe. */
+static int
+keep_input(void)
+{
+	char *step = mem_alloc(STEP);
+	int fd = memfd_create("postcat", MFD_CLOEXEC);
+	uint64_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		log_fatal("memfd_create: %m");
+	while ((n = read(STDIN_FILENO, step, STEP)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			log_fatal("read standard input: %m");
+		len += (uint64_t)n;
+		if (len > INPUT_MAX)
+			log_fatal("standard input is too long");
+		if (fd_write_all(fd, step, (size_t)n) < 0)
+			log_fatal("keep standard input: %m");
+	}
+	mem_free(step);
+	return fd;
 }
 
 int
@@ -235,7 +288,7 @@ main(int argc, char **argv)
 	int c;
 
 	log_set_tag("postcat");
-	while ((c = getopt(argc, argv, "bc:defhoqsv")) != -1) {
+	while ((c = getopt(argc, argv, "bc:dehoqrs:v")) != -1) {
 		switch (c) {
 		case 'b': body = chosen = true; break;
 		case 'e': envelope = chosen = true; break;
@@ -245,24 +298,27 @@ main(int argc, char **argv)
 		case 'o': show_offset = true; break;
 		case 'v': log_set_debug(true); break;
 		case 'd':	/* decimal record types */
-		case 'f':	/* do not seek */
+		case 'r':	/* in the order of the file */
 		case 's':	/* skip ahead */
 			break;	/* of Postfix's file format: no meaning here */
 		default:
 			log_fatal(USAGE);
 		}
 	}
-	if (optind == argc)
-		log_fatal(USAGE);
 	if (chosen) {
 		show_body = body;
 		show_envelope = envelope;
 		show_header = header;
 	}
-	queue_client_start(config_dir, &spool);
-	for (; optind < argc; optind++)
-		show_id(by_id ? span_of(argv[optind]) : id_of(argv[optind]),
-		    argv[optind]);
+	/* Names of files are the caller's: before we are in the queue. */
+	if (optind == argc)
+		show_file(keep_input(), "stdin");
+	for (int i = optind; i < argc && !by_id; i++)
+		show_file(open_name(argv[i]), argv[i]);
+	if (by_id && optind < argc)
+		queue_client_start(config_dir, &spool);
+	for (int i = optind; i < argc && by_id; i++)
+		show_id(argv[i]);
 	if (fflush(stdout) == EOF)
 		log_fatal("write: %m");
 	return 0;

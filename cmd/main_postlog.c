@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -23,9 +24,8 @@ static bool to_stderr_too;
 NORETURN static void
 usage(void)
 {
-	fprintf(stderr, "usage: postlog [-iv] [-c config_dir] "
-	    "[-p priority] [-t tag] [text ...]\n");
-	exit(64);		/* EX_USAGE */
+	log_fatal("usage: postlog [-iv] [-c config_dir] [-p priority] "
+	    "[-t tag] [text ...]");
 }
 
 static enum log_level
@@ -42,9 +42,9 @@ find_priority(const char *name)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (strcmp(names[i].name, name) == 0)
+		if (strcasecmp(names[i].name, name) == 0)
 			return names[i].level;
-	usage();
+	log_fatal("Unknown priority: %s", name);
 }
 
 static void

@@ -178,19 +178,19 @@ list(const struct spool *spool, bool json)
 /* --- flushing ---------------------------------------------------------------- */
 
 static int
-flush(uint16_t type, const char *what, const char *arg)
+flush(uint16_t type, const char *arg)
 {
 	struct why why = WHY_INIT;
 	struct ipc_sync *q = queue_client_qmgr(&why);
 	uint32_t n;
 
 	if (q == NULL)
-		log_fatal("Cannot flush %s - mail system is down", what);
+		log_fatal("Cannot flush mail queue - mail system is down");
 	if (queue_client_ask(q, type, span_of(arg), &n, &why) < 0) {
 		if (why.code[0] == '5')
 			log_fatal("Flush service is not configured for "
 			    "destination \"%s\"", arg);
-		log_fatal("Cannot flush %s: %s", what, why.text);
+		log_fatal("Cannot flush mail queue: %s", why.text);
 	}
 	ipc_sync_free(&q);
 	return EX_OK;
@@ -203,16 +203,16 @@ flush_site(const char *site)
 	    !address_domain_valid(span_of(site), 0))
 		log_fatal("Cannot flush mail queue - invalid destination: "
 		    "\"%s\"", site);
-	return flush(QCTL_FLUSH_SITE, "mail queue", site);
+	return flush(QCTL_FLUSH_SITE, site);
 }
 
 static int
 flush_id(const char *id)
 {
-	if (!queue_id_valid(span_of(id)))
+	if (!queue_id_plausible(span_of(id)))
 		log_fatal("Cannot flush queue ID - invalid name: \"%s\"",
 		    id);
-	return flush(QCTL_FLUSH_ID, "queue ID", id);
+	return flush(QCTL_FLUSH_ID, id);
 }
 
 int
@@ -242,7 +242,7 @@ main(int argc, char **argv)
 		case 'f':
 		case 'j':
 		case 'p':
-			if (mode != 0 && mode != c)
+			if (mode != 0 && !mailq)
 				log_fatal(USAGE);
 			mode = c;
 			break;
@@ -255,7 +255,7 @@ main(int argc, char **argv)
 	queue_client_start(config_dir, &spool);
 	switch (mode) {
 	case 'f':
-		return flush(QCTL_FLUSH_ALL, "mail queue", "");
+		return flush(QCTL_FLUSH_ALL, "");
 	case 's':
 		return flush_site(arg);
 	case 'i':

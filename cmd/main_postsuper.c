@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -42,7 +43,7 @@ static const struct action {
 } actions[] = {
 	{ 'd', QCTL_DELETE,  "removed",			"Deleted" },
 	{ 'e', QCTL_EXPIRE,  "expired",			"Force-expired" },
-	{ 'f', QCTL_EXPIRE,  "expired",			"Force-expired" },
+	{ 'f', QCTL_EXPIRE_RELEASE, "expired",		"Force-expired" },
 	{ 'h', QCTL_HOLD,    "placed on hold",		"Placed on hold" },
 	{ 'H', QCTL_RELEASE, "released from hold",	"Released from hold" },
 	{ 'r', QCTL_REQUEUE, "requeued",		"Requeued" },
@@ -53,7 +54,7 @@ struct filter {
 	int64_t		 older, newer;		/* seconds of age; -1 unset */
 	uint64_t	 larger, smaller;	/* bytes */
 	ARRAY(char *)	 queues;
-	bool		 any;			/* something is set */
+	bool		 any;			/* something but queues is set */
 };
 
 struct request {
@@ -90,15 +91,22 @@ rcpt_matches(const struct rcpt *r)
 	    (filter.reason == NULL || contains(r->text, filter.reason));
 }
 
+/* Whether the queue is one of those that were named, or none was. */
+static bool
+queue_wanted(const char *queue)
+{
+	for (size_t i = 0; i < filter.queues.len; i++)
+		if (strcmp(filter.queues.v[i], queue) == 0)
+			return true;
+	return filter.queues.len == 0;
+}
+
 static bool
 matches(const char *queue, const struct envelope *e)
 {
 	int64_t age = clock_wall_s() - e->arrival_us / 1000000;
-	bool in_queue = filter.queues.len == 0;
 
-	for (size_t i = 0; i < filter.queues.len; i++)
-		in_queue = in_queue || strcmp(filter.queues.v[i], queue) == 0;
-	if (!in_queue ||
+	if (!queue_wanted(queue) ||
 	    (filter.sender != NULL && !contains(e->sender.len > 0 ?
 	    e->sender : SPAN("MAILER-DAEMON"), filter.sender)) ||
 	    (filter.trace != NULL && !span_is(e->trace_id, filter.trace)) ||
@@ -163,16 +171,23 @@ connect_or_lock(void)
 static uint32_t
 act(const struct action *a, const char *id)
 {
+	struct buf arg = BUF_INIT(BUF_UNLIMITED);
 	struct why why = WHY_INIT;
 	uint32_t n = 0;
 	int rc;
 
 	connect_or_lock();
 	if (qmgr != NULL) {
-		rc = queue_client_ask(qmgr, (uint16_t)a->type, span_of(id),
+		buf_add_str(&arg, id);
+		for (size_t i = 0; i < filter.queues.len; i++)
+			buf_addf(&arg, "%c%s", i == 0 ? ' ' : ',',
+			    filter.queues.v[i]);
+		rc = queue_client_ask(qmgr, (uint16_t)a->type, buf_span(&arg),
 		    &n, &why);
+		buf_fini(&arg);
 	} else {
-		rc = offline_act(offline, a->type, span_of(id), &why);
+		rc = offline_act(offline, a->type, span_of(id), queue_wanted,
+		    &why);
 		n = rc > 0;
 	}
 	if (rc < 0)
@@ -186,7 +201,8 @@ act_on_id(const struct action *a, const char *id, bool say)
 	uint32_t n;
 
 	if (!queue_id_valid(span_of(id))) {
-		log_warning("invalid mail queue id: %s", id);
+		if (!queue_id_plausible(span_of(id)))
+			log_warning("invalid mail queue id: %s", id);
 		return 0;
 	}
 	n = dry_run ? 1 : act(a, id);
@@ -378,15 +394,14 @@ find_action(int option)
 static void
 add_queue(const char *name)
 {
+	/* Some of Postfix's that we do not have never have a message. */
 	static const char *const known[] = { "active", "incoming",
-	    "deferred", "hold" };
+	    "deferred", "hold", "maildrop", "bounce", "defer", "trace",
+	    "flush" };
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (strcmp(known[i], name) == 0) {
-			/* What has come in is active here. */
-			*ARRAY_PUSH(&filter.queues) = mem_strdup(i == 1 ?
-			    "active" : name);
-			filter.any = true;
+			*ARRAY_PUSH(&filter.queues) = mem_strdup(name);
 			return;
 		}
 	log_fatal("invalid directory name: %s", name);

@@ -32,7 +32,7 @@ sendmail_fatal(int status, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)!buf_vprintf(&b, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "sendmail: fatal: %s\n", b.data);
+	fprintf(stderr, "%s: fatal: %s\n", log_tag(), b.data);
 	exit(status);
 }
 
@@ -42,7 +42,7 @@ static void
 problem(void *arg, bool is_error, const char *line)
 {
 	if (is_error)
-		fprintf(stderr, "sendmail: %s\n", line);
+		fprintf(stderr, "%s: %s\n", log_tag(), line);
 }
 
 /* -C names main.cf or its directory; so does MAIL_CONFIG. */
@@ -155,14 +155,27 @@ sender_of(const struct sendmail_options *o, struct buf *out)
 	strings_fini(&list);
 }
 
+/* What is wrong with a message says whose it is. */
 NORETURN static void
-fail(const struct why *why)
+fail_with(int status, const char *text)
 {
 	struct passwd *pw = getpwuid(getuid());
 
-	sendmail_fatal(submission_status(why), "%s(%u): %s",
-	    pw != NULL ? pw->pw_name : "unknown", (unsigned)getuid(),
-	    why->text);
+	sendmail_fatal(status, "%s(%u): %s",
+	    pw != NULL ? pw->pw_name : "unknown", (unsigned)getuid(), text);
+}
+
+NORETURN static void
+fail(const struct why *why)
+{
+	fail_with(submission_status(why), why->text);
+}
+
+NORETURN static void
+fail_without_recipients(void)
+{
+	fail_with(EX_USAGE, "Recipient addresses must be specified on the "
+	    "command line or via the -t option");
 }
 
 /* --- a message ------------------------------------------------------------------------ */
@@ -324,8 +337,7 @@ mail(const struct sendmail_options *o)
 			sendmail_fatal(EX_DATAERR, "bad recipient: %s",
 			    o->rcpts[i]);
 	if (rcpts.len == 0 && !o->from_header)
-		sendmail_fatal(EX_USAGE, "Recipient addresses must be "
-		    "specified on the command line or via the -t option");
+		fail_without_recipients();
 	m.in = input_new(STDIN_FILENO, o->keep_dots);
 	if (o->from_header) {
 		read_header(&m, &section, &rest);
@@ -334,8 +346,8 @@ mail(const struct sendmail_options *o)
 			sendmail_fatal(EX_DATAERR,
 			    "too many addresses in message header");
 		if (rcpts.len == 0)
-			sendmail_fatal(EX_DATAERR, "No recipient addresses "
-			    "found in message header");
+			fail_with(EX_DATAERR, "No recipient addresses found "
+			    "in message header");
 		buf_add_span(&m.head, buf_span(&rest));
 		buf_fini(&section);
 		buf_fini(&rest);
@@ -381,8 +393,7 @@ verify(const struct sendmail_options *o)
 			sendmail_fatal(EX_DATAERR, "bad recipient: %s",
 			    o->rcpts[i]);
 	if (rcpts.len == 0)
-		sendmail_fatal(EX_USAGE,
-		    "Recipient addresses must be specified with -bv");
+		fail_without_recipients();
 	if ((s = submission_new(&why)) == NULL)
 		fail(&why);
 	for (size_t i = 0; i < rcpts.len; i++) {
@@ -406,6 +417,17 @@ verify(const struct sendmail_options *o)
 	return status;
 }
 
+/* "newaliases: fatal: ...": by the name we were called. */
+static void
+set_tag(const char *argv0)
+{
+	const char *slash = strrchr(argv0 != NULL ? argv0 : "", '/');
+	const char *name = slash != NULL ? slash + 1 : argv0;
+
+	log_set_tag(name != NULL && (strcmp(name, "mailq") == 0 ||
+	    strcmp(name, "newaliases") == 0) ? name : "sendmail");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -416,7 +438,7 @@ main(int argc, char **argv)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
 		    open("/dev/null", O_RDWR) != fd)
 			return EX_OSERR;
-	log_set_tag("sendmail");
+	set_tag(argv[0]);
 	sendmail_options(&o, argc, argv);
 	if (params_load_anyhow(config_dir(&o), NULL, 0, problem, NULL) < 0)
 		sendmail_fatal(EX_CONFIG, "the configuration cannot be read");

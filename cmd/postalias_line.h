@@ -10,8 +10,10 @@
 
 /*
  * Append name (without its quotes) and value (runs of space outside quotes
- * become one) to the buffers.  0, or -1 when it is no "name: value".
+ * become one, and there is one behind each comma between items) to the
+ * buffers.  0, or -1 when that cannot be, with what is wrong.
  */
-int	postalias_parse(struct span line, struct buf *name, struct buf *value);
+int	postalias_parse(struct span line, struct buf *name, struct buf *value,
+	    const char **complaint);
 
 #endif

@@ -55,15 +55,19 @@ open_table(const struct postmap_job *j, const char *arg)
 	return t;
 }
 
-static void
+/* False, after a warning: -F, and there is no file's content in it. */
+static bool
 show(const struct postmap_job *j, struct span key, struct span value, bool with_key)
 {
 	struct buf content = BUF_INIT(BUF_UNLIMITED);
 
 	if (j->file_value) {
-		if (base64_decode(value, &content) == -1)
-			log_fatal("the value of \"%.*s\" is not base64: was "
+		if (base64_decode(value, &content) == -1) {
+			log_warning("key %.*s: malformed BASE64 value: was "
 			    "the table made with -F?", SPAN_ARG(key));
+			buf_fini(&content);
+			return false;
+		}
 		value = buf_span(&content);
 	}
 	if (with_key) {
@@ -73,6 +77,7 @@ show(const struct postmap_job *j, struct span key, struct span value, bool with_
 	(void)fwrite(value.p, 1, value.len, stdout);
 	(void)putchar('\n');
 	buf_fini(&content);
+	return true;
 }
 
 /* The first table with an answer; true when there is one. */
@@ -90,8 +95,8 @@ query_one(const struct postmap_job *j, struct table **tables, size_t n,
 			log_fatal("table %s: query error: %s",
 			    table_spec(tables[i]), why.text);
 	}
-	if (rc == 1)
-		show(j, key, buf_span(&value), with_key);
+	if (rc == 1 && !show(j, key, buf_span(&value), with_key))
+		log_fatal("query error");
 	buf_fini(&value);
 	return rc == 1;
 }
@@ -199,7 +204,7 @@ postmap_query(const struct postmap_job *j, int argc, char **argv)
 static bool
 show_entry(void *arg, struct span key, struct span value)
 {
-	show(arg, key, value, true);
+	(void)show(arg, key, value, true);
 	return true;
 }
 

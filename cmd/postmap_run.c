@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cmd/need_main_cf.h"
 #include "conf/cf_file.h"
 #include "conf/params.h"
 #include "conf/table.h"
@@ -70,7 +71,8 @@ put(const struct postmap_job *j, struct table_writer *w, const char *table,
 		    SPAN_ARG(key));
 }
 
-/* -F: the value is the name of a file, whose content is the value. */
+/* -F: the value is names of files, whose content, with an empty line between
+ * them, is the value. */
 static int
 load_value(struct buf *value, struct why *why)
 {
@@ -83,6 +85,8 @@ load_value(struct buf *value, struct why *why)
 	while (span_token(&rest, ", \t\r\n", &word)) {
 		char *path = span_dup(word);
 
+		if (content.len > 0)
+			buf_add_char(&content, '\n');
 		if (fd_read_file(AT_FDCWD, path, &content) == -1) {
 			why_errno(why, "4.3.0", "read %s", path);
 			mem_free(path);
@@ -116,8 +120,8 @@ add_line(const struct postmap_job *j, struct table_writer *w, const char *table,
 	struct why why = WHY_INIT;
 	const char *complaint = "";
 
-	if (j->utf8 != UTF8_OFF && (conf.smtputf8_enable ||
-	    j->utf8 == UTF8_ON) && !utf8_valid(line->text)) {
+	if (!j->any_bytes && conf.smtputf8_enable &&
+	    !utf8_valid(line->text)) {
 		log_warning("%s, line %d: non-UTF-8 input \"%.*s\" -- "
 		    "ignoring this line", source, line->first,
 		    SPAN_ARG(line->text));
@@ -187,6 +191,33 @@ check_writable(const char *spec)
 		    "bulk-mode creation.", SPAN_ARG(type));
 }
 
+/* The access rights of a table: those it has, or else those that others have
+ * to read its source. */
+static mode_t
+table_mode(const struct postmap_job *j, const char *table, const char *source)
+{
+	struct stat st;
+
+	if (stat(table, &st) == 0)
+		return st.st_mode & 0666;
+	if (!j->incremental && !j->new_mode && stat(source, &st) == 0)
+		return 0600 | (st.st_mode & 044);
+	return 0644;
+}
+
+/* What a writer that died has left, when it was no better than ours. */
+static void
+remove_empty(const char *table)
+{
+	struct stat st;
+
+	if (stat(table, &st) == -1 || st.st_size > 0)
+		return;
+	log_warning("removing zero-length database file: %s", table);
+	if (unlink(table) == -1)
+		log_fatal("remove %s: %s", table, strerror(errno));
+}
+
 static void
 make_table(const struct postmap_job *j, const char *arg)
 {
@@ -198,8 +229,7 @@ make_table(const struct postmap_job *j, const char *arg)
 	struct cf_file f;
 	struct cf_line line;
 	struct buf text = BUF_INIT(POSTMAP_STDIN_MAX);
-	struct stat st;
-	mode_t mode = 0644, mask;
+	mode_t mask;
 	int rc;
 
 	check_writable(spec);
@@ -210,15 +240,14 @@ make_table(const struct postmap_job *j, const char *arg)
 		if (span_has_nul(buf_span(&text)))
 			log_fatal("standard input is not text");
 		cf_file_from(&f, "stdin", buf_span(&text));
+		remove_empty(table);
 		buf_fini(&text);
 	} else if (cf_file_open(&f, path, CF_FILE_MAX, &why) == -1) {
 		log_fatal("%s", why.text);
 	}
-	if (!j->new_mode && stat(j->incremental ? table : path, &st) == 0)
-		mode = st.st_mode & 0666;
 	mask = umask(0);
 	w = table_writer_new(spec, (j->incremental ? TABLE_UPDATE : 0) |
-	    TABLE_KEEP_OWNER, mode, &why);
+	    TABLE_KEEP_OWNER, table_mode(j, table, path), &why);
 	(void)umask(mask);
 	if (w == NULL)
 		log_fatal("%s", why.text);
@@ -322,6 +351,16 @@ report(void *arg, bool is_error, const char *line)
 		log_warning("%s", line);
 }
 
+/* A wrong setting does not matter for a table; no main.cf is another's. */
+static void
+load_settings(struct postmap_job *j)
+{
+	need_main_cf(j->config_dir);
+	if (params_load_flags(j->config_dir, NULL, 0, PARAMS_KEEP_GOING,
+	    report, j) == -1)
+		log_debug("the configuration has errors");
+}
+
 static NORETURN void
 usage(const struct postmap_format *f)
 {
@@ -394,10 +433,9 @@ postmap_run(const struct postmap_format *f, int argc, char **argv)
 		case 'N':	/* and is always a NUL when writing */
 			break;
 		case 'u':
-			j.utf8 = UTF8_OFF;
+			j.any_bytes = true;
 			break;
-		case 'U':
-			j.utf8 = UTF8_ON;
+		case 'U':	/* keys of messages: any bytes will do */
 			break;
 		default:
 			usage(f);
@@ -408,14 +446,11 @@ postmap_run(const struct postmap_format *f, int argc, char **argv)
 	if (argc == 0)
 		usage(f);
 	if (j.parts && !j.headers && !j.body)
-		log_fatal("specify -b -h or -m only with \"-q -\"");
+		log_warning("ignoring -m option without -b or -h");
 	if ((j.headers || j.body) && (j.query == NULL ||
 	    strcmp(j.query, "-") != 0))
 		log_fatal("specify -b -h or -m only with \"-q -\"");
-	/* A wrong setting elsewhere does not matter for a table. */
-	if (params_load_flags(j.config_dir, NULL, 0, PARAMS_KEEP_GOING,
-	    report, &j) == -1)
-		log_debug("the configuration has errors");
+	load_settings(&j);
 	if (j.query != NULL)
 		rc = postmap_query(&j, argc, argv);
 	else if (j.delete != NULL)

@@ -38,7 +38,7 @@ struct postmap_job {			/* the command line */
 	bool		 new_mode, replace, sequence, quiet_dup;
 	bool		 headers, body, parts;	/* -h, -b, -m */
 	bool		 verbose;
-	enum { UTF8_CONF, UTF8_OFF, UTF8_ON } utf8;
+	bool		 any_bytes;	/* -u: not only UTF-8 */
 };
 
 #define POSTMAP_STDIN_MAX	CF_FILE_MAX	/* bytes */

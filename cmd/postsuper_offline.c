@@ -23,6 +23,7 @@ struct offline {
 struct action {
 	struct offline	*o;
 	unsigned	 type;
+	offline_wanted_fn *wanted;
 	int		 rc;
 	struct why	*why;
 };
@@ -69,6 +70,9 @@ change(unsigned type, struct envelope *e)
 	case QCTL_EXPIRE:
 		e->flags |= ENV_EXPIRE;
 		break;
+	case QCTL_EXPIRE_RELEASE:
+		e->flags |= ENV_EXPIRE;
+		FALLTHROUGH;
 	default:
 		e->flags &= ~(unsigned)ENV_HOLD;
 		break;
@@ -117,7 +121,7 @@ act_on_file(struct action *a, const struct qlist_entry *entry)
 		return 0;
 	if (a->type == QCTL_HOLD)
 		to = SPOOL_HOLD;
-	else if (a->type == QCTL_RELEASE || a->type == QCTL_REQUEUE)
+	else if (a->type != QCTL_EXPIRE)
 		to = SPOOL_DEFERRED;
 	f = qfile_open(a->o->s, from, id, a->why);
 	if (f == NULL)
@@ -138,6 +142,10 @@ on_entry(void *arg, const struct qlist_entry *entry)
 {
 	struct action *a = arg;
 
+	if (!a->wanted(entry->queue)) {
+		a->rc = 0;
+		return true;
+	}
 	a->rc = entry->seq != 0 ? act_on_log(a, entry) :
 	    act_on_file(a, entry);
 	return false;
@@ -145,9 +153,10 @@ on_entry(void *arg, const struct qlist_entry *entry)
 
 int
 offline_act(struct offline *o, unsigned type, struct span id,
-    struct why *why)
+    offline_wanted_fn *wanted, struct why *why)
 {
-	struct action a = { .o = o, .type = type, .why = why };
+	struct action a = { .o = o, .type = type, .wanted = wanted,
+		.why = why };
 
 	if (qlist_find(o->s, id, on_entry, &a, why) < 0)
 		return -1;

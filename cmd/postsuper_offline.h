@@ -18,10 +18,12 @@ struct offline;
 
 /* NULL with why when qmgr has the lock, or the queue cannot be read. */
 struct offline *offline_begin(const struct spool *s, struct why *why);
-/* type: QCTL_DELETE, _HOLD, _RELEASE, _REQUEUE, _EXPIRE.  1 done, 0 there is
- * no such message (or it is so already), -1 with why. */
+/* Whether messages of that queue are meant. */
+typedef bool offline_wanted_fn(const char *queue);
+/* type: QCTL_DELETE, _HOLD, _RELEASE, _REQUEUE, _EXPIRE, _EXPIRE_RELEASE.  1
+ * done, 0 there is no such message (or it is so already), -1 with why. */
 MUST_CHECK int offline_act(struct offline *o, unsigned type, struct span id,
-	    struct why *why);
+	    offline_wanted_fn *wanted, struct why *why);
 MUST_CHECK int offline_end(struct offline **o, struct why *why);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/need_main_cf.h"
 #include "conf/params.h"
 #include "io/fd.h"
 #include "queue/qlist.h"
@@ -29,6 +30,7 @@ queue_client_start(const char *config_dir, struct spool *spool)
 {
 	struct why why = WHY_INIT;
 
+	need_main_cf(config_dir);
 	if (params_load_anyhow(config_dir, NULL, 0, problem, NULL) < 0)
 		log_fatal("the configuration cannot be read");
 	if (chdir(conf.queue_directory) < 0)

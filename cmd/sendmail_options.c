@@ -16,7 +16,7 @@
 NORETURN static void
 usage(void)
 {
-	sendmail_fatal(EX_USAGE, "usage: sendmail [options]");
+	sendmail_fatal(EX_USAGE, "usage: %s [options]", log_tag());
 }
 
 static void
@@ -58,7 +58,7 @@ set_old_option(struct sendmail_options *o, const char *arg)
 	case 'A':
 		o->alias_file = arg[1] == '=' ? arg + 2 : arg + 1;
 		if (o->alias_file[0] == '\0')
-			usage();
+			sendmail_fatal(EX_USAGE, "-oA requires pathname");
 		break;
 	case 'i':
 		o->keep_dots = true;

@@ -121,6 +121,7 @@ active_do(struct message *m, unsigned op)
 		message_end_with(m, FATE_REQUEUE);
 		return true;
 	case QCTL_EXPIRE:
+	case QCTL_EXPIRE_RELEASE:
 		message_expire(m);
 		return true;
 	case QCTL_FLUSH_ID:
@@ -206,6 +207,7 @@ deferred_do(struct id k, unsigned op)
 		(void)later_remove(&qm.later, k.us, k.seq);
 		return true;
 	case QCTL_EXPIRE:
+	case QCTL_EXPIRE_RELEASE:
 		if (!file_change(id, SPOOL_DEFERRED, ENV_EXPIRE, 0, false))
 			return false;
 		break;
@@ -230,7 +232,9 @@ going_to_hold_do(struct message *m, unsigned op)
 {
 	if (m->fate != FATE_HOLD)
 		return false;
-	if (op != QCTL_RELEASE)
+	if (op == QCTL_EXPIRE_RELEASE)
+		message_expire(m);
+	else if (op != QCTL_RELEASE)
 		return active_do(m, op);
 	log_info("%.*s: released from hold", SPAN_ARG(m->env.queue_id));
 	message_end_with(m, FATE_REQUEUE);
@@ -255,7 +259,9 @@ held_do(struct id k, unsigned op)
 	case QCTL_EXPIRE:
 		return file_change(id, SPOOL_HOLD, ENV_EXPIRE, 0, false);
 	case QCTL_REQUEUE:
-		if (!file_change(id, SPOOL_HOLD, 0, ENV_HOLD, true))
+	case QCTL_EXPIRE_RELEASE:
+		if (!file_change(id, SPOOL_HOLD, op == QCTL_REQUEUE ? 0 :
+		    ENV_EXPIRE, ENV_HOLD, op == QCTL_REQUEUE))
 			return false;
 		FALLTHROUGH;
 	case QCTL_RELEASE:
@@ -550,17 +556,18 @@ static void
 on_id(struct ctl *c, uint32_t tag, unsigned op, struct span arg)
 {
 	struct span id, name;
-	unsigned queues = 0;
+	unsigned queues = op == QCTL_HOLD ? Q_ALL & ~Q_HOLD :
+	    op == QCTL_RELEASE ? Q_HOLD : Q_ALL;
+	bool named = false;
 
 	if (!span_token(&arg, " ", &id)) {
 		send_result(c, tag, false, 0, "no queue id");
 		return;
 	}
-	while (span_token(&arg, " ,", &name))
-		queues |= queue_bit(name);
-	if (queues == 0)
-		queues = op == QCTL_HOLD ? Q_ALL & ~Q_HOLD :
-		    op == QCTL_RELEASE ? Q_HOLD : Q_ALL;
+	while (span_token(&arg, " ,", &name)) {
+		queues = (named ? queues : 0) | queue_bit(name);
+		named = true;
+	}
 	if (op == QCTL_REQUEUE)
 		resolve_forget();
 	if (span_is(id, "ALL")) {

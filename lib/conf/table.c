@@ -191,7 +191,8 @@ table_open_nested(struct span spec, int flags, unsigned nested,
 	while (span_starts(rest, SPAN("proxy:")))
 		rest = span_from(rest, strlen("proxy:"));
 	colon = span_find(rest, ':');
-	if (colon <= 0 || span_has_nul(rest)) {
+	if (colon <= 0 || (size_t)colon + 1 == rest.len ||
+	    span_has_nul(rest)) {
 		why_set(why, "4.3.5", "bad table \"%.*s\": expected "
 		    "type:name", SPAN_ARG(spec));
 		return NULL;
@@ -210,16 +211,8 @@ table_open_nested(struct span spec, int flags, unsigned nested,
 	t->name = t->spec + (rest.p - spec.p) + colon + 1;
 	/* The patterns of cidr:{...} are in the name. */
 	if (type->file_suffix != NULL &&
-	    !(type->pattern && t->name[0] == '{')) {
-		if (t->name[0] == '\0') {
-			why_set(why, "4.3.5", "bad table \"%s\": no file name",
-			    t->spec);
-			mem_free(t->spec);
-			mem_free(t);
-			return NULL;
-		}
+	    !(type->pattern && t->name[0] == '{'))
 		t->path = mem_printf("%s%s", t->name, type->file_suffix);
-	}
 	t->checked_ms = clock_mono_ms();
 	if (open_impl(t, why) == -1) {
 		mem_free(t->path);

@@ -22,11 +22,13 @@ enum {
 	QCTL_FLUSH_ALL = 1,	/* -> empty */
 	QCTL_FLUSH_SITE,	/* -> qctl_arg: next hop or domain */
 	QCTL_FLUSH_ID,		/* -> qctl_arg: queue id */
-	QCTL_HOLD,		/* -> qctl_arg: queue id, or "ALL" */
+	QCTL_HOLD,		/* -> qctl_arg: queue id, or "ALL"; and queues,
+				 * "hold,deferred", when not in all of them */
 	QCTL_RELEASE,
 	QCTL_DELETE,
 	QCTL_REQUEUE,
 	QCTL_EXPIRE,		/* bounce it at the next attempt */
+	QCTL_EXPIRE_RELEASE,	/* also when it is on hold now */
 	QCTL_LIST,		/* -> empty: what is in memory only (active) */
 	QCTL_STATUS,		/* -> empty: ENTRY lines of counters */
 	QCTL_ENTRY,		/* <- qctl_entry */

@@ -385,31 +385,19 @@ read_states(struct qfile *f, uint64_t at, uint64_t size, struct why *why)
 	return envelope_decode(&f->envelope, buf_span(&f->text), why);
 }
 
+/* Takes fd, also when there is nothing good in it. */
 static struct qfile *
-open_file(const struct spool *s, enum spool_queue q, struct span id,
-    bool view, struct why *why)
+read_file(int fd, bool view, struct why *why)
 {
-	char path[SPOOL_PATH_MAX];
-	struct qfile *f;
+	struct qfile *f = mem_zalloc(sizeof(*f));
 	struct stat st;
 	uint64_t end;
 
-	if (!queue_id_valid(id)) {
-		why_set(why, "4.3.0", "bad queue id");
-		return NULL;
-	}
-	spool_path(q, id, path);
-	f = mem_zalloc(sizeof(*f));
+	f->fd = fd;
 	f->view = view;
 	f->text = BUF_INIT(BUF_UNLIMITED);
-	f->fd = openat(s->dirfd, path, (view ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-	    O_NOFOLLOW);
-	if (f->fd < 0) {
-		why_errno(why, "4.3.0", "open %s", path);
-		goto bad;
-	}
 	if (fstat(f->fd, &st) < 0) {
-		why_errno(why, "4.3.0", "stat %s", path);
+		why_errno(why, "4.3.0", "stat the queue file");
 		goto bad;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -419,14 +407,43 @@ open_file(const struct spool *s, enum spool_queue q, struct span id,
 	if (read_message(f, (uint64_t)st.st_size, &end, why) < 0 ||
 	    read_states(f, end, (uint64_t)st.st_size, why) < 0)
 		goto bad;
-	if (!span_eq(f->envelope.queue_id, id)) {
-		damaged(why, "it has the name of another message");
-		goto bad;
-	}
 	return f;
 bad:
 	qfile_close(&f);
 	return NULL;
+}
+
+static struct qfile *
+open_file(const struct spool *s, enum spool_queue q, struct span id,
+    bool view, struct why *why)
+{
+	char path[SPOOL_PATH_MAX];
+	struct qfile *f;
+	int fd;
+
+	if (!queue_id_valid(id)) {
+		why_set(why, "4.3.0", "bad queue id");
+		return NULL;
+	}
+	spool_path(q, id, path);
+	fd = openat(s->dirfd, path, (view ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+	    O_NOFOLLOW);
+	if (fd < 0) {
+		why_errno(why, "4.3.0", "open %s", path);
+		return NULL;
+	}
+	f = read_file(fd, view, why);
+	if (f != NULL && !span_eq(f->envelope.queue_id, id)) {
+		damaged(why, "it has the name of another message");
+		qfile_close(&f);
+	}
+	return f;
+}
+
+struct qfile *
+qfile_view_fd(int fd, struct why *why)
+{
+	return read_file(fd, true, why);
 }
 
 struct qfile *

@@ -57,6 +57,8 @@ struct qfile *qfile_open(const struct spool *s, enum spool_queue q,
 /* The same to show it: read-only, and the content is not checked. */
 struct qfile *qfile_view(const struct spool *s, enum spool_queue q,
 	    struct span id, struct why *why);
+/* The same for a file that was opened elsewhere; takes fd, also on failure. */
+struct qfile *qfile_view_fd(int fd, struct why *why);
 void	 qfile_close(struct qfile **f);
 const struct envelope *qfile_envelope(const struct qfile *f);
 struct qmsg_content qfile_content(const struct qfile *f); /* fd stays f's */

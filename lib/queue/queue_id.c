@@ -101,3 +101,14 @@ queue_id_valid(struct span id)
 {
 	return queue_id_parse(id, NULL, NULL) == 0;
 }
+
+bool
+queue_id_plausible(struct span id)
+{
+	for (size_t i = 0; i < id.len; i++)
+		if (!((id.p[i] >= '0' && id.p[i] <= '9') ||
+		    (id.p[i] >= 'A' && id.p[i] <= 'Z') ||
+		    (id.p[i] >= 'a' && id.p[i] <= 'z')))
+			return false;
+	return id.len > 0 && id.len <= 255;
+}

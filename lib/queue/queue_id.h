@@ -23,5 +23,8 @@ void	 queue_id_make(int64_t wall_us, uint64_t seq, char out[QUEUE_ID_MAX]);
 MUST_CHECK int queue_id_parse(struct span id, int64_t *wall_us,
 	    uint64_t *seq);
 bool	 queue_id_valid(struct span id);
+/* What some mail system may have given as a queue id, such as Postfix in its
+ * short form: there is no such message here, but it is no mistake to ask. */
+bool	 queue_id_plausible(struct span id);
 
 #endif

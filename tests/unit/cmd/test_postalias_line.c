@@ -11,13 +11,18 @@ static const struct {
 	{ "a: b", "a", "b" },
 	{ "a:b", "a", "b" },
 	{ "a :b", "a", "b" },
-	{ "a:  b ,  c,d", "a", "b, c,d" },
+	{ "a:  b ,  c,d", "a", "b, c, d" },
 	{ "\"joe smith\": joe", "joe smith", "joe" },
 	{ "\"a:b\": c", "a:b", "c" },
 	{ "a\\\"b: c", "a\"b", "c" },
 	{ "a: \"|cmd  x, y\", b", "a", "\"|cmd  x, y\", b" },
 	{ "a: :include:/x", "a", ":include:/x" },
 	{ "a: b\\\"c  d", "a", "b\\\"c d" },
+	{ "a: b,,c,", "a", "b, , c," },
+	{ "a: \"b", "a", "\"b\"" },
+	{ "a: \"b,c\"", "a", "\"b,c\"" },
+	{ "a@b: c", NULL, NULL },
+	{ "\"a@b\": c", "a@b", "c" },
 	{ "a", NULL, NULL },
 	{ "a:", NULL, NULL },
 	{ "a:   ", NULL, NULL },
@@ -30,7 +35,9 @@ static const struct {
 START_TEST(alias_lines)
 {
 	struct buf name = BUF_INIT(100), value = BUF_INIT(100);
-	int rc = postalias_parse(span_of(cases[_i].in), &name, &value);
+	const char *wrong;
+	int rc = postalias_parse(span_of(cases[_i].in), &name, &value,
+	    &wrong);
 
 	ck_assert_int_eq(rc, cases[_i].name != NULL ? 0 : -1);
 	if (rc == 0) {
