@@ -256,7 +256,10 @@ dovecot_parse_auth(struct span line, struct auth_start *out,
 		if (span_starts(line, SPAN("resp="))) {
 			if (base64_decode(span_from(line, 5), data) < 0)
 				return -1;
-			out->has_initial = true;
+			/* Exim has it always, so an empty one is none; but
+			 * EXTERNAL's may be empty (RFC 4422 A). */
+			out->has_initial = data->len > 0 ||
+			    span_caseis(out->mechanism, "EXTERNAL");
 			out->initial = buf_span(data);
 			break;
 		}

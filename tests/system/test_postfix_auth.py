@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """Postfix asks our authd who its clients are (smtpd_sasl_type = dovecot)."""
-import base64
-import hashlib
-import hmac
 import os
 import shutil
 import smtplib
@@ -14,55 +11,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import saslpostfix  # noqa: E402
+from saslpostfix import ALICE, attempt  # noqa: E402
 from instance import Instance, free_port, need_root, skip  # noqa: E402
-
-ALICE = "alice@example.test"
-
-
-def b64(x):
-    return base64.b64encode(x).decode()
-
-
-def scram(s, user, password):
-    """SCRAM-SHA-256; the last code."""
-    bare = b"n=" + user.encode() + b",r=" + b64(os.urandom(12)).encode()
-    code, text = s.docmd("AUTH", "SCRAM-SHA-256 " + b64(b"n,," + bare))
-    if code != 334:
-        return code
-    first = base64.b64decode(text)
-    f = dict(x.split(b"=", 1) for x in first.split(b","))
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(),
-                                 base64.b64decode(f[b"s"]), int(f[b"i"]))
-    key = hmac.digest(salted, b"Client Key", "sha256")
-    final = b"c=biws,r=" + f[b"r"]
-    auth = bare + b"," + first + b"," + final
-    sig = hmac.digest(hashlib.sha256(key).digest(), auth, "sha256")
-    proof = bytes(a ^ b for a, b in zip(key, sig))
-    code, text = s.docmd(b64(final + b",p=" + b64(proof).encode()))
-    return s.docmd("")[0] if code == 334 else code
-
-
-def attempt(port, how, user, password):
-    with smtplib.SMTP("127.0.0.1", port, timeout=30) as s:
-        s.ehlo()
-        s.user, s.password = user, password
-        if how == "SCRAM-SHA-256":
-            code = scram(s, user, password)
-        elif how == "PLAIN":
-            code = s.docmd("AUTH", "PLAIN " + b64(
-                f"\0{user}\0{password}".encode()))[0]
-        elif how == "PLAIN in two":
-            assert s.docmd("AUTH", "PLAIN")[0] == 334
-            code = s.docmd(b64(f"\0{user}\0{password}".encode()))[0]
-        else:
-            assert s.docmd("AUTH", "LOGIN")[0] == 334
-            assert s.docmd(b64(user.encode()))[0] == 334
-            code = s.docmd(b64(password.encode()))[0]
-        if code == 235:
-            assert s.mail(ALICE)[0] == 250
-            assert s.rcpt("u0@example.test")[0] in (250, 550, 554)
-        return code
-
 
 need_root()
 if not saslpostfix.available():

@@ -82,6 +82,11 @@ def protocol(m):
     assert d.ask(f"CONT\t5\t{GOOD}")[:2] == ["OK", "5"]
     assert d.ask("AUTH\t6\tNOPE\tservice=smtp")[:2] == ["FAIL", "6"]
     assert d.ask("AUTH\t7\tPLAIN\tservice=smtp\tresp=!!")[:2] == ["FAIL", "7"]
+    # As Exim says that there is no initial response.
+    assert d.ask("AUTH\t20\tLOGIN\tservice=smtp\tresp=") == [
+        "CONT", "20", b64(b"Username:")]
+    assert d.ask("AUTH\t21\tPLAIN\tservice=smtp\tresp=")[:2] == ["CONT",
+                                                                "21"]
 
 
 def external(m):
