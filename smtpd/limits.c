@@ -125,12 +125,10 @@ over(uint64_t n, int64_t max)
 	return max > 0 && max != PARAM_UNLIMITED && n > (uint64_t)max;
 }
 
-const char *
+bool
 limits_connect(struct session *s)
 {
-	static char text[256];
 	int64_t now = loop_now_ms(session_loop());
-	const char *what;
 	struct client *c;
 
 	sweep(now);
@@ -138,16 +136,26 @@ limits_connect(struct session *s)
 	c->connected++;
 	c->connections++;
 	if (over(c->connected, conf.smtpd_client_connection_count_limit))
-		what = "concurrency";
+		s->over = OVER_CONCURRENCY;
 	else if (over(c->connections, conf.smtpd_client_connection_rate_limit))
-		what = "rate";
+		s->over = OVER_RATE;
 	else
-		return NULL;
-	if (policy_list_has(LIST_LIMITS, s))
+		s->over = OVER_NOTHING;
+	s->over_count = (uint32_t)(s->over == OVER_RATE ? c->connections :
+	    c->connected);
+	return s->over != OVER_NOTHING;
+}
+
+const char *
+limits_refusal(struct session *s)
+{
+	static char text[256];
+
+	if (s->over == OVER_NOTHING || policy_list_has(LIST_LIMITS, s))
 		return NULL;
 	log_warning("Connection %s limit exceeded: %llu from %s for service "
-	    "smtpd", what, (unsigned long long)(what[0] == 'c' ?
-	    c->connected : c->connections), s->namaddr);
+	    "smtpd", s->over == OVER_RATE ? "rate" : "concurrency",
+	    (unsigned long long)s->over_count, s->namaddr);
 	if (snprintf(text, sizeof(text),
 	    "421 4.7.0 %s Error: too many connections from %s",
 	    conf.myhostname, s->addr_text) < 0)

@@ -5,6 +5,11 @@
  *
  * What cannot be found out does no harm: the client is "unknown" then, and
  * name_status says why, for the restrictions that ask (names.c).
+ *
+ * A client waits smtpd_peername_timeout for it; while nothing is heard from
+ * the resolver, only TROUBLE_MS.  The question goes on then without anybody who
+ * waits, so that the answer is in the resolver's cache when the client comes
+ * again.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,15 +18,29 @@
 #include "dns/dns_client.h"
 #include "smtpd/smtpd.h"
 
+/* How long clients wait while the DNS does not answer, and how long we go on
+ * to think that it does not. */
+#define TROUBLE_MS	500
+#define TROUBLE_LAST_MS	30000
+/* Questions whose clients do not wait any more. */
+#define LATE_MAX	1000
+
 struct peername {
-	struct session	*s;
+	struct session	*s;		/* NULL: it does not wait any more */
 	struct dns_query *q;
+	struct loop_timer *timer;
+	int64_t		 asked_ms;
+	bool		 late;
 	void		(*done)(struct session *s);
+	enum dns_type	 forward;	/* A or AAAA */
 	char		 name[DNS_NAME_MAX + 1];
 };
 
 static struct loop *the_loop;
 static struct dns_client *client;
+static int64_t answered_ms;	/* when the DNS last said anything */
+static int64_t trouble_ms;	/* since when it does not; 0: it does */
+static unsigned nlate;
 
 void
 peername_start(struct loop *l)
@@ -39,6 +58,15 @@ smtpd_dns(void)
 }
 
 static void
+peername_free(struct peername *p)
+{
+	dns_cancel(&p->q);
+	loop_timer_free(&p->timer);
+	nlate -= p->late;
+	mem_free(p);
+}
+
+static void
 finish(struct peername *p, enum name_status status, const char *name)
 {
 	struct session *s = p->s;
@@ -51,8 +79,58 @@ finish(struct peername *p, enum name_status status, const char *name)
 
 		session_set_peer(s, &a, name);
 	}
-	mem_free(p);
+	peername_free(p);
 	done(s);
+}
+
+/* Any answer of the DNS shows that it is there; that it is not, none. */
+static void
+heard(const struct dns_answer *a)
+{
+	if (a->status == RESOLVER_AWAY || a->status == RESOLVER_TIMEOUT)
+		return;
+	answered_ms = loop_now_ms(the_loop);
+	trouble_ms = 0;
+}
+
+/* The client has waited long enough. */
+static void
+on_timeout(void *arg)
+{
+	struct peername *p = arg;
+	struct session *s = p->s;
+	void (*done)(struct session *) = p->done;
+
+	if (answered_ms <= p->asked_ms && trouble_ms == 0) {
+		trouble_ms = loop_now_ms(the_loop);
+		log_warning("the DNS does not answer: clients are taken for "
+		    "\"unknown\" until it does");
+	}
+	s->naming = NULL;
+	s->name_status = NAME_TEMP;
+	if (s->reverse_name == NULL)
+		s->reverse_status = NAME_TEMP;
+	if (nlate < LATE_MAX) {
+		p->late = true;
+		p->s = NULL;
+		nlate++;
+		loop_timer_free(&p->timer);
+	} else {
+		peername_free(p);
+	}
+	done(s);
+}
+
+static int64_t
+patience_ms(void)
+{
+	int64_t max = conf.smtpd_peername_timeout * 1000;
+
+	/* From time to time somebody has to find out. */
+	if (trouble_ms != 0 &&
+	    loop_now_ms(the_loop) - trouble_ms >= TROUBLE_LAST_MS)
+		trouble_ms = 0;
+	return trouble_ms != 0 ? MIN(TROUBLE_MS, max) : max;
 }
 
 static enum name_status
@@ -81,6 +159,11 @@ got_address(void *arg, const struct dns_answer *a)
 	int rc;
 
 	p->q = NULL;
+	heard(a);
+	if (p->late) {
+		peername_free(p);
+		return;
+	}
 	while ((rc = dns_next(a, &rest, &rr)) != 0)
 		if (rc > 0 && is_client(p->s, &rr)) {
 			finish(p, NAME_OK, p->name);
@@ -112,19 +195,25 @@ got_name(void *arg, const struct dns_answer *a)
 	int rc;
 
 	p->q = NULL;
+	heard(a);
 	while ((rc = dns_next(a, &rest, &rr)) != 0)
 		if (rc > 0 && is_name(rr.name))
 			break;
+	if (rc == 0 && p->late) {
+		peername_free(p);
+		return;
+	}
 	if (rc == 0) {
 		s->reverse_status = failure(a);
 		finish(p, s->reverse_status, NULL);
 		return;
 	}
 	memcpy(p->name, rr.name, sizeof(p->name));
-	s->reverse_status = NAME_OK;
-	s->reverse_name = mem_strdup(p->name);
-	p->q = dns_ask(smtpd_dns(), span_of(p->name),
-	    s->addr.sa.sa_family == AF_INET ? DNS_A : DNS_AAAA,
+	if (!p->late) {
+		s->reverse_status = NAME_OK;
+		s->reverse_name = mem_strdup(p->name);
+	}
+	p->q = dns_ask(smtpd_dns(), span_of(p->name), p->forward,
 	    RESOLVER_USE_HOSTS, got_address, p);
 }
 
@@ -140,6 +229,10 @@ peername_find(struct session *s, void (*done)(struct session *s))
 	p = mem_zalloc(sizeof(*p));
 	p->s = s;
 	p->done = done;
+	p->forward = s->addr.sa.sa_family == AF_INET ? DNS_A : DNS_AAAA;
+	p->asked_ms = loop_now_ms(the_loop);
+	p->timer = loop_timer_new(the_loop, on_timeout, p);
+	loop_timer_set(p->timer, patience_ms());
 	s->naming = p;
 	if (s->addr.sa.sa_family == AF_INET)
 		dns_reverse_name((const uint8_t *)&s->addr.in.sin_addr, 4,
@@ -158,7 +251,6 @@ peername_cancel(struct session *s)
 {
 	if (s->naming == NULL)
 		return;
-	dns_cancel(&s->naming->q);
-	mem_free(s->naming);
+	peername_free(s->naming);
 	s->naming = NULL;
 }

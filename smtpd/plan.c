@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "conf/params.h"
 #include "conf/table.h"
+#include "conf/words.h"
 #include "daemon/daemon.h"
 #include "smtpd/policy.h"
 #include "smtpd/restrict.h"
@@ -18,6 +19,7 @@
 static ARRAY(struct rules *) compiled;
 static struct plan plans[STAGE_COUNT][PLAN_MAX];
 static struct match_list *lists[LIST_COUNT];
+static bool has_names[LIST_COUNT];
 static struct match_list *log_permits;
 
 const struct plan *
@@ -214,6 +216,34 @@ policy_compile(struct why *why)
 
 /* --- lists of clients ------------------------------------------------------------- */
 
+static bool
+is_address(struct span word)
+{
+	struct why why = WHY_INIT;
+	struct sock_net net;
+
+	while (word.len > 0 && word.p[0] == '!')
+		word = span_from(word, 1);
+	return sock_net_parse(word, &net, &why) == 0;
+}
+
+static bool
+names_in(const char *value)
+{
+	struct span rest = span_of(value), word;
+
+	while (words_next(&rest, &word) != 0)
+		if (!is_address(word))
+			return true;
+	return false;
+}
+
+bool
+policy_list_has_names(enum policy_list l)
+{
+	return has_names[l];
+}
+
 int
 policy_open(struct why *why)
 {
@@ -236,6 +266,7 @@ policy_open(struct why *why)
 	};
 
 	for (int i = 0; i < LIST_COUNT; i++) {
+		has_names[i] = names_in(all[i].value);
 		lists[i] = match_list_new(all[i].title, all[i].value, 0, why);
 		if (daemon_judge(lists[i] == NULL ? -1 : 0, why) < 0)
 			return -1;

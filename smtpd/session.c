@@ -635,7 +635,8 @@ begin(struct session *s, const char *refused)
 void
 session_greet(struct session *s)
 {
-	begin(s, limits_connect(s));
+	(void)limits_connect(s);
+	begin(s, limits_refusal(s));
 }
 
 static void
@@ -643,7 +644,7 @@ named(struct session *s)
 {
 	s->in_read = true;		/* not freed under us */
 	session_wake(s);
-	begin(s, NULL);
+	begin(s, limits_refusal(s));
 	s->in_read = false;
 	if (s->state == ST_CLOSED)
 		session_free(s);
@@ -652,18 +653,19 @@ named(struct session *s)
 }
 
 /*
- * A new client.  Those that are too many cost no questions to the DNS, and
- * what others send before the greeting stays unread until they have a name.
+ * A new client.  Those that are too many cost no questions to the DNS, unless
+ * their name may make an exception of them, and what others send before the
+ * greeting stays unread until they have a name.
  */
 static void
 arrived(struct session *s)
 {
-	const char *refused = limits_connect(s);
+	bool ask = !limits_connect(s) || policy_list_has_names(LIST_LIMITS);
 
-	if (refused == NULL && peername_find(s, named))
+	if (ask && peername_find(s, named))
 		session_wait(s, WAIT_NAME);
 	else
-		begin(s, refused);
+		begin(s, limits_refusal(s));
 }
 
 void

@@ -214,6 +214,10 @@ struct session {
 	bool		 ipv6;
 	bool		 waited;	/* in_flow_delay was done for MAIL */
 
+	/* What limits_connect() has found, and when. */
+	enum { OVER_NOTHING, OVER_CONCURRENCY, OVER_RATE } over;
+	uint32_t	 over_count;
+
 	struct sock_addr addr;		/* after PROXY and XCLIENT */
 	char		*name;		/* "localhost", "unknown" */
 	char		*addr_text;	/* "192.0.2.1", "2001:db8::1"; this
@@ -410,6 +414,9 @@ enum policy_list {
 /* Whether the client is in a list that was read at the start.  A list that
  * cannot be read is logged, and the client is not in it. */
 bool	 policy_list_has(enum policy_list l, const struct session *s);
+/* Whether a name could be in it that an address is not: patterns of hosts, or
+ * a table. */
+bool	 policy_list_has_names(enum policy_list l);
 /* The same for another host. */
 bool	 policy_list_has_addr(enum policy_list l, const struct sock_addr *a,
 	    const char *name);
@@ -429,8 +436,11 @@ bool	 submit_full(void);			/* stop reading for now */
 
 /* limits.c */
 void	 limits_start(void);
-/* Count a connection; NULL: fine, else the reply it gets. */
-const char *limits_connect(struct session *s);
+/* Count a connection; whether that is one too many. */
+bool	 limits_connect(struct session *s);
+/* The reply that it gets then; NULL: none, or the client is excepted, which
+ * may depend on its name. */
+const char *limits_refusal(struct session *s);
 void	 limits_disconnect(struct session *s);
 enum limit_event { LIMIT_MESSAGE, LIMIT_RCPT, LIMIT_AUTH, LIMIT_TLS };
 /* False: over the rate. */

@@ -344,6 +344,53 @@ class Rewrite(Server):
                   pstr("") + pstr(text))
 
 
+class Resolver(Server):
+    """names: {name: {type: [rdata]}}; what is not there is NXDOMAIN."""
+
+    name_ = "resolver"
+    A, PTR = 1, 12
+
+    def __init__(self, path):
+        self.names = {}
+        self.silent = False
+        self.held = []
+        super().__init__(path)
+
+    @staticmethod
+    def name(text):
+        return b"".join(bytes([len(x)]) + x.encode()
+                        for x in text.split(".")) + b"\0"
+
+    def add(self, addr, name):
+        """A client that has a name."""
+        back = ".".join(reversed(addr.split("."))) + ".in-addr.arpa"
+        self.names[back] = {self.PTR: [self.name(name)]}
+        self.names[name] = {self.A: [socket.inet_aton(addr)]}
+
+    def frame(self, s, typ, tag, body):
+        if typ != 1:
+            return
+        if self.silent:
+            self.held.append((s, typ, tag, body))
+            return
+        n, = struct.unpack_from("<I", body)
+        name = body[4:4 + n].decode()
+        qtype, = struct.unpack_from("<I", body, 4 + n)
+        found = self.names.get(name)
+        records = (found or {}).get(qtype, [])
+        status = 0 if records else 1 if found else 2
+        self.send(s, 2, tag, struct.pack("<I?I", status, False, 60) +
+                  pstr(name) + pstr(b"".join(map(pstr, records))) + pstr(""))
+
+    def release(self):
+        def fn():
+            self.silent = False
+            held, self.held = self.held, []
+            for h in held:
+                self.frame(*h)
+        self.call(fn)
+
+
 class Client:
     """The other end of a SMTP connection, byte for byte."""
 
@@ -416,7 +463,7 @@ class Client:
 
 class Smtpd:
     def __init__(self, main="", program="smtpd", unix=False,
-                 nofile=None, **conf):
+                 nofile=None, resolver=False, **conf):
         self.dir = tempfile.mkdtemp(dir=os.environ.get("TMPDIR"))
         os.chmod(self.dir, 0o755)
         for d in ("private", "public", "pid", "jail"):
@@ -424,13 +471,14 @@ class Smtpd:
             os.chmod(os.path.join(self.dir, d), 0o755)
         self.cleanup = Cleanup(os.path.join(self.dir, "private/cleanup"))
         self.rewrite = Rewrite(os.path.join(self.dir, "private/rewrite"))
+        self.resolver = Resolver(os.path.join(
+            self.dir, "private/resolver")) if resolver else None
         settings = {
             "queue_directory": self.dir, "myhostname": "mx.example.org",
             "mail_owner": "nobody", "mynetworks": "192.0.2.0/24",
             "smtpd_client_connection_count_limit": "unlimited",
             "recipient_delimiter": "+",
-            # There is no resolver here.
-            "smtpd_peername_lookup": "no",
+            "smtpd_peername_lookup": "yes" if resolver else "no",
         }
         settings.update(conf)
         with open(os.path.join(self.dir, "main.cf"), "w") as f:
@@ -467,7 +515,7 @@ class Smtpd:
         os.makedirs(top, exist_ok=True)
         for p in (top, os.path.dirname(top)):
             os.chmod(p, 0o755)
-        for s in ("cleanup", "rewrite"):
+        for s in ("cleanup", "rewrite") + ("resolver",) * bool(self.resolver):
             to = os.path.join(top, s)
             if os.path.exists(to):
                 os.unlink(to)
