@@ -3,6 +3,7 @@
  * smtpd - the session of one client, private to this folder.
  *
  *	session.c	the life of a connection, and what it waits for
+ *	arrive.c	who comes, to the greeting
  *	peername.c	the client's name
  *	command.c	the command table, the dispatcher, the short commands
  *	cmd_mail.c	MAIL and RCPT	cmd_data.c	DATA and BDAT
@@ -276,6 +277,27 @@ void	 session_delay(struct session *s, int64_t ms,
 	    void (*fn)(struct session *));
 /* Log the end, send what there is, forget the session when it is safe. */
 void	 session_close(struct session *s, const char *reason);
+/*
+ * What may close the session stands between these two, so that it is not freed
+ * meanwhile.  False: it is gone now.
+ */
+void	 session_enter(struct session *s);
+bool	 session_leave(struct session *s);
+
+void	 session_reset(struct session *s);	/* drop the transaction */
+const char *session_proto(const struct session *s);
+/* "ESMTPSA" and the like, RFC 3848. */
+const char *session_with(const struct session *s);
+size_t	 session_data(struct session *s, struct span in);
+/* Bytes are waiting behind the command being done. */
+bool	 session_input_waiting(struct session *s);
+struct loop *session_loop(void);
+/* Sessions that cleanup's connection has room for again. */
+void	 session_room(void);
+
+/* arrive.c */
+/* Its address is known: find its name, and go on. */
+void	 session_arrived(struct session *s);
 void	 session_greet(struct session *s);
 /* The greeting itself, after TLS where that comes first. */
 void	 session_welcome(struct session *s);
@@ -284,20 +306,10 @@ void	 session_set_peer(struct session *s, const struct sock_addr *a,
 	    const char *name);
 /* Our own address and port, where the client is not connected to us. */
 void	 session_set_dest(struct session *s, const char *addr, uint16_t port);
-void	 session_reset(struct session *s);	/* drop the transaction */
-const char *session_proto(const struct session *s);
-/* "ESMTPSA" and the like, RFC 3848. */
-const char *session_with(const struct session *s);
-size_t	 session_data(struct session *s, struct span in);
-/* Bytes are waiting behind the command being done. */
-bool	 session_input_waiting(struct session *s);
 /* The client sent them without waiting for a reply that it had to wait for:
  * log it; true when the session is over because of that. */
 bool	 session_out_of_step(struct session *s, const char *where,
 	    struct span early);
-struct loop *session_loop(void);
-/* Sessions that cleanup's connection has room for again. */
-void	 session_room(void);
 
 /* peername.c */
 struct dns_client;
