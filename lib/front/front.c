@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -279,12 +280,17 @@ front_talk(struct front *f)
 static void
 on_tls(void *arg, struct stream *s, struct tls *t, const struct why *fail)
 {
+	static const char said[] = "handshake failed: ";
 	struct front *f = arg;
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
 	if (fail != NULL) {
+		const char *text = fail->text;
+
+		if (strncmp(text, said, sizeof(said) - 1) == 0)
+			text += sizeof(said) - 1;
 		front_describe(f, &b);
-		log_info("TLS handshake failed: %s: %s", fail->text, b.data);
+		log_info("TLS handshake failed: %s: %s", text, b.data);
 		buf_fini(&b);
 		front_end(f, "no TLS");
 		return;
