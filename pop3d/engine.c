@@ -129,31 +129,62 @@ want_end(struct pop3 *p, struct span args)
 /* A number, a space, an id or a size, CRLF. */
 #define LIST_LINE_MAX	(NUM_DECIMAL_MAX + 1 + UIDL_MAX + 2)
 
-/* In place: a mailbox of 100,000 messages is listed at every poll. */
-static void
-list_one(struct pop3 *p, uint32_t n)
+/* What follows a message's number on its line. */
+static char *
+put_rest(struct pop3 *p, uint32_t n, char *to)
 {
-	char *begin = buf_reserve(&p->out, LIST_LINE_MAX), *to;
-
-	to = num_put_decimal(begin, n);
 	*to++ = ' ';
 	to = p->list_uidl ? uidl_put(&p->drop, n, to) :
 	    num_put_decimal(to, drop_size(&p->drop, n));
 	*to++ = '\r';
 	*to++ = '\n';
+	return to;
+}
+
+static void
+list_one(struct pop3 *p, uint32_t n)
+{
+	char *begin = buf_reserve(&p->out, LIST_LINE_MAX), *to;
+
+	to = put_rest(p, n, num_put_decimal(begin, n));
 	buf_commit(&p->out, (size_t)(to - begin));
+}
+
+/* The next number, as text: counting is quicker than dividing. */
+static void
+list_next(struct pop3 *p)
+{
+	size_t i = p->list_len;
+
+	p->list_at++;
+	while (i > 0 && p->list_number[i - 1] == '9')
+		p->list_number[--i] = '0';
+	if (i > 0) {
+		p->list_number[i - 1]++;
+	} else {
+		p->list_number[0] = '1';
+		p->list_number[p->list_len++] = '0';
+	}
 }
 
 /* Go on with a list, in pieces that are written one by one. */
 static void
 list_some(struct pop3 *p)
 {
-	for (; p->list_at <= p->drop.count; p->list_at++) {
-		if (p->out.len + LIST_LINE_MAX >= LIST_CHUNK)
-			return;
-		if ((p->drop.marks[p->list_at] & DROP_DELETED) == 0)
-			list_one(p, p->list_at);
+	size_t room = LIST_CHUNK - MIN(p->out.len, LIST_CHUNK - LIST_LINE_MAX);
+	char *begin = buf_reserve(&p->out, room), *to = begin;
+	char *full = begin + room - LIST_LINE_MAX;
+
+	/* In place: a mailbox of 100,000 messages is listed at every poll. */
+	for (; p->list_at <= p->drop.count && to <= full; list_next(p)) {
+		if (p->drop.marks[p->list_at] & DROP_DELETED)
+			continue;
+		memcpy(to, p->list_number, sizeof(p->list_number));
+		to = put_rest(p, p->list_at, to + p->list_len);
 	}
+	buf_commit(&p->out, (size_t)(to - begin));
+	if (p->list_at <= p->drop.count)
+		return;
 	say(p, ".\r\n");
 	p->listing = false;
 }
@@ -180,6 +211,8 @@ list(struct pop3 *p, struct span args, bool uidl)
 		    p->drop.count - p->drop.deleted, (unsigned long long)
 		    (p->drop.size - p->drop.deleted_size));
 	p->list_at = 1;
+	p->list_number[0] = '1';
+	p->list_len = 1;
 	p->listing = true;
 }
 
@@ -399,7 +432,7 @@ go_on(struct pop3 *p)
 			list_some(p);
 		else if (!send_some(&p->sending, &p->out, CHUNK))
 			send_end(&p->sending);
-		if (p->out.len + LIST_LINE_MAX < LIST_CHUNK)
+		if (p->out.len < LIST_CHUNK - LIST_LINE_MAX)
 			continue;
 		flush(p);
 		/* The user's other connections get their turn. */

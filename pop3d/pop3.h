@@ -86,7 +86,9 @@ struct pop3 {
 	struct drop		 drop;
 	struct sending		 sending;
 	struct buf		 out;		/* gathered in one handler */
-	uint32_t		 list_at;	/* LIST and UIDL go on there */
+	uint32_t		 list_at;	/* LIST and UIDL go on there ... */
+	char			 list_number[16];	/* ... as text */
+	size_t			 list_len;
 	bool			 list_uidl, listing;
 	bool			 skipping;	/* a line that is too long */
 	bool			 eof;		/* the client has said all */
