@@ -109,6 +109,12 @@ scan_limit(struct imap *im, struct scan *s, struct store_quota *q)
 		imap_refuse(im, s);
 		return false;
 	}
+	/* RFC 9208 3.1.2: that nothing at all may be there.  Limits of 0 are
+	 * no limit elsewhere (quota.h), so it is not taken for that. */
+	if (n == 0) {
+		imap_no(im, "CANNOT", "A limit of 0 cannot be set.");
+		return false;
+	}
 	if (span_caseis(name, "STORAGE")) {
 		q->storage = n > (QUOTA_UNSET - 1) / 1024 ? QUOTA_UNLIMITED :
 		    n * 1024;

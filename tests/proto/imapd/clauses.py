@@ -10,9 +10,10 @@ engines = [e]           # all on the same account
 cases = []
 
 
-def engine_of(user):
-    """An engine whose clients are another user; see tests/imapd/engine.c."""
-    engines.append(Engine(directory=e.dir, user=user))
+def engine_of(user, *settings):
+    """An engine of its own on the account, whose clients may be another user;
+    see tests/imapd/engine.c."""
+    engines.append(Engine(directory=e.dir, user=user, settings=settings))
     return engines[-1]
 
 
