@@ -29,13 +29,14 @@ def imap_folders(t):
 
 def imap_push(t):
     """Mail that comes while Thunderbird idles is shown without a question."""
-    t.js('await sleep(500);')
+    t.idles()
     m.send("bob", "From: a@example.org\nSubject: pushed\n\nhello\n")
     t.js('await until("pushed", () => find(folder("INBOX"), "pushed"));')
 
 
 def imap_read(t):
     """A message's text and its attachment are what was sent."""
+    t.idles()
     m.send("bob", "From: a@example.org\nSubject: parts\nMIME-Version: 1.0\n"
            'Content-Type: multipart/mixed; boundary="x"\n\n--x\n'
            "Content-Type: text/plain; charset=utf-8\n"

@@ -236,12 +236,27 @@ send.sendMessageFile(id, a.key, fields, file, true, false,
 await l.promise;
 """, to, subject, body)
 
+    def idles(self):
+        """Wait until it is in IDLE: of what it is told in the answer to
+        another command it takes no notice before the next look."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            last = re.findall(r":SendData: (?:\d+ )?(IDLE|DONE)\b",
+                              self.transcript())
+            if last and last[-1] == "IDLE":
+                return
+            assert time.monotonic() < end, "it does not idle"
+            time.sleep(0.05)
+
     def log(self):
         """The end of what it said to servers, for a failure's message."""
+        return self.transcript()[-6000:]
+
+    def transcript(self):
         text = ""
         for name in sorted(os.listdir(self.dir)):
             if name.startswith("log") and name.endswith(".moz_log"):
                 with open(f"{self.dir}/{name}", errors="replace",
                           encoding="utf8") as f:
                     text += f.read()
-        return text[-6000:]
+        return text
