@@ -37,6 +37,9 @@ EXPLAINED = [
     (".*", r".*FETCH 1 RFC822.SIZE $", "a space is let pass only where "
      "nothing can follow"),
     (".*", r".*REVERSE REVERSE", "once (RFC 5256 5)"),
+    ("literals ever.*", r"(STATUS ~|ENABLE)", "bytes of a literal that is refused "
+     "are no commands"),
+    ("nothing.*", r"THREAD", "no space without threads (RFC 5256 5)"),
     # What Dovecot does not know.
     (".*", r".*(EMAILID|STATUS INBOX \(DELETED|PARTIAL -)", "newer than it"),
     # What it does otherwise.
