@@ -4,11 +4,14 @@
 
 Each case names its RFC and section.  More of them, at length:
 
-RFC 3516, 9394, 9586, 8508, 9585   rev2.talk, test_limits.py, test_model.py
-RFC 4314, 9208, 5464               commands.talk, metadata.talk,
-                                   system/test_quota.py, test_shared_folders.py
+RFC 3516, 9394, 9586, 8508         rev2.talk, test_limits.py, test_model.py
+RFC 4314                           test_shared.py, test_model.py,
+                                   system/test_shared_folders.py
+RFC 9208                           test_rfc9208.py, system/test_quota.py
+RFC 5464                           metadata.talk
 RFC 5258, 5819, 6154, 8440, 9590   list.talk
-RFC 5267, 7377, 5465               test_context.py, test_notify.py
+RFC 5267, 7377, 9394, 9585         test_rfc5267.py, test_context.py
+RFC 5465                           test_rfc5465.py, test_notify.py
 RFC 7162                           qresync.talk, test_model.py
 RFC 8437                           system/test_unauthenticate.py
 """
