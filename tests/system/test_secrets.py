@@ -5,13 +5,16 @@ the one that keeps it, after logins, handshakes and mail in both directions;
 no password lies anywhere once its login is over."""
 import base64
 import imaplib
+import json
 import os
 import smtplib
 import ssl
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../proto/authd")]
+from authlib import Client, Key  # noqa: E402
 from instance import BUILD, first_user, free_port, skip  # noqa: E402
 from mailusers import PASSWORDS, Users  # noqa: E402
 from memory import below, hashes, in_memory, private_parts  # noqa: E402
@@ -49,6 +52,9 @@ class Secrets(Users):
             "default_process_limit": "5",
             "smtp_tlsrpt_enable": "yes",
             "authd_oauth_introspection_url": "https://localhost:1/",
+            "authd_oauth_jwks_file": "{base}/etc/jwks.json",
+            "authd_oauth_issuer": "https://id.test",
+            "authd_oauth_audience": "mail",
         }, services=f"""\
 127.0.0.1:{self.submission} inet n - - - - smtpd
   -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes
@@ -125,9 +131,52 @@ def logins(m):
     return kept
 
 
-with Secrets() as inst:
+def other_logins(m):
+    """Every other way to be let in, and not to be; what was shown for it."""
+    app = m.command("mansio", "user", "app-password", "add",
+                    "alice@example.test", "phone").stdout.strip()
+    token = m.key.token()
+    c = ssl.create_default_context(cafile=m.ca)
+
+    def imap(how, data=None):
+        i = imaplib.IMAP4_SSL("localhost", m.imaps_port, ssl_context=c)
+        try:
+            if data is None:
+                i.login("alice@example.test", how)
+            else:
+                i.authenticate(how, lambda _: data)
+            i.logout()
+            return True
+        except imaplib.IMAP4.error:
+            i.shutdown()
+            return False
+
+    bearer = f"n,a=alice@example.test,\1auth=Bearer {token}\1\1".encode()
+    assert imap(app) and not imap(app[:-1] + "!")
+    assert imap("OAUTHBEARER", bearer)
+    assert not imap("OAUTHBEARER", bearer.replace(b"Bearer ey", b"Bearer ez"))
+    a = Client(m.base)
+    for name in ("sha1", "sha256"):
+        assert a.scram("carol@example.test", SECRET, name)[0] == "ok"
+        assert a.scram("carol@example.test", "x" + SECRET,
+                       name)[0] == "fail"
+    a.close()
+    return {app.encode(), token.encode()[-60:],
+            base64.b64encode(bearer)[60:120]}
+
+
+def make_tokens(m):
+    m.key = Key(m, "k1", "ES256")
+    with open(f"{m.etc}/jwks.json", "w", encoding="ascii") as f:
+        json.dump({"keys": [m.key.jwk()]}, f)
+
+
+inst = Secrets()
+make_tokens(inst)
+with inst:
     handshakes(inst)
     connections, awake = logins(inst), inst.wake(*ASLEEP)
+    PASSWORD |= other_logins(inst)
     inst.wait_idle()
     keys = private_parts(f"{inst.etc}/server.pem") | \
         private_parts(f"{inst.etc}/ca-key.pem")
