@@ -196,6 +196,8 @@ int	 mailbox_load(struct mailbox *m, struct why *why);
 void	 mailbox_unload(struct mailbox *m);
 /* Take the expunged ones out of the view; what was told is in m->told. */
 void	 mailbox_take_out(struct mailbox *m);
+/* Whether this view has claimed it: \\Recent. */
+bool	 mailbox_is_recent(const struct mailbox *m, uint32_t uid);
 /* Show the records that came since. */
 uint32_t mailbox_take_in(struct mailbox *m);
 /* Lock for a change: the view knows all that others did.  0, -1. */

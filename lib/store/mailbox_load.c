@@ -2,16 +2,11 @@
 /*
  * mailbox_load - opening a mailbox, and seeing what others did.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "io/fd.h"
 #include "store/mailbox_internal.h"
 
 #define COMPACT_MIN	(8u << 20)	/* bytes of journal */
@@ -173,18 +168,6 @@ reload(struct mailbox *m, struct why *why)
 
 /* --- the view -------------------------------------------------------------------------- */
 
-/* Not a flag of the record: to write it into each of a million that have just
- * been mapped would take longer than all the rest of opening. */
-static bool
-is_recent(const struct mailbox *m, uint32_t uid)
-{
-	for (size_t i = m->recent.len; i-- > 0;) {
-		if (uid >= m->recent.v[i].first)
-			return uid <= m->recent.v[i].last;
-	}
-	return false;
-}
-
 static void
 need_order(struct mailbox *m)
 {
@@ -216,7 +199,7 @@ mailbox_take_out(struct mailbox *m)
 		*ARRAY_PUSH(&m->told) = (struct mailbox_expunge){
 			seq - taken, r->uid };
 		r->flags |= RECORD_OFFERED;
-		if (is_recent(m, r->uid))
+		if (mailbox_is_recent(m, r->uid))
 			m->nrecent--;
 		m->nexpunged--;
 		taken++;
@@ -575,217 +558,5 @@ mailbox_flush(struct mailbox *m, struct why *why)
 	m->kw_mark = m->keywords.len;
 	m->set_mark = m->kwsets.len;
 	account_wrote(m->a, m->p);
-	return 0;
-}
-
-/* --- looking ------------------------------------------------------------------------------ */
-
-struct account *
-mailbox_account(const struct mailbox *m)
-{
-	return m->a->parent != NULL ? m->a->parent : m->a;
-}
-
-uint32_t
-mailbox_box(const struct mailbox *m)
-{
-	return m->a->base | m->box;
-}
-
-bool
-mailbox_is_mounted(const struct mailbox *m)
-{
-	return m->a->parent != NULL;
-}
-
-bool
-mailbox_refresh_rights(struct mailbox *m)
-{
-	m->rights = account_rights(m->a, m->box);
-	return m->rights & RIGHT_READ;
-}
-
-bool
-mailbox_readonly(const struct mailbox *m)
-{
-	return m->flags & MAILBOX_READONLY;
-}
-
-uint32_t
-mailbox_count(const struct mailbox *m)
-{
-	return m->count;
-}
-
-uint32_t
-mailbox_recent(const struct mailbox *m)
-{
-	return m->nrecent;
-}
-
-uint32_t
-mailbox_uidvalidity(const struct mailbox *m)
-{
-	return m->p->head.uidvalidity;
-}
-
-uint32_t
-mailbox_uidnext(const struct mailbox *m)
-{
-	uint32_t last = m->shown > 0 ? record_at(m, m->shown - 1)->uid : 0;
-
-	/* Records that are not shown yet must not be passed over. */
-	return m->shown < record_count(m) ? last + 1 :
-	    MAX(m->p->head.state.uidnext, last + 1);
-}
-
-uint64_t
-mailbox_modseq(const struct mailbox *m)
-{
-	return MAX(m->p->head.state.modseq, 1);
-}
-
-const uint8_t *
-mailbox_id(const struct mailbox *m)
-{
-	return m->p->head.mailboxid;
-}
-
-bool
-mailbox_message(const struct mailbox *m, uint32_t seq,
-    struct mailbox_message *out)
-{
-	const struct record *r;
-
-	if (seq == 0 || seq > m->count)
-		return false;
-	r = record_at(m, record_of_seq(m, seq));
-	*out = (struct mailbox_message){
-		.uid = r->uid, .flags = (r->flags & (RECORD_STORED |
-		    MESSAGE_EXPUNGED)) | (is_recent(m, r->uid) ?
-		    MESSAGE_RECENT : 0),
-		.kwset = r->kwset, .modseq = MAX(r->modseq, 1),
-		.size = r->size != 0 ? r->size : r->len,
-		.date_us = r->date_us, .zone_min = r->zone_min,
-		.save_s = r->save_s,
-	};
-	memcpy(out->emailid, r->guid, sizeof(out->emailid));
-	return true;
-}
-
-uint32_t
-mailbox_uid(const struct mailbox *m, uint32_t seq)
-{
-	return seq == 0 || seq > m->count ? 0 :
-	    record_at(m, record_of_seq(m, seq))->uid;
-}
-
-const uint8_t *
-mailbox_emailid(const struct mailbox *m, uint32_t seq, bool *copied)
-{
-	const struct record *r;
-
-	if (seq == 0 || seq > m->count)
-		return NULL;
-	r = record_at(m, record_of_seq(m, seq));
-	*copied = r->flags & RECORD_COPIED;
-	return r->guid;
-}
-
-struct span
-mailbox_file(const struct mailbox *m, uint32_t seq)
-{
-	const struct record *r;
-
-	if (seq == 0 || seq > m->count)
-		return SPAN_EMPTY;
-	r = record_at(m, record_of_seq(m, seq));
-	return r->segment == PACKED_NO_SEGMENT ? record_base(m, r) :
-	    SPAN_EMPTY;
-}
-
-uint32_t
-mailbox_seq_from(const struct mailbox *m, uint32_t uid)
-{
-	uint32_t i = record_find(m, uid), lo = 0, hi = m->count;
-
-	if (m->order == NULL)
-		return MIN(i, m->count) + 1;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (m->order[mid] < i)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo + 1;
-}
-
-uint32_t
-mailbox_seq(const struct mailbox *m, uint32_t uid)
-{
-	uint32_t seq = mailbox_seq_from(m, uid);
-
-	return mailbox_uid(m, seq) == uid && uid != 0 ? seq : 0;
-}
-
-uint32_t
-mailbox_first_unseen(const struct mailbox *m)
-{
-	for (uint32_t seq = 1; seq <= m->count; seq++) {
-		if (!(record_at(m, record_of_seq(m, seq))->flags &
-		    STORE_SEEN))
-			return seq;
-	}
-	return 0;
-}
-
-/* --- QRESYNC ------------------------------------------------------------------------------- */
-
-void
-mailbox_vanished_before(const struct mailbox *m, uint64_t modseq,
-    struct ranges *out)
-{
-	for (size_t i = 0; i < m->vanished.len; i++) {
-		const struct vanished *v = &m->vanished.v[i];
-
-		if (v->modseq <= modseq)
-			ranges_add(out, v->first, v->last);
-	}
-}
-
-int
-mailbox_vanished(struct mailbox *m, uint64_t modseq, struct ranges *out,
-    struct why *why)
-{
-	uint32_t next = mailbox_uidnext(m);
-
-	(void)why;
-	if (modseq >= m->history) {
-		for (size_t i = 0; i < m->vanished.len; i++) {
-			const struct vanished *v = &m->vanished.v[i];
-
-			if (v->modseq > modseq)
-				ranges_add(out, v->first, v->last);
-		}
-	} else if (next > 1) {
-		ranges_add(out, 1, next - 1);
-	}
-	/* A set may name more than what was there: a message that is in the
-	 * view has not vanished for it. */
-	for (size_t i = 0; i < out->len;) {
-		struct range r = out->v[i];
-		uint32_t seq = mailbox_seq_from(m, r.lo);
-		uint32_t uid = mailbox_uid(m, seq);
-
-		if (uid == 0 || uid > r.hi) {
-			i++;
-			continue;
-		}
-		ranges_remove(out, uid, uid);
-		/* Go on in what is left of it. */
-		i = ranges_at(out, uid);
-	}
 	return 0;
 }

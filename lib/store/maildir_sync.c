@@ -4,28 +4,23 @@
  *
  * Three ways lead to it, the cheapest that can be trusted is taken:
  * - A view that has looked once, on a disk of this machine, is told by
- *   inotify which names came and went, and looks at these files only.
+ *   inotify which names came and went, and looks at these files only
+ *   (maildir_follow.c).
  * - Where cur/ is as old as the journal says that it was when all in it was
  *   known (SCANNED), only new/ is read.
  * - Else all names are read, and compared with the journal.
  *
  * All of it happens under the journal's lock, so programs of ours never
- * interfere; others may at any instruction.  A rename holds the directory's
- * lock in the kernel until its event is queued, and so does reading it: who
- * has read from a directory has the events of all that the reading showed.
+ * interfere; others may at any instruction.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -38,11 +33,7 @@
 
 #define SCANS_MAX	5	/* until the directories hold still */
 #define TICK_US		20000	/* more than a tick of the clock of files */
-#define FOLLOW_MIN	1000	/* messages: fewer are read in no time */
 #define WAIT_MIN	20000	/* messages: reading takes longer than a tick */
-#define XFS_MAGIC	0x58465342
-
-#define EVENTS		(IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE)
 
 static bool
 same_time(const struct timespec *a, const struct timespec *b)
@@ -58,16 +49,16 @@ is_sure(const struct timespec *t)
 	    t->tv_nsec / 1000) > TICK_US;
 }
 
-static void
-count_new(struct maildir_view *v, struct mdfile *f, bool is)
+void
+maildir_count_new(struct maildir_view *v, struct mdfile *f, bool is)
 {
 	v->nnew += (uint32_t)is - (uint32_t)f->counted;
 	f->counted = is;
 }
 
 /* Where nothing stands before the flags there is no name to know a file by. */
-static bool
-is_message(const char *name)
+bool
+maildir_is_message(const char *name)
 {
 	return name[0] != '.' && name[0] != ':';
 }
@@ -92,7 +83,7 @@ scan_dir(struct mailbox *m, int dir, bool cur)
 		struct mdfile *f;
 		bool made;
 
-		if (!is_message(e->d_name))
+		if (!maildir_is_message(e->d_name))
 			continue;
 		he = hash_enter(&v->files, maildir_base(e->d_name), &made);
 		if (made)
@@ -102,7 +93,7 @@ scan_dir(struct mailbox *m, int dir, bool cur)
 		if (f->seen && f->in_cur && !cur)
 			continue;
 		if (!cur)
-			count_new(v, f, true);
+			maildir_count_new(v, f, true);
 		f->seen = true;
 		f->in_cur = cur;
 		if (f->name == NULL || !span_is(span_of(e->d_name), f->name)) {
@@ -232,76 +223,7 @@ note_known(struct mailbox *m)
 	v->was_next = n > 0 ? record_at(m, n - 1)->uid + 1 : 1;
 }
 
-/* --- being told ------------------------------------------------------------------- */
-
-/* Only what happens on this machine is told. */
-static bool
-tells_all(int fd)
-{
-	static const uint64_t local[] = {
-		EXT4_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
-		TMPFS_MAGIC, XFS_MAGIC, OVERLAYFS_SUPER_MAGIC,
-	};
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(local); i++) {
-		if ((uint64_t)fs.f_type == local[i])
-			return true;
-	}
-	return false;
-}
-
-static int
-add_watch(int events, int dir)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
-	return inotify_add_watch(events, path, EVENTS);
-}
-
-/* Ask to be told, before all is read for the last time. */
-static void
-follow(struct mailbox *m)
-{
-	struct maildir_view *v = m->md;
-
-	if (v->events >= 0 || !(m->flags & MAILBOX_RECENT) ||
-	    record_count(m) < FOLLOW_MIN || !tells_all(v->cur) ||
-	    !tells_all(v->new))
-		return;
-	v->events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (v->events < 0)
-		return;
-	v->wd_cur = add_watch(v->events, v->cur);
-	v->wd_new = add_watch(v->events, v->new);
-	if (v->wd_cur < 0 || v->wd_new < 0)
-		maildir_events_close(v);
-}
-
-void
-maildir_events_close(struct maildir_view *v)
-{
-	fd_close(&v->events);
-	v->followed = false;
-}
-
-/* Wait for who is renaming in a directory: its events are queued then. */
-static void
-barrier(int dir)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d;
-
-	if (fd >= 0 && (d = fdopendir(fd)) != NULL) {
-		(void)readdir(d);
-		closedir(d);
-		return;
-	}
-	fd_close(&fd);
-}
+/* --- comparing --------------------------------------------------------------------- */
 
 struct difference {
 	struct mailbox	*m;
@@ -309,96 +231,6 @@ struct difference {
 	ARRAY(struct hash_entry *) gone;
 	struct ranges	 lost;
 };
-
-static bool
-is_there(struct maildir_view *v, const struct mdfile *f)
-{
-	struct stat st;
-
-	return f->name != NULL && fstatat(f->in_cur ? v->cur : v->new,
-	    f->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* One event: the file has this name now, or has it no more. */
-static void
-take_event(struct mailbox *m, const struct inotify_event *e)
-{
-	struct maildir_view *v = m->md;
-	bool cur = e->wd == v->wd_cur, made;
-	struct hash_entry *he;
-	struct mdfile *f;
-
-	if (e->len == 0 || !is_message(e->name))
-		return;
-	he = hash_enter(&v->files, maildir_base(e->name), &made);
-	if (made)
-		he->value = mem_zalloc(sizeof(*f));
-	f = he->value;
-	if (!f->touched)
-		*ARRAY_PUSH(&v->touched) = he;
-	f->touched = true;
-	if (e->mask & (IN_MOVED_TO | IN_CREATE)) {
-		mem_free(f->name);
-		f->name = mem_strdup(e->name);
-		f->in_cur = cur;
-	}
-}
-
-/* All that is queued; false: it was too much, some are missing. */
-static bool
-drain(struct mailbox *m)
-{
-	char buf[16384] __attribute__((aligned(8)));
-	ssize_t n;
-
-	while ((n = read(m->md->events, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n;) {
-			const struct inotify_event *e = (void *)p;
-
-			if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED))
-				return false;
-			take_event(m, e);
-			p += sizeof(*e) + e->len;
-		}
-	}
-	return n < 0 && errno == EAGAIN;
-}
-
-static void
-forget_touched(struct maildir_view *v)
-{
-	for (size_t i = 0; i < v->touched.len; i++)
-		((struct mdfile *)v->touched.v[i]->value)->touched = false;
-	v->touched.len = 0;
-}
-
-/*
- * Look at the files that events named.  1; 0: a message has gone, or events
- * are missing: all has to be read to be certain.
- */
-static int
-take_events(struct mailbox *m)
-{
-	struct maildir_view *v = m->md;
-
-	maildir_enter_records(m);
-	barrier(v->cur);
-	barrier(v->new);
-	if (!drain(m))
-		return 0;
-	for (size_t i = 0; i < v->touched.len; i++) {
-		struct mdfile *f = v->touched.v[i]->value;
-
-		f->seen = is_there(v, f);
-		count_new(v, f, f->seen && !f->in_cur);
-		if (!f->seen && f->known &&
-		    !(record_at(m, f->rec)->flags & MESSAGE_EXPUNGED))
-			return 0;
-	}
-	return 1;
-}
-
-/* --- comparing --------------------------------------------------------------------- */
 
 static void
 compare(struct hash_entry *e, void *arg)
@@ -498,7 +330,7 @@ write_difference(struct mailbox *m, bool still, bool only_touched,
 		compare(v->touched.v[i], &d);
 	if (!only_touched)
 		hash_each(&v->files, compare, &d);
-	forget_touched(v);
+	maildir_forget_touched(v);
 	if (d.fresh.len > 0) {
 		if (packed_reserve(m->p, (uint32_t)d.fresh.len, why) < 0) {
 			(void)account_io(m->a, why);
@@ -543,7 +375,7 @@ take_new(struct hash_entry *e, void *arg)
 		f->in_cur = true;
 		mem_free(f->name);
 		f->name = buf_take(&to);
-		count_new(v, f, false);
+		maildir_count_new(v, f, false);
 		/* Their times are another's now. */
 		v->cur_at = v->new_at = (struct timespec){ 0, 0 };
 	}
@@ -551,14 +383,6 @@ take_new(struct hash_entry *e, void *arg)
 }
 
 /* --- looking ----------------------------------------------------------------------- */
-
-static bool
-has_events(const struct maildir_view *v)
-{
-	int n = 0;
-
-	return ioctl(v->events, FIONREAD, &n) < 0 || n > 0;
-}
 
 /* Whether the directories are as they were looked at last. */
 static bool
@@ -575,7 +399,7 @@ is_current(struct mailbox *m)
 	if (v->force)
 		return false;
 	if (v->followed)
-		return !has_events(v);
+		return !maildir_has_events(v);
 	return same_time(&c.st_mtim, &v->cur_at) &&
 	    same_time(&n.st_mtim, &v->new_at);
 }
@@ -588,7 +412,7 @@ begin_to_follow(struct mailbox *m)
 
 	if (v->followed)
 		return;
-	follow(m);
+	maildir_follow(m);
 	v->followed = v->events >= 0 && is_current(m);
 }
 
@@ -603,9 +427,9 @@ look(struct mailbox *m, struct why *why)
 	bool still;
 	int rc;
 
-	if (v->followed && !v->force && take_events(m) == 1)
+	if (v->followed && !v->force && maildir_take_events(m) == 1)
 		return LOOK_EVENTS;
-	follow(m);
+	maildir_follow(m);
 	if (!v->followed && !v->force && !v->scanned &&
 	    v->cur_at.tv_sec != 0 && fstat(v->cur, &c) == 0 &&
 	    same_time(&c.st_mtim, &v->cur_at)) {
@@ -614,9 +438,9 @@ look(struct mailbox *m, struct why *why)
 	}
 	maildir_enter_records(m);
 	/* What is told from here on is looked at again. */
-	if (v->events >= 0 && !drain(m))
+	if (v->events >= 0 && !maildir_drain(m))
 		maildir_events_close(v);
-	forget_touched(v);
+	maildir_forget_touched(v);
 	if (scan(m, &still, why) < 0)
 		return LOOK_FAILED;
 	return still ? LOOK_ALL : LOOK_MOVING;
@@ -723,7 +547,7 @@ maildir_view_prepare(struct mailbox *m, const struct ranges *uids,
 			if (r->flags & MESSAGE_EXPUNGED)
 				continue;
 			f = maildir_file(m, r);
-			if (f != NULL && is_there(v, f))
+			if (f != NULL && maildir_is_there(v, f))
 				continue;
 			v->force = true;
 			return maildir_view_sync_locked(m, why);
@@ -747,7 +571,7 @@ maildir_note_scanned(struct mailbox *m)
 	uint8_t le[32] = { 0 };
 
 	if (m->gone || m->p == NULL || !m->p->writable ||
-	    record_count(m) < FOLLOW_MIN || v->cur < 0 || v->new < 0 ||
+	    record_count(m) < MAILDIR_FOLLOW_MIN || v->cur < 0 || v->new < 0 ||
 	    fstat(v->cur, &c) < 0 || fstat(v->new, &n) < 0 ||
 	    (m->scanned.at >= m->index_tail && m->scanned.nnew == v->was_new &&
 	    m->scanned.uidnext == v->was_next &&
@@ -773,8 +597,8 @@ maildir_note_scanned(struct mailbox *m)
 	    fstat(v->cur, &c) == 0 && fstat(v->new, &n) == 0 &&
 	    is_sure(&c.st_mtim) && is_sure(&n.st_mtim)) {
 		if (v->followed) {
-			barrier(v->cur);
-			barrier(v->new);
+			maildir_barrier(v->cur);
+			maildir_barrier(v->new);
 		}
 		if (is_current(m)) {
 			num_put_le64(le, (uint64_t)c.st_mtim.tv_sec);

@@ -4,6 +4,7 @@
  *
  *	maildir_view.c		opening, names, content
  *	maildir_sync.c		what other programs did
+ *	maildir_follow.c	being told of it
  *	maildir_change.c	what we do
  */
 #ifndef STORE_MAILDIR_VIEW_H
@@ -90,6 +91,30 @@ void	 maildir_file_free(void *arg);
 void	 maildir_enter_records(struct mailbox *m);
 /* Note in the journal that all is known, for the next one who opens it. */
 void	 maildir_note_scanned(struct mailbox *m);
+/* Whether a file's name is that of a message. */
+bool	 maildir_is_message(const char *name);
+/* The file is, or is not, in new/. */
+void	 maildir_count_new(struct maildir_view *v, struct mdfile *f, bool is);
+
+/* --- maildir_follow.c ------------------------------------------------------------ */
+
+#define MAILDIR_FOLLOW_MIN 1000	/* messages: fewer are read in no time */
+
+/* Ask to be told, before all is read for the last time. */
+void	 maildir_follow(struct mailbox *m);
 void	 maildir_events_close(struct maildir_view *v);
+bool	 maildir_has_events(const struct maildir_view *v);
+/* Wait for who is renaming in a directory: its events are queued then. */
+void	 maildir_barrier(int dir);
+/* Take in all that is queued; false: it was too much, some are missing. */
+bool	 maildir_drain(struct mailbox *m);
+/*
+ * Look at the files that events named.  1; 0: a message has gone, or events
+ * are missing: all has to be read to be certain.
+ */
+int	 maildir_take_events(struct mailbox *m);
+void	 maildir_forget_touched(struct maildir_view *v);
+/* Whether the file has the name that is known. */
+bool	 maildir_is_there(struct maildir_view *v, const struct mdfile *f);
 
 #endif
