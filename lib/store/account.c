@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -594,6 +595,7 @@ account_look(struct account *a, uint32_t no, uint64_t offset, size_t len,
 {
 	struct why why = WHY_INIT;
 	struct acct_segment *s = segment_with(a, no, offset, len, &why);
+	struct iovec to = { .iov_base = room, .iov_len = len };
 	uint64_t window = offset / LOOK_WINDOW;
 
 	if (s == NULL)
@@ -601,6 +603,10 @@ account_look(struct account *a, uint32_t no, uint64_t offset, size_t len,
 	if (window >= LOOK_WINDOWS || s->looks[window] >= LOOKS_MAX)
 		return s->map + offset;
 	s->looks[window]++;
-	return fd_pread_all(s->fd, room, len, (off_t)offset) == 0 ? room :
-	    NULL;
+	/* What is not in memory comes from the disk in larger pieces by way of
+	 * the mapping. */
+	if (preadv2(s->fd, &to, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len)
+		return room;
+	s->looks[window] = LOOKS_MAX;
+	return s->map + offset;
 }
