@@ -6,6 +6,11 @@ QUEUE_TOOLS_N messages (2,000; try 100,000) are deferred, listed, held,
 released, removed and put on hold again, survive a restart, and are delivered
 when the configuration allows it: every one exactly once.  Prints the figures:
 times, memory of qmgr.
+
+With 100,000 on two cores that had thirteen to do at the time: mailq begins
+after 46 ms and ends after 3.6 s, postqueue -j 6.7 s; postsuper -h ALL 8.1 s,
+-H ALL 6.5 s; ETRN is answered after 15 ms, and looking at all messages takes
+qmgr 1.2 s of CPU, in pieces: what else is asked meanwhile waits 0.2 s.
 """
 # timeout: 280
 import json
@@ -149,6 +154,38 @@ def select(m):
     return sorted(set(before) - gone)
 
 
+def qmgr_cpu(m):
+    """Seconds of CPU that qmgr has used."""
+    pid, = [p for p, name in m.children().items() if name == "qmgr"]
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def by_site(m, n):
+    """ETRN and postqueue -s: each message is looked at; the client of ETRN
+    does not wait for that, nor do others."""
+    before = qmgr_cpu(m)
+    timed("postqueue -s, no message for it", tool, m, "postqueue", "-s",
+          "other.test")
+    figure("qmgr: CPU of that", qmgr_cpu(m) - before)
+    assert names(listing(m)) == {"deferred": n}
+    with m.smtp() as s:
+        s.ehlo()
+        t = time.monotonic()
+        assert s.docmd("ETRN", "other.test")[0] == 250
+        figure("ETRN: answered", (time.monotonic() - t) * 1000, "ms")
+        t = time.monotonic()
+        tool(m, "postqueue", "-i", "0")
+        figure("postqueue -i meanwhile", (time.monotonic() - t) * 1000, "ms")
+    # Every one is tried again, and comes back: its transport is deferred.
+    before = qmgr_cpu(m)
+    timed("postqueue -s, all messages", tool, m, "postqueue", "-s",
+          "example.test")
+    wait(m, {"deferred": n}, "until all are deferred again")
+    figure("qmgr: CPU of that", qmgr_cpu(m) - before)
+
+
 def main():
     settings = {
         "defer_transports": "virtual",
@@ -156,6 +193,7 @@ def main():
         "delay_warning_time": "0",
         "virtual_mailbox_maps": "static:" + "example.test/all/",
         "qmgr_message_active_limit": "20000",
+        "fast_flush_domains": "example.test, other.test",
     }
     with Instance(settings) as m:
         empty = qmgr_kib(m)[0]
@@ -177,6 +215,7 @@ def main():
 
         left = select(m)
         n = len(left)
+        by_site(m, n)
 
         timed("stop", m.stop)
         timed("start to first banner", m.start)
