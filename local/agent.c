@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * agent - the worker that qmgr talks to.
- *
- * The main thread does everything but syncfs(); the checkpoint thread gets a
- * list of descriptors and gives back a result through an eventfd, so that
- * only one thread ever writes to the connection.
+ * agent - see agent.h.
  */
 #include "local/agent.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -27,6 +20,7 @@
 #include "daemon/daemon.h"
 #include "io/fd.h"
 #include "ipc/ipc.h"
+#include "local/checkpoint.h"
 #include "local/cred.h"
 #include "mail/address.h"
 #include "mail/header.h"
@@ -60,141 +54,9 @@ static struct {
 	size_t			 at;		/* batch[at] is under way */
 	struct buf		 body;
 	bool			 broken;	/* nobody is there to answer */
-	/* The checkpoint. */
-	uint64_t		 serial;	/* what a delivery gets now */
-	int64_t			 last_ms;	/* when one was begun */
-	pthread_t		 thread;
-	pthread_mutex_t		 lock;
-	pthread_cond_t		 more;
-	int			 event;		/* one is done */
-	struct store_sync	*sync;		/* under way */
-	bool			 busy, done, failed;
-	uint64_t		 sync_serial;
-	struct why		 sync_why;
 } g = {
-	.qmgr_fd = -1, .epoll = -1, .event = -1, .serial = 1,
-	.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER,
+	.qmgr_fd = -1, .epoll = -1,
 };
-
-/* --- the checkpoint ------------------------------------------------------------- */
-
-static void *
-checkpoint_thread(void *arg)
-{
-	static const uint64_t one = 1;
-
-	for (;;) {
-		struct why why = WHY_INIT;
-		struct store_sync *y;
-		int rc;
-
-		pthread_mutex_lock(&g.lock);
-		while (!g.busy || g.done)
-			pthread_cond_wait(&g.more, &g.lock);
-		y = g.sync;
-		pthread_mutex_unlock(&g.lock);
-
-		rc = store_sync_run(y, &why);
-
-		pthread_mutex_lock(&g.lock);
-		g.done = true;
-		g.failed = rc < 0;
-		g.sync_why = why;
-		pthread_mutex_unlock(&g.lock);
-		if (write(g.event, &one, sizeof(one)) < 0)
-			log_panic("eventfd: %m");
-	}
-	return arg;
-}
-
-static void
-checkpoint_begin(void)
-{
-	pthread_mutex_lock(&g.lock);
-	g.sync = store_sync_begin(g.store);
-	g.sync_serial = g.serial++;
-	g.busy = true;
-	g.done = false;
-	pthread_cond_signal(&g.more);
-	pthread_mutex_unlock(&g.lock);
-	g.last_ms = clock_mono_ms();
-}
-
-static void
-send_checkpoint(uint64_t serial)
-{
-	struct deliver_checkpoint m = { .serial = serial };
-	struct why why = WHY_INIT;
-
-	if (g.ipc == NULL || g.broken)
-		return;
-	buf_reset(&g.body);
-	deliver_checkpoint_encode(&g.body, &m);
-	if (ipc_sync_send(g.ipc, DELIVER_CHECKPOINT, 0, buf_span(&g.body),
-	    &why) < 0 || ipc_sync_flush(g.ipc, &why) < 0)
-		g.broken = true;
-}
-
-/* Take the result of a checkpoint that has ended, if one has. */
-static void
-checkpoint_end(void)
-{
-	bool done;
-	uint64_t n;
-
-	pthread_mutex_lock(&g.lock);
-	done = g.busy && g.done;
-	pthread_mutex_unlock(&g.lock);
-	if (!done)
-		return;
-	if (read(g.event, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		log_warning("eventfd: %m");
-	if (g.failed) {
-		/*
-		 * Which deliveries are lost nobody can say; the kernel tells
-		 * an error once and then forgets it.  Promise nothing more.
-		 */
-		log_error("%s; exiting, so that all deliveries since the last "
-		    "checkpoint are made again", g.sync_why.text);
-		log_flush();
-		_exit(1);
-	}
-	store_sync_free(&g.sync);
-	g.busy = false;
-	send_checkpoint(g.sync_serial);
-	store_synced(g.store);
-}
-
-/* Begin or end a checkpoint where it is time.  How long until the next look,
- * in ms; -1: there is nothing to look for. */
-static int64_t
-checkpoint_poll(void)
-{
-	int64_t left;
-
-	checkpoint_end();
-	if (g.busy || !store_dirty(g.store))
-		return -1;
-	left = g.last_ms + CHECKPOINT_MS - clock_mono_ms();
-	if (left > 0 && left <= CHECKPOINT_MS)
-		return left;
-	checkpoint_begin();
-	return -1;
-}
-
-/* To the end, with all that was delivered. */
-static void
-checkpoint_finish(void)
-{
-	while (g.busy || store_dirty(g.store)) {
-		struct pollfd p = { .fd = g.event, .events = POLLIN };
-
-		if (!g.busy)
-			checkpoint_begin();
-		(void)poll(&p, 1, 1000);
-		checkpoint_end();
-	}
-}
 
 /* --- answers ---------------------------------------------------------------------- */
 
@@ -299,13 +161,28 @@ send_status(const struct job *j, size_t i, const struct result *res)
 	struct why why = WHY_INIT;
 
 	if (res->outcome == DELIVER_DELIVERED && !res->durable)
-		m.serial = g.serial;
+		m.serial = checkpoint_serial();
 	if (g.broken)
 		return;
 	buf_reset(&g.body);
 	deliver_status_encode(&g.body, &m);
 	if (ipc_sync_send(g.ipc, DELIVER_STATUS, j->tag, buf_span(&g.body),
 	    &why) < 0)
+		g.broken = true;
+}
+
+static void
+on_durable(uint64_t serial)
+{
+	struct deliver_checkpoint m = { .serial = serial };
+	struct why why = WHY_INIT;
+
+	if (g.ipc == NULL || g.broken)
+		return;
+	buf_reset(&g.body);
+	deliver_checkpoint_encode(&g.body, &m);
+	if (ipc_sync_send(g.ipc, DELIVER_CHECKPOINT, 0, buf_span(&g.body),
+	    &why) < 0 || ipc_sync_flush(g.ipc, &why) < 0)
 		g.broken = true;
 }
 
@@ -458,7 +335,7 @@ agent_wait(int fd, short events, int64_t ms)
 
 	for (;;) {
 		struct pollfd p[2] = {
-			{ .fd = g.event, .events = POLLIN },
+			{ .fd = checkpoint_event(), .events = POLLIN },
 			{ .fd = fd, .events = events },
 		};
 		int64_t left = end - clock_mono_ms(), look = checkpoint_poll();
@@ -680,7 +557,7 @@ agent_serve(int fd)
 	know_qmgr();
 	g.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (g.epoll < 0 ||
-	    epoll_ctl(g.epoll, EPOLL_CTL_ADD, g.event, &ev) < 0 ||
+	    epoll_ctl(g.epoll, EPOLL_CTL_ADD, checkpoint_event(), &ev) < 0 ||
 	    epoll_ctl(g.epoll, EPOLL_CTL_ADD, ipc_sync_fd(g.ipc), &ev) < 0)
 		log_fatal("epoll: %m");
 	while (!g.broken) {
@@ -697,7 +574,7 @@ agent_serve(int fd)
 		if (!open)
 			break;
 		look = checkpoint_poll();
-		if (!g.busy && !store_dirty(g.store) &&
+		if (checkpoint_idle() &&
 		    store_tidy(g.store, true))
 			look = 0;
 		if (daemon_wait(g.epoll, look) < 0)
@@ -793,9 +670,7 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 		.compression = getuid() != 0 ?
 		    compress_level(conf.store_compression) : 0,
 	};
-	sigset_t all, old;
 	struct rlimit lim;
-	int rc;
 
 	/* As many as descriptors allow: opening costs more than delivering. */
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 &&
@@ -809,17 +684,5 @@ agent_start(const struct agent *a, const char *filter, struct why *why)
 	g.filter = maps_new(filter, a->status_filter, 0, why);
 	if (g.filter == NULL)
 		return -1;
-	g.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (g.event < 0)
-		return why_errno(why, "", "eventfd");
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&g.thread, NULL, checkpoint_thread, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0) {
-		errno = rc;
-		return why_errno(why, "", "cannot make the checkpoint thread");
-	}
-	return 0;
+	return checkpoint_start(g.store, on_durable, why);
 }

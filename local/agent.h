@@ -9,10 +9,9 @@
  * batch goes back to qmgr, which gives it to another worker.
  *
  * A delivery counts as DELIVERED at once but is durable only after the
- * checkpoint that follows: a thread calls syncfs() on the file systems that
- * were touched, at most every CHECKPOINT_MS, and only then qmgr may forget.
- * When that fails the process logs it and exits without a CHECKPOINT; qmgr
- * hands everything out again with `recovered'.
+ * checkpoint that follows (checkpoint.h), and only then qmgr may forget.  When
+ * that fails the process exits without a CHECKPOINT; qmgr hands everything out
+ * again with `recovered'.
  */
 #ifndef LOCAL_AGENT_H
 #define LOCAL_AGENT_H
@@ -24,7 +23,6 @@
 #include "queue/envelope.h"
 #include "store/store.h"
 
-#define CHECKPOINT_MS	500
 #define BATCH_MAX	500	/* requests taken in one turn */
 #define HEADER_SCAN_MAX	(256u * 1024)	/* bytes searched for Delivered-To */
 
