@@ -20,7 +20,8 @@ from authlib import (UNAVAILABLE, WRONG, Client, Instance,  # noqa: E402
                      Key, accounts, free_port, need_root)
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
-TIMEOUT = 2
+TIMEOUT = 2			# of the endpoint, where it is not to answer
+PARALLEL = 16			# questions at the endpoint at a time
 
 
 class Endpoint:
@@ -92,6 +93,15 @@ def begin(c, token, mech="OAUTHBEARER", user=ALICE, **kw):
 def login(c, token, *args, **kw):
     begin(c, token, *args, **kw)
     return end(c)
+
+
+def patient(c, token):
+    """Until there is an answer."""
+    until = time.monotonic() + 60
+    while (got := login(c, token)) == ("fail", UNAVAILABLE):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return got
 
 
 def end(c):
@@ -168,14 +178,20 @@ def broken(c, e):
 
 
 def cached(c, e):
-    e.say["short"] = dict(GOOD, exp=int(time.time()) + 2)
-    assert login(c, "short") == OK
-    e.say["short"] = {"active": False}
+    """Not beyond its own end, nor beyond the time for all, 3 s here."""
+    for life in 2, 10, 40:
+        token = f"short{life}"
+        until = int(time.time()) + life
+        e.say[token] = dict(GOOD, exp=until)
+        got = login(c, token)
+        if time.time() < until:         # else the machine was too slow
+            assert got == OK, got
+            break
+    e.say[token] = {"active": False}
     e.say["long"] = GOOD
     assert login(c, "long") == OK
-    time.sleep(3.5)
-    assert login(c, "short") == ("fail", WRONG)
-    # authd_oauth_introspection_cache_time is 3 s here.
+    time.sleep(max(until - time.time(), 3) + 0.5)
+    assert login(c, token) == ("fail", WRONG)
     e.say["long"] = {"active": False}
     assert login(c, "long") == ("fail", WRONG)
 
@@ -195,6 +211,7 @@ def local(c, e, key):
 def hanging(m, e):
     """Many tokens at an endpoint that hangs: nobody else waits, and each is
     told after a while."""
+    e.begun = 0
     clients = [Client(m.base) for _ in range(40)]
     start = time.monotonic()
     for i, c in enumerate(clients):
@@ -206,10 +223,12 @@ def hanging(m, e):
     cancelled.s.close()
     for c in clients:
         assert end(c) == ("fail", UNAVAILABLE)
-    assert time.monotonic() - start > TIMEOUT * 0.9
-    assert e.begun <= 32, e.begun
+    took = time.monotonic() - start
+    assert took > TIMEOUT * 0.9
+    # As many rounds as there was time for.
+    assert e.begun <= PARALLEL * (1 + int(took / TIMEOUT)), (e.begun, took)
     e.release.set()
-    assert login(other, "plain2") == ("fail", WRONG)
+    assert patient(other, "plain2") == ("fail", WRONG)
 
 
 def jailed(m):
@@ -248,10 +267,7 @@ def again_and_again(m, c, e, helper):
         m.wait_log(f"process authd-introspect pid {helper} killed by "
                    "signal 9")
         m.wait_log("lost the process authd-introspect; another one follows")
-        until = time.monotonic() + 60
-        while (got := login(c, token)) == ("fail", UNAVAILABLE):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        got = patient(c, token)
         assert got == OK, got
         assert jailed(m) != helper
         helper = jailed(m)
@@ -317,8 +333,9 @@ def instance(e, **settings):
         "authd_failure_delay": "0s", "authd_failure_ban_threshold": "100000",
         "authd_oauth_introspection_url":
             f"https://localhost:{e.port}/introspect?x=1",
-        "authd_oauth_introspection_timeout": f"{TIMEOUT}s",
-        "authd_oauth_introspection_cache_time": "3s",
+        # Long, so that a slow machine is no endpoint that hangs.
+        "authd_oauth_introspection_timeout": "60s",
+        "authd_oauth_introspection_cache_time": "1h",
         "authd_oauth_introspection_tls_CAfile": f"{BASE}/root.crt",
         "authd_oauth_introspection_credentials_file": f"{BASE}/secret",
         "authd_oauth_issuer": "https://id.test",
@@ -345,13 +362,15 @@ def main():
         good(c, e)
         bad(c, e)
         broken(c, e)
-        cached(c, e)
-        hanging(m, e)
         helper = jailed(m)
         log = m.log()
         assert "s+cret" not in log and "s%2Bcret" not in log
         assert "(authd_oauth_introspection_credentials_file)" in log
         again_and_again(m, c, e, helper)
+    with instance(e, authd_oauth_introspection_cache_time="3s") as m:
+        cached(Client(m.base), e)
+    with instance(e, authd_oauth_introspection_timeout=f"{TIMEOUT}s") as m:
+        hanging(m, e)
     with instance(e, authd_oauth_jwks_file="{base}/etc/jwks.json") as m:
         with open(f"{m.etc}/jwks.json", "w", encoding="ascii") as out:
             json.dump({"keys": [key.jwk()]}, out)
