@@ -6,7 +6,7 @@ several mailboxes), RFC 9394 (PARTIAL), RFC 9585 (INPROGRESS).
 More of it is in test_context.py and, at random, in test_model.py."""
 import re
 
-from clauses import clause, e, engine_of, run_all, untagged
+from clauses import clause, engine_of, run_all, untagged
 
 guest = engine_of("guest")
 # Each step of a long command is told of, not one in ten seconds.

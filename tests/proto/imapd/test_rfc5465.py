@@ -6,7 +6,7 @@ More of it is in test_notify.py; the clauses on search contexts are in
 test_rfc5267.py."""
 import re
 
-from clauses import clause, e, engine_of, run_all, untagged
+from clauses import clause, engine_of, run_all, untagged
 
 MSG = b"From: a@b\r\nSubject: news\r\n\r\nbody\r\n"
 bob = engine_of("bob")

@@ -5,7 +5,7 @@
 SETQUOTA, and refusal at RCPT by user and domain: system/test_quota.py."""
 import re
 
-from clauses import clause, e, engine_of, run_all, untagged
+from clauses import clause, engine_of, run_all, untagged
 
 MSG = b"Subject: x\r\n\r\n" + b"line\r\n" * 100     # 614 bytes
 # On the same account, which has five mailboxes from the beginning.
