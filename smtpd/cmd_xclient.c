@@ -165,7 +165,6 @@ static void
 xclient_do(struct session *s, struct xclient *x)
 {
 	struct sock_addr a = x->has_addr ? x->addr : s->addr;
-	bool may = s->may_xclient;
 
 	if (x->has_port)
 		set_port(&a, (uint16_t)x->port);
@@ -190,10 +189,12 @@ xclient_do(struct session *s, struct xclient *x)
 	session_set_state(s, ST_CONNECT);
 	s->ok[CMD_XCLIENT]++;
 	s->counted = true;
+	/*
+	 * Who is spoken for may use XCLIENT when he is in the list himself:
+	 * a proxy that passes on what its clients say after that must not
+	 * lend them its rights.
+	 */
 	session_greet(s);
-	/* The right belongs to the connection, not to whom it speaks for. */
-	if (s->state != ST_CLOSED)
-		s->may_xclient = may;
 }
 
 void

@@ -69,7 +69,7 @@ static const struct command {
 	[CMD_EXPN]	= { "EXPN", "expn", ANYWHERE,		/* 4.1.1.7 */
 			    F_LAST | F_JUNK | F_ABSENT, NULL },
 	[CMD_ETRN]	= { "ETRN", "etrn", ANYWHERE,		/* RFC 1985 */
-			    F_LAST | F_JUNK | F_SMTP, cmd_etrn },
+			    F_JUNK | F_SMTP, cmd_etrn },
 	[CMD_HELP]	= { "HELP", "help", ANYWHERE,		/* 4.1.1.8 */
 			    F_JUNK | F_CLEAR, cmd_help },
 	[CMD_QUIT]	= { "QUIT", "quit", ANYWHERE | IN(ST_DENIED),
@@ -255,8 +255,9 @@ command_line(struct session *s, struct span line)
 	if (c->flags & F_JUNK &&
 	    ++s->junk > (uint64_t)conf.smtpd_junk_command_limit)
 		s->errors++;
-	if ((c->flags & F_LAST || (!s->esmtp && cmd != CMD_UNKNOWN)) &&
-	    session_input_waiting(s) && cmd != CMD_QUIT &&
+	/* What follows BDAT is its chunk. */
+	if ((c->flags & F_LAST || (!s->esmtp && cmd != CMD_UNKNOWN &&
+	    cmd != CMD_BDAT)) && session_input_waiting(s) && cmd != CMD_QUIT &&
 	    session_out_of_step(s, c->verb, stream_input(s->stream)))
 		return;
 	if (s->state == ST_DENIED && !(c->states & IN(ST_DENIED)))
@@ -455,6 +456,7 @@ cmd_vrfy(struct session *s, struct span arg)
 	struct buf addr = BUF_INIT(1024), quoted = BUF_INIT(1100);
 	struct rcpt_params params;
 	struct parse_error err;
+	bool utf8 = false;
 
 	/* RFC 5321 7.3: a server that does not verify says 252, not 502,
 	 * which Postfix says here. */
@@ -467,15 +469,20 @@ cmd_vrfy(struct session *s, struct span arg)
 		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
 		return;
 	}
-	if (s->txn != NULL) {
-		reply(s, "503 5.5.1 Error: MAIL transaction in progress");
-		return;
+	/* RFC 6531 3.7.4.2. */
+	if (!(ehlo_discard & EHLO_SMTPUTF8) &&
+	    span_caseends(arg, SPAN(" SMTPUTF8"))) {
+		arg = span_trim(span_sub(arg, 0, arg.len - strlen(" SMTPUTF8")));
+		utf8 = true;
 	}
 	if (arg.len == 0 || buf_put_str(&quoted, "TO:") < 0 ||
 	    buf_put_span(&quoted, arg) < 0 ||
-	    parse_rcpt(buf_span(&quoted), PARSE_LAX, &addr, &params,
-	    &err) < 0)
+	    parse_rcpt(buf_span(&quoted), PARSE_LAX | PARSE_UTF8, &addr,
+	    &params, &err) < 0)
 		reply(s, "501 5.5.4 Syntax: VRFY address");
+	else if (!utf8 && !utf8_ascii(buf_span(&addr)))
+		reply(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode "
+		    "address");
 	else
 		policy_start(s, STAGE_VRFY, buf_span(&addr), vrfy_done);
 	buf_fini(&quoted);

@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, "../bench"))
 from instance import Instance, free_port  # noqa: E402
-from test_postfix_dialogues import Client  # noqa: E402
+from dialogues import Client  # noqa: E402
 import postfix  # noqa: E402
 
 TABLE = """\

@@ -8,31 +8,10 @@ be equal, but for DIFFERENT, which says why we answer as we do.
 """
 import os
 import re
-import socket
 import sys
-import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
-sys.path.insert(0, os.path.join(HERE, "../bench"))
-from instance import Instance, free_port, need_root, skip  # noqa: E402
-import postfix  # noqa: E402
-
-USERS = ("u0", "u1", "u2")
-BOTH = {
-    "mynetworks": "192.0.2.0/24",
-    "smtpd_authorized_xclient_hosts": "127.0.0.1",
-    "smtpd_authorized_xforward_hosts": "127.0.0.1",
-    "message_size_limit": "100000",
-    "smtpd_recipient_limit": "5",
-    "smtpd_error_sleep_time": "0s",
-    "smtpd_soft_error_limit": "1000",
-    "smtpd_hard_error_limit": "1000",
-    "smtpd_junk_command_limit": "1000",
-    "recipient_delimiter": "+",
-    "mydestination": "localhost",
-    "local_recipient_maps": "unix:passwd.byname",
-}
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from dialogues import EHLO, MAIL, RCPT, beside_postfix, text  # noqa: E402
 
 # What was said: our answer, Postfix's, why.
 DIFFERENT = {
@@ -65,15 +44,6 @@ DIFFERENT = {
     "BDAT 0": ("503 5.5.1", "551 5.7.1", "RFC 3030 2: out of sequence"),
     "XCLIENT ADDR=[TEMPUNAVAIL]": ("220", "501 5.5.4", "as NAME takes it"),
 }
-
-EHLO = "EHLO client.example"
-MAIL = "MAIL FROM:<a@client.example>"
-RCPT = "RCPT TO:<u0@example.test>"
-
-
-def text(name, data, answers=1):
-    return (name, data, answers)
-
 
 def bodies():
     """What is sent as the message; its name and bytes."""
@@ -180,87 +150,6 @@ def dialogues():
                                   "x" * 200000), "NOOP", "QUIT"]
 
 
-class Client:
-    def __init__(self, port):
-        self.s = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.f = self.s.makefile("rb")
-
-    def answer(self):
-        """"250 2.1.0", or what there is of it."""
-        while True:
-            try:
-                line = self.f.readline().decode("latin1")
-            except ConnectionError:
-                line = ""
-            if line[3:4] != "-":
-                break
-        m = re.match(r"(\d{3})( \d\.\d+\.\d+)?(?= |$)", line)
-        return m[0] if m else line.strip() or "closed"
-
-    def say(self, what):
-        data = what[1] if isinstance(what, tuple) else what + "\r\n"
-        if isinstance(data, str):
-            data = data.encode()
-        try:
-            self.s.sendall(data)
-        except OSError:
-            pass
-
-
-def hold(port, dialogue):
-    """[(what, answer)], to the end of the connection."""
-    c = Client(port)
-    got = [("connect", c.answer())]
-    for what in dialogue:
-        c.say(what)
-        name, n = (what[0], what[2]) if isinstance(what, tuple) else (what, 1)
-        for _ in range(n):
-            got.append((name, c.answer()))
-            if got[-1][1] == "closed":
-                break
-    c.f.close()
-    c.s.close()
-    return got
-
-
-def compare(ours, theirs):
-    wrong, seen = [], set()
-    for d in dialogues():
-        for (what, a), (_, b) in zip(hold(ours, d), hold(theirs, d)):
-            if a == b:
-                continue
-            if DIFFERENT.get(what, ("", ""))[:2] == (a, b):
-                seen.add(what)
-                break           # what follows is another state
-            wrong.append((what[:80], a, b))
-    return wrong, set(DIFFERENT) - seen
-
-
-def main():
-    need_root()
-    if not postfix.available():
-        skip("no Postfix")
-    port = free_port()
-    with tempfile.TemporaryDirectory() as d:
-        os.chmod(d, 0o755)
-        p = postfix.Postfix(d, port, len(USERS))
-        with open(f"{d}/etc/main.cf", "a", encoding="ascii") as f:
-            f.write(f"maillog_file = {d}/log\nmaillog_file_prefixes = {d}\n")
-            f.writelines(f"{k} = {v}\n" for k, v in BOTH.items())
-        with open(f"{d}/etc/master.cf", "a", encoding="ascii") as f:
-            f.write("postlog unix-dgram n - n - 1 postlogd\n")
-        p.start()
-        try:
-            with Instance(BOTH, users=USERS) as m:
-                wrong, unused = compare(m.smtp_port, port)
-        finally:
-            p.stop()
-    for what, a, b in wrong:
-        print(f"{what!r}: we say {a}, Postfix {b}")
-    for what in unused:
-        print(f"{what[:80]!r}: no difference any more")
-    sys.exit(bool(wrong or unused))
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(beside_postfix(dialogues(), {
+        re.escape(k): v for k, v in DIFFERENT.items()}))
