@@ -206,8 +206,10 @@ apply(const struct answer *a, struct message *m, uint32_t i)
 	}
 	if (filter.len > 0) {		/* content_filter, FILTER action */
 		address_split(r->addr, &local, &domain);
-		assign_to(m, i, filter, domain.p != NULL ? domain :
-		    span_of(conf.myhostname), span_of(a->sender));
+		assign_to(m, i, filter, conf.default_filter_nexthop[0] !=
+		    '\0' ? span_of(conf.default_filter_nexthop) :
+		    domain.p != NULL ? domain : span_of(conf.myhostname),
+		    span_of(a->sender));
 	} else if (config_deferred_transport(span_of(a->transport))) {
 		rcpt_defer_logged(m, i, "4.3.2", SPAN("deferred transport"));
 	} else {

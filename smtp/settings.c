@@ -189,6 +189,7 @@ settings_tables(bool lmtp, struct why *why)
 	    OPEN(nested_header_checks, &c->nested) < 0 ||
 	    OPEN(body_checks, &c->body) < 0 ||
 	    OPEN(reply_filter, &set.reply_filter) < 0 ||
+	    OPEN(dns_reply_filter, &set.dns_filter) < 0 ||
 	    OPEN(pix_workaround_maps, &set.pix_maps) < 0 ||
 	    open_table(lmtp, lmtp ? "discard_lhlo_keyword_address_maps" :
 	    "discard_ehlo_keyword_address_maps",

@@ -61,7 +61,7 @@ struct settings {
 	bool		 alters;	/* there are checks */
 	const char	*generic_maps;
 	bool		 generic_propagate;
-	struct maps	*reply_filter, *status_filter;
+	struct maps	*reply_filter, *status_filter, *dns_filter;
 	const char	*helo_name, *fallback_relay, *cache_destinations;
 	unsigned	 discard;	/* FEATURE_... overlooked */
 	struct maps	*discard_maps;	/* or what these say of an address */

@@ -25,6 +25,7 @@ smtp_start(struct why *why)
 	tls_client_start(set.tls, daemon_loop());
 	dns = dns_client_new(daemon_loop(),
 	    daemon_socket_path("private/resolver"));
+	dns_client_filter(dns, set.dns_filter);
 	tables_start(daemon_loop(), daemon_socket_path("private/rewrite"));
 	report_start(daemon_loop(), daemon_socket_path("private/tlsrpt"));
 	sts_start(daemon_loop(), daemon_socket_path("private/mtasts"));

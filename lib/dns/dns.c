@@ -53,6 +53,8 @@ dns_status_text(enum resolver_status s)
 		return "Host not found, no answer in time";
 	case RESOLVER_AWAY:
 		return "the resolver is not available";
+	case RESOLVER_FILTERED:
+		return "DNS reply filter drops all results";
 	case RESOLVER_SERVFAIL:
 		break;
 	}

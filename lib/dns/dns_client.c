@@ -5,6 +5,7 @@
 #include "dns/dns_client.h"
 
 #include "base/mem.h"
+#include "dns/dns_filter.h"
 #include "ipc/asker.h"
 
 struct dns_query {
@@ -19,6 +20,7 @@ struct dns_query {
 
 struct dns_client {
 	struct asker	*asker;
+	struct maps	*filter;
 };
 
 static struct dns_query *
@@ -56,10 +58,27 @@ put(struct question *question, struct ipc_conn *conn)
 	ipc_end(conn);
 }
 
+/* kept has the records that are left, and must outlive a. */
+static void
+filter(const struct dns_query *q, struct dns_answer *a, struct buf *kept)
+{
+	int n;
+
+	if (q->c->filter == NULL || maps_empty(q->c->filter) ||
+	    a->status != RESOLVER_OK)
+		return;
+	n = dns_filter(q->c->filter, a, a->name.len > 0 ? a->name :
+	    span_of(q->name), kept);
+	a->records = n > 0 ? buf_span(kept) : SPAN_EMPTY;
+	if (n <= 0)
+		a->status = n == 0 ? RESOLVER_FILTERED : RESOLVER_SERVFAIL;
+}
+
 static int
 on_answer(struct question *question, const struct ipc_frame *f)
 {
 	struct dns_query *q = query(question);
+	struct buf kept = BUF_INIT(BUF_UNLIMITED);
 	struct resolver_answer m;
 	struct dns_answer a;
 
@@ -70,8 +89,10 @@ on_answer(struct question *question, const struct ipc_frame *f)
 		.secure = m.secure, .ttl = m.ttl, .name = m.name,
 		.records = m.records, .text = m.text,
 	};
+	filter(q, &a, &kept);
 	asker_forget(q->c->asker, question);
 	answer(q, &a);
+	buf_fini(&kept);
 	return 0;
 }
 
@@ -98,6 +119,12 @@ dns_client_new(struct loop *l, const char *path)
 
 	c->asker = asker_new(l, path, &RESOLVER_PROTO, &ops);
 	return c;
+}
+
+void
+dns_client_filter(struct dns_client *c, struct maps *m)
+{
+	c->filter = m;
 }
 
 void

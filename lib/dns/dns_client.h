@@ -25,6 +25,10 @@ typedef void dns_fn(void *arg, const struct dns_answer *a);
 
 /* path: daemon_socket_path("private/resolver"), copied. */
 struct dns_client *dns_client_new(struct loop *l, const char *path);
+/* Records that m (NULL: none) says IGNORE of are left out of answers; it is
+ * the caller's. */
+struct maps;
+void	 dns_client_filter(struct dns_client *c, struct maps *m);
 /* Questions under way are cancelled: no handler is called. */
 void	 dns_client_free(struct dns_client **c);
 struct dns_query *dns_ask(struct dns_client *c, struct span name,

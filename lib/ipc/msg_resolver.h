@@ -37,7 +37,9 @@ enum resolver_status {
 	RESOLVER_BOGUS,		/* temporary: DNSSEC says it is forged */
 	RESOLVER_TIMEOUT,	/* temporary: no answer in time */
 	RESOLVER_AWAY,		/* temporary: no resolver; made by the client */
-	RESOLVER_STATUS_MAX = RESOLVER_AWAY
+	RESOLVER_STATUS_MAX = RESOLVER_AWAY,
+	RESOLVER_FILTERED,	/* temporary: smtp_dns_reply_filter left
+				 * nothing; made by the client */
 };
 
 enum {					/* flags */

@@ -122,6 +122,36 @@ def test_loops():
             assert "status=deferred (connect to best.test" in line, line
 
 
+def test_reply_filter():
+    zones = dict(ZONES)
+    zones["some.test"] = {"MX": ["10 bad.some.test", "20 relay.test"]}
+    zones["bad.some.test"] = {"A": ["127.0.0.9"]}
+    zones["none.test"] = {"MX": ["10 bad.some.test"]}
+    with DNS(zones) as dns, Peer() as p, sender(dns, p.port, {
+            "smtp_dns_reply_filter": "regexp:{base}/etc/filter"}) as m:
+        with open(f"{m.etc}/filter", "w", encoding="ascii") as f:
+            f.write(r"/^some\.test\. [0-9]+ IN MX 10 / IGNORE" "\n"
+                    r"/ IN A 127\.0\.0\.9$/ IGNORE" "\n")
+        m.command("mansio", "reload")
+        m.send("a@some.test", TEXT)
+        line = wait_rcpt(m, "a@some.test")
+        assert "relay=relay.test[127.0.0.1]" in line, line
+        m.wait_log("ignoring DNS RR: some.test. ")
+        # What leaves nothing is never permanent.
+        m.send("a@none.test", TEXT)
+        line = wait_rcpt(m, "a@none.test")
+        assert "status=deferred" in line and \
+            "DNS reply filter drops all results" in line, line
+
+
+def test_filter_nexthop():
+    with DNS(ZONES) as dns, Peer() as p, sender(dns, 1, {
+            "content_filter": "smtp:",
+            "default_filter_nexthop": f"[127.0.0.1]:{p.port}"}) as m:
+        m.send("a@anything.test", TEXT)
+        assert "status=sent" in wait_rcpt(m, "a@anything.test")
+
+
 def test_families():
     zones = dict(ZONES)
     # 100::/64 goes nowhere; the other family has its turn soon.
