@@ -12,8 +12,10 @@
 #include "io/fd.h"
 #include "session/private.h"
 
-/* For a client to take our last words. */
+/* For a client to take our last words; one that has not taken all of a long
+ * answer is slow, or far away. */
 #define FINISH_MS	2000
+#define SLOW_MS		60000
 /* Idle for so long is idle when others need the room. */
 #define HURRY_MS	100
 
@@ -162,9 +164,15 @@ session_done(struct session_conn *conn, const char *how, const char *counts)
 	struct session_private *c = private_of(conn);
 	struct session_process *p = &session_process;
 	struct control_done m = { .serial = c->serial };
+	int64_t grace = FINISH_MS;
 
 	count(c);
-	stream_finish(&conn->stream, FINISH_MS);
+	if (conn->stream != NULL && !p->draining) {
+		stream_flush(conn->stream);
+		if (stream_out_len(conn->stream) > 0)
+			grace = SLOW_MS;
+	}
+	stream_finish(&conn->stream, grace);
 	log_logout(c, how, counts);
 	if (p->control != NULL) {
 		control_done_encode(ipc_begin(p->control, CONTROL_DONE, 0),

@@ -30,6 +30,8 @@
 #define DRAIN_MS	30000
 /* On the way out: what a connection wrote last is on its way. */
 #define LAST_WORDS_MS	50
+/* Bytes of free memory that a process at rest may keep. */
+#define REST_HEAP	(512u << 10)
 /* A client on a network of the quickest kind has its next command here within
  * this time (loop_set_eager()). */
 #define EAGER_US	100
@@ -98,9 +100,12 @@ session_process_empty(void)
 {
 	struct session_process *p = &session_process;
 
-	if (list_empty(&p->conns) &&
-	    (p->leaving || p->draining || p->control == NULL))
+	if (!list_empty(&p->conns))
+		return;
+	if (p->leaving || p->draining || p->control == NULL)
 		loop_timer_set(p->last_words, 0);
+	else
+		mem_tidy(REST_HEAP);
 }
 
 static void

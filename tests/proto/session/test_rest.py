@@ -7,6 +7,7 @@ quota, mail that came meanwhile, and a mailbox that was put in its place."""
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -205,6 +206,27 @@ def last_words():
         assert pid
 
 
+def slowly():
+    """A slow line, as far as one can have it here: what neither the client nor
+    the kernel takes waits in the process, longer than last words do."""
+    m.send("dave", "Subject: slow\n\n" + ("z" * 75 + "\n") * 3200)
+    m.wait_idle()
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        s.settimeout(TIMEOUT)
+        s.connect(("127.0.0.1", m.pop3_port))
+        s.sendall(b"USER dave@example.test\r\nPASS secret\r\nRETR 1\r\n"
+                  b"QUIT\r\n")
+        m.wait_log("logout: user=<dave@example.test>")
+        time.sleep(4)
+        got = b""
+        while data := s.recv(65536):
+            got += data
+        assert got.count(b"z" * 75) == 3200, len(got)
+        assert got.endswith(b"+OK Logging out\r\n"), got[-80:]
+
+
 def for_a_time():
     m.command("postconf", "-e", "session_max_idle=1s")
     m.command("mansio", "reload")
@@ -234,7 +256,7 @@ with Users({"session_max_idle": "1h", "session_idle_process_limit": "3"},
            users=NAMES) as m:
     for test in (the_same_again, the_longest_goes_first, kicked, told_to_stop,
                  reloaded, another_password, another_place, last_words,
-                 for_a_time):
+                 slowly, for_a_time):
         case(test)
     stopped()
     passed += 1
