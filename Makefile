@@ -47,7 +47,8 @@ WARN		:= -Wall -Wextra -Wshadow -Wstrict-prototypes \
 HARDEN		:= -fstack-protector-strong -fstack-clash-protection \
 		   -fcf-protection -fPIE -fno-strict-aliasing
 ifeq ($(SAN),)
-HARDEN		+= -D_FORTIFY_SOURCE=2
+# Not where a packager's flags say it, nor without optimization.
+HARDEN		+= $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(filter -O0,$(OPT) $(CFLAGS)),,-D_FORTIFY_SOURCE=2)
 else
 HARDEN		+= $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 HARDEN		+= -fsanitize=$(SAN) -fno-omit-frame-pointer \
