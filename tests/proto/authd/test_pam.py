@@ -127,7 +127,10 @@ with inst:
         assert int(status["CapBnd"], 16) >> 19 & 1 == 0, status
     assert c.plain("daemon", "look")[:2] == ("fail", WRONG)
     with open(f"{inst.base}/seen", encoding="ascii") as f:
-        assert f.read() == "0\nno memory\nno mount\nno device\n"
+        seen = f.read()
+    # Under a sanitizer its own memory is not closed to it.
+    assert seen.replace("no memory\n", "") == "0\nno mount\nno device\n"
+    assert "no memory" in seen or "/san-" in os.environ["BUILD_DIR"]
     # Passwords of the system itself, as pam_unix reads them.
     service("auth required pam_unix.so", "required pam_unix.so")
     assert c.plain("daemon", "shadow pass")[0] == "ok", inst.log()[-2000:]
