@@ -21,8 +21,9 @@ def run(*command, stdin=""):
 
 
 def gsasl(m):
-    """-PLUS is bound to TLS as GnuTLS sees it (RFC 9266).  Without, gsasl has
-    to be told that there is nothing to bind to."""
+    """-PLUS is bound to TLS as GnuTLS sees it (RFC 9266).  Without, gsasl
+    2.2.0 has to be told that there is nothing to bind to: where there is, it
+    fails before it says a word, with every server (Dovecot, too)."""
     for protocol in ("smtp", "imap"):
         for mech in PASSWORD_MECHS + ("scram-sha-1-plus", "scram-sha-256-plus",
                                       None):
