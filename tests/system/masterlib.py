@@ -27,7 +27,7 @@ OWNER = "daemon" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
 
 # Names of programs; those that end in "w" are workers.
 DAEMONS = ("smtpd", "cleanup", "qmgr", "rewrite", "pickup", "event", "workw",
-           "bounce")
+           "bounce", "delegate")
 
 SINGLES = """\
 cleanup unix n - - - 0 cleanup
