@@ -41,10 +41,11 @@ def run(m, name, port, *options):
 
 
 with Users(tls=True) as m:
-    jobs = [("imaps", m.imaps_port, "-p", "-s", "-S", "-U")]
+    # Port 25 has settings of its own, for those who speak worse TLS.
+    jobs = [("imaps", m.imaps_port, "-p", "-s", "-S", "-U"),
+            ("smtp", m.smtp_port, "-p", "-s", "--starttls", "smtp")]
     jobs += [(name, port, "-p", "--starttls", name)
-             for name, port in (("smtp", m.smtp_port), ("imap", m.imap_port),
-                                ("pop3", m.pop3_port),
+             for name, port in (("imap", m.imap_port), ("pop3", m.pop3_port),
                                 ("lmtp", m.lmtp_port))]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         wrong = sum(pool.map(lambda job: run(m, *job), jobs), [])
