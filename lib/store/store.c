@@ -17,7 +17,6 @@
 #include "io/fd.h"
 #include "store/store_internal.h"
 
-#define RECHECK_MS	1000	/* a mailbox that was moved away is noticed */
 #define FS_MAX		256	/* file systems; more is a broken set-up */
 
 /*
@@ -393,7 +392,6 @@ handle_open(struct store *s, const struct store_place *p, struct span key,
 	h->path = mem_printf("%s/%s", p->base, p->path);
 	h->dev = st.st_dev;
 	h->ino = st.st_ino;
-	h->checked_ms = clock_mono_ms();
 	h->format = p->flags & STORE_DETECT ? store_detect(dir, p->format) :
 	    p->format;
 	h->md.tmp = h->md.new = h->md.cur = -1;
@@ -432,16 +430,18 @@ handle_open(struct store *s, const struct store_place *p, struct span key,
 	return h;
 }
 
-/* Whether the path still leads to the directory that we have open. */
+/*
+ * Whether the path still leads to the directory that we have open: a mailbox
+ * that was moved away is no place for the next message.  Those of one batch
+ * are in time with each other.
+ */
 static bool
-handle_current(struct handle *h)
+handle_current(const struct store *s, const struct handle *h)
 {
-	int64_t now = clock_mono_ms();
 	struct stat st;
 
-	if (now - h->checked_ms < RECHECK_MS)
+	if (s->locked == h)
 		return true;
-	h->checked_ms = now;
 	return stat(h->path, &st) == 0 && st.st_dev == h->dev &&
 	    st.st_ino == h->ino;
 }
@@ -471,7 +471,7 @@ store_deliver(struct store *s, const struct store_place *p,
 	}
 	for (int turn = 0; turn < 3; turn++) {
 		h = hash_get(&s->open, buf_span(&key));
-		if (h != NULL && !handle_current(h)) {
+		if (h != NULL && !handle_current(s, h)) {
 			handle_free(s, h);
 			h = NULL;
 		}

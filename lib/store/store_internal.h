@@ -39,7 +39,6 @@ struct handle {
 	char			*path;		/* base/path, for messages */
 	dev_t			 dev;		/* of its directory */
 	ino_t			 ino;
-	int64_t			 checked_ms;	/* when that was compared last */
 	struct store_fs		*fs;
 	/* deliver_account.c: what limits the delivery under way, and what the
 	 * account held when it was counted last. */

@@ -553,6 +553,31 @@ START_TEST(a_mailbox_that_was_removed_is_made_again)
 }
 END_TEST
 
+START_TEST(a_mailbox_that_was_moved_away_gets_no_more)
+{
+	struct store_place p = place(_i);
+	struct store *s = open_store();
+	struct why why = WHY_INIT;
+	char cmd[200];
+
+	ck_assert_int_eq(give(s, &p, 0, 100, false, &why), 0);
+	store_settle(s);
+	snprintf(cmd, sizeof(cmd), "cp -a '%s/user' '%s/backup'", dir, dir);
+	ck_assert_int_eq(system(cmd), 0);
+	ck_assert_int_eq(give(s, &p, 1, 100, false, &why), 0);
+	store_settle(s);
+	snprintf(cmd, sizeof(cmd), "cd '%s' && mv user old && mv backup user",
+	    dir);
+	ck_assert_int_eq(system(cmd), 0);
+	/* At once: no time that a look at the path may be left out for. */
+	ck_assert_msg(give(s, &p, 2, 100, false, &why) == 0, "%s", why.text);
+	store_settle(s);
+	for (int n = 0; n < 3; n++)
+		ck_assert_int_eq(count(&p, n, 3, 100), n != 1);
+	store_free(&s);
+}
+END_TEST
+
 /* --- what only one format has ------------------------------------------------ */
 
 START_TEST(mbox_takes_the_locks)
@@ -897,6 +922,8 @@ suite(void)
 	tcase_add_loop_test(t, links_are_not_followed_out, 0, (int)n);
 	tcase_add_loop_test(t, a_full_disk_defers, 0, (int)n);
 	tcase_add_loop_test(t, a_mailbox_that_was_removed_is_made_again, 0,
+	    (int)n);
+	tcase_add_loop_test(t, a_mailbox_that_was_moved_away_gets_no_more, 0,
 	    (int)n);
 	tcase_add_test(t, the_file_is_no_link);
 	tcase_add_test(t, a_full_mbox_says_so);
