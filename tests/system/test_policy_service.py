@@ -17,7 +17,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, "../bench"))
-from instance import Instance, free_port, need_root, skip  # noqa: E402
+from instance import Instance, free_port, need_root  # noqa: E402
 from policyservice import PolicyService  # noqa: E402
 import postfix  # noqa: E402
 
@@ -385,7 +385,7 @@ def without_postfix():
         os.chmod(d, 0o755)
         dead = f"inet:[127.0.0.1]:{free_port()}"
         with open(f"{d}/rcpt", "w", encoding="ascii") as f:
-            f.write(f"""\
+            f.write("""\
 u0@example.test first
 u5@example.test fifth
 u1@example.test second

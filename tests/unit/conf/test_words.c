@@ -112,8 +112,6 @@ START_TEST(endpoints_have_limits)
 }
 END_TEST
 
-Suite *suite(void);
-
 Suite *
 suite(void)
 {

@@ -80,8 +80,6 @@ START_TEST(a_request_is_one)
 }
 END_TEST
 
-Suite *suite(void);
-
 Suite *
 suite(void)
 {
