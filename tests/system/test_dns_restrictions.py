@@ -321,19 +321,14 @@ def compare(port, all_cases, who):
 def run_postfix(d, conf, all_cases):
     port = free_port()
     p = postfix.Postfix(d, port, 0)
+    # No postlogd: with a line for every answer all of Postfix has been seen to
+    # wait for it for ever.
     with open(f"{d}/etc/main.cf", "a", encoding="ascii") as f:
-        f.write(f"maillog_file = {d}/log\nmaillog_file_prefixes = {d}\n")
         f.writelines(f"{k} = {v}\n" for k, v in conf.items()
                      if not k.startswith("resolver_"))
-    with open(f"{d}/etc/master.cf", "a", encoding="ascii") as f:
-        f.write("postlog unix-dgram n - n - 1 postlogd\n")
     p.start()
     try:
-        bad = compare(port, all_cases, "Postfix")
-        if bad:
-            with open(f"{d}/log", encoding="utf-8") as f:
-                print(f.read()[-4000:])
-        return bad
+        return compare(port, all_cases, "Postfix")
     finally:
         p.stop()
 
