@@ -176,11 +176,16 @@ list_some(struct pop3 *p)
 	char *full = begin + room - LIST_LINE_MAX;
 
 	/* In place: a mailbox of 100,000 messages is listed at every poll. */
-	for (; p->list_at <= p->drop.count && to <= full; list_next(p)) {
-		if (p->drop.marks[p->list_at] & DROP_DELETED)
-			continue;
+	while (p->list_at <= p->drop.count && to <= full) {
+		uint32_t n = p->list_at;
+		char *rest = to + p->list_len;
+
+		/* Counted on now: what was just changed digit by digit cannot
+		 * be read as a whole without waiting. */
 		memcpy(to, p->list_number, sizeof(p->list_number));
-		to = put_rest(p, p->list_at, to + p->list_len);
+		list_next(p);
+		if (!(p->drop.marks[n] & DROP_DELETED))
+			to = put_rest(p, n, rest);
 	}
 	buf_commit(&p->out, (size_t)(to - begin));
 	if (p->list_at <= p->drop.count)
