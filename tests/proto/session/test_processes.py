@@ -205,16 +205,20 @@ def too_many_processes():
     none_left()
 
 
-def the_monitor_dies():
-    """Its sessions say goodbye, and the next monitor starts anew."""
-    def alice():
-        # One process is the limit still, and the last one counts until the
-        # monitor has heard of its end.
+def alice():
+    """A login while one process is the limit: the last one counts until the
+    monitor has heard of its end."""
+    def attempt():
         try:
             return m.pop3("alice")
         except AssertionError:
             return None
-    with until(alice, "a login") as a:
+    return until(attempt, "a login")
+
+
+def the_monitor_dies():
+    """Its sessions say goodbye, and the next monitor starts anew."""
+    with alice() as a:
         os.kill(m.monitor_pid(), signal.SIGKILL)
         assert a.line() == "-ERR [SYS/TEMP] Server shutting down"
         assert a.at_end()
@@ -286,7 +290,7 @@ def another_process_for_imap():
 
 
 def stopped():
-    a = m.pop3("alice")
+    a = alice()
     pids = set(m.session_pids()) | set(m.nursery_pids())
     m.stop()
     assert a.line() == "-ERR [SYS/TEMP] Server shutting down"
