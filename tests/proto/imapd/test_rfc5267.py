@@ -332,7 +332,8 @@ def in_progress(c, d):
         assert codes and all(codes), got[:3]
         assert all(m.group(1) == said for m in codes), codes[0].group(0)
         done = [int(m.group(2)) for m in codes if m.group(2) != b"NIL"]
-        goals = {m.group(3) for m in codes}
+        # Both may be unknown, on a slow machine, before the counting begins.
+        goals = {m.group(3) for m in codes if m.group(2) != b"NIL"}
         assert done == sorted(done) and done[-1] < 200, done
         assert goals == {b"200"}, goals
         assert b"INPROGRESS" not in got[-1]

@@ -18,7 +18,7 @@ static const struct {
 	{ "a: \"|cmd  x, y\", b", "a", "\"|cmd  x, y\", b" },
 	{ "a: :include:/x", "a", ":include:/x" },
 	{ "a: b\\\"c  d", "a", "b\\\"c d" },
-	{ "a: b,,c,", "a", "b, , c," },
+	{ "a: b,,c,", "a", "b,, c," },
 	{ "a: \"b", "a", "\"b\"" },
 	{ "a: \"b,c\"", "a", "\"b,c\"" },
 	{ "a@b: c", NULL, NULL },

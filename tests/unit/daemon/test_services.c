@@ -45,7 +45,7 @@ load(const char *settings, const char *entries, struct services *out)
 {
 	static const char *const programs[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
-		"smtp", "resolver", "mtasts", "pipe", "verify",
+		"smtp", "resolver", "mtasts", "pipe", "verify", "delegate",
 	};
 	char template[] = "/tmp/mansio-unit-XXXXXX", *main_cf;
 
@@ -65,8 +65,8 @@ clean_up(void)
 {
 	static const char *const names[] = {
 		"smtpd", "cleanup", "qmgr", "rewrite", "pickup", "bounce",
-		"smtp", "resolver", "mtasts", "pipe", "verify", "main.cf",
-		"master.cf",
+		"smtp", "resolver", "mtasts", "pipe", "verify", "delegate",
+		"main.cf", "master.cf",
 	};
 
 	if (dir == NULL)
@@ -114,9 +114,10 @@ START_TEST(a_stock_master_cf_works)
 
 	ck_assert_int_eq(load("inet_interfaces = 127.0.0.1\n", stock, &s), 0);
 	/* These are there though a stock file does not know them. */
-	ck_assert_uint_eq(s.v.len, 12);
+	ck_assert_uint_eq(s.v.len, 13);
 	ck_assert_str_eq(s.v.v[10]->command, "resolver");
-	ck_assert_str_eq(s.v.v[11]->command, "mtasts");
+	ck_assert_str_eq(s.v.v[11]->command, "delegate");
+	ck_assert_str_eq(s.v.v[12]->command, "mtasts");
 	for (size_t i = 0; i < s.v.len; i++) {
 		if (strcmp(s.v.v[i]->name, "cleanup") == 0)
 			cleanup = s.v.v[i];
@@ -175,7 +176,8 @@ START_TEST(inet_names_become_addresses)
 	size_t n = 0;
 
 	ck_assert_int_eq(load(inet[_i].settings, entry, &s), 0);
-	ck_assert_uint_eq(s.v.len, 1);
+	/* It brings delegate with it. */
+	ck_assert_uint_eq(s.v.len, 2);
 	for (; inet[_i].want[n] != NULL; n++) {
 		ck_assert_uint_gt(s.v.v[0]->sockets.len, n);
 		ck_assert_str_eq(s.v.v[0]->sockets.v[n].text,
