@@ -155,7 +155,7 @@ void	 guard_each(void (*fn)(void *arg, const struct auth_entry *), void *arg);
 /* --- origin.c ------------------------------------------------------------------------- */
 
 /* Who may speak for others, as main.cf and master.cf say. */
-MUST_CHECK int origins_load(struct why *why);
+void	 origins_load(void);
 /*
  * Put into m where the client is whose socket the front showed (fd < 0: none),
  * in the place of what the front says.  text is for m to point to.  1; 0: the

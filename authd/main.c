@@ -33,7 +33,8 @@ check(struct why *why)
 		return -1;
 	accounts_close();
 	places_close();
-	return origins_load(why) < 0 ? -1 : guard_load(why);
+	origins_load();
+	return guard_load(why);
 }
 
 static int
@@ -48,9 +49,9 @@ open_all(struct why *why)
 		pam_open();
 	/* Before a hash is read. */
 	if (helpers_fork(why) < 0 || accounts_open(why) < 0 ||
-	    places_open(why) < 0 || dovecot_open(why) < 0 ||
-	    origins_load(why) < 0)
+	    places_open(why) < 0 || dovecot_open(why) < 0)
 		return -1;
+	origins_load();
 	return guard_load(why);
 }
 
@@ -74,9 +75,9 @@ reload_all(struct why *why)
 {
 	cache_drop();
 	introspect_forget();
-	if (accounts_reload(why) < 0 || places_open(why) < 0 ||
-	    origins_load(why) < 0)
+	if (accounts_reload(why) < 0 || places_open(why) < 0)
 		return -1;
+	origins_load();
 	return guard_load(why);
 }
 

@@ -100,8 +100,8 @@ problem(void *arg, bool is_error, const char *line)
 	log_debug("%s", line);
 }
 
-int
-origins_load(struct why *why)
+void
+origins_load(void)
 {
 	struct master_cf m;
 
@@ -113,7 +113,6 @@ origins_load(struct why *why)
 		if (strcmp(m.services.v[i].command, "smtpd") == 0)
 			add_service(&m.services.v[i]);
 	master_cf_fini(&m);
-	return 0;
 }
 
 /* --- where it is -------------------------------------------------------------------------- */

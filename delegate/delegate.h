@@ -12,10 +12,10 @@
 #ifndef DELEGATE_DELEGATE_H
 #define DELEGATE_DELEGATE_H
 
-#include "base/hash.h"
 #include "base/list.h"
 #include "base/span.h"
 #include "conf/endpoint.h"
+#include "daemon/clients.h"
 #include "io/loop.h"
 #include "io/sock.h"
 #include "ipc/msg_delegate.h"
@@ -27,7 +27,6 @@
 /* Questions of all clients. */
 #define QUESTIONS_MAX	20000
 
-struct session;
 struct line;
 
 struct server {
@@ -40,11 +39,10 @@ struct server {
 	struct list	 waiting;	/* struct question, oldest first */
 };
 
-/* Owned by its session, and with a line or in the server's queue. */
+/* Owned by its client, and with a line or in the server's queue. */
 struct question {
+	struct client_question of;
 	struct list	 link;		/* of server->waiting */
-	struct session	*s;
-	uint32_t	 tag;
 	struct server	*server;
 	struct line	*line;		/* that asks it now, or NULL */
 	struct loop_timer *timer;	/* the end of all patience */

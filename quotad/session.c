@@ -23,7 +23,7 @@ on_frame(struct client *c, const struct ipc_frame *f)
 }
 
 static const struct client_kind kind = {
-	.proto = &QUOTA_PROTO, .size = sizeof(struct client),
+	.proto = &QUOTA_PROTO,
 	.on_frame = on_frame,
 };
 

@@ -6,7 +6,6 @@
  * resolver_timeout, or as soon as it is clear that no name server answers
  * anybody (alive.c).
  */
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -25,14 +24,8 @@
 #define GRACE_MS	100	/* silent ones: what is kept is there by then */
 #define FRESH_MS	3	/* what takes as long was not only kept */
 
-struct session {
-	struct client	 client;
-	struct hash	 by_tag;
-};
-
 struct question {
-	struct session	*s;
-	uint32_t	 tag;
+	struct client_question of;
 	struct source	*source;
 	struct unb_question *q;
 	struct loop_timer *timer;
@@ -43,14 +36,8 @@ struct question {
 
 /* --- questions ----------------------------------------------------------------------- */
 
-static struct span
-tag_key(const uint32_t *tag)
-{
-	return span_make(tag, sizeof(*tag));
-}
-
 static void
-send_answer(struct session *s, uint32_t tag, const struct unb_answer *a)
+send_answer(struct client *c, uint32_t tag, const struct unb_answer *a)
 {
 	struct span name = span_of(a->name);
 	struct resolver_answer m = {
@@ -63,26 +50,25 @@ send_answer(struct session *s, uint32_t tag, const struct unb_answer *a)
 		name.len--;
 	if (name.len <= DNS_NAME_MAX && dns_name_valid(name))
 		m.name = name;
-	resolver_answer_encode(client_answer(&s->client, RESOLVER_ANSWER,
-	    tag), &m);
-	client_sent(&s->client);
+	resolver_answer_encode(client_answer(c, RESOLVER_ANSWER, tag), &m);
+	client_sent(c);
 }
 
 static void
-send_status(struct session *s, uint32_t tag, enum resolver_status status,
+send_status(struct client *c, uint32_t tag, enum resolver_status status,
     const char *name, const char *text)
 {
 	struct buf none = BUF_INIT(1);
 	struct unb_answer a = { .status = status, .name = name,
 	    .records = &none, .text = text };
 
-	send_answer(s, tag, &a);
+	send_answer(c, tag, &a);
 }
 
 static void
 question_free(struct question *q)
 {
-	(void)hash_del(&q->s->by_tag, tag_key(&q->tag));
+	client_question_end(&q->of);
 	unb_cancel(&q->q);
 	loop_timer_free(&q->timer);
 	source_leave(q->source);
@@ -105,7 +91,7 @@ on_answer(void *arg, const struct unb_answer *a)
 		alive_heard(source_alive(q->source));
 	log_debug("%s %s: status %u%s, ttl %u %s", dns_type_name(q->type),
 	    q->name, a->status, a->secure ? ", secure" : "", a->ttl, a->text);
-	send_answer(q->s, q->tag, a);
+	send_answer(q->of.client, q->of.tag, a);
 	question_free(q);
 }
 
@@ -129,14 +115,14 @@ on_timer(void *arg)
 		wait_on(q, LOOK_MS);
 		return;
 	}
-	send_status(q->s, q->tag, RESOLVER_TIMEOUT, q->name, late ?
+	send_status(q->of.client, q->of.tag, RESOLVER_TIMEOUT, q->name, late ?
 	    "no answer in time" : "no name server answers");
 	question_free(q);
 }
 
 /* True when that was the answer. */
 static bool
-ask_hosts(struct session *s, uint32_t tag, const char *name,
+ask_hosts(struct client *c, uint32_t tag, const char *name,
     const struct resolver_ask *m)
 {
 	struct buf text = BUF_INIT(HOSTS_MAX);
@@ -160,9 +146,9 @@ ask_hosts(struct session *s, uint32_t tag, const char *name,
 		done = true;
 	}
 	if (done && records.len <= RESOLVER_RECORDS_MAX)
-		send_answer(s, tag, &a);
+		send_answer(c, tag, &a);
 	else if (done)
-		send_status(s, tag, RESOLVER_SERVFAIL, name,
+		send_status(c, tag, RESOLVER_SERVFAIL, name,
 		    "too many addresses in " HOSTS);
 	buf_fini(&text);
 	buf_fini(&records);
@@ -170,7 +156,7 @@ ask_hosts(struct session *s, uint32_t tag, const char *name,
 }
 
 static int
-on_ask(struct session *s, const struct ipc_frame *f)
+on_ask(struct client *c, const struct ipc_frame *f)
 {
 	struct resolver_ask m;
 	struct why why = WHY_INIT;
@@ -178,18 +164,17 @@ on_ask(struct session *s, const struct ipc_frame *f)
 	char name[256];
 
 	if (resolver_ask_decode(&m, f->body) < 0 ||
-	    hash_find(&s->by_tag, tag_key(&f->tag)) != NULL ||
-	    s->by_tag.count >= RESOLVER_PENDING_MAX)
+	    client_question_find(c, f->tag) != NULL ||
+	    c->questions.count >= RESOLVER_PENDING_MAX)
 		return -1;
 	if (name_to_ascii(m.name, name) < 0) {
-		send_status(s, f->tag, RESOLVER_INVALID, "", "malformed name");
+		send_status(c, f->tag, RESOLVER_INVALID, "", "malformed name");
 		return 0;
 	}
-	if ((m.flags & RESOLVER_USE_HOSTS) && ask_hosts(s, f->tag, name, &m))
+	if ((m.flags & RESOLVER_USE_HOSTS) && ask_hosts(c, f->tag, name, &m))
 		return 0;
 	q = mem_zalloc(sizeof(*q));
-	q->s = s;
-	q->tag = f->tag;
+	client_question_begin(c, f->tag, &q->of);
 	q->type = m.type;
 	q->source = source_now();
 	memcpy(q->name, name, sizeof(q->name));
@@ -197,10 +182,9 @@ on_ask(struct session *s, const struct ipc_frame *f)
 	q->timer = loop_timer_new(daemon_loop(), on_timer, q);
 	wait_on(q, alive_silent(source_alive(q->source)) ? GRACE_MS :
 	    DOUBT_MS);
-	(void)hash_put(&s->by_tag, tag_key(&q->tag), q);
 	q->q = unb_ask(source_unb(q->source), q->name, m.type, on_answer, q, &why);
 	if (q->q == NULL) {
-		send_status(s, f->tag, RESOLVER_SERVFAIL, name, why.text);
+		send_status(c, f->tag, RESOLVER_SERVFAIL, name, why.text);
 		question_free(q);
 	}
 	return 0;
@@ -209,39 +193,23 @@ on_ask(struct session *s, const struct ipc_frame *f)
 /* --- clients ------------------------------------------------------------------------- */
 
 static void
-free_one(struct hash_entry *e, void *arg)
+drop(struct client_question *of)
 {
-	question_free(e->value);
-}
-
-static void
-begin(struct client *c)
-{
-	CONTAINER_OF(c, struct session, client)->by_tag = HASH_INIT;
-}
-
-static void
-end(struct client *c)
-{
-	struct session *s = CONTAINER_OF(c, struct session, client);
-
-	hash_each(&s->by_tag, free_one, NULL);
-	hash_fini(&s->by_tag, NULL);
+	question_free(CONTAINER_OF(of, struct question, of));
 }
 
 static int
 on_frame(struct client *c, const struct ipc_frame *f)
 {
-	struct session *s = CONTAINER_OF(c, struct session, client);
-	struct question *q;
+	struct client_question *q;
 
 	switch (f->type) {
 	case RESOLVER_ASK:
-		return on_ask(s, f);
+		return on_ask(c, f);
 	case RESOLVER_CANCEL:
-		q = hash_get(&s->by_tag, tag_key(&f->tag));
+		q = client_question_find(c, f->tag);
 		if (q != NULL)
-			question_free(q);
+			drop(q);
 		return 0;
 	default:
 		return -1;
@@ -249,8 +217,7 @@ on_frame(struct client *c, const struct ipc_frame *f)
 }
 
 static const struct client_kind kind = {
-	.proto = &RESOLVER_PROTO, .size = sizeof(struct session),
-	.begin = begin, .on_frame = on_frame, .end = end,
+	.proto = &RESOLVER_PROTO, .on_frame = on_frame, .drop = drop,
 };
 
 void

@@ -38,7 +38,7 @@ on_frame(struct client *c, const struct ipc_frame *f)
 }
 
 static const struct client_kind kind = {
-	.proto = &REWRITE_PROTO, .size = sizeof(struct client),
+	.proto = &REWRITE_PROTO,
 	.on_frame = on_frame,
 };
 

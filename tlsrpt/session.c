@@ -20,7 +20,7 @@ on_frame(struct client *c, const struct ipc_frame *f)
 }
 
 static const struct client_kind kind = {
-	.proto = &TLSRPT_PROTO, .size = sizeof(struct client),
+	.proto = &TLSRPT_PROTO,
 	.on_frame = on_frame,
 };
 

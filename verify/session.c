@@ -12,36 +12,30 @@
 
 #define WAITERS_MAX	10000	/* questions that wait for a probe, in all */
 
-struct session {
-	struct client	 client;
-	struct list	 questions;	/* struct question, by session_link */
-};
-
 /* A question that waits for a probe. */
 struct question {
-	struct list	 session_link, entry_link;
-	struct session	*s;
+	struct client_question of;
+	struct list	 entry_link;
 	struct entry	*e;
-	uint32_t	 tag;
 	struct loop_timer *timer;
 };
 
 static unsigned nquestions;
 
 static void
-answer(struct session *s, uint32_t tag, enum verify_status status,
+answer(struct client *c, uint32_t tag, enum verify_status status,
     struct span text)
 {
 	struct verify_result m = { .status = status, .text = text };
 
-	verify_result_encode(client_answer(&s->client, VERIFY_RESULT, tag), &m);
-	client_sent(&s->client);
+	verify_result_encode(client_answer(c, VERIFY_RESULT, tag), &m);
+	client_sent(c);
 }
 
 static void
 question_free(struct question *q)
 {
-	list_remove(&q->session_link);
+	client_question_end(&q->of);
 	list_remove(&q->entry_link);
 	loop_timer_free(&q->timer);
 	nquestions--;
@@ -54,34 +48,32 @@ on_timeout(void *arg)
 {
 	struct question *q = arg;
 
-	answer(q->s, q->tag, q->e->status, span_of(q->e->text));
+	answer(q->of.client, q->of.tag, q->e->status, span_of(q->e->text));
 	question_free(q);
 }
 
 static void
-wait_for_probe(struct session *s, struct entry *e, uint32_t tag,
+wait_for_probe(struct client *c, struct entry *e, uint32_t tag,
     uint32_t wait_ms)
 {
 	struct question *q = mem_zalloc(sizeof(*q));
 
-	q->s = s;
+	client_question_begin(c, tag, &q->of);
 	q->e = e;
-	q->tag = tag;
 	q->timer = loop_timer_new(daemon_loop(), on_timeout, q);
 	loop_timer_set(q->timer, wait_ms);
-	list_append(&s->questions, &q->session_link);
 	list_append(&e->waiters, &q->entry_link);
 	nquestions++;
 }
 
 static void
-on_query(struct session *s, uint32_t tag, const struct verify_query *m)
+on_query(struct client *c, uint32_t tag, const struct verify_query *m)
 {
 	int64_t now = clock_wall_us() / 1000000;
 	struct entry *e;
 
 	if (m->address.len == 0 || probe_is_sender(m->address)) {
-		answer(s, tag, VERIFY_OK, SPAN("is always deliverable"));
+		answer(c, tag, VERIFY_OK, SPAN("is always deliverable"));
 		return;
 	}
 	e = cache_enter(m->address);
@@ -97,9 +89,9 @@ on_query(struct session *s, uint32_t tag, const struct verify_query *m)
 	}
 	if (e->status != VERIFY_UNKNOWN || m->wait_ms == 0 ||
 	    nquestions >= WAITERS_MAX)
-		answer(s, tag, e->status, span_of(e->text));
+		answer(c, tag, e->status, span_of(e->text));
 	else
-		wait_for_probe(s, e, tag, m->wait_ms);
+		wait_for_probe(c, e, tag, m->wait_ms);
 }
 
 static void
@@ -116,7 +108,8 @@ on_update(const struct verify_update *m)
 		struct question *q = LIST_ENTRY(e->waiters.next,
 		    struct question, entry_link);
 
-		answer(q->s, q->tag, (enum verify_status)m->status, m->text);
+		answer(q->of.client, q->of.tag,
+		    (enum verify_status)m->status, m->text);
 		question_free(q);
 	}
 }
@@ -129,10 +122,10 @@ on_frame(struct client *c, const struct ipc_frame *f)
 
 	switch (f->type) {
 	case VERIFY_QUERY:
-		if (verify_query_decode(&query, f->body) < 0)
+		if (verify_query_decode(&query, f->body) < 0 ||
+		    client_question_find(c, f->tag) != NULL)
 			return -1;
-		on_query(CONTAINER_OF(c, struct session, client), f->tag,
-		    &query);
+		on_query(c, f->tag, &query);
 		return 0;
 	case VERIFY_UPDATE:
 		if (verify_update_decode(&update, f->body) < 0)
@@ -145,24 +138,13 @@ on_frame(struct client *c, const struct ipc_frame *f)
 }
 
 static void
-begin(struct client *c)
+drop(struct client_question *of)
 {
-	list_init(&CONTAINER_OF(c, struct session, client)->questions);
-}
-
-static void
-end(struct client *c)
-{
-	struct session *s = CONTAINER_OF(c, struct session, client);
-
-	while (!list_empty(&s->questions))
-		question_free(LIST_ENTRY(s->questions.next, struct question,
-		    session_link));
+	question_free(CONTAINER_OF(of, struct question, of));
 }
 
 static const struct client_kind kind = {
-	.proto = &VERIFY_PROTO, .size = sizeof(struct session),
-	.begin = begin, .on_frame = on_frame, .end = end,
+	.proto = &VERIFY_PROTO, .on_frame = on_frame, .drop = drop,
 };
 
 void

@@ -13,12 +13,26 @@
 static struct list clients = LIST_INIT(clients);
 static bool leaving;
 
+static struct span
+tag_key(const uint32_t *tag)
+{
+	return span_make(tag, sizeof(*tag));
+}
+
+static void
+drop_question(struct hash_entry *e, void *arg)
+{
+	struct client_question *q = e->value;
+
+	q->client->kind->drop(q);
+}
+
 static void
 client_end(struct client *c)
 {
 	list_remove(&c->link);
-	if (c->kind->end != NULL)
-		c->kind->end(c);
+	hash_each(&c->questions, drop_question, NULL);
+	hash_fini(&c->questions, NULL);
 	ipc_conn_free(&c->conn);
 	mem_free(c);
 	daemon_busy(-1);
@@ -60,13 +74,12 @@ static const struct ipc_ops ops = {
 void
 clients_add(const struct client_kind *kind, int fd)
 {
-	struct client *c = mem_zalloc(kind->size);
+	struct client *c = mem_zalloc(sizeof(*c));
 
 	daemon_busy(1);
 	c->kind = kind;
 	list_append(&clients, &c->link);
-	if (kind->begin != NULL)
-		kind->begin(c);
+	c->questions = HASH_INIT;
 	c->conn = ipc_conn_new(daemon_loop(), fd, kind->proto, &ops, c);
 }
 
@@ -84,6 +97,27 @@ client_sent(struct client *c)
 		c->paused = true;
 		ipc_pause(c->conn);
 	}
+}
+
+void
+client_question_begin(struct client *c, uint32_t tag,
+    struct client_question *q)
+{
+	q->client = c;
+	q->tag = tag;
+	(void)hash_put(&c->questions, tag_key(&q->tag), q);
+}
+
+struct client_question *
+client_question_find(const struct client *c, uint32_t tag)
+{
+	return hash_get(&c->questions, tag_key(&tag));
+}
+
+void
+client_question_end(struct client_question *q)
+{
+	(void)hash_del(&q->client->questions, tag_key(&q->tag));
 }
 
 void

@@ -8,28 +8,36 @@
 #define DAEMON_CLIENTS_H
 
 #include "base/cc.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "ipc/ipc.h"
 
 struct client_kind;
 
-/* What a daemon knows of a client begins with this; all of it is zeroed. */
 struct client {
 	struct list		 link;
 	struct ipc_conn		*conn;
 	const struct client_kind *kind;
 	bool			 paused;	/* too much is unread */
+	struct hash		 questions;	/* struct client_question */
+};
+
+/*
+ * A request that is answered later: part of the daemon's own struct, which
+ * belongs to the client until client_question_end().
+ */
+struct client_question {
+	struct client	*client;
+	uint32_t	 tag;
 };
 
 struct client_kind {
 	const struct ipc_proto	*proto;
-	size_t	 size;			/* of the daemon's struct */
-	void	(*begin)(struct client *c);	/* may be NULL */
 	/* -1: it breaks the protocol, and goes. */
 	int	(*on_frame)(struct client *c, const struct ipc_frame *f);
-	/* It goes: drop its requests.  Nothing is sent any more.  May be
-	 * NULL. */
-	void	(*end)(struct client *c);
+	/* Its client has gone: end it and free it; nothing is sent any more.
+	 * NULL where all is answered at once. */
+	void	(*drop)(struct client_question *q);
 };
 
 /* The accept() of a daemon ends here; fd is the client's from now on. */
@@ -40,6 +48,15 @@ void	 clients_add(const struct client_kind *kind, int fd);
  */
 struct buf *client_answer(struct client *c, unsigned type, uint32_t tag);
 void	 client_sent(struct client *c);
+/*
+ * Note a question that waits, whose tag no other of the client's has:
+ * client_question_find() knows it until client_question_end().
+ */
+void	 client_question_begin(struct client *c, uint32_t tag,
+	    struct client_question *q);
+struct client_question *client_question_find(const struct client *c,
+	    uint32_t tag);		/* or NULL */
+void	 client_question_end(struct client_question *q);
 /*
  * Say goodbye to all, for daemon.drain or daemon.retire: each gets the
  * answers that are written, and puts the other questions again, to the next
