@@ -5,8 +5,8 @@
  *
  * A context holds its search keys and the UIDs of what was found.  Messages
  * that came, or whose flags changed, are gathered in im->touched by whoever
- * tells the client of that; context_tell() searches among them and says what
- * joined and what left.  Context positions are 0, mailbox order, but for SORT
+ * tells the client of that; context_search() searches among them, and
+ * context_tell() says what joined and what left.  Context positions are 0, mailbox order, but for SORT
  * (context_order.c).
  *
  * A search that takes longer than it may at such a moment ends the updates
@@ -27,6 +27,7 @@ struct search_context {
 	struct search	*keys;		/* pinned; NULL before the start */
 	struct fetch	*fetch;		/* of new messages, or NULL */
 	struct ranges	 found;		/* UIDs */
+	struct ranges	 joined, left;	/* since; still to be told */
 	bool		 sorted;
 	struct context_order order;	/* of found, if it is */
 };
@@ -66,6 +67,8 @@ context_free(struct search_context **cp)
 	if (c->keys)
 		search_unpin(c->keys);
 	ranges_fini(&c->found);
+	ranges_fini(&c->joined);
+	ranges_fini(&c->left);
 	context_order_fini(&c->order);
 	arena_fini(&c->arena);
 	mem_free(c);
@@ -280,20 +283,6 @@ without(struct ranges *a, const struct ranges *b)
 		ranges_remove(a, b->v[i].lo, b->v[i].hi);
 }
 
-/* RFC 5465 1, 7: data of messages that came from elsewhere and are in the
- * result. */
-static void
-fetch_new(struct imap *im, struct search_context *c,
-    const struct ranges *joined)
-{
-	for (size_t i = 0; i < joined->len; i++)
-		for (uint32_t u = joined->v[i].lo; u <= joined->v[i].hi; u++)
-			if (u >= im->touched_new && !ranges_has(&im->own, u) &&
-			    mailbox_seq(im->box, u) > 0)
-				fetch_one(im, c->fetch,
-				    mailbox_seq(im->box, u));
-}
-
 /* -1: there are too many to sort them. */
 static int
 put_changes(struct imap *im, struct search_context *c,
@@ -317,37 +306,52 @@ put_changes(struct imap *im, struct search_context *c,
 	return 0;
 }
 
+/* What joined and left it.  -1: it takes too long. */
 static int
-tell(struct imap *im, struct search_context *c, const struct ranges *seqs)
+look(struct imap *im, struct search_context *c, const struct ranges *seqs)
 {
-	struct ranges is = RANGES_INIT, joined = RANGES_INIT;
-	struct ranges left = RANGES_INIT;
+	struct ranges is = RANGES_INIT;
 	int rc = search_again(im, c, seqs, &is);
 
-	if (rc != 0) {
-		ranges_fini(&is);
-		return -1;
-	}
-	ranges_copy(&joined, &is);
-	without(&joined, &c->found);
-	ranges_copy(&left, &c->found);
-	ranges_intersect(&left, &im->touched);
-	without(&left, &is);
-	if (joined.len > 0 && c->fetch != NULL)
-		fetch_new(im, c, &joined);
-	if (joined.len > 0 || left.len > 0) {
-		rc = put_changes(im, c, &left, &joined);
-		without(&c->found, &left);
-		ranges_merge(&c->found, &joined);
+	if (rc == 0) {
+		ranges_copy(&c->joined, &is);
+		without(&c->joined, &c->found);
+		ranges_copy(&c->left, &c->found);
+		ranges_intersect(&c->left, &im->touched);
+		without(&c->left, &is);
 	}
 	ranges_fini(&is);
-	ranges_fini(&joined);
-	ranges_fini(&left);
 	return rc;
 }
 
+static int
+tell(struct imap *im, struct search_context *c)
+{
+	int rc = 0;
+
+	if (c->joined.len > 0 || c->left.len > 0) {
+		rc = put_changes(im, c, &c->left, &c->joined);
+		without(&c->found, &c->left);
+		ranges_merge(&c->found, &c->joined);
+	}
+	ranges_reset(&c->joined);
+	ranges_reset(&c->left);
+	return rc;
+}
+
+/* The one at *cp cannot be kept up to date. */
+static void
+give_up(struct imap *im, struct search_context **cp)
+{
+	struct search_context *c = *cp;
+
+	no_update(im, c, "Searching takes too long.");
+	*cp = c->next;
+	context_free(&c);
+}
+
 void
-context_tell(struct imap *im)
+context_search(struct imap *im)
 {
 	struct search_context **cp = &im->contexts;
 	struct ranges seqs = RANGES_INIT;
@@ -356,41 +360,51 @@ context_tell(struct imap *im)
 		return;
 	(void)imap_resolve(im, &im->touched, true, &seqs);
 	while (*cp != NULL) {
-		struct search_context *c = *cp;
-
-		if (tell(im, c, &seqs) == 0) {
-			cp = &c->next;
-			continue;
-		}
-		no_update(im, c, "Searching takes too long.");
-		*cp = c->next;
-		context_free(&c);
+		if (look(im, *cp, &seqs) == 0)
+			cp = &(*cp)->next;
+		else
+			give_up(im, cp);
 	}
 	ranges_fini(&seqs);
 	ranges_reset(&im->touched);
-	im->touched_new = UINT32_MAX;
+}
+
+bool
+context_wants(const struct imap *im, uint32_t uid, struct arena *a,
+    struct fetch *f)
+{
+	for (const struct search_context *c = im->contexts; c != NULL;
+	    c = c->next)
+		if (c->fetch != NULL && ranges_has(&c->joined, uid))
+			fetch_merge(a, f, c->fetch);
+	return f->nitems > 0;
 }
 
 void
-context_touch(struct imap *im, uint32_t uid, bool is_new)
+context_tell(struct imap *im)
 {
-	if (im->contexts == NULL)
-		return;
-	if (im->touched.len == 0)
-		im->touched_new = UINT32_MAX;
-	if (is_new)
-		im->touched_new = MIN(im->touched_new, uid);
-	ranges_add(&im->touched, uid, uid);
+	struct search_context **cp = &im->contexts;
+
+	while (*cp != NULL) {
+		if (tell(im, *cp) == 0)
+			cp = &(*cp)->next;
+		else
+			give_up(im, cp);
+	}
+}
+
+void
+context_touch(struct imap *im, uint32_t uid)
+{
+	if (im->contexts != NULL)
+		ranges_add(&im->touched, uid, uid);
 }
 
 void
 context_touch_all(struct imap *im, const struct ranges *uids)
 {
-	if (im->contexts == NULL)
-		return;
-	if (im->touched.len == 0)
-		im->touched_new = UINT32_MAX;
-	ranges_merge(&im->touched, uids);
+	if (im->contexts != NULL)
+		ranges_merge(&im->touched, uids);
 }
 
 /* --- CANCELUPDATE (RFC 5267 4.3.5) ---------------------------------------------------- */

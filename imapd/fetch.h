@@ -95,6 +95,9 @@ struct fetch *fetch_scan_kept(struct imap *im, struct scan *s,
 	    struct arena *a);
 /* Answer for one message now, whether the client takes it or not (NOTIFY). */
 void	 fetch_one(struct imap *im, struct fetch *f, uint32_t seq);
+/* Also answer what another list has; its sections are shared. */
+void	 fetch_merge(struct arena *a, struct fetch *f,
+	    const struct fetch *more);
 /* Also answer kind, if it is not asked for, in front; FLAGS (and MODSEQ). */
 void	 fetch_add_first(struct imap *im, struct fetch *f,
 	    enum fetch_kind kind);

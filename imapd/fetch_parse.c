@@ -24,6 +24,42 @@ has(const struct fetch *f, enum fetch_kind kind)
 	return false;
 }
 
+static bool
+same_section(const struct section *x, const struct section *y)
+{
+	if (x == NULL || y == NULL)
+		return x == y;
+	if (x->what != y->what || x->npath != y->npath ||
+	    x->nfields != y->nfields ||
+	    memcmp(x->path, y->path, x->npath * sizeof(x->path[0])) != 0)
+		return false;
+	for (size_t i = 0; i < x->nfields; i++)
+		if (!span_caseeq(x->fields[i], y->fields[i]))
+			return false;
+	return true;
+}
+
+static bool
+same_item(const struct fetch_item *x, const struct fetch_item *y)
+{
+	return x->kind == y->kind && x->partial == y->partial &&
+	    x->off == y->off && x->len == y->len &&
+	    same_section(x->section, y->section);
+}
+
+void
+fetch_merge(struct arena *a, struct fetch *f, const struct fetch *more)
+{
+	for (size_t i = 0; i < more->nitems; i++) {
+		bool twice = f->nitems == FETCH_ITEMS_MAX;
+
+		for (size_t k = 0; k < f->nitems && !twice; k++)
+			twice = same_item(&f->items[k], &more->items[i]);
+		if (!twice)
+			*add(a, f, more->items[i].kind) = more->items[i];
+	}
+}
+
 void
 fetch_add_first(struct imap *im, struct fetch *f, enum fetch_kind kind)
 {

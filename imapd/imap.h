@@ -62,6 +62,7 @@ struct imap;
 struct append_cmd;
 struct notify;
 struct search_context;
+struct fetch;
 typedef enum step_result imap_step_fn(struct imap *im);
 
 struct command {
@@ -110,11 +111,9 @@ struct imap {
 
 	/* RFC 5182: UIDs. */
 	struct ranges		 saved;
-	/* RFC 5267 (context.c); UIDs that may have joined or left a result,
-	 * and the first of them that is new. */
+	/* RFC 5267 (context.c); UIDs that may have joined or left a result. */
 	struct search_context	*contexts;
 	struct ranges		 touched;
-	uint32_t		 touched_new;
 	/* UIDs that this client put here, until they are told: with NOTIFY or
 	 * contexts, which have data of others' messages (RFC 5465 5.2). */
 	struct ranges		 own;
@@ -314,6 +313,8 @@ bool	 imap_scan_flags(struct imap *im, struct scan *s,
 /* The existing mailbox of that name; NULL: answered. */
 const struct account_box *imap_find_box(struct imap *im, struct span name,
 	    const char *code);
+/* The answer where there is none, or none that this user may know of. */
+void	 imap_no_box(struct imap *im, struct span name, const char *code);
 
 /* RFC 7162: what of known (NULL: all) vanished since, but for UIDs to upto. */
 void	 put_vanished(struct imap *im, uint64_t modseq,
@@ -361,10 +362,15 @@ view_changed(struct imap *im)
 	im->sum_known = false;
 }
 
-/* context.c: a message came, or its flags changed; tell what that means for
- * results; messages are about to be told expunged; there are none any more. */
-void	 context_touch(struct imap *im, uint32_t uid, bool is_new);
+/* context.c: a message came, or its flags changed; find out what that means
+ * for results, and tell it; what those that a new message joined want to see of
+ * it, false: nothing; messages are about to be told expunged; there are none
+ * any more. */
+void	 context_touch(struct imap *im, uint32_t uid);
 void	 context_touch_all(struct imap *im, const struct ranges *uids);
+void	 context_search(struct imap *im);
+bool	 context_wants(const struct imap *im, uint32_t uid, struct arena *a,
+	    struct fetch *f);
 void	 context_tell(struct imap *im);
 void	 context_expunged(struct imap *im, const struct mailbox_expunge *v,
 	    size_t n);
@@ -374,7 +380,8 @@ void	 context_forget(struct imap *im);
 void	 notify_changed(struct imap *im);
 /* Whether to tell of changes of the selected mailbox. */
 bool	 notify_wants_selected(const struct imap *im);
-/* Messages from seq on are new: what NOTIFY wants to see of them. */
+/* Messages from seq on are new: what NOTIFY, and results that they joined,
+ * want to see of them. */
 void	 notify_fetch_new(struct imap *im, uint32_t from);
 /* Whether flags that others change there are to be told. */
 bool	 notify_wants_flags(const struct imap *im);

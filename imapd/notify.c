@@ -229,6 +229,7 @@ put_metadata(void *arg, uint32_t box, const char *entry)
 		if (!wanted)
 			return;
 	} else if ((b = account_by_id(im->account, box)) == NULL ||
+	    account_metadata_may(im->account, box, NULL) != 0 ||
 	    !(notify_events(im->account, im->notify, b) & EVENT_METADATA)) {
 		return;
 	}
@@ -276,17 +277,29 @@ look(struct imap *im, enum look how)
 
 /* --- the selected mailbox ------------------------------------------------------------ */
 
-/* RFC 5465 5.2: what the client wants to see of new messages. */
+/* RFC 5465 5.2, 7: what the client wants to see of new messages, in one FETCH
+ * for each. */
 void
 notify_fetch_new(struct imap *im, uint32_t from)
 {
-	struct notify *n = im->notify;
+	const struct fetch *always = im->notify ? im->notify->fetch : NULL;
+	struct arena arena = ARENA_INIT;
 
-	if (n == NULL || n->fetch == NULL)
+	if (always == NULL && im->contexts == NULL)
 		return;
-	for (uint32_t seq = from; seq <= mailbox_count(im->box); seq++)
-		if (!ranges_has(&im->own, mailbox_uid(im->box, seq)))
-			fetch_one(im, n->fetch, seq);
+	for (uint32_t seq = from; seq <= mailbox_count(im->box); seq++) {
+		uint32_t uid = mailbox_uid(im->box, seq);
+		struct fetch f = { .items = NULL };
+
+		if (ranges_has(&im->own, uid))
+			continue;
+		if (always)
+			fetch_merge(&arena, &f, always);
+		if (context_wants(im, uid, &arena, &f))
+			fetch_one(im, &f, seq);
+		arena_reset(&arena);
+	}
+	arena_fini(&arena);
 }
 
 static void
@@ -321,7 +334,7 @@ notify_own(struct imap *im, const struct account_box *b)
 {
 	struct renamed r = { NULL, NULL };
 
-	if (im->notify == NULL || b == NULL)
+	if (im->notify == NULL || b == NULL || (b->flags & BOX_HIDDEN))
 		return;
 	look_at_entry(im, b, LOOK_OWN, &r);
 	for (size_t i = 0; i < account_count(im->account); i++) {

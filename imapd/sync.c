@@ -127,16 +127,21 @@ bool
 sync_rights(struct imap *im)
 {
 	struct why why = WHY_INIT;
+	unsigned before;
 
 	if (im->box == NULL || !mailbox_is_mounted(im->box) ||
 	    im->mode == MODE_END)
 		return true;
-	if (account_refresh(im->account, &why) < 0)
+	before = mailbox_rights(im->box);
+	if (account_refresh(im->account, &why) < 0) {
 		log_warning("imap: %s: %s", im->conn->facts.id, why.text);
-	else if (!mailbox_refresh_rights(im->box)) {
+	} else if (!mailbox_refresh_rights(im->box)) {
 		imap_bye(im, "Mailbox not shared any more", "[NOPERM] "
 		    "Selected mailbox may not be read any more.");
 		return false;
+	} else if (mailbox_rights(im->box) != before && !im->readonly) {
+		/* RFC 4314 5.1.1 */
+		sync_flags_line(im);
 	}
 	return true;
 }
@@ -146,6 +151,7 @@ sync_report(struct imap *im, bool expunges)
 {
 	struct mailbox_changes c = { 0 };
 	struct why why = WHY_INIT;
+	uint32_t first = 0;
 	int rc;
 
 	if (im->box == NULL || im->mode == MODE_END || !sync_rights(im))
@@ -171,17 +177,18 @@ sync_report(struct imap *im, bool expunges)
 		if (!IMAP_HAS(im, REV2))
 			buf_addf(&im->out, "* %u RECENT\r\n",
 			    mailbox_recent(im->box));
-		notify_fetch_new(im, c.count - c.arrived + 1);
-		for (uint32_t q = c.count - c.arrived + 1; q <= c.count &&
-		    im->contexts; q++)
-			context_touch(im, mailbox_uid(im->box, q), true);
+		first = c.count - c.arrived + 1;
+		for (uint32_t q = first; q <= c.count && im->contexts; q++)
+			context_touch(im, mailbox_uid(im->box, q));
 	}
-	for (size_t i = 0; i < c.nflags; i++) {
-		if (notify_wants_flags(im))
-			sync_put_fetch(im, c.flags[i],
-			    im->cmd != NULL && (im->cmd->flags & CMD_UID));
-		context_touch(im, mailbox_uid(im->box, c.flags[i]), false);
-	}
+	for (size_t i = 0; i < c.nflags && im->contexts; i++)
+		context_touch(im, mailbox_uid(im->box, c.flags[i]));
+	context_search(im);
+	if (first > 0)
+		notify_fetch_new(im, first);
+	for (size_t i = 0; i < c.nflags && notify_wants_flags(im); i++)
+		sync_put_fetch(im, c.flags[i],
+		    im->cmd != NULL && (im->cmd->flags & CMD_UID));
 	context_tell(im);
 	ranges_reset(&im->own);
 }

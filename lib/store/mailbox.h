@@ -68,6 +68,7 @@ bool	 mailbox_is_mounted(const struct mailbox *m);
  * be closed.
  */
 MUST_CHECK bool mailbox_refresh_rights(struct mailbox *m);
+unsigned mailbox_rights(const struct mailbox *m);	/* RIGHT_* */
 bool	 mailbox_readonly(const struct mailbox *m);
 uint32_t mailbox_count(const struct mailbox *m);	/* EXISTS */
 uint32_t mailbox_recent(const struct mailbox *m);	/* RECENT, to us */

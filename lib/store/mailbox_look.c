@@ -37,6 +37,12 @@ mailbox_is_mounted(const struct mailbox *m)
 	return m->a->parent != NULL;
 }
 
+unsigned
+mailbox_rights(const struct mailbox *m)
+{
+	return m->rights;
+}
+
 bool
 mailbox_refresh_rights(struct mailbox *m)
 {

@@ -200,6 +200,32 @@ def data_of_new_messages(c, d):
         not any(b"ENVELOPE" in x for x in got), got
 
 
+@clause("5465 5.2")
+def one_fetch_for_all_of_them(c, d):
+    """What NOTIFY and several results want to see comes together, once."""
+    box(c, "c2", (b"boss",))
+    c.ok("NOTIFY SET (selected (MessageNew (UID FLAGS) MessageExpunge))")
+    c.ok("SEARCH RETURN (COUNT UPDATE (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
+         ") SUBJECT boss")
+    c.ok("UID SEARCH RETURN (UPDATE (RFC822.SIZE BODY.PEEK[HEADER.FIELDS "
+         "(subject)] BODY.PEEK[HEADER.FIELDS (FROM)])) FROM a@b")
+    c.ok("SEARCH RETURN (UPDATE (ENVELOPE)) SUBJECT else")
+    d.append("c2", msg(b"boss"))
+    got = [c.line() for _ in range(5)]
+    assert got[0] == b"* 2 EXISTS" and got[1].endswith(b"RECENT"), got
+    fetch = untagged(got, b"FETCH")
+    assert fetch == [
+        b"* 2 FETCH (UID 2 FLAGS (\\Recent) BODY[HEADER.FIELDS (SUBJECT)] "
+        b"{17}\r\nSubject: boss\r\n\r\n RFC822.SIZE 34 "
+        b"BODY[HEADER.FIELDS (FROM)] {13}\r\nFrom: a@b\r\n\r\n)"], fetch
+    assert esearch(got[3:]) == [b"(T) ADDTO (0 2)", b"(T) UID ADDTO (0 2)"], got
+    # One that only NOTIFY wants, and one that joins two results.
+    d.append("c2", b"Subject: none\r\n\r\nx\r\n")
+    got = [c.line() for _ in range(3)]
+    assert untagged(got, b"FETCH") == [
+        b"* 3 FETCH (UID 3 FLAGS (\\Recent))"], got
+
+
 # --- RFC 7377 -----------------------------------------------------------------------
 
 def boxes_of(lines):
