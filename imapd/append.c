@@ -2,6 +2,8 @@
 /*
  * append - APPEND and its kin: MULTIAPPEND (RFC 3502), UIDPLUS (RFC 4315),
  * REPLACE (RFC 8508), BINARY (RFC 3516), UTF8 (RFC 6855), CATENATE (RFC 4469).
+ * RFC 9755 4 would have 8-bit headers refused from who has not enabled
+ * UTF8=ACCEPT: imapd(8) says why they are not.
  *
  * A message does not wait in memory until it is complete: when the frame sees
  * the literal of an APPEND announced, append_takes() opens the destination,

@@ -2,6 +2,7 @@
 /*
  * cmd_acl - GETACL, SETACL, DELETEACL, LISTRIGHTS, MYRIGHTS (RFC 4314).
  */
+#include "auth/saslprep.h"
 #include "imapd/imap.h"
 
 static void
@@ -29,8 +30,25 @@ find_to_administer(struct imap *im, struct span name)
 	if (rights & RIGHT_LOOKUP)
 		imap_no(im, "NOPERM", "Permission denied");
 	else
-		imap_no(im, "NONEXISTENT", "Mailbox doesn't exist");
+		imap_no_box(im, name, "NONEXISTENT");
 	return NULL;
+}
+
+/* RFC 4314 3: an identifier is compared as logins are, and what cannot be one
+ * is BAD.  False: answered. */
+static bool
+prepare_ident(struct imap *im, struct span *ident)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	bool ok = saslprep(*ident, &b) == 0 && b.len > 0;
+
+	if (ok)
+		*ident = span_make(arena_span_dup(&im->arena, buf_span(&b)),
+		    b.len);
+	else
+		imap_bad(im, NULL, "Invalid identifier.");
+	buf_fini(&b);
+	return ok;
 }
 
 static bool
@@ -137,7 +155,7 @@ cmd_setacl(struct imap *im, struct scan *s)
 	}
 	if (account_rights_parse(text, &rights) != 0)
 		imap_bad(im, NULL, "Unknown right.");	/* RFC 4314 3.1 */
-	else
+	else if (prepare_ident(im, &ident))
 		set_acl(im, name, ident, mod, rights);
 }
 
@@ -149,35 +167,52 @@ cmd_deleteacl(struct imap *im, struct scan *s)
 	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_sp(s) ||
 	    !scan_astring(s, &ident) || !scan_end(s))
 		imap_refuse(im, s);
-	else
+	else if (prepare_ident(im, &ident))
 		set_acl(im, name, ident, 0, 0);
+}
+
+/* Each right that can be given by itself; c and d where they are not among
+ * the others already (RFC 4314 2.1.1, 3.7). */
+static void
+put_optional(struct buf *b, unsigned always)
+{
+	static const char letters[] = "lrswipkxtea";
+
+	for (unsigned i = 0; letters[i] != '\0'; i++)
+		if (!(always & 1u << i))
+			buf_addf(b, " %c", letters[i]);
+	if (!(always & (RIGHT_CREATE | RIGHT_DELETE_BOX)))
+		buf_add_str(b, " c");
+	if (!(always & (RIGHT_EXPUNGE | RIGHT_DELETE)))
+		buf_add_str(b, " d");
 }
 
 void
 cmd_listrights(struct imap *im, struct scan *s)
 {
 	const struct account_box *b;
-	struct span name, ident;
-	bool owner;
+	struct span name, ident, said;
+	unsigned always;
 
 	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_sp(s) ||
 	    !scan_astring(s, &ident) || !scan_end(s)) {
 		imap_refuse(im, s);
 		return;
 	}
-	b = find_to_administer(im, name);
-	if (b == NULL)
+	said = ident;
+	if (!prepare_ident(im, &ident) ||
+	    (b = find_to_administer(im, name)) == NULL)
 		return;
-	owner = span_is(ident, account_owner(im->account));
+	always = account_always(im->account, b->box, ident);
 	buf_add_str(&im->out, "* LISTRIGHTS ");
 	put_mailbox(im, &im->out, name);
 	buf_add_char(&im->out, ' ');
-	put_astring(&im->out, ident);
+	/* RFC 4314 3.4: "the same form as specified by the client". */
+	put_astring(&im->out, said);
 	buf_add_char(&im->out, ' ');
 	/* What is always there, then each that can be given by itself. */
-	put_rights(&im->out, owner ? account_rights(im->account, b->box) : 0);
-	if (!owner)
-		buf_add_str(&im->out, " l r s w i p k x t e a");
+	put_rights(&im->out, always);
+	put_optional(&im->out, always);
 	buf_add_str(&im->out, "\r\n");
 	imap_done(im);
 }

@@ -195,8 +195,9 @@ list_box(struct imap *im, const struct list_cmd *l, size_t i)
 	if (!selected(l, b) && !hidden)
 		return;
 	put_list(im, l, b, any);
-	/* RFC 5819 2: only of what can be selected; no answer on failure. */
-	if (b->flags & (BOX_NOSELECT | BOX_NONEXISTENT))
+	/* RFC 5819 2, RFC 9590 4: only of what can be selected and is no mere
+	 * parent; no answer on failure. */
+	if ((b->flags & (BOX_NOSELECT | BOX_NONEXISTENT)) || !selected(l, b))
 		return;
 	if (l->give & GIVE_MYRIGHTS)
 		acl_put_myrights(im, b);

@@ -130,6 +130,7 @@ cmd_rename(struct imap *im, struct scan *s)
 static void
 subscribe(struct imap *im, struct scan *s, bool on)
 {
+	const struct account_box *b;
 	struct why why = WHY_INIT;
 	struct span name;
 
@@ -138,11 +139,17 @@ subscribe(struct imap *im, struct scan *s, bool on)
 		return;
 	}
 	name = without_delimiter(name);
-	/* A client that subscribes to a typing error wants to know. */
-	if (on && account_refresh(im->account, &why) >= 0 &&
-	    account_find(im->account, name) == NULL &&
-	    imap_find_box(im, name, "NONEXISTENT") == NULL)
-		return;
+	/* A client that subscribes to a typing error wants to know; so it needs
+	 * the right to know (RFC 4314 4). */
+	if (on && account_refresh(im->account, &why) >= 0) {
+		b = account_find(im->account, name);
+		if (b == NULL && imap_find_box(im, name, "NONEXISTENT") == NULL)
+			return;
+		if (b != NULL && (b->flags & BOX_HIDDEN)) {
+			imap_no_box(im, name, "NONEXISTENT");
+			return;
+		}
+	}
 	if (account_subscribe(im->account, name, on, &why) != 0) {
 		imap_fail(im, &why);
 		return;

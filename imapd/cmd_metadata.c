@@ -23,8 +23,30 @@ struct metadata_get {
 	struct span	 name;
 };
 
-/* RFC 5464 3.1: "/private/..." or "/shared/...", no empty level, no
- * wildcard. */
+/* "/private" or "/shared", or below it. */
+static bool
+is_scope(struct span entry, struct span scope)
+{
+	return span_casestarts(entry, scope) &&
+	    (entry.len == scope.len || entry.p[scope.len] == '/');
+}
+
+/* RFC 5464 3.2: below a vendor there are a name and at least one more. */
+static bool
+has_levels(struct span entry)
+{
+	size_t n = 0;
+	bool vendor;
+
+	for (size_t i = 0; i < entry.len; i++)
+		n += entry.p[i] == '/';
+	vendor = is_scope(entry, SPAN("/private/vendor")) ||
+	    is_scope(entry, SPAN("/shared/vendor"));
+	return n >= (vendor ? 4u : 2u);
+}
+
+/* RFC 5464 3.2: "/private/..." or "/shared/...", no empty level, no
+ * wildcard; to look (DEPTH) it may be shorter than what can be set. */
 static bool
 scan_entry(struct scan *s, bool set, struct span *out)
 {
@@ -32,8 +54,8 @@ scan_entry(struct scan *s, bool set, struct span *out)
 		return false;
 	if (out->len > ACCOUNT_ENTRY_MAX)
 		return scan_no(s, "LIMIT", "Entry name too long");
-	if (!span_casestarts(*out, SPAN("/private")) &&
-	    !span_casestarts(*out, SPAN("/shared")))
+	if (!is_scope(*out, SPAN("/private")) &&
+	    !is_scope(*out, SPAN("/shared")))
 		return scan_bad(s, "Entry must begin with /private or "
 		    "/shared.");
 	if (span_search(*out, SPAN("//")) >= 0 || span_find(*out, '*') >= 0 ||
@@ -43,7 +65,7 @@ scan_entry(struct scan *s, bool set, struct span *out)
 		if ((unsigned char)out->p[i] < 0x20 ||
 		    (unsigned char)out->p[i] > 0x7e)
 			return scan_bad(s, "Invalid entry name.");
-	if (set && span_rfind(*out, '/') == 0)
+	if (set && !has_levels(*out))
 		return scan_bad(s, "Invalid entry name.");
 	return true;
 }
@@ -182,15 +204,23 @@ done(struct imap *im, const struct metadata_get *g)
 static bool
 find(struct imap *im, struct span name, uint32_t *box)
 {
+	struct why why = WHY_INIT;
 	const struct account_box *b;
 
 	*box = 0;
 	if (name.len == 0)
 		return true;
 	b = imap_find_box(im, name, "NONEXISTENT");
-	if (b)
-		*box = b->box;
-	return b != NULL;
+	if (b == NULL)
+		return false;
+	*box = b->box;
+	if (account_metadata_may(im->account, b->box, &why) == 0)
+		return true;
+	if (account_error(im->account) == ACCOUNT_NONEXISTENT)
+		imap_no_box(im, name, "NONEXISTENT");
+	else
+		imap_fail(im, &why);
+	return false;
 }
 
 void
@@ -245,6 +275,9 @@ metadata_put(struct imap *im, const struct account_box *b,
 	g->any = false;
 	g->box = b->box;
 	g->name = span_of(b->name);
+	/* RFC 9590 3: nothing is said where nothing may be. */
+	if (account_metadata_may(im->account, b->box, &why) != 0)
+		return;
 	if (put_entries(g, &why) != 0)
 		buf_addf(&im->out, "* NO Metadata of a mailbox is not known: "
 		    "%.100s\r\n", why.text);
@@ -253,9 +286,25 @@ metadata_put(struct imap *im, const struct account_box *b,
 /* --- setting ------------------------------------------------------------------------- */
 
 struct metadata_set {
-	struct span	 entries[ENTRIES_MAX], values[ENTRIES_MAX];
+	struct account_entry v[ENTRIES_MAX];
 	size_t		 n;
 };
+
+/* RFC 6154 4: "MUST NOT just blindly accept". */
+static bool
+check_uses(struct scan *s, const struct account_entry *e)
+{
+	struct span rest = e->value, word;
+
+	if (!span_caseeq(e->name, SPAN("/private/specialuse")))
+		return true;
+	while (span_token(&rest, " ", &word))
+		if (account_use_parse(word) == 0 ||
+		    (account_use_parse(word) & (USE_ALL | USE_FLAGGED)))
+			return scan_no(s, "USEATTR",
+			    "Special-use attribute is not supported");
+	return true;
+}
 
 static bool
 scan_value(struct scan *s, struct span *out)
@@ -273,15 +322,15 @@ scan_pairs(struct scan *s, struct metadata_set *m)
 	if (!scan_open(s))
 		return false;
 	do {
-		struct span *value = &m->values[m->n];
+		struct account_entry *e = &m->v[m->n];
 
 		if (m->n == ENTRIES_MAX)
 			return scan_no(s, "METADATA TOOMANY",
 			    "Too many entries");
-		if (!scan_entry(s, true, &m->entries[m->n]) || !scan_sp(s) ||
-		    !scan_value(s, value))
+		if (!scan_entry(s, true, &e->name) || !scan_sp(s) ||
+		    !scan_value(s, &e->value) || !check_uses(s, e))
 			return false;
-		if (value->p && value->len >
+		if (e->value.p && e->value.len >
 		    (uint64_t)conf.imapd_metadata_size_limit)
 			return scan_no(s, arena_printf(s->arena,
 			    "METADATA MAXSIZE %jd",
@@ -307,15 +356,10 @@ cmd_setmetadata(struct imap *im, struct scan *s)
 	}
 	if (!find(im, name, &box))
 		return;
-	for (size_t i = 0; i < m->n; i++)
-		if (account_metadata_set(im->account, box, m->entries[i],
-		    m->values[i], &why) != 0) {
-			if (account_error(im->account) == ACCOUNT_LIMIT)
-				imap_no(im, "METADATA TOOMANY", "%s",
-				    why.text);
-			else
-				imap_fail(im, &why);
-			return;
-		}
-	imap_done(im);
+	if (account_metadata_set_all(im->account, box, m->v, m->n, &why) == 0)
+		imap_done(im);
+	else if (account_error(im->account) == ACCOUNT_LIMIT)
+		imap_no(im, "METADATA TOOMANY", "%s", why.text);
+	else
+		imap_fail(im, &why);
 }

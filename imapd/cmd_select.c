@@ -94,12 +94,22 @@ select_close(struct imap *im, bool say)
 	notify_rewatch(im);
 }
 
+void
+imap_no_box(struct imap *im, struct span name, const char *code)
+{
+	struct buf shown = BUF_INIT(BUF_UNLIMITED);
+
+	put_mailbox(im, &shown, name);
+	imap_no(im, code, "Mailbox doesn't exist: %s",
+	    span_find(buf_span(&shown), '\n') < 0 ? shown.data : "");
+	buf_fini(&shown);
+}
+
 const struct account_box *
 imap_find_box(struct imap *im, struct span name, const char *code)
 {
 	struct why why = WHY_INIT;
 	const struct account_box *b;
-	struct buf shown = BUF_INIT(BUF_UNLIMITED);
 
 	if (account_refresh(im->account, &why) < 0) {
 		imap_no(im, "UNAVAILABLE", "%s", why.text);
@@ -116,10 +126,7 @@ imap_find_box(struct imap *im, struct span name, const char *code)
 		imap_fail(im, &why);
 		return NULL;
 	}
-	put_mailbox(im, &shown, name);
-	imap_no(im, code, "Mailbox doesn't exist: %s",
-	    span_find(buf_span(&shown), '\n') < 0 ? shown.data : "");
-	buf_fini(&shown);
+	imap_no_box(im, name, code);
 	return NULL;
 }
 

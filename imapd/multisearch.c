@@ -189,11 +189,37 @@ is_named(const struct imap *im, const struct multi *m,
 }
 
 static void
+choose_once(struct multi *m, uint32_t box)
+{
+	for (size_t i = 0; i < m->nboxes; i++)
+		if (m->boxes[i] == box)
+			return;
+	m->boxes[m->nboxes++] = box;
+}
+
+/* RFC 7377 2.2: one that is named needs no "l", so it may be in no list. */
+static void
+choose_hidden(struct imap *im, struct multi *m, const struct notify_group *g)
+{
+	for (size_t i = 0; i < g->nnames; i++) {
+		const struct account_box *b = account_find(im->account,
+		    g->names[i]);
+
+		if (b != NULL && (b->flags & BOX_HIDDEN) &&
+		    !(b->flags & BOX_NOSELECT))
+			choose_once(m, b->box);
+	}
+}
+
+static void
 choose_boxes(struct imap *im, struct multi *m)
 {
-	size_t count = account_count(im->account);
+	size_t count = account_count(im->account), room = count + 1;
 
-	m->boxes = arena_alloc(&im->arena, (count + 1) * sizeof(*m->boxes));
+	for (size_t i = 0; i < m->nsources; i++)
+		if (m->sources[i].filter == FILTER_MAILBOXES)
+			room += m->sources[i].nnames;
+	m->boxes = arena_alloc(&im->arena, room * sizeof(*m->boxes));
 	for (size_t i = 0; i < count; i++) {
 		const struct account_box *b = account_box(im->account, i);
 		bool selected = im->box && mailbox_box(im->box) == b->box;
@@ -205,6 +231,11 @@ choose_boxes(struct imap *im, struct multi *m)
 		    (account_rights(im->account, b->box) & RIGHT_LOOKUP))
 			m->boxes[m->nboxes++] = b->box;
 	}
+	for (size_t i = 0; i < m->nsources; i++)
+		if (m->sources[i].filter == FILTER_MAILBOXES)
+			choose_hidden(im, m, &m->sources[i]);
+		else if (m->sources[i].filter == FILTER_SELECTED)
+			choose_once(m, mailbox_box(im->box));
 }
 
 /* "IN (personal subtree-one a)", after the word. */

@@ -160,6 +160,8 @@ enum {					/* account_box.flags */
 	BOX_SUBSCRIBED	 = 1 << 3,
 	BOX_SUBSCRIBED_CHILD = 1 << 4,	/* something below is subscribed */
 	BOX_NOINFERIORS	 = 1 << 5,
+	BOX_HIDDEN	 = 1 << 6,	/* another user's, without "l" but with
+					 * another right: it is not in the list */
 };
 enum {					/* account_box.special: RFC 6154 */
 	USE_ALL		 = 1 << 0,
@@ -190,9 +192,12 @@ struct account_box {
  */
 size_t	 account_count(const struct account *a);
 const struct account_box *account_box(const struct account *a, size_t i);
-/* By name ("inbox" is INBOX); NULL: no such entry. */
+/*
+ * By name ("inbox" is INBOX); NULL: no such entry.  Also those with
+ * BOX_HIDDEN (RFC 4314 4).
+ */
 const struct account_box *account_find(struct account *a, struct span name);
-/* By number; NULL: it has been deleted. */
+/* By number, also of those; NULL: it has been deleted. */
 const struct account_box *account_by_id(struct account *a, uint32_t box);
 /* By MAILBOXID. */
 const struct account_box *account_by_mailboxid(struct account *a,
@@ -326,11 +331,21 @@ MUST_CHECK int account_status(struct account *a, uint32_t box,
 
 /*
  * Entries "/private/..." and "/shared/...", compared without case; box 0 is
- * the server's (the account's).  get: 1 and the value appended to out; 0 none;
- * -1.  set: value.p == NULL deletes it.
+ * the server's (the account's).  Each user has "/private" entries of his own.
+ * That needs "l" and one of "r", "s", "w", "i", "p": account_metadata_may(),
+ * which is asked by all of these, else -1.  get: 1 and the value appended to
+ * out; 0 none.  "/private/specialuse" is the mailbox's uses (RFC 6154 4).
  */
+int	 account_metadata_may(struct account *a, uint32_t box,
+	    struct why *why);
 MUST_CHECK int account_metadata_get(struct account *a, uint32_t box,
 	    struct span entry, struct buf *out, struct why *why);
+/* All of these or none; value.p == NULL deletes one.  "/shared" needs "w". */
+struct account_entry {
+	struct span	 name, value;
+};
+MUST_CHECK int account_metadata_set_all(struct account *a, uint32_t box,
+	    const struct account_entry *v, size_t n, struct why *why);
 MUST_CHECK int account_metadata_set(struct account *a, uint32_t box,
 	    struct span entry, struct span value, struct why *why);
 /* fn for each entry, sorted; false ends it. */
@@ -375,6 +390,8 @@ void	 account_rights_format(unsigned rights, char out[ACCOUNT_RIGHTS_MAX]);
  * it itself; those that only list do not.
  */
 unsigned account_rights(struct account *a, uint32_t box);
+/* What this identifier has there whatever the list says: the owner's. */
+unsigned account_always(struct account *a, uint32_t box, struct span ident);
 /*
  * The mailbox's list: fn(identifier, rights); identifiers "anyone",
  * "$group", "user", with '-' in front for negative rights.  With the owner's.

@@ -64,28 +64,36 @@ count_boxes(const struct account *a)
 	return n;
 }
 
-/* What the name's parent, when there is one, says about making it. */
-static int
-may_create(struct account *a, struct span name, struct why *why)
+/* The nearest parent that is a mailbox, or NULL. */
+static const struct acct_box *
+parent_of(struct account *a, struct span name)
 {
-	struct acct_box *up = NULL;
+	const struct acct_box *up = NULL;
 	ptrdiff_t at;
 
 	while (up == NULL && (at = span_rfind(name, '/')) > 0) {
 		name = span_sub(name, 0, (size_t)at);
 		up = account_box_by_name(a, name);
 	}
+	return up;
+}
+
+/* What that one, when there is one, says about making it. */
+static int
+may_create(struct account *a, struct span name, struct why *why)
+{
+	const struct acct_box *up = parent_of(a, name);
+
 	if (up != NULL)
 		return account_need(a, up->box, RIGHT_CREATE, why);
-	if (!span_is(span_of(a->opt.user), a->opt.owner))
+	if (!account_is_owner(a))
 		return account_say(a, ACCOUNT_NOPERM, why, "permission "
 		    "denied");
 	return 0;
 }
 
-/* Put a record that takes these uses away from whoever has them. */
-static void
-take_special(struct account *a, unsigned special, uint32_t but)
+void
+account_take_special(struct account *a, unsigned special, uint32_t but)
 {
 	for (size_t i = 0; i < a->boxes.len; i++) {
 		struct acct_box b = a->boxes.v[i];
@@ -158,15 +166,18 @@ static int
 create(struct account *a, struct span name, unsigned special, uint32_t *box,
     struct why *why)
 {
+	const struct acct_box *up = parent_of(a, name);
+	uint32_t parent = up != NULL ? up->box : 0;	/* up may move */
 	struct acct_box b = { 0 };
 	struct store_quota q;
 	int rc = -1;
 
+	/* First of all, or it would tell of what may not be seen. */
+	if (may_create(a, name, why) < 0)
+		return -1;
 	if (account_box_by_name(a, name) != NULL)
 		return account_say(a, ACCOUNT_EXISTS, why, "mailbox %.*s "
 		    "exists already", SPAN_ARG(name));
-	if (may_create(a, name, why) < 0)
-		return -1;
 	if (count_boxes(a) >= a->opt.count_limit)
 		return account_say(a, ACCOUNT_LIMIT, why, "there are %u "
 		    "mailboxes already", (unsigned)a->opt.count_limit);
@@ -179,8 +190,11 @@ create(struct account *a, struct span name, unsigned special, uint32_t *box,
 	b.name = span_dup(name);
 	if (make_box(a, &b, why) == 0) {
 		b.special = special != 0 ? special : special_by_name(a, name);
-		take_special(a, b.special, b.box);
+		account_take_special(a, b.special, b.box);
 		account_put_box(a, &b);
+		/* RFC 4314 4: so whom the parent is shared with can use it. */
+		if (parent != 0)
+			account_inherit_rights(a, parent, b.box);
 		rc = account_flush(a, why);
 		/* Else the next look takes the folder for somebody's. */
 		if (rc < 0 && a->format == STORE_MAILDIR)
@@ -244,8 +258,10 @@ account_delete(struct account *a, struct span name, struct why *why)
 		    "deleted");
 		goto out;
 	}
-	if ((b = account_box_by_name(a, name)) == NULL) {
-		const struct account_box *s = account_find(a, name);
+	b = account_box_by_name(a, name);
+	if (b == NULL || !account_is_known(a, b->box)) {
+		const struct account_box *s = account_is_owner(a) ?
+		    account_find(a, name) : NULL;
 
 		if (s != NULL && s->flags & BOX_CHILDREN)
 			(void)account_say(a, ACCOUNT_HASCHILDREN, why,
@@ -298,7 +314,9 @@ rename_inbox(struct account *a, struct span to, struct why *why)
 
 	if (account_create(a, to, 0, &box, why) < 0)
 		return -1;
-	if ((m = mailbox_open(a, ACCOUNT_INBOX, 0, why)) == NULL)
+	/* RFC 5464 4.1: INBOX keeps its annotations. */
+	if (account_metadata_copy(a, ACCOUNT_INBOX, box, why) < 0 ||
+	    (m = mailbox_open(a, ACCOUNT_INBOX, 0, why)) == NULL)
 		return -1;
 	ranges_add(&all, 1, UINT32_MAX);
 	rc = mailbox_move(m, &all, a, box, &moved, why);
@@ -322,6 +340,8 @@ rename_tree(struct account *a, struct span from, struct span to,
 
 		if (b.gone || !is_below(old, from))
 			continue;
+		if (old.len == from.len && !account_is_known(a, b.box))
+			break;
 		if (account_need(a, b.box, RIGHT_DELETE_BOX, why) < 0)
 			goto out;
 		buf_reset(&name);
@@ -384,11 +404,13 @@ account_rename(struct account *a, struct span from, struct span to,
 		    "be moved below itself");
 	if (account_lock(a, why) < 0)
 		return -1;
-	if (span_eq(from, to) || account_box_by_name(a, to) != NULL)
-		(void)account_say(a, ACCOUNT_EXISTS, why, "mailbox %.*s "
-		    "exists already", SPAN_ARG(to));
-	else if (may_create(a, to, why) == 0)
-		rc = rename_tree(a, from, to, why);
+	if (may_create(a, to, why) == 0) {
+		if (span_eq(from, to) || account_box_by_name(a, to) != NULL)
+			(void)account_say(a, ACCOUNT_EXISTS, why, "mailbox "
+			    "%.*s exists already", SPAN_ARG(to));
+		else
+			rc = rename_tree(a, from, to, why);
+	}
 	account_unlock(a);
 	return rc;
 }
@@ -440,7 +462,7 @@ account_set_special(struct account *a, uint32_t box, unsigned special,
 	} else if (account_need(a, box, RIGHT_ADMIN, why) == 0) {
 		struct acct_box now = *b;
 
-		take_special(a, special, box);
+		account_take_special(a, special, box);
 		now.special = special;
 		account_put_box(a, &now);
 		rc = account_flush(a, why);

@@ -73,7 +73,10 @@ struct account {
 	uint64_t		 meta_changes;	/* counted from the open */
 	ARRAY(struct acct_right) rights;
 	ARRAY(struct account_box) shown;	/* made from these when wanted */
-	ARRAY(char *)		 made;		/* names that only shown has */
+	/* Others' that may be used by those who know their names, and not be
+	 * listed (account_mount.c). */
+	ARRAY(struct account_box) hidden;
+	ARRAY(char *)		 made;		/* names that only these two have */
 	bool			 stale;		/* shown is to be made again */
 	struct timespec		 listed;	/* maildir: root's time */
 	uint64_t		 change;	/* counts applied records */
@@ -166,6 +169,15 @@ int	 account_box_dir(struct account *a, uint32_t box, struct why *why);
 /* Whether the acting user has all of these rights; else ACCOUNT_NOPERM. */
 int	 account_need(struct account *a, uint32_t box, unsigned rights,
 	    struct why *why);
+/* Whether the acting user is whose account it is. */
+bool	 account_is_owner(const struct account *a);
+/* Whether the user may know that this mailbox of a is there (RFC 4314 4). */
+bool	 account_is_known(struct account *a, uint32_t box);
+/* Put records that give box the rights of another, for account_flush(). */
+void	 account_inherit_rights(struct account *a, uint32_t from, uint32_t box);
+/* Put records that take these uses away from whoever but box has them. */
+void	 account_take_special(struct account *a, unsigned special,
+	    uint32_t but);
 
 /* --- account_list.c ------------------------------------------------------------ */
 
@@ -210,6 +222,12 @@ int	 account_not_reserved(struct account *a, struct span name,
 void	 account_show_mounts(struct account *a);
 void	 account_refresh_mounts(struct account *a);
 void	 account_mounts_fini(struct account *a);
+
+/* --- account_metadata.c ------------------------------------------------------ */
+
+/* A mailbox gets a copy of another's annotations. */
+int	 account_metadata_copy(struct account *a, uint32_t from, uint32_t to,
+	    struct why *why);
 
 /* --- account_records.c ------------------------------------------------------- */
 

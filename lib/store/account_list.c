@@ -99,6 +99,7 @@ account_list_fini(struct account *a)
 		mem_free(a->made.v[i]);
 	ARRAY_FINI(&a->made);
 	ARRAY_FINI(&a->shown);
+	ARRAY_FINI(&a->hidden);
 }
 
 static const char *
@@ -249,8 +250,19 @@ account_box(const struct account *a, size_t i)
 const struct account_box *
 account_find(struct account *a, struct span name)
 {
+	struct account_box *b;
+
 	show(a);
-	return lookup(a, account_canon(name));
+	name = account_canon(name);
+	b = lookup(a, name);
+	if (b != NULL && b->box != 0)
+		return b;
+	/* What is listed may be only a parent's name, or a subscription. */
+	for (size_t i = 0; i < a->hidden.len; i++) {
+		if (span_is(name, a->hidden.v[i].name))
+			return &a->hidden.v[i];
+	}
+	return b;
 }
 
 const struct account_box *
@@ -260,6 +272,10 @@ account_by_id(struct account *a, uint32_t box)
 	for (size_t i = 0; i < a->shown.len; i++) {
 		if (a->shown.v[i].box == box && box != 0)
 			return &a->shown.v[i];
+	}
+	for (size_t i = 0; i < a->hidden.len; i++) {
+		if (a->hidden.v[i].box == box)
+			return &a->hidden.v[i];
 	}
 	return NULL;
 }
@@ -307,9 +323,12 @@ account_check_name(struct account *a, struct span name, struct why *why)
 	for (size_t i = 0; i < name.len; i++) {
 		unsigned char c = (unsigned char)name.p[i];
 
-		/* RFC 5198: no controls; U+0080 to U+009F are c2 80 ... */
+		/* RFC 9051 5.1: no controls, U+0080 to U+009F are c2 80 ...;
+		 * no separator of lines or paragraphs, U+2028 and U+2029. */
 		if (c < ' ' || c == 0x7f || (c == 0xc2 && i + 1 < name.len &&
-		    (unsigned char)name.p[i + 1] < 0xa0))
+		    (unsigned char)name.p[i + 1] < 0xa0) ||
+		    span_starts(span_from(name, i), SPAN("\xe2\x80\xa8")) ||
+		    span_starts(span_from(name, i), SPAN("\xe2\x80\xa9")))
 			return account_say(a, ACCOUNT_CANNOT, why,
 			    "a name cannot have control characters");
 	}

@@ -144,14 +144,17 @@ account_show_mounts(struct account *a)
 		for (size_t k = 0; k < n; k++) {
 			const struct account_box *b = account_box(other, k);
 			struct account_box *s;
+			unsigned rights;
 
-			if (b->box == 0 || !(account_rights(other, b->box) &
-			    RIGHT_LOOKUP))
+			if (b->box == 0 || !account_is_known(other, b->box))
 				continue;
-			s = ARRAY_PUSH(&a->shown);
+			rights = account_rights(other, b->box);
+			s = rights & RIGHT_LOOKUP ? ARRAY_PUSH(&a->shown) :
+			    ARRAY_PUSH(&a->hidden);
 			*s = (struct account_box){
 				.box = other->base | b->box,
-				.flags = b->flags & BOX_NOSELECT,
+				.flags = (b->flags & BOX_NOSELECT) |
+				    (rights & RIGHT_LOOKUP ? 0 : BOX_HIDDEN),
 			};
 			*ARRAY_PUSH(&a->made) = mem_printf("%s/%s",
 			    a->mounts.v[i].prefix, b->name);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * account_rights - who may do what (RFC 4314), and metadata (RFC 5464).
+ * account_rights - who may do what (RFC 4314).
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -10,8 +9,6 @@
 #include "base/utf8.h"
 #include "store/account_internal.h"
 
-#define METADATA_MAX	65536u	/* bytes of a value */
-#define METADATA_COUNT	1000u	/* entries in an account */
 #define ACL_COUNT	10000u	/* entries in an account */
 
 static const char letters[] = "lrswipkxtea";	/* in the order of the bits */
@@ -31,7 +28,7 @@ account_rights_parse(struct span text, unsigned *out)
 		if (text.p[i] == 'c')
 			r |= RIGHT_CREATE | RIGHT_DELETE_BOX;
 		else if (text.p[i] == 'd')
-			r |= RIGHT_EXPUNGE | RIGHT_DELETE | RIGHT_DELETE_BOX;
+			r |= RIGHT_EXPUNGE | RIGHT_DELETE;
 		else if (text.p[i] == '\0' || at == NULL)
 			return -1;
 		else
@@ -58,8 +55,8 @@ account_rights_format(unsigned rights, char out[ACCOUNT_RIGHTS_MAX])
 	out[n] = '\0';
 }
 
-static bool
-is_owner(const struct account *a)
+bool
+account_is_owner(const struct account *a)
 {
 	return span_is(span_of(a->opt.user), a->opt.owner);
 }
@@ -98,7 +95,7 @@ account_rights(struct account *a, uint32_t box)
 	a = account_at(a, &box);
 	b = account_box_by_id(a, box);
 	/* They wait with it for its coming back. */
-	if (b != NULL && b->gone && !is_owner(a))
+	if (b != NULL && b->gone && !account_is_owner(a))
 		return 0;
 	for (size_t i = 0; i < a->rights.len; i++) {
 		const struct acct_right *r = &a->rights.v[i];
@@ -112,9 +109,30 @@ account_rights(struct account *a, uint32_t box)
 		else if (names_us(a, ident))
 			plus |= r->rights;
 	}
-	if (is_owner(a))
+	if (account_is_owner(a))
 		return owner_rights(a) | (plus & ~minus);
 	return plus & ~minus;
+}
+
+/*
+ * RFC 4314 4: with one of these MYRIGHTS tells that it is there, and SELECT,
+ * APPEND, CREATE, DELETE or SETACL may work; with none nothing does.
+ */
+#define RIGHTS_TO_KNOW	(RIGHT_LOOKUP | RIGHT_READ | RIGHT_INSERT | \
+			RIGHT_CREATE | RIGHT_DELETE_BOX | RIGHT_ADMIN)
+
+bool
+account_is_known(struct account *a, uint32_t box)
+{
+	return account_is_owner(a) ||
+	    (account_rights(a, box) & RIGHTS_TO_KNOW) != 0;
+}
+
+unsigned
+account_always(struct account *a, uint32_t box, struct span ident)
+{
+	a = account_at(a, &box);
+	return span_is(ident, a->opt.owner) ? owner_rights(a) : 0;
 }
 
 int
@@ -201,128 +219,29 @@ out:
 	return rc;
 }
 
-/* --- metadata ------------------------------------------------------------------- */
-
-int
-account_metadata_get(struct account *a, uint32_t box, struct span entry,
-    struct buf *out, struct why *why)
-{
-	struct buf key = BUF_INIT(BUF_UNLIMITED);
-	const struct buf *value;
-
-	a = account_at(a, &box);
-	(void)why;
-	account_metadata_key(&key, box, entry);
-	value = hash_get(&a->metadata, buf_span(&key));
-	buf_fini(&key);
-	if (value == NULL)
-		return 0;
-	buf_add_span(out, buf_span(value));
-	return 1;
-}
-
-int
-account_metadata_set(struct account *a, uint32_t box, struct span entry,
-    struct span value, struct why *why)
+void
+account_inherit_rights(struct account *a, uint32_t from, uint32_t box)
 {
 	struct buf v = BUF_INIT(BUF_UNLIMITED);
-	const struct acct_box *b;
+	size_t n = 0;
 	uint8_t h[8];
-	int rc = -1;
 
-	a = account_at(a, &box);
-	if (entry.len == 0 || entry.len > ACCOUNT_ENTRY_MAX ||
-	    value.len > METADATA_MAX)
-		return account_say(a, ACCOUNT_LIMIT, why, "the annotation is "
-		    "too large");
-	if (account_lock(a, why) < 0)
-		return -1;
-	b = account_box_by_id(a, box);
-	if (box != 0 && (b == NULL || b->gone)) {
-		(void)account_say(a, ACCOUNT_NONEXISTENT, why,
-		    "no such mailbox");
-	} else if (value.p != NULL && a->metadata.count >= METADATA_COUNT) {
-		(void)account_say(a, ACCOUNT_LIMIT, why, "too many "
-		    "annotations");
-	} else if (box == 0 ? is_owner(a) : account_need(a, box, RIGHT_LOOKUP |
-	    (span_casestarts(entry, SPAN("/shared/")) ? RIGHT_WRITE : 0),
-	    why) == 0) {
+	for (size_t i = 0; i < a->rights.len; i++)
+		n += a->rights.v[i].box == from;
+	/* Some of them could be more than all: there are negative ones. */
+	if (a->rights.len + n > ACL_COUNT)
+		return;
+	for (size_t i = 0; i < a->rights.len; i++) {
+		const struct acct_right *r = &a->rights.v[i];
+
+		if (r->box != from)
+			continue;
 		num_put_le32(h, box);
-		num_put_le16(h + 4, (uint16_t)entry.len);
-		num_put_le16(h + 6, value.p != NULL);
+		num_put_le32(h + 4, r->rights);
+		buf_reset(&v);
 		buf_add(&v, h, sizeof(h));
-		buf_add_span(&v, entry);
-		buf_add_span(&v, value);
-		packed_put(a->list, PACKED_METADATA, buf_span(&v));
-		rc = account_flush(a, why);
-	} else if (box == 0) {
-		(void)account_say(a, ACCOUNT_NOPERM, why,
-		    "permission denied");
+		buf_add_str(&v, r->ident);
+		packed_put(a->list, PACKED_ACL, buf_span(&v));
 	}
-	account_unlock(a);
 	buf_fini(&v);
-	return rc;
-}
-
-struct entries {
-	uint32_t	box;
-	ARRAY(struct hash_entry *) v;
-};
-
-static void
-collect_entry(struct hash_entry *e, void *arg)
-{
-	struct entries *l = arg;
-
-	if (e->key.len > 4 && num_get_le32(e->key.p) == l->box)
-		*ARRAY_PUSH(&l->v) = e;
-}
-
-static int
-by_key(const void *x, const void *y)
-{
-	const struct hash_entry *const *a = x, *const *b = y;
-
-	return span_cmp((*a)->key, (*b)->key);
-}
-
-void
-account_metadata_each(struct account *a, uint32_t box,
-    bool (*fn)(void *arg, struct span entry, struct span value), void *arg)
-{
-	struct entries l = { .box = 0 };
-
-	a = account_at(a, &box);
-	l.box = box;
-	hash_each(&a->metadata, collect_entry, &l);
-	if (l.v.len > 1)
-		qsort(l.v.v, l.v.len, sizeof(l.v.v[0]), by_key);
-	for (size_t i = 0; i < l.v.len; i++) {
-		if (!fn(arg, span_from(l.v.v[i]->key, 4),
-		    buf_span(l.v.v[i]->value)))
-			break;
-	}
-	ARRAY_FINI(&l.v);
-}
-
-uint64_t
-account_metadata_changes(const struct account *a)
-{
-	return a->meta_changes;
-}
-
-void
-account_metadata_since(const struct account *a, uint64_t since,
-    void (*fn)(void *arg, uint32_t box, const char *entry), void *arg)
-{
-	uint64_t first = a->meta_changes > ACCOUNT_METADATA_TOLD ?
-	    a->meta_changes - ACCOUNT_METADATA_TOLD : 0;
-
-	for (uint64_t n = MAX(since, first); n < a->meta_changes; n++) {
-		size_t i = n % ACCOUNT_METADATA_TOLD;
-
-		/* The records were read anew, after damage. */
-		if (a->meta_keys[i] != NULL)
-			fn(arg, a->meta_boxes[i], a->meta_keys[i]);
-	}
 }

@@ -96,7 +96,7 @@ enum packed_type {
 	PACKED_BOX_GONE,	/* u32 box, u32 1: for ever, i64 when */
 	PACKED_SUBSCRIBED,	/* u32 1 or 0; name */
 	PACKED_METADATA,	/* u32 box, u16 bytes of entry, u16 1: there is
-				 * a value; entry, value */
+				 * a value; entry (account_metadata.c), value */
 	PACKED_ACL,		/* u32 box, u32 rights; identifier */
 	/* In the change journal: */
 	PACKED_CHANGE = 96,	/* u32 box, u32 1: it is gone, u64 MODSEQ from,

@@ -5,10 +5,10 @@
 Each case names its RFC and section.  More of them, at length:
 
 RFC 3516, 9394, 9586, 8508         rev2.talk, test_limits.py, test_model.py
-RFC 4314                           test_shared.py, test_model.py,
+RFC 4314                           test_rfc4314.py, test_shared.py, test_model.py,
                                    system/test_shared_folders.py
 RFC 9208                           test_rfc9208.py, system/test_quota.py
-RFC 5464                           metadata.talk
+RFC 5464, 9590, 6154 4             test_rfc5464.py, metadata.talk
 RFC 5258, 5819, 6154, 8440, 9590   list.talk
 RFC 5267, 7377, 9394, 9585         test_rfc5267.py, test_context.py
 RFC 5465                           test_rfc5465.py, test_notify.py

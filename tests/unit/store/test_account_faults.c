@@ -158,7 +158,10 @@ put_right(void *arg, struct span ident, unsigned rights)
 static bool
 put_metadata(void *arg, struct span entry, struct span value)
 {
-	buf_addf(arg, " %.*s=\"%.*s\"", SPAN_ARG(entry), SPAN_ARG(value));
+	/* It is the use that was shown already. */
+	if (!span_is(entry, "/private/specialuse"))
+		buf_addf(arg, " %.*s=\"%.*s\"", SPAN_ARG(entry),
+		    SPAN_ARG(value));
 	return true;
 }
 
