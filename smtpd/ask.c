@@ -42,7 +42,6 @@ answered(struct ask *ask, const struct answer *got)
 		break;
 	}
 	r->asked = ASKED_NONE;
-	r->service_tag = 0;
 	if (!r->stepping)
 		policy_continue(r);
 }
@@ -111,7 +110,7 @@ policy_ask_service(struct policy_run *r, const struct policy_service *p)
 {
 	if (!r->have_table) {
 		r->asked = ASKED_TABLE;
-		service_ask(&r->ask, r, p, &r->service_tag);
+		service_ask(&r->ask, r, p, &r->service);
 		if (!r->have_table) {
 			r->patience_ms = service_patience_ms(p);
 			return NULL;
@@ -179,7 +178,7 @@ policy_ask_init(struct policy_run *r)
 void
 policy_ask_cancel(struct policy_run *r)
 {
-	service_cancel(r->service_tag);
+	service_cancel(&r->service);
 	lookup_cancel(&r->ask);
 	LIST_FOREACH(l, &r->dns) {
 		dns_cancel(&LIST_ENTRY(l, struct policy_dns, link)->q);

@@ -10,29 +10,42 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "conf/params.h"
+#include "ipc/asker.h"
 #include "ipc/msg_qctl.h"
-#include "ipc/tags.h"
 #include "mail/address.h"
 #include "smtpd/parse.h"
 #include "smtpd/smtpd.h"
 
 /* A request that qmgr has; its session may go away before the answer. */
 struct etrn {
+	struct question	 q;
 	struct session	*s;
-	uint32_t	 tag;
 	char		 domain[];
 };
 
-static struct ipc_client *client;
+static struct asker *asker;
 static struct loop *the_loop;
-static struct tags tags = TAGS_INIT;
+
+static struct etrn *
+request(struct question *q)
+{
+	return CONTAINER_OF(q, struct etrn, q);
+}
+
+static void
+put(struct question *q, struct ipc_conn *c)
+{
+	struct qctl_arg m = { .arg = span_of(request(q)->domain) };
+
+	qctl_arg_encode(ipc_begin(c, QCTL_FLUSH_SITE, q->tag), &m);
+	ipc_end(c);
+}
 
 static void
 done(struct etrn *e, const char *text)
 {
 	struct session *s = e->s;
 
-	tags_del(&tags, e->tag);
 	s->etrn = NULL;
 	session_wake(s);
 	if (text != NULL)
@@ -44,31 +57,16 @@ done(struct etrn *e, const char *text)
 
 static const char unable[] = "458 4.3.0 Unable to queue messages";
 
-static void
-away_one(void *p)
-{
-	done(p, unable);
-}
-
-static void
-on_down(void *arg)
-{
-	if (tags.used > 0)
-		log_warning("lost connection with qmgr: ETRN has failed");
-	tags_each(&tags, away_one);
-}
-
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_answer(struct question *q, const struct ipc_frame *f)
 {
-	struct etrn *e = tags_get(&tags, f->tag);
+	struct etrn *e = request(q);
 	struct qctl_result r;
 
-	if (f->fd >= 0 || (f->type != QCTL_DENIED && (f->type != QCTL_RESULT ||
-	    qctl_result_decode(&r, f->body) < 0)))
+	if (f->type != QCTL_DENIED && (f->type != QCTL_RESULT ||
+	    qctl_result_decode(&r, f->body) < 0))
 		return -1;
-	if (e == NULL)
-		return 0;
+	asker_forget(asker, q);
 	if (f->type == QCTL_DENIED) {
 		log_warning("reject: ETRN %s from %s: not in "
 		    "fast_flush_domains", e->domain, e->s->namaddr);
@@ -83,9 +81,15 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 	return 0;
 }
 
-static const struct ipc_client_ops ops = {
-	.on_frame = on_frame, .on_down = on_down,
-};
+static void
+on_lost(struct question *q)
+{
+	struct etrn *e = request(q);
+
+	log_warning("ETRN %s from %s: qmgr is away", e->domain,
+	    e->s->namaddr);
+	done(e, unable);
+}
 
 void
 etrn_start(struct loop *l)
@@ -98,40 +102,36 @@ etrn_cancel(struct session *s)
 {
 	if (s->etrn == NULL)
 		return;
-	tags_del(&tags, s->etrn->tag);
+	asker_forget(asker, &s->etrn->q);
 	mem_free(s->etrn);
 	s->etrn = NULL;
 }
 
 /* The connection is made by the first who asks. */
-static struct ipc_conn *
-flush_conn(void)
+static struct asker *
+flush(void)
 {
-	if (client == NULL)
-		client = ipc_client_new(the_loop, "private/flush",
-		    &QCTL_PROTO, &ops, NULL);
-	return ipc_client_conn(client);
+	static const struct asker_ops ops = {
+		.put = put, .answer = on_answer, .lost = on_lost,
+		.wait_ms = SMTPD_WAIT_MS, .away_ms = SMTPD_AWAY_MS,
+	};
+
+	if (asker == NULL)
+		asker = asker_new(the_loop, "private/flush", &QCTL_PROTO,
+		    &ops);
+	return asker;
 }
 
 static void
 ask(struct session *s, struct span domain)
 {
-	struct qctl_arg q = { .arg = domain };
-	struct ipc_conn *c = flush_conn();
 	struct etrn *e = mem_zalloc(sizeof(*e) + domain.len + 1);
 
 	e->s = s;
 	memcpy(e->domain, domain.p, domain.len);
 	s->etrn = e;
-	if (c == NULL || (e->tag = tags_add(&tags, e)) == 0) {
-		log_warning("ETRN %s from %s: qmgr is away", e->domain,
-		    s->namaddr);
-		done(e, unable);
-		return;
-	}
 	session_wait(s, WAIT_POLICY);
-	qctl_arg_encode(ipc_begin(c, QCTL_FLUSH_SITE, e->tag), &q);
-	ipc_end(c);
+	asker_ask(flush(), &e->q);
 }
 
 static void

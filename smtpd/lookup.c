@@ -7,11 +7,14 @@
  * again waits for the same answer.  Answers are kept for REWRITE_TTL_MS, the
  * LOOKUP_CACHE_MAX latest of them; "unlisted" and failures are never kept,
  * so that a new account works at once.
+ *
+ * The key of an entry is the question itself: its kind and the body of its
+ * frame, which can so be sent again.
  */
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ipc/tags.h"
+#include "ipc/asker.h"
 #include "smtpd/smtpd.h"
 
 #define LOOKUP_CACHE_MAX	8192
@@ -22,10 +25,15 @@
 /* A message's size need not be known better than this, bytes. */
 #define ROOM_STEP		65536u
 
+struct kind;
+
 struct entry {
+	struct question	 q;		/* while it is under way, */
+	struct asker	*asker;		/* with this one */
+	bool		 under_way;
+	const struct kind *kind;
 	struct list	 lru;		/* when it is kept */
 	struct list	 waiters;	/* struct ask.link, when not */
-	uint32_t	 tag;		/* 0: not under way */
 	int64_t		 expires;
 	struct answer	 answer;
 	char		*body;		/* what answer points into */
@@ -33,26 +41,25 @@ struct entry {
 };
 
 static struct loop *loop;
-/* Who answers; the first byte of an entry's key is one of kinds. */
-static struct peer {
-	const char		*name, *kinds;
-	struct ipc_client	*client;
-} rewrite = { "rewrite", "RT", NULL }, quotad = { "quotad", "Q", NULL };
+static struct asker *rewrite, *quotad;
 static struct hash entries;
+static size_t nunder_way;
 static struct list lru = LIST_INIT(lru);
-static struct tags tags = TAGS_INIT;
+
+/* --- answers ------------------------------------------------------------------- */
 
 static void
 entry_free(struct entry *e)
 {
-	hash_del(&entries, e->key);
+	if (e->key.len > 0)
+		hash_del(&entries, e->key);
 	list_remove(&e->lru);
-	tags_del(&tags, e->tag);
 	mem_free(e->body);
 	mem_free(e);
 }
 
-/* Tell everybody who waits.  A waiter may ask again, the same even. */
+/* Tell everybody who waits.  A waiter may ask again, the same even: new ones
+ * are not for this answer. */
 static void
 tell(struct entry *e, const struct answer *a)
 {
@@ -60,7 +67,6 @@ tell(struct entry *e, const struct answer *a)
 
 	if (list_empty(&e->waiters))
 		return;
-	/* Move them over: new ones are not for this answer. */
 	waiters = e->waiters;
 	waiters.next->prev = waiters.prev->next = &waiters;
 	list_init(&e->waiters);
@@ -72,29 +78,21 @@ tell(struct entry *e, const struct answer *a)
 	}
 }
 
+/* Not to be found by those who ask from now on. */
 static void
-failed(struct entry *e, const char *text)
+tell_once(struct entry *e, const struct answer *a)
 {
-	struct answer a = {
-		.status = ANSWER_TEMPFAIL, .text = span_of(text)
-	};
-	struct list waiters;
-
-	/* The entry goes first: an asker may ask again and make a new one. */
-	if (list_empty(&e->waiters)) {
-		entry_free(e);
-		return;
-	}
-	waiters = e->waiters;
-	waiters.next->prev = waiters.prev->next = &waiters;
-	list_init(&e->waiters);
+	hash_del(&entries, e->key);
+	e->key = SPAN_EMPTY;
+	tell(e, a);
 	entry_free(e);
-	while (!list_empty(&waiters)) {
-		struct ask *ask = LIST_ENTRY(waiters.next, struct ask, link);
+}
 
-		list_remove(&ask->link);
-		ask->fn(ask, &a);
-	}
+static void
+ended(struct entry *e)
+{
+	e->under_way = false;
+	nunder_way--;
 }
 
 static void
@@ -102,7 +100,7 @@ keep(struct entry *e)
 {
 	e->expires = loop_now_ms(loop) + REWRITE_TTL_MS;
 	list_prepend(&lru, &e->lru);
-	while (entries.count - tags.used > LOOKUP_CACHE_MAX &&
+	while (entries.count - nunder_way > LOOKUP_CACHE_MAX &&
 	    lru.prev != &e->lru)
 		entry_free(LIST_ENTRY(lru.prev, struct entry, lru));
 }
@@ -110,20 +108,15 @@ keep(struct entry *e)
 static void
 take(struct entry *e, const struct answer *a, bool good, size_t body_len)
 {
-	tags_del(&tags, e->tag);
-	e->tag = 0;
+	asker_forget(e->asker, &e->q);
+	ended(e);
 	if (good && body_len <= LOOKUP_VALUE_MAX) {
 		e->answer = *a;
 		keep(e);
 		tell(e, a);
-		return;
+	} else {
+		tell_once(e, a);
 	}
-	/* Not to be found by those who ask from now on. */
-	hash_del(&entries, e->key);
-	e->key = SPAN_EMPTY;
-	tell(e, a);
-	mem_free(e->body);
-	mem_free(e);
 }
 
 static int
@@ -189,97 +182,77 @@ on_room(struct entry *e, struct span body)
 	return 0;
 }
 
-static bool
-is_of(const struct entry *e, const struct peer *p)
+static const struct kind {
+	uint16_t	 ask, answer;	/* types of frames */
+	bool		 quota;		/* it is quotad's, not rewrite's */
+	int		(*take)(struct entry *e, struct span body);
+} kinds[] = {
+	{ REWRITE_RESOLVE, REWRITE_RESOLVED, false, on_resolved },
+	{ REWRITE_LOOKUP, REWRITE_FOUND, false, on_found },
+	{ QUOTA_ASK, QUOTA_ANSWER, true, on_room },
+};
+enum { RESOLVE, LOOKUP, ROOM };
+
+/* --- questions ----------------------------------------------------------------- */
+
+static struct entry *
+entry(struct question *q)
 {
-	return strchr(p->kinds, e->key.p[0]) != NULL;
+	return CONTAINER_OF(q, struct entry, q);
+}
+
+static void
+put(struct question *q, struct ipc_conn *c)
+{
+	const struct entry *e = entry(q);
+
+	ipc_send(c, e->kind->ask, q->tag, span_from(e->key, 1));
 }
 
 static int
-decode(struct entry *e, unsigned type, struct span body)
+on_answer(struct question *q, const struct ipc_frame *f)
 {
+	struct entry *e = entry(q);
+
 	/* Question and answer must be of one kind. */
-	switch (e->key.p[0]) {
-	case 'R':
-		return type == REWRITE_RESOLVED ? on_resolved(e, body) : -1;
-	case 'T':
-		return type == REWRITE_FOUND ? on_found(e, body) : -1;
-	default:
-		return type == QUOTA_ANSWER ? on_room(e, body) : -1;
+	if (f->type == e->kind->answer) {
+		mem_free(e->body);
+		e->body = mem_alloc(f->body.len + 1);
+		if (f->body.len > 0)
+			memcpy(e->body, f->body.p, f->body.len);
+		if (e->kind->take(e, span_make(e->body, f->body.len)) == 0)
+			return 0;
 	}
-}
-
-static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
-{
-	const struct peer *from = arg;
-	struct entry *e;
-	char *copy;
-	int rc;
-
-	if (f->fd >= 0)
-		return -1;
-	e = tags_get(&tags, f->tag);
-	if (e == NULL)
-		return 0;
-	if (!is_of(e, from))
-		return -1;
-	copy = f->body.len > 0 ? mem_alloc(f->body.len) : NULL;
-	if (copy != NULL)
-		memcpy(copy, f->body.p, f->body.len);
-	e->body = copy;
-	rc = decode(e, f->type, span_make(copy, f->body.len));
-	if (rc < 0)
-		log_warning("%s sent an answer that breaks its schema",
-		    from->name);
-	return rc;
+	log_warning("%s sent an answer that breaks its schema",
+	    e->kind->quota ? "quotad" : "rewrite");
+	return -1;
 }
 
 static void
-away(struct entry *e)
+on_lost(struct question *q)
 {
-	failed(e, is_of(e, &quotad) ? "the quota service is away" :
-	    "the rewrite service is away");
+	struct entry *e = entry(q);
+	struct answer away = { .status = ANSWER_TEMPFAIL,
+	    .text = span_of(e->kind->quota ? "the quota service is away" :
+	    "the rewrite service is away") };
+
+	log_warning("%s does not answer: a look-up has failed",
+	    e->kind->quota ? "quotad" : "rewrite");
+	ended(e);
+	tell_once(e, &away);
 }
 
-static void
-lost_rewrite(void *p)
-{
-	if (is_of(p, &rewrite))
-		away(p);
-}
-
-static void
-lost_quotad(void *p)
-{
-	if (is_of(p, &quotad))
-		away(p);
-}
-
-static void
-on_down(void *arg)
-{
-	const struct peer *p = arg;
-
-	if (tags.used > 0)
-		log_warning("lost connection with %s: look-ups under way "
-		    "have failed", p->name);
-	tags_each(&tags, p == &quotad ? lost_quotad : lost_rewrite);
-}
-
-static const struct ipc_client_ops ops = {
-	.on_frame = on_frame,
-	.on_down = on_down,
+static const struct asker_ops ops = {
+	.put = put, .answer = on_answer, .lost = on_lost,
+	.wait_ms = SMTPD_WAIT_MS, .away_ms = SMTPD_AWAY_MS,
 };
 
 void
 lookup_start(struct loop *l, const char *path)
 {
 	loop = l;
-	rewrite.client = ipc_client_new(l, path, &REWRITE_PROTO, &ops,
-	    &rewrite);
-	quotad.client = ipc_client_new(l, "private/quotad", &QUOTA_PROTO,
-	    &ops, &quotad);
+	rewrite = asker_new(l, path, &REWRITE_PROTO, &ops);
+	quotad = asker_new(l, "private/quotad", &QUOTA_PROTO, &ops);
 }
 
 void
@@ -288,111 +261,88 @@ lookup_cancel(struct ask *a)
 	list_remove(&a->link);
 }
 
-/*
- * The entry for key: answered (fn was called: NULL), or under way with the
- * asker waiting (NULL), or new: the caller sends the question.
- */
-static struct entry *
-find_or_make(struct ask *a, struct span key, struct peer *peer)
+/* The first byte of an entry's key is its kind's number, the rest its frame. */
+static struct buf
+question(int kind)
 {
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+
+	buf_add_char(&b, (char)kind);
+	return b;
+}
+
+/* Ask what is in the cache, under way, or neither; takes b. */
+static void
+ask(struct ask *a, struct buf *b)
+{
+	struct span key = buf_span(b);
 	struct hash_entry *he;
 	struct entry *e;
 	bool made;
 
 	he = hash_enter(&entries, key, &made);
 	e = he->value;
-	if (!made && e->tag == 0 && e->expires < loop_now_ms(loop)) {
+	if (!made && !e->under_way && e->expires < loop_now_ms(loop)) {
 		entry_free(e);
 		he = hash_enter(&entries, key, &made);
 	}
+	buf_fini(b);
+	if (!made && !e->under_way) {
+		list_remove(&e->lru);
+		list_prepend(&lru, &e->lru);
+		a->fn(a, &e->answer);
+		return;
+	}
 	if (!made) {
-		if (e->tag == 0) {
-			list_remove(&e->lru);
-			list_prepend(&lru, &e->lru);
-			a->fn(a, &e->answer);
-		} else {
-			list_append(&e->waiters, &a->link);
-		}
-		return NULL;
+		list_append(&e->waiters, &a->link);
+		return;
 	}
 	e = mem_zalloc(sizeof(*e));
 	he->value = e;
 	e->key = he->key;
+	e->kind = &kinds[(size_t)e->key.p[0]];
+	e->under_way = true;
+	nunder_way++;
 	list_init(&e->waiters);
 	list_append(&e->waiters, &a->link);
-	if (ipc_client_conn(peer->client) == NULL ||
-	    (e->tag = tags_add(&tags, e)) == 0) {
-		away(e);
-		return NULL;
-	}
-	return e;
+	e->asker = e->kind->quota ? quotad : rewrite;
+	asker_ask(e->asker, &e->q);
 }
 
 void
 lookup_resolve(struct ask *a, struct span addr, bool want_listed)
 {
-	struct buf key = BUF_INIT(BUF_UNLIMITED);
 	struct rewrite_resolve q = {
 		.address = addr, .want_listed = want_listed
 	};
-	struct ipc_conn *c;
-	struct entry *e;
+	struct buf b = question(RESOLVE);
 
-	buf_add_str(&key, want_listed ? "RL" : "R-");
-	buf_add_span(&key, addr);
-	e = find_or_make(a, buf_span(&key), &rewrite);
-	buf_fini(&key);
-	if (e == NULL)
-		return;
-	c = ipc_client_conn(rewrite.client);
-	rewrite_resolve_encode(ipc_begin(c, REWRITE_RESOLVE, e->tag), &q);
-	ipc_end(c);
+	rewrite_resolve_encode(&b, &q);
+	ask(a, &b);
 }
 
 void
 lookup_room(struct ask *a, struct span addr, uint64_t bytes)
 {
-	struct buf key = BUF_INIT(BUF_UNLIMITED);
-	struct quota_ask q = { .address = addr, .bytes = bytes };
-	struct ipc_conn *c;
-	struct entry *e;
+	struct quota_ask q = { .address = addr };
+	struct buf b = question(ROOM);
 
 	/* One answer for all sizes up to the next step. */
 	q.bytes = MIN(bytes, UINT64_MAX - ROOM_STEP) / ROOM_STEP * ROOM_STEP;
-	buf_addf(&key, "Q%llu ", (unsigned long long)q.bytes);
-	buf_add_span(&key, addr);
-	e = find_or_make(a, buf_span(&key), &quotad);
-	buf_fini(&key);
-	if (e == NULL)
-		return;
-	c = ipc_client_conn(quotad.client);
-	quota_ask_encode(ipc_begin(c, QUOTA_ASK, e->tag), &q);
-	ipc_end(c);
+	quota_ask_encode(&b, &q);
+	ask(a, &b);
 }
 
 void
 lookup_table(struct ask *a, struct span table, const struct lookup_keys *keys)
 {
-	struct buf b = BUF_INIT(BUF_UNLIMITED), k = BUF_INIT(BUF_UNLIMITED);
 	struct rewrite_lookup q = { .table = table, .nwhole = keys->nwhole };
-	struct ipc_conn *c;
-	struct entry *e;
+	struct buf b = question(LOOKUP), k = BUF_INIT(BUF_UNLIMITED);
 
-	buf_add_char(&b, 'T');
-	buf_add_span(&b, table);
-	buf_add_char(&b, '\0');
-	ipc_put_u32(&b, keys->nwhole, REWRITE_KEYS_MAX, "nwhole");
 	for (unsigned i = 0; i < keys->n; i++)
 		ipc_put_blob(&k, keys->v[i], LOOKUP_KEY_MAX, "keys");
-	buf_add_span(&b, buf_span(&k));
-	e = find_or_make(a, buf_span(&b), &rewrite);
-	if (e != NULL) {
-		q.keys = buf_span(&k);
-		c = ipc_client_conn(rewrite.client);
-		rewrite_lookup_encode(ipc_begin(c, REWRITE_LOOKUP, e->tag),
-		    &q);
-		ipc_end(c);
-	}
-	buf_fini(&b);
+	q.keys = buf_span(&k);
+	rewrite_lookup_encode(&b, &q);
 	buf_fini(&k);
+	ask(a, &b);
 }

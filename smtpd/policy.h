@@ -157,7 +157,7 @@ struct policy_run {
 
 	struct ask	 ask;
 	enum { ASKED_NONE, ASKED_RCPT, ASKED_SENDER, ASKED_TABLE } asked;
-	uint32_t	 service_tag;	/* of a policy service; or 0 */
+	struct service_query *service;	/* under way, or NULL */
 	int64_t		 patience_ms;	/* what we wait for may take so long */
 	unsigned	 defaulted;	/* depth at which a service's default
 					 * action was taken; 0: none */
@@ -236,10 +236,11 @@ const char *policy_stage_text(const struct policy_run *r);
 
 /* service.c */
 rule_fn eval_policy_service;
-/* Ask; *tag is for service_cancel(), and 0 when fn has been called. */
+/* Ask; *q is for service_cancel(), and NULL when fn is called. */
+struct service_query;
 void	 service_ask(struct ask *ask, struct policy_run *r,
-	    const struct policy_service *p, uint32_t *tag);
-void	 service_cancel(uint32_t tag);	/* 0: none */
+	    const struct policy_service *p, struct service_query **q);
+void	 service_cancel(struct service_query **q);	/* *q may be NULL */
 /* How long an answer can take, ms. */
 int64_t	 service_patience_ms(const struct policy_service *p);
 

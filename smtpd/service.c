@@ -4,8 +4,8 @@
  * and the message, in Postfix's attributes (SMTPD_POLICY_README), and what its
  * answer means, which is what a result of an access(5) table means.
  *
- * delegate asks it for us.  A service that does not answer in time is worth
- * its default_action.
+ * delegate asks it for us, and is asked once more when it ends meanwhile.  A
+ * service that does not answer in time is worth its default_action.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,8 +14,8 @@
 #include "conf/params.h"
 #include "conf/words.h"
 #include "daemon/daemon.h"
+#include "ipc/asker.h"
 #include "ipc/msg_delegate.h"
-#include "ipc/tags.h"
 #include "mail/dsn.h"
 #include "smtpd/restrict.h"
 #include "tls/tls.h"
@@ -137,11 +137,18 @@ service_parse(struct span arg, struct arena *a, struct why *why)
 	return rc < 0 ? NULL : p;
 }
 
-int64_t
-service_patience_ms(const struct policy_service *p)
+/* How long delegate may take. */
+static int64_t
+service_time_ms(const struct policy_service *p)
 {
 	return SLACK_MS + DELEGATE_QUEUE_MS + 1000 * p->try_limit *
 	    (2 * p->timeout + p->retry_delay);
+}
+
+int64_t
+service_patience_ms(const struct policy_service *p)
+{
+	return service_time_ms(p) + SMTPD_AWAY_MS + SLACK_MS;
 }
 
 /* --- attributes ------------------------------------------------------------------------ */
@@ -274,76 +281,86 @@ make_request(struct policy_run *r, const struct policy_service *p,
 
 /* --- questions -------------------------------------------------------------------------- */
 
-struct question {
+struct service_query {
+	struct question	 q;
 	struct ask	*ask;
-	uint32_t	*tag_of;	/* the asker's */
-	uint32_t	 tag;
+	struct service_query **own;	/* the asker's */
+	struct buf	 frame;		/* a delegate_ask */
 };
 
-static struct ipc_client *client;
-static struct tags tags = TAGS_INIT;
+static struct asker *asker;
 
-static void
-tell(struct question *q, const struct answer *a)
+static struct service_query *
+query(struct question *q)
 {
-	struct ask *ask = q->ask;
-
-	*q->tag_of = 0;
-	tags_del(&tags, q->tag);
-	mem_free(q);
-	ask->fn(ask, a);
+	return CONTAINER_OF(q, struct service_query, q);
 }
 
 static void
-away_one(void *p)
+query_free(struct service_query *q)
+{
+	*q->own = NULL;
+	buf_fini(&q->frame);
+	mem_free(q);
+}
+
+static void
+put_question(struct question *q, struct ipc_conn *c)
+{
+	ipc_send(c, DELEGATE_ASK, q->tag, buf_span(&query(q)->frame));
+}
+
+static void
+tell(struct service_query *q, const struct answer *a)
+{
+	struct ask *ask = q->ask;
+
+	query_free(q);
+	ask->fn(ask, a);
+}
+
+static int
+on_answer(struct question *q, const struct ipc_frame *f)
+{
+	struct answer a = { .status = ANSWER_OK };
+	struct delegate_answer m;
+
+	if (delegate_answer_decode(&m, f->body) < 0)
+		return -1;
+	if (!m.ok)
+		a.status = ANSWER_TEMPFAIL;
+	a.text = m.text;
+	a.value = m.action;
+	asker_forget(asker, q);
+	tell(query(q), &a);
+	return 0;
+}
+
+static void
+on_lost(struct question *q)
 {
 	static const struct answer away = {
 		.status = ANSWER_TEMPFAIL, .text = { "delegate is away", 16 }
 	};
 
-	tell(p, &away);
+	tell(query(q), &away);
 }
-
-static void
-on_down(void *arg)
-{
-	tags_each(&tags, away_one);
-}
-
-static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
-{
-	struct answer a = { .status = ANSWER_OK };
-	struct delegate_answer m;
-	struct question *q;
-
-	if (f->type != DELEGATE_ANSWER ||
-	    delegate_answer_decode(&m, f->body) < 0)
-		return -1;
-	q = tags_get(&tags, f->tag);
-	if (q == NULL)
-		return 0;		/* taken back meanwhile */
-	if (!m.ok)
-		a.status = ANSWER_TEMPFAIL;
-	a.text = m.text;
-	a.value = m.action;
-	tell(q, &a);
-	return 0;
-}
-
-static const struct ipc_client_ops ops = {
-	.on_frame = on_frame, .on_down = on_down,
-};
 
 /* The connection is made by the first who asks. */
-static struct ipc_conn *
-connection(void)
+static struct asker *
+delegate(void)
 {
-	if (client == NULL)
-		client = ipc_client_new(session_loop(),
+	static const struct asker_ops ops = {
+		.put = put_question, .answer = on_answer, .lost = on_lost,
+		.answer_type = DELEGATE_ANSWER, .wait_ms = SMTPD_WAIT_MS,
+		.away_ms = SMTPD_AWAY_MS,
+	};
+
+	if (asker == NULL)
+		asker = asker_new(session_loop(),
 		    daemon_socket_path("private/delegate"), &DELEGATE_PROTO,
-		    &ops, NULL);
-	return ipc_client_conn(client);
+		    &ops);
+	return asker;
 }
 
 static uint32_t
@@ -354,20 +371,12 @@ to_ms(int64_t seconds)
 
 void
 service_ask(struct ask *ask, struct policy_run *r,
-    const struct policy_service *p, uint32_t *tag)
+    const struct policy_service *p, struct service_query **own)
 {
-	struct ipc_conn *c = connection();
-	struct question *q = mem_zalloc(sizeof(*q));
+	struct service_query *q = mem_zalloc(sizeof(*q));
 	struct buf request = BUF_INIT(BUF_UNLIMITED);
 	struct delegate_ask m;
 
-	q->ask = ask;
-	q->tag_of = tag;
-	if (c == NULL || (q->tag = tags_add(&tags, q)) == 0) {
-		away_one(q);
-		return;
-	}
-	*tag = q->tag;
 	make_request(r, p, &request);
 	m = (struct delegate_ask){
 		.server = span_of(p->server),
@@ -380,24 +389,29 @@ service_ask(struct ask *ask, struct policy_run *r,
 		.requests = (uint32_t)p->request_limit,
 		.request = buf_span(&request),
 	};
-	delegate_ask_encode(ipc_begin(c, DELEGATE_ASK, q->tag), &m);
-	ipc_end(c);
+	q->frame = BUF_INIT(BUF_UNLIMITED);
+	delegate_ask_encode(&q->frame, &m);
 	buf_fini(&request);
+	q->ask = ask;
+	q->own = own;
+	q->q.wait_ms = service_time_ms(p);
+	*own = q;
+	asker_ask(delegate(), &q->q);
 }
 
 void
-service_cancel(uint32_t tag)
+service_cancel(struct service_query **own)
 {
-	struct question *q = tag == 0 ? NULL : tags_get(&tags, tag);
+	struct service_query *q = *own;
 	struct ipc_conn *c;
 
 	if (q == NULL)
 		return;
-	c = ipc_client_conn(client);
+	c = asker_conn(asker, &q->q);
 	if (c != NULL)
-		ipc_send(c, DELEGATE_CANCEL, tag, SPAN_EMPTY);
-	tags_del(&tags, tag);
-	mem_free(q);
+		ipc_send(c, DELEGATE_CANCEL, q->q.tag, SPAN_EMPTY);
+	asker_forget(asker, &q->q);
+	query_free(q);
 }
 
 /* --- the restriction ---------------------------------------------------------------------- */

@@ -56,6 +56,11 @@ extern bool smtpd_lmtp;
 /* Content that cleanup has not taken yet, of all sessions together. */
 #define SMTPD_QUEUE_HIGH (8 * 1024 * 1024)
 
+/* How long a daemon that we ask may take to answer, and how long we wait for
+ * one that is away: a restart takes less. */
+#define SMTPD_WAIT_MS	100000
+#define SMTPD_AWAY_MS	5000
+
 enum cmd {
 	CMD_HELO, CMD_EHLO, CMD_LHLO, CMD_XCLIENT, CMD_XFORWARD,
 	CMD_STARTTLS, CMD_AUTH, CMD_MAIL, CMD_RCPT, CMD_DATA, CMD_BDAT,

@@ -6,31 +6,60 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "ipc/asker.h"
 #include "ipc/msg_verify.h"
-#include "ipc/tags.h"
 #include "smtpd/restrict.h"
 
 #define TEXT_SHOW_MAX	250	/* bytes of the reason in a reply, as Postfix */
+#define VERIFY_ADDRESS_MAX 1024	/* of VERIFY_QUERY_ROWS */
+/* Behind the time that verify has: it hangs. */
+#define SLACK_MS	5000
 
 /* --- questions ------------------------------------------------------------------------- */
 
 /* The asker may go away; the answer then is nobody's. */
-struct question {
+struct verify_question {
+	struct question	 q;
 	struct list	 waiters;	/* struct ask.link: one or none */
-	uint32_t	 tag;
+	char		 address[];
 };
 
-static struct ipc_client *client;
+static struct asker *asker;
 static struct loop *the_loop;
-static struct tags tags = TAGS_INIT;
+static const struct answer away = {
+	.status = ANSWER_TEMPFAIL, .text = { "verify is away", 14 }
+};
+
+static struct verify_question *
+query(struct question *q)
+{
+	return CONTAINER_OF(q, struct verify_question, q);
+}
+
+static uint32_t
+wait_ms(void)
+{
+	return (uint32_t)MIN(conf.address_verify_poll_count *
+	    conf.address_verify_poll_delay * 1000, 3600000);
+}
 
 static void
-tell(struct question *q, const struct answer *a)
+put(struct question *q, struct ipc_conn *c)
+{
+	struct verify_query m = {
+		.address = span_of(query(q)->address), .wait_ms = wait_ms()
+	};
+
+	verify_query_encode(ipc_begin(c, VERIFY_QUERY, q->tag), &m);
+	ipc_end(c);
+}
+
+static void
+tell(struct verify_question *q, const struct answer *a)
 {
 	struct ask *ask = list_empty(&q->waiters) ? NULL :
 	    LIST_ENTRY(q->waiters.next, struct ask, link);
 
-	tags_del(&tags, q->tag);
 	if (ask != NULL)
 		list_remove(&ask->link);
 	mem_free(q);
@@ -38,43 +67,26 @@ tell(struct question *q, const struct answer *a)
 		ask->fn(ask, a);
 }
 
-static const struct answer away = {
-	.status = ANSWER_TEMPFAIL, .text = { "verify is away", 14 }
-};
-
-static void
-away_one(void *p)
-{
-	tell(p, &away);
-}
-
-static void
-on_down(void *arg)
-{
-	tags_each(&tags, away_one);
-}
-
 static int
-on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
+on_answer(struct question *q, const struct ipc_frame *f)
 {
-	struct verify_result r;
-	struct question *q;
 	struct answer a = { .status = ANSWER_OK };
+	struct verify_result r;
 
-	if (f->type != VERIFY_RESULT || verify_result_decode(&r, f->body) < 0)
-		return -1;
-	q = tags_get(&tags, f->tag);
-	if (q == NULL)
+	if (verify_result_decode(&r, f->body) < 0)
 		return -1;
 	a.class = r.status;
 	a.text = r.text;
-	tell(q, &a);
+	asker_forget(asker, q);
+	tell(query(q), &a);
 	return 0;
 }
 
-static const struct ipc_client_ops ops = {
-	.on_frame = on_frame, .on_down = on_down,
-};
+static void
+on_lost(struct question *q)
+{
+	tell(query(q), &away);
+}
 
 void
 verify_start(struct loop *l)
@@ -83,41 +95,36 @@ verify_start(struct loop *l)
 }
 
 /* The connection is made when a rule asks for the first time. */
-static struct ipc_conn *
-verify_conn(void)
+static struct asker *
+verify(void)
 {
-	if (client == NULL)
-		client = ipc_client_new(the_loop, mem_printf("private/%s",
-		    conf.address_verify_service_name), &VERIFY_PROTO, &ops,
-		    NULL);
-	return ipc_client_conn(client);
+	static const struct asker_ops ops = {
+		.put = put, .answer = on_answer, .lost = on_lost,
+		.answer_type = VERIFY_RESULT, .wait_ms = SMTPD_WAIT_MS,
+		.away_ms = SMTPD_AWAY_MS,
+	};
+
+	if (asker == NULL)
+		asker = asker_new(the_loop, mem_printf("private/%s",
+		    conf.address_verify_service_name), &VERIFY_PROTO, &ops);
+	return asker;
 }
 
 void
 verify_ask(struct ask *a, struct span addr)
 {
-	struct verify_query m = { .address = addr, .wait_ms = (uint32_t)MIN(
-	    conf.address_verify_poll_count * conf.address_verify_poll_delay *
-	    1000, 3600000) };
-	struct ipc_conn *c = verify_conn();
-	struct question *q;
+	struct verify_question *q;
 
-	if (c == NULL || addr.len > 1024) {
+	if (addr.len > VERIFY_ADDRESS_MAX || span_has_nul(addr)) {
 		a->fn(a, &away);
 		return;
 	}
-	q = mem_zalloc(sizeof(*q));
+	q = mem_zalloc(sizeof(*q) + addr.len + 1);
+	memcpy(q->address, addr.p, addr.len);
 	list_init(&q->waiters);
 	list_append(&q->waiters, &a->link);
-	q->tag = tags_add(&tags, q);
-	if (q->tag == 0) {
-		list_remove(&a->link);
-		mem_free(q);
-		a->fn(a, &away);
-		return;
-	}
-	verify_query_encode(ipc_begin(c, VERIFY_QUERY, q->tag), &m);
-	ipc_end(c);
+	q->q.wait_ms = wait_ms() + SLACK_MS;
+	asker_ask(verify(), &q->q);
 }
 
 /* --- the rules ----------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "io/fd.h"
 
 #define CHECK_MS	1000
 #define GONE_MS		50	/* a question waits, where nobody is for long */
@@ -61,8 +62,13 @@ on_frame(void *arg, struct ipc_conn *c, const struct ipc_frame *f)
 {
 	struct asker *a = arg;
 	struct question *q;
+	int fd = f->fd;
 
-	if (f->type != a->ops->answer_type)
+	if (fd >= 0) {
+		fd_close(&fd);
+		return -1;
+	}
+	if (a->ops->answer_type != 0 && f->type != a->ops->answer_type)
 		return -1;
 	q = hash_get(&a->by_tag, tag_key(&f->tag));
 	if (q == NULL || !q->put)
@@ -79,16 +85,42 @@ on_up(void *arg, struct ipc_conn *c)
 	put_all(a);
 }
 
+/* The first that too many connections have ended with; its handler may do
+ * anything to the others. */
+static bool
+lose_suspect(struct asker *a)
+{
+	LIST_FOREACH(l, &a->all) {
+		struct question *q = entry(l);
+
+		if (q->ended < ASKER_PUTS_MAX)
+			continue;
+		asker_forget(a, q);
+		a->ops->lost(q);
+		return true;
+	}
+	return false;
+}
+
 static void
 on_down(void *arg)
 {
 	struct asker *a = arg;
+	bool suspects = false;
 
+	LIST_FOREACH(l, &a->all) {
+		struct question *q = entry(l);
+
+		/* Who has not said HELLO has read nothing of it. */
+		if (a->up && q->put && ++q->ended >= ASKER_PUTS_MAX)
+			suspects = true;
+		q->put = false;
+	}
 	if (a->up)
 		a->down_ms = loop_now_ms(a->loop);
 	a->up = false;
-	LIST_FOREACH(l, &a->all)
-		entry(l)->put = false;
+	while (suspects && lose_suspect(a))
+		;
 }
 
 static const struct ipc_client_ops client_ops = {
@@ -109,6 +141,16 @@ set_timer(struct asker *a)
 	loop_timer_set(a->timer, gone(a) ? GONE_MS : CHECK_MS);
 }
 
+static int64_t
+patience_ms(const struct asker *a, const struct question *q)
+{
+	if (gone(a))
+		return GONE_MS;
+	if (!a->up || !q->put)
+		return a->ops->away_ms;
+	return q->wait_ms > 0 ? q->wait_ms : a->ops->wait_ms;
+}
+
 /* The first that has waited too long; its handler may do anything to the
  * others. */
 static bool
@@ -119,8 +161,7 @@ lose_one(struct asker *a)
 	LIST_FOREACH(l, &a->all) {
 		struct question *q = entry(l);
 
-		if (now - q->asked_ms < (gone(a) ? GONE_MS : a->up && q->put ?
-		    a->ops->wait_ms : a->ops->away_ms))
+		if (now - q->asked_ms < patience_ms(a, q))
 			continue;
 		asker_forget(a, q);
 		a->ops->lost(q);
@@ -177,6 +218,7 @@ void
 asker_ask(struct asker *a, struct question *q)
 {
 	q->asked_ms = loop_now_ms(a->loop);
+	q->ended = 0;
 	do
 		q->tag = ++a->next_tag;
 	while (hash_find(&a->by_tag, tag_key(&q->tag)) != NULL);
@@ -190,6 +232,7 @@ asker_ask(struct asker *a, struct question *q)
 void
 asker_again(struct asker *a, struct question *q)
 {
+	q->ended = 0;
 	put(a, q);
 }
 

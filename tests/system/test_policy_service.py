@@ -7,6 +7,7 @@ greylists, where that is."""
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -344,6 +345,36 @@ def nobody_waits(m, service):
     assert at_rcpt(m.smtp_port) == OK
 
 
+def killed(m, service):
+    """delegate is killed in the midst of a question: it is asked again, and
+    the client waits and gets what the service says."""
+    asked = threading.Event()
+    go_on = threading.Event()
+
+    def answer(a, n):
+        asked.set()
+        go_on.wait(60)
+        return DUNNO
+
+    service.answer = answer
+    c = Client(m.smtp_port)
+    c.say("EHLO client.example")
+    c.say("MAIL FROM:<a@client.example>")
+    c.s.sendall(f"{R0}\r\n".encode())
+    assert asked.wait(60)
+    pids = [p for p, name in m.children().items() if name == "delegate"]
+    assert pids
+    service.answer = answers("action=DEFER after all\n\n")
+    for p in pids:
+        os.kill(p, signal.SIGKILL)
+    got = c.answer()
+    go_on.set()
+    c.close()
+    assert "after all" in got, got
+    service.answer = answers(DUNNO)
+    assert at_rcpt(m.smtp_port) == OK
+
+
 def connections(m, service, limited):
     """They are kept, or not longer than they are said to."""
     service.answer = answers(DUNNO)
@@ -414,6 +445,7 @@ u4@example.test check_policy_service inet:127.0.0.1:25
         with Instance(conf, users=users) as m:
             bad = faults(m, service)
             nobody_waits(m, service)
+            killed(m, service)
             connections(m, service, limited)
             m.command("mansio", "reload")
             assert at_rcpt(m.smtp_port) == OK

@@ -121,6 +121,13 @@ class Server(threading.Thread):
             self.listen()
         self.call(fn)
 
+    def hang_up(self):
+        """As if it died and were started again at once."""
+        def fn():
+            for s in list(self.conns):
+                self.drop(s)
+        self.call(fn)
+
     def drop(self, s):
         self.sel.unregister(s)
         del self.conns[s]
@@ -391,6 +398,34 @@ class Resolver(Server):
         self.call(fn)
 
 
+class Fake(Server):
+    """A service that has one answer to all questions, or dies of them."""
+
+    def __init__(self, path, name, answer, body):
+        self.name_ = name
+        self.answer = answer    # type of the frame
+        self.body = body
+        self.silent = self.deadly = False
+        self.asked = []
+        super().__init__(path)
+
+    def frame(self, s, typ, tag, body):
+        self.asked.append((typ, body))
+        if self.deadly:
+            self.drop(s)
+        elif not self.silent:
+            self.send(s, self.answer, tag, self.body)
+
+
+# Sockets, and what Fake has to know.
+FAKES = {
+    "delegate": ("delegate", 2, b"\1" + pstr("DUNNO") + pstr("")),
+    "verify": ("verify", 2, struct.pack("<I", 0) + pstr("")),
+    "flush": ("qctl", 13, b"\1" + struct.pack("<I", 1) + pstr("")),
+    "quotad": ("quota", 2, b"\1\0" + pstr("")),
+}
+
+
 class Client:
     """The other end of a SMTP connection, byte for byte."""
 
@@ -463,7 +498,7 @@ class Client:
 
 class Smtpd:
     def __init__(self, main="", program="smtpd", unix=False,
-                 nofile=None, resolver=False, **conf):
+                 nofile=None, resolver=False, fakes=(), **conf):
         self.dir = tempfile.mkdtemp(dir=os.environ.get("TMPDIR"))
         os.chmod(self.dir, 0o755)
         for d in ("private", "public", "pid", "jail"):
@@ -473,6 +508,8 @@ class Smtpd:
         self.rewrite = Rewrite(os.path.join(self.dir, "private/rewrite"))
         self.resolver = Resolver(os.path.join(
             self.dir, "private/resolver")) if resolver else None
+        self.fakes = {name: Fake(os.path.join(self.dir, "private", name),
+                                 *FAKES[name]) for name in fakes}
         settings = {
             "queue_directory": self.dir, "myhostname": "mx.example.org",
             "mail_owner": "nobody", "mynetworks": "192.0.2.0/24",
@@ -515,7 +552,8 @@ class Smtpd:
         os.makedirs(top, exist_ok=True)
         for p in (top, os.path.dirname(top)):
             os.chmod(p, 0o755)
-        for s in ("cleanup", "rewrite") + ("resolver",) * bool(self.resolver):
+        for s in ("cleanup", "rewrite", *self.fakes) + \
+                ("resolver",) * bool(self.resolver):
             to = os.path.join(top, s)
             if os.path.exists(to):
                 os.unlink(to)
