@@ -100,12 +100,19 @@ account(struct session *s, size_t bytes, uint64_t lines)
 
 /* --- the end of a message ------------------------------------------------------- */
 
-/* LMTP: a reply for each recipient that was accepted (RFC 2033 4.2). */
+/* LMTP: a reply for each recipient that was accepted (RFC 2033 4.2, 4.3). */
+static size_t
+replies(const struct session *s)
+{
+	bool last = s->cmd != CMD_BDAT || s->txn->chunk_last;
+
+	return smtpd_lmtp && last ? s->txn->env.rcpts.len : 1;
+}
+
 static void
 final_reply(struct session *s, const char *line)
 {
-	bool last = s->cmd != CMD_BDAT || s->txn->chunk_last;
-	size_t n = smtpd_lmtp && last ? s->txn->env.rcpts.len : 1;
+	size_t n = replies(s);
 
 	reply(s, "%s", line);
 	for (size_t i = 1; i < n; i++)
@@ -367,7 +374,9 @@ has_recipients(const struct session *s, const char **text)
 		return false;
 	}
 	if (s->txn->env.rcpts.len == 0) {
-		*text = "554 5.5.1 Error: no valid recipients";
+		/* RFC 2033 4.2, 4.3 */
+		*text = smtpd_lmtp ? "503 5.5.1 Error: no valid recipients" :
+		    "554 5.5.1 Error: no valid recipients";
 		return false;
 	}
 	return true;
@@ -462,14 +471,17 @@ skip_input(struct session *s, struct span in)
 	    (s->helo != NULL ? ST_READY : ST_START) :
 	    t->env.rcpts.len > 0 ? ST_RCPT : ST_MAIL);
 	reply(s, "%s", s->skip_reply);
+	while (--s->skip_replies > 0)
+		reply_more(s, "%s", s->skip_reply);
 	return 0;
 }
 
 /* RFC 3030 2: the bytes of a refused chunk come all the same. */
 static void
-skip_chunk(struct session *s, uint64_t size, const char *text)
+skip_chunk(struct session *s, uint64_t size, const char *text, size_t nreplies)
 {
 	s->skip_left = size;
+	s->skip_replies = nreplies;
 	mem_free(s->skip_reply);
 	s->skip_reply = mem_strdup(text);
 	session_set_state(s, ST_SKIP);
@@ -558,7 +570,7 @@ bdat_done(struct session *s, bool ok, const char *text)
 {
 	session_wake(s);
 	if (!ok) {
-		skip_chunk(s, s->txn->chunk_size, text);
+		skip_chunk(s, s->txn->chunk_size, text, replies(s));
 		return;
 	}
 	chunk_start(s);
@@ -570,6 +582,7 @@ cmd_bdat(struct session *s, struct span arg)
 	struct txn *t = s->txn;
 	const char *text;
 	uint64_t size;
+	size_t nreplies;
 	bool last;
 
 	if (ehlo_discard & EHLO_CHUNKING) {
@@ -584,7 +597,7 @@ cmd_bdat(struct session *s, struct span arg)
 		return;
 	}
 	if (!has_recipients(s, &text)) {
-		skip_chunk(s, size, text);
+		skip_chunk(s, size, text, 1);
 		return;
 	}
 	if (size == 0 && !last) {
@@ -596,10 +609,11 @@ cmd_bdat(struct session *s, struct span arg)
 	if (conf.message_size_limit > 0 && !t->too_big &&
 	    (size > (uint64_t)conf.message_size_limit ||
 	    t->wire + size > (uint64_t)conf.message_size_limit)) {
+		nreplies = replies(s);
 		submit_abort(t);
 		session_reset(s);
 		skip_chunk(s, size, "552 5.3.4 Chunk exceeds message size "
-		    "limit");
+		    "limit", nreplies);
 		return;
 	}
 	if (s->state == ST_BDAT)

@@ -248,7 +248,8 @@ struct session {
 	int64_t		 until_ms;	/* the present request's deadline */
 	uint64_t	 data_bytes;	/* of this message, for the log */
 	uint64_t	 skip_left;	/* ST_SKIP: bytes of a refused chunk */
-	char		*skip_reply;	/* and what follows them */
+	char		*skip_reply;	/* and what follows them, */
+	size_t		 skip_replies;	/* so many times */
 	uint32_t	 count[CMD_COUNT], ok[CMD_COUNT];
 };
 
