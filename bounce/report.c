@@ -266,6 +266,25 @@ remote_reply(struct span text)
 	return reply;
 }
 
+/* Who was meant, in the sender's words; in ASCII where the report is (RFC 6533
+ * 3: utf-8-addr-xtext). */
+static void
+put_orcpt(const struct report *r, struct buf *out, struct span orcpt)
+{
+	struct buf ascii = BUF_INIT(BUF_UNLIMITED);
+	size_t type = strlen("utf-8;");
+
+	if (!is_utf8(r) && span_casestarts(orcpt, SPAN("utf-8;"))) {
+		buf_add_span(&ascii, span_sub(orcpt, 0, type));
+		dsn_utf8_encode(span_from(orcpt, type), true, &ascii);
+		orcpt = buf_span(&ascii);
+	}
+	buf_add_str(out, "Original-Recipient: ");
+	put(out, orcpt);
+	buf_add_char(out, '\n');
+	buf_fini(&ascii);
+}
+
 static void
 put_recipient_status(const struct report *r, const struct rcpt *rc,
     struct buf *out)
@@ -277,9 +296,7 @@ put_recipient_status(const struct report *r, const struct rcpt *rc,
 	buf_add_char(out, '\n');
 	put_typed(r, out, "Final-Recipient", rc->addr);
 	if (rc->dsn_orcpt.len > 0) {
-		buf_add_str(out, "Original-Recipient: ");
-		put(out, rc->dsn_orcpt);
-		buf_add_char(out, '\n');
+		put_orcpt(r, out, rc->dsn_orcpt);
 	} else if (rc->orig.len > 0 && !span_eq(rc->orig, rc->addr)) {
 		put_typed(r, out, "Original-Recipient", rc->orig);
 	}

@@ -251,7 +251,8 @@ rcpt_done(struct session *s, bool ok, const char *text)
 void
 cmd_rcpt(struct session *s, struct span arg)
 {
-	struct buf addr = BUF_INIT(ADDR_BUF_MAX), orcpt;
+	struct buf addr = BUF_INIT(ADDR_BUF_MAX);
+	struct buf orcpt = BUF_INIT(DSN_ORCPT_MAX);
 	struct rcpt_params p;
 	struct parse_error err;
 	struct txn *t = s->txn;
@@ -282,6 +283,10 @@ cmd_rcpt(struct session *s, struct span arg)
 		    "address");
 		goto out;
 	}
+	if (p.orcpt.len > 0 && parse_orcpt(p.orcpt, t->utf8, &orcpt) < 0) {
+		reply(s, "501 5.5.4 Error: Bad ORCPT parameter syntax");
+		goto out;
+	}
 	if (t->env.rcpts.len >= (uint64_t)max) {
 		/* RFC 5321 4.5.3.1.10: 452, and he sends the rest again.
 		 * Only one who goes on and on is at fault. */
@@ -296,13 +301,10 @@ cmd_rcpt(struct session *s, struct span arg)
 	r = ARRAY_PUSH(&t->env.rcpts);
 	r->addr = dup_span(&t->arena, buf_span(&addr));
 	r->dsn_notify = p.notify;
-	if (p.orcpt.len > 0) {
-		orcpt = BUF_INIT(DSN_ORCPT_MAX);
-		if (parse_orcpt(p.orcpt, t->utf8, &orcpt) == 0)
-			r->dsn_orcpt = dup_span(&t->arena, buf_span(&orcpt));
-		buf_fini(&orcpt);
-	}
+	if (orcpt.len > 0)
+		r->dsn_orcpt = dup_span(&t->arena, buf_span(&orcpt));
 	policy_start(s, STAGE_RCPT, r->addr, rcpt_done);
 out:
 	buf_fini(&addr);
+	buf_fini(&orcpt);
 }

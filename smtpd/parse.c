@@ -5,6 +5,7 @@
 #include "smtpd/parse.h"
 
 #include "base/num.h"
+#include "base/utf8.h"
 #include "mail/address.h"
 
 static bool
@@ -299,16 +300,13 @@ parse_orcpt(struct span in, bool utf8, struct buf *out)
 	start = out->len;
 	if (buf_put_span(out, type) < 0 || buf_put_char(out, ';') < 0)
 		goto bad;
-	if (utf8 && span_caseis(type, "utf-8")) {
-		/* RFC 6533 3: utf-8-addr-xtext and -unitext. */
-		if (dsn_xtext_decode(text, out) < 0)
+	if (span_caseis(type, "utf-8")) {
+		/* RFC 6533 3: utf-8-addr-xtext, or with SMTPUTF8 -unitext. */
+		if ((!utf8 && !utf8_ascii(text)) ||
+		    dsn_utf8_decode(text, out) < 0)
 			goto bad;
-	} else {
-		for (size_t i = 0; i < text.len; i++)
-			if ((unsigned char)text.p[i] >= 127)
-				goto bad;
-		if (dsn_xtext_decode(text, out) < 0)
-			goto bad;
+	} else if (dsn_xtext_decode(text, out) < 0) {
+		goto bad;
 	}
 	for (size_t i = start; i < out->len; i++)
 		if ((unsigned char)out->data[i] < ' ' || out->data[i] == 127)

@@ -70,7 +70,8 @@ MUST_CHECK int parse_mail(struct span arg, unsigned flags, struct buf *addr,
 	    struct mail_params *out, struct parse_error *err);
 MUST_CHECK int parse_rcpt(struct span arg, unsigned flags, struct buf *addr,
 	    struct rcpt_params *out, struct parse_error *err);
-/* ORCPT's value with the xtext decoded: "rfc822;joe@example.org". */
+/* ORCPT's value, decoded: "rfc822;joe@example.org".  utf8: MAIL has said
+ * SMTPUTF8. */
 MUST_CHECK int parse_orcpt(struct span in, bool utf8, struct buf *out);
 
 /* RFC 3030 2: "BDAT 86 LAST". */
