@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "conf/table.h"
 #include "daemon/daemon.h"
 #include "dns/dns_client.h"
 #include "smtpd/smtpd.h"
@@ -37,7 +38,10 @@ struct peername {
 };
 
 static struct loop *the_loop;
-static struct dns_client *client;
+/* Of restrictions, and of clients' names: two where there is a filter, which
+ * is for the former only, as with Postfix. */
+static struct dns_client *filtered, *client;
+static struct maps *filter;	/* smtpd_dns_reply_filter */
 static int64_t answered_ms;	/* when the DNS last said anything */
 static int64_t trouble_ms;	/* since when it does not; 0: it does */
 static unsigned nlate;
@@ -48,13 +52,30 @@ peername_start(struct loop *l)
 	the_loop = l;
 }
 
+int
+peername_open(struct why *why)
+{
+	filter = maps_new("smtpd_dns_reply_filter",
+	    conf.smtpd_dns_reply_filter, TABLE_FIXED, why);
+	return filter == NULL ? -1 : 0;
+}
+
+static struct dns_client *
+connection(struct dns_client **c)
+{
+	if (*c == NULL)
+		*c = dns_client_new(the_loop,
+		    daemon_socket_path("private/resolver"));
+	return *c;
+}
+
 struct dns_client *
 smtpd_dns(void)
 {
-	if (client == NULL)
-		client = dns_client_new(the_loop,
-		    daemon_socket_path("private/resolver"));
-	return client;
+	if (filter == NULL || maps_empty(filter))
+		return connection(&client);
+	dns_client_filter(connection(&filtered), filter);
+	return filtered;
 }
 
 static void
@@ -213,7 +234,7 @@ got_name(void *arg, const struct dns_answer *a)
 		s->reverse_status = NAME_OK;
 		s->reverse_name = mem_strdup(p->name);
 	}
-	p->q = dns_ask(smtpd_dns(), span_of(p->name), p->forward,
+	p->q = dns_ask(connection(&client), span_of(p->name), p->forward,
 	    RESOLVER_USE_HOSTS, got_address, p);
 }
 
@@ -240,7 +261,7 @@ peername_find(struct session *s, void (*done)(struct session *s))
 	else
 		dns_reverse_name((const uint8_t *)&s->addr.in6.sin6_addr, 16,
 		    &name);
-	p->q = dns_ask(smtpd_dns(), buf_span(&name), DNS_PTR,
+	p->q = dns_ask(connection(&client), buf_span(&name), DNS_PTR,
 	    RESOLVER_USE_HOSTS, got_name, p);
 	buf_fini(&name);
 	return true;

@@ -5,9 +5,11 @@
  */
 #include <stdarg.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "mail/address.h"
+#include "route/probe_sender.h"
 #include "smtpd/policy.h"
 #include "smtpd/restrict.h"
 
@@ -310,6 +312,17 @@ set_recipient(struct policy_run *r, struct span addr)
 	buf_fini(&show);
 }
 
+/*
+ * Where our probes come from.  Another host may ask for it before it answers
+ * one of them; when each verifies the other's sender, a refusal would be
+ * remembered on both sides, and no mail get through.
+ */
+static bool
+is_our_probe(enum stage stage, struct span rcpt)
+{
+	return stage == STAGE_RCPT && probe_sender_is(rcpt, clock_wall_s());
+}
+
 void
 policy_start(struct session *s, enum stage stage, struct span arg,
     policy_fn *done)
@@ -332,7 +345,8 @@ policy_start(struct session *s, enum stage stage, struct span arg,
 			    s->deferral);
 		}
 		/* RFC 5321 4.5.1: always, and without a domain, too. */
-		if (stage != STAGE_ETRN && span_caseis(arg, "postmaster")) {
+		if (stage != STAGE_ETRN && (span_caseis(arg, "postmaster") ||
+		    is_our_probe(stage, arg))) {
 			r->if_permit.active = false;
 			finish(r, true);
 			return;

@@ -324,7 +324,9 @@ void	 peername_start(struct loop *l);
  * first.  False: there is nothing to look for. */
 bool	 peername_find(struct session *s, void (*done)(struct session *s));
 void	 peername_cancel(struct session *s);
-/* The connection to the resolver, made when it is needed. */
+/* smtpd_dns_reply_filter; before the jail. */
+MUST_CHECK int peername_open(struct why *why);
+/* The connection to the resolver for restrictions, made when it is needed. */
 struct dns_client *smtpd_dns(void);
 
 /* command.c */

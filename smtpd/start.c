@@ -14,6 +14,8 @@ smtpd_pre_jail(struct why *why)
 		return -1;
 	if (auth_open(why) < 0 || starttls_open(why) < 0)
 		return -1;
+	if (peername_open(why) < 0)
+		return -1;
 	return policy_open(why);
 }
 
@@ -29,6 +31,7 @@ smtpd_check(struct why *why)
 		rc = -1;
 	}
 	if (daemon_judge(policy_open(why), why) < 0 ||
+	    daemon_judge(peername_open(why), why) < 0 ||
 	    daemon_judge(auth_open(why), why) < 0 ||
 	    daemon_judge(starttls_check(why), why) < 0)
 		return -1;

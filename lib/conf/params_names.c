@@ -276,6 +276,9 @@ check_foreign(struct params_load *l, const struct main_cf_setting *s,
 	if (suffix != NULL) {
 		def = mem_printf("default%s", suffix);
 		row = params_row(def);
+		if (is_missed(def) && s->value[0] != '\0')
+			params_problem(l->problem, l->arg, false, s->origin,
+			    "%s has no effect here", s->name);
 		mem_free(def);
 		if (row == NULL)
 			row = params_row(suffix + 1);
