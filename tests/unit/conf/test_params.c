@@ -202,12 +202,14 @@ START_TEST(what_would_be_missed_is_told_about)
 {
 	ck_assert_int_eq(load("smtp_tls_per_site = hash:/x\n"
 	    "smtpd_milters = inet:localhost:1\nnon_smtpd_milters =\n"
-	    "readme_directory = no\n"), 0);
+	    "readme_directory = no\nslow_delivery_slot_cost = 3\n"), 0);
 	ck_assert(conf_problem_has("main.cf:1: smtp_tls_per_site has no "
 	    "effect"));
 	ck_assert(conf_problem_has("main.cf:2: smtpd_milters has no effect"));
 	ck_assert(!conf_problem_has("main.cf:3: "));
 	ck_assert(!conf_problem_has("main.cf:4: "));
+	ck_assert(conf_problem_has("main.cf:5: slow_delivery_slot_cost has no "
+	    "effect"));
 	ck_assert_str_eq(params_name_today("smtp_use_tls"),
 	    "smtp_tls_security_level");
 	ck_assert_ptr_null(params_name_today("smtp_tls_CAfile"));
