@@ -225,6 +225,7 @@ stream_ready(void *arg, unsigned events)
 			finish_step(s);
 		} else {
 			stream_flush(s);
+			stream_file_room(s);
 			if (s->drain_due)
 				loop_defer(s->loop, &s->later);
 		}
@@ -342,6 +343,7 @@ stream_finish(struct stream **sp, int64_t grace_ms)
 		stream_free(&s);
 		return;
 	}
+	stream_file_room(s);
 	s->finishing = true;
 	finishing++;
 	s->ops = NULL;

@@ -120,6 +120,15 @@ void	 stream_out_end(struct stream *s, size_t start);
 /* Output memory of up to n bytes stays with the stream, for a connection that
  * has much to send each turn; mostly 0. */
 void	 stream_keep_out(struct stream *s, size_t n);
+/*
+ * Send a file from *at to end, which goes on, without taking it into memory:
+ * for much that is sent again and again.  What was written before goes first.
+ * The file's bytes hold still until the peer has them.  True: all is sent.
+ * False: the rest is for the next on_drain, if the stream has not ended.  Not
+ * with a layer.
+ */
+MUST_CHECK bool	 stream_send_file(struct stream *s, int fd, off_t *at,
+	    off_t end);
 /* Pass a descriptor (UNIX sockets); it travels with the next byte
  * written or, seen by the reader, a little before it; never alone.  It is
  * duplicated here, and the caller keeps its own. */

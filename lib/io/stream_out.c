@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -295,6 +296,44 @@ stream_write_fd(struct stream *s, int fd)
 		return;
 	}
 	*ARRAY_PUSH(&p->out) = (struct fd_out){ own, s->out.len };
+}
+
+bool
+stream_send_file(struct stream *s, int fd, off_t *at, off_t end)
+{
+	ssize_t n;
+
+	if (s->layer != NULL || (s->passed != NULL && s->passed->out.len > 0))
+		log_panic("stream_send_file: not a plain stream");
+	stream_flush(s);
+	if (s->freed || s->broken || s->out.len > 0)
+		return false;
+	while (*at < end) {
+		n = sendfile(s->fd, fd, at, (size_t)(end - *at));
+		if (n > 0) {
+			s->total_out += (uint64_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			s->file_waits = true;
+			stream_set_blocked(s, true);
+			return false;
+		} else if (n == 0 || errno != EINTR) {
+			/* A file that is shorter cannot be made good for. */
+			stream_set_broken(s, STREAM_ERROR, n == 0 ? EIO :
+			    errno);
+			return false;
+		}
+	}
+	return true;
+}
+
+void
+stream_file_room(struct stream *s)
+{
+	if (!s->file_waits)
+		return;
+	s->file_waits = false;
+	stream_set_blocked(s, s->out.len > 0);
+	s->drain_due = true;
 }
 
 uint64_t

@@ -68,6 +68,7 @@ struct stream {
 	bool			 told;
 	bool			 broken;	/* nothing can be written */
 	bool			 paused, kicked, drain_due, blocked;
+	bool			 file_waits;	/* for room: stream_send_file() */
 	bool			 finishing, shut;
 	bool			 showing;	/* on_read looks at input */
 	bool			 layer_more;	/* input without the socket */
@@ -125,5 +126,7 @@ ssize_t	 stream_receive(struct stream *s, char *to, size_t n);
 
 /* Whether the loop is to tell when the socket takes more. */
 void	 stream_set_blocked(struct stream *s, bool on);
+/* There is room for what stream_send_file() has left, or it is given up. */
+void	 stream_file_room(struct stream *s);
 
 #endif

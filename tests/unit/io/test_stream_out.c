@@ -2,6 +2,9 @@
 /*
  * stream out: what goes out, its order and its limits, and the last words.
  */
+#include <signal.h>
+#include <sys/mman.h>
+
 #include "stream_test.h"
 
 /* --- writing -------------------------------------------------------------------- */
@@ -268,6 +271,82 @@ START_TEST(last_words_survive_input_that_nobody_reads)
 }
 END_TEST
 
+/* A file goes behind what was written, as fast as the peer takes it. */
+START_TEST(a_file_is_sent_from_where_it_lies)
+{
+	static char text[1000000];
+	int fd = memfd_create("text", MFD_CLOEXEC), had = 0;
+	off_t at = 5;
+	struct buf got = BUF_INIT(BUF_UNLIMITED);
+	bool done;
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)('a' + i % 23);
+	ck_assert_int_eq(fd_write_all(fd, text, sizeof(text)), 0);
+	stream_write(s, "first", 5);
+	done = stream_send_file(s, fd, &at, sizeof(text));
+	ck_assert(!done);
+	while (!done) {
+		char room[65536];
+		ssize_t n;
+
+		while ((n = read(peer, room, sizeof(room))) > 0)
+			buf_add(&got, room, (size_t)n);
+		had = drains;
+		run_for(5);
+		/* The loop tells when there is room. */
+		if (drains > had)
+			done = stream_send_file(s, fd, &at, sizeof(text));
+	}
+	ck_assert_int_eq(at, sizeof(text));
+	ck_assert_uint_eq(stream_bytes_out(s), sizeof(text));
+	stream_write(s, "last", 4);
+	stream_flush(s);
+	buf_add_str(&got, heard());
+	run_for(5);
+	buf_add_str(&got, heard());
+	ck_assert_uint_eq(got.len, 5 + sizeof(text) - 5 + 4);
+	ck_assert_mem_eq(got.data, "first", 5);
+	ck_assert_mem_eq(got.data + 5, text + 5, sizeof(text) - 5);
+	ck_assert_mem_eq(got.data + sizeof(text), "last", 4);
+	buf_fini(&got);
+	fd_close(&fd);
+}
+END_TEST
+
+/* Who is done with a stream need not wait for room that nobody wants. */
+START_TEST(a_file_that_is_given_up)
+{
+	static char text[1000000];
+	int fd = memfd_create("text", MFD_CLOEXEC);
+	off_t at = 0;
+
+	ck_assert_int_eq(fd_write_all(fd, text, sizeof(text)), 0);
+	ck_assert(!stream_send_file(s, fd, &at, sizeof(text)));
+	ck_assert(at > 0 && at < (off_t)sizeof(text));
+	stream_finish(&s, 100000);
+	run_for(5);
+	ck_assert_uint_eq(stream_finishing(), 0);
+	/* A file that is shorter than was said, and a peer that has gone. */
+	teardown();
+	setup();
+	at = (off_t)sizeof(text) - 10;
+	ck_assert(!stream_send_file(s, fd, &at, sizeof(text) + 10));
+	run_for(5);
+	ck_assert_int_eq(ends, 1);
+	teardown();
+	setup();
+	fd_close(&peer);
+	at = 0;
+	/* As in every daemon: sendfile(2) has no MSG_NOSIGNAL. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	ck_assert(!stream_send_file(s, fd, &at, sizeof(text)));
+	run_for(5);
+	ck_assert_int_eq(ends, 2);
+	fd_close(&fd);
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -286,6 +365,8 @@ suite(void)
 	tcase_add_test(t, finish_gives_up_after_its_grace);
 	tcase_add_test(t, on_read_may_finish_its_stream);
 	tcase_add_test(t, last_words_survive_input_that_nobody_reads);
+	tcase_add_test(t, a_file_is_sent_from_where_it_lies);
+	tcase_add_test(t, a_file_that_is_given_up);
 	suite_add_tcase(su, t);
 	return su;
 }
