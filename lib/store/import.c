@@ -18,7 +18,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "io/fd.h"
 #include "mail/message_cache.h"
+#include "store/import_carry.h"
 #include "store/maildir_view.h"
 
 #define CACHED_MAX	(1u << 20)	/* bytes of a message: larger ones are
@@ -46,7 +48,9 @@ struct import {
 	uint32_t	 adopted;	/* of old: they get the source's UIDs */
 	struct hash	 alike;		/* content -> messages seen with it */
 	struct target	 t;
-	bool		 locked;
+	bool		 locked;	/* ANEW: t is set up, others go on */
+	int		 purge_lock;	/* ANEW: or -1 */
+	uint32_t	 was_validity;	/* ANEW: the mailbox's */
 	uint32_t	 pending;	/* messages since the last sync */
 	uint64_t	 pending_bytes;
 	struct uidls	 uidls;		/* that are there */
@@ -128,6 +132,7 @@ import_begin(struct account *a, uint32_t box, uint32_t uidvalidity,
 	im->uidvalidity = uidvalidity;
 	im->uidnext = uidnext;
 	im->uidls.text = BUF_INIT(0);
+	im->purge_lock = -1;
 	if (choose(im, m, why) < 0 ||
 	    account_need(a, box, RIGHT_INSERT, why) < 0)
 		import_free(&im);
@@ -276,19 +281,27 @@ begin_anew(struct import *im, struct why *why)
 
 	for (uint32_t i = 0; i < record_count(v); i++)
 		n += !(record_at(v, i)->flags & MESSAGE_EXPUNGED);
-	if (n != im->old.len)
+	/* Packed ones are carried over. */
+	if (n != im->old.len && im->a->format == STORE_MAILDIR)
 		return account_say(im->a, ACCOUNT_EXISTS, why,
 		    "the mailbox is in use: messages came or went meanwhile");
 	mailbox_keywords_fini(v);
 	v->kw_mark = v->set_mark = 0;
 	/* For the headers in the segments, and of no slot in its file. */
+	im->was_validity = im->t.p->head.uidvalidity;
 	im->t.p->head.uidvalidity = im->uidvalidity;
 	if (b != NULL)
 		packed_put(im->t.p, PACKED_NAME, span_of(b->name));
 	im->next = 1;
+	/* Segments that nobody names yet look like what is over. */
+	if (im->a->format == STORE_PACKED &&
+	    (im->purge_lock = account_purge_hold(im->a, why)) < 0)
+		return -1;
+	packed_part(im->t.p);
 	return 0;
 }
 
+/* ANEW: at the begin, so that it is known from when on messages have come. */
 static int
 lock(struct import *im, struct why *why)
 {
@@ -499,8 +512,12 @@ forget_old(struct import *im)
 	struct account *a = im->a;
 
 	unlock(im);
-	if (a->target != NULL)
+	fd_close(&im->purge_lock);
+	if (a->target != NULL) {
+		/* No index of it: what it knows is in no journal. */
+		a->target->gone |= im->how == ANEW;
 		mailbox_close(&a->target);
+	}
 	for (size_t i = 0; i < a->writers.len; i++) {
 		if (a->writers.v[i]->box == im->box) {
 			account_drop_writer(a, a->writers.v[i]);
@@ -509,38 +526,65 @@ forget_old(struct import *im)
 	}
 }
 
+/*
+ * What was put takes the place of now, whose lock is ours.  1: it has, but it
+ * is not known whether that will last.
+ */
+static int
+replace(struct import *im, struct mailbox *now, struct why *why)
+{
+	bool maildir = im->a->format == STORE_MAILDIR;
+	uint32_t recent;
+	struct stat st;
+	uint8_t le[4];
+	int rc = 0;
+
+	/* Nobody is told of old mail as of something new. */
+	recent = im->next = MAX(im->next, im->uidnext);
+	/* In a maildir they are files, which are found. */
+	if (!maildir && import_carry(&im->t, now, &im->next, &recent, why) < 0)
+		return account_io(im->a, why);
+	num_put_le32(le, recent);
+	packed_put(im->t.p, PACKED_RECENT, span_make(le, sizeof(le)));
+	if (write_uidls(im, why) < 0 ||
+	    (maildir && maildir_view_place(im->t.view, why) < 0))
+		return -1;
+	if (packed_restart(im->t.p, im->next, why) < 0) {
+		(void)account_io(im->a, why);
+		/* Without a name the old one is over: only that the new one's
+		 * is on the disk is not known. */
+		if (fstat(now->p->jfd, &st) < 0 || st.st_nlink > 0)
+			return -1;
+		rc = 1;
+	}
+	now->gone = true;
+	if (maildir)
+		maildir_view_done(im->t.view);
+	return rc;
+}
+
 static int
 commit_anew(struct import *im, struct why *why)
 {
-	bool maildir = im->a->format == STORE_MAILDIR;
-	uint32_t uidnext;
-	struct stat st;
-	uint8_t le[4];
+	struct mailbox *now;
 	int rc;
 
 	if (lock(im, why) < 0)
 		return -1;
 	if (im->adopted != im->old.len)
 		return refuse(im, im->old.len - im->adopted, why);
-	/* Nobody is told of old mail as of something new. */
-	uidnext = MAX(im->next, im->uidnext);
-	num_put_le32(le, uidnext);
-	packed_put(im->t.p, PACKED_RECENT, span_make(le, sizeof(le)));
-	if (sync_bytes(im, why) < 0 || write_uidls(im, why) < 0)
+	if (sync_bytes(im, why) < 0)
 		return -1;
-	if (maildir && maildir_view_place(im->t.view, why) < 0)
+	now = import_lock_now(im->a, im->box, im->was_validity, why);
+	if (now == NULL)
 		return -1;
-	if ((rc = packed_restart(im->t.p, uidnext, why)) < 0) {
-		(void)account_io(im->a, why);
-		/* Without a name the old one is over: only that the new one's
-		 * is on the disk is not known. */
-		if (fstat(im->t.p->jfd, &st) < 0 || st.st_nlink > 0)
-			return -1;
-	}
-	if (maildir)
-		maildir_view_done(im->t.view);
+	rc = replace(im, now, why);
+	mailbox_unlock(now);
+	mailbox_close(&now);
+	if (rc < 0)
+		return -1;
 	forget_old(im);
-	if (rc < 0 || list_uidvalidity(im, why) < 0)
+	if (rc > 0 || list_uidvalidity(im, why) < 0)
 		return -1;
 	im->result.stored = im->pending;
 	return account_sync(im->a, why);
@@ -597,6 +641,7 @@ import_free(struct import **imp)
 		/* It may say another UIDVALIDITY than its file. */
 		forget_old(im);
 	}
+	fd_close(&im->purge_lock);
 	for (size_t i = 0; i < im->fresh.len; i++)
 		mem_free((void *)(uintptr_t)im->fresh.v[i].id.p);
 	ARRAY_FINI(&im->fresh);

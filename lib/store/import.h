@@ -9,7 +9,8 @@
  * - An empty mailbox becomes the source's, all at once: nothing is seen before
  *   import_commit(), and whoever is killed before has changed nothing (but, in
  *   a maildir, files may have come; they are taken over the next time).  The
- *   mailbox is locked from the first message on; deliveries to it wait.
+ *   mailbox goes on as it was meanwhile: what comes in stays, and has UIDs behind
+ *   the source's then.
  * - So does a maildir in which there is nothing but files of the source: it may
  *   be the source itself.
  * - A mailbox with the source's UIDVALIDITY was imported from it before: what

@@ -104,7 +104,8 @@ target_put_reference(struct target *t, const struct record *r,
 	a->size = r->size;
 	/* Only what lies behind the message moves with it. */
 	a->cache_len = r->flags & RECORD_BEHIND ? r->cache_len : 0;
-	a->how = PACKED_REF | PACKED_COPIED | record_how(r) |
+	a->how |= PACKED_REF | record_how(r) |
+	    (r->flags & RECORD_COPIED ? PACKED_COPIED : 0) |
 	    (r->flags & RECORD_ZSTD ? PACKED_ZSTD : 0);
 	packed_arrival_encode(&b, a);
 	packed_put(t->p, PACKED_ARRIVAL, buf_span(&b));

@@ -11,6 +11,7 @@
 #ifndef STORE_MAILBOX_INTERNAL_H
 #define STORE_MAILBOX_INTERNAL_H
 
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/array.h"
@@ -141,6 +142,7 @@ struct mailbox {
 						 * about, since the index */
 	struct maildir_view *md;
 	struct uidls	*uidls;		/* NULL: not read yet */
+	struct stat	 rested;	/* the journal, in mailbox_rest() */
 	/* maildir: when all that was in its directories was known. */
 	struct {
 		struct timespec	 cur, new;
@@ -239,6 +241,12 @@ void	 mailbox_put_expunge(struct mailbox *m, const struct ranges *set,
 int	 mailbox_flush_expunge(struct mailbox *m, const struct ranges *set,
 	    uint32_t moved, struct why *why);
 
+/* --- purge.c -------------------------------------------------------------------- */
+
+/* Wait for the end of one that is under way; there is none as long as the
+ * descriptor is open that this returns.  -1 with why. */
+int	 account_purge_hold(struct account *a, struct why *why);
+
 /* --- compact.c ------------------------------------------------------------------ */
 
 /*
@@ -275,7 +283,8 @@ void	 target_unlock(struct target *t);
  * and guid are filled in. */
 int	 target_write(struct target *t, struct packed_source *src,
 	    struct packed_arrival *a, struct why *why);
-/* Put an arrival that shares the bytes of r. */
+/* Put an arrival that shares the bytes of r; how: PACKED_COPIED when r's
+ * message stays. */
 void	 target_put_reference(struct target *t, const struct record *r,
 	    struct packed_arrival *a);
 uint32_t target_kwset(struct target *t, const struct span *names, size_t n,
@@ -344,6 +353,8 @@ uint64_t maildir_purge(int dir, int64_t before_us);
 /* The name of the mailbox's file of unique ids. */
 void	 uidls_name(const struct mailbox *m, char out[PACKED_NAME_MAX]);
 void	 mailbox_uidls_free(struct mailbox *m);
+/* Whether the file says what it said when it was read, if it was. */
+bool	 mailbox_uidls_hold(const struct mailbox *m);
 
 /* --- index.c ------------------------------------------------------------------ */
 

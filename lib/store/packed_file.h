@@ -92,6 +92,11 @@ void	 packed_records_lost(struct packed *p);
  * PACKED_GONE (then the lock is not held). */
 int	 packed_lock(struct packed *p, struct why *why);
 void	 packed_unlock(struct packed *p);
+/*
+ * Let others write while we go on to put what is not to be flushed, but to be
+ * packed_restart()ed with: bytes go to segments that nobody knows of.
+ */
+void	 packed_part(struct packed *p);
 /* See to it that n more UIDs may be given out. */
 int	 packed_reserve(struct packed *p, uint32_t n, struct why *why);
 /*

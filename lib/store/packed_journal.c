@@ -511,6 +511,17 @@ packed_unlock(struct packed *p)
 	p->locked = false;
 }
 
+void
+packed_part(struct packed *p)
+{
+	packed_segment_close(p);
+	p->head.state.segment_tail = SEGMENT_CLOSED;
+	/* Nobody else is told of our segments. */
+	p->saved_tail = p->head.state.tail;
+	(void)flock(p->jfd, LOCK_UN);
+	p->locked = false;
+}
+
 /* --- writing ------------------------------------------------------------------------ */
 
 void

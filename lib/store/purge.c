@@ -413,6 +413,26 @@ account_purge_due(struct account *a, int64_t interval_s)
 }
 
 int
+account_purge_hold(struct account *a, struct why *why)
+{
+	int lock = openat(a->dirfd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
+
+	while (lock >= 0 && flock(lock, LOCK_EX) < 0) {
+		if (errno == EINTR)
+			continue;
+		fd_close(&lock);
+	}
+	if (lock < 0) {
+		(void)store_fail(why, "cannot lock", a->path);
+		return account_io(a, why);
+	}
+	/* Nobody need try meanwhile (account_purge_due()). */
+	(void)futimens(lock, NULL);
+	return lock;
+}
+
+int
 account_purge(struct account *a, struct account_purged *out, struct why *why)
 {
 	return account_purge_some(a, UINT32_MAX, out, why);

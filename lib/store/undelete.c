@@ -64,7 +64,7 @@ put_back(struct mailbox *w, struct target *t, const struct record *r,
 		.uid = uid, .flags = r->flags & RECORD_STORED &
 		    ~(uint32_t)STORE_DELETED,
 		.date_us = r->date_us, .zone_min = r->zone_min,
-		.save_us = clock_wall_us(),
+		.save_us = clock_wall_us(), .how = PACKED_COPIED,
 	};
 	bool failed;
 

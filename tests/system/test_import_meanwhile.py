@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 # timeout: 120
-"""While "mansio import" fills a mailbox: POP3 sessions go on, new mail is taken
-and comes behind what was imported; an import that is killed has changed
-nothing."""
+"""While "mansio import" fills a mailbox: IMAP and POP3 sessions go on, new mail
+is taken and comes behind what was imported; an import that is killed has
+changed nothing."""
 import os
 import signal
 import subprocess
@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from importing import state  # noqa: E402
+from importing import imap, state  # noqa: E402
 from mailusers import PASSWORDS, TIMEOUT, Users  # noqa: E402
 
 USER = "alice@example.test"
@@ -70,6 +70,19 @@ def sees(m, want):
         c.ok("QUIT")
 
 
+def change(m):
+    """Delete the first message, flag the second; its unique id."""
+    with imap(m.imap_port, USER, PASSWORDS["alice"]) as i:
+        i.select()
+        assert i.store("1", "+FLAGS", r"\Deleted")[0] == "OK"
+        assert i.expunge()[0] == "OK"
+        assert i.store("1", "+FLAGS", r"(\Flagged $Work)")[0] == "OK"
+    with m.pop3("alice") as c:
+        unique = c.ok("UIDL 1").split()[1]
+        c.ok("QUIT")
+    return unique
+
+
 def main():
     global passed
     with Users(users=["alice"]) as m:
@@ -81,12 +94,19 @@ def main():
         p.communicate()
         sees(m, 0)
         passed += 1
-        # Mail that comes meanwhile waits for the end, and is not lost.
+        # Mail that comes meanwhile is there at once, can be read, flagged and
+        # deleted, and is still there afterwards.
         p = stopped_import(m, source)
         sees(m, 0)
-        m.send("alice", "Subject: meanwhile\n\nx\n")
-        time.sleep(0.5)
-        sees(m, 0)
+        for text in ("gone", "meanwhile"):
+            m.send("alice", f"Subject: {text}\n\nx\n")
+        m.wait_idle(TIMEOUT)
+        sees(m, 2)
+        unique = change(m)
+        sees(m, 1)
+        # Purging can wait; it would take what nobody names yet.
+        r = m.command("mansio", "purge", USER, check=False)
+        assert r.returncode != 0 and "purged already" in r.stderr, r
         p.send_signal(signal.SIGCONT)
         out = p.communicate()[0]
         assert p.returncode == 0 and out.startswith(f"{COUNT} messages"), out
@@ -96,6 +116,13 @@ def main():
         assert head == [COUNT + 1, COUNT + 2, VALIDITY], head
         assert list(found) == list(range(1, COUNT + 2))
         assert b"Subject: meanwhile" in found[COUNT + 1][3]
+        assert found[COUNT + 1][0] == {b"\\flagged", b"$work"}, found[COUNT +
+                                                                      1][0]
+        with m.pop3("alice") as c:      # POP3 knows it still
+            assert c.ok(f"UIDL {COUNT + 1}").split()[1] == unique
+            c.ok("QUIT")
+        m.command("mansio", "purge", USER)
+        m.command("mansio", "index", "verify", USER)
         assert found[COUNT][3].startswith(b"Subject: %d\r\n" % COUNT)
         passed += 1
         bad = [x for x in m.log().splitlines() if "panic" in x or
