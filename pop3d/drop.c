@@ -62,24 +62,34 @@ find_box(struct account *a, uint32_t *box, struct why *why)
 	return 0;
 }
 
+static void
+add_up(struct drop *d)
+{
+	uint32_t count = mailbox_count(d->box);
+
+	for (uint32_t n = 1; n <= count; n++)
+		d->size += drop_size(d, n);
+}
+
 int
 drop_open(struct drop *d, struct session_conn *c, struct why *why)
 {
 	uint32_t box = 0;
 
-	*d = (struct drop){ .lock = -1 };
+	*d = (struct drop){ .lock = -1, .ready = -1 };
 	d->account = session_account(c, why);
 	if (d->account == NULL ||
 	    (conf.pop3d_lock_mailbox && lock(d, c->user, why) < 0) ||
 	    find_box(d->account, &box, why) < 0)
 		return -1;
-	d->box = mailbox_open(d->account, box, 0, why);
-	if (d->box == NULL)
-		return -1;
+	if (!drop_take_kept(d, box)) {
+		d->box = mailbox_open(d->account, box, 0, why);
+		if (d->box == NULL)
+			return -1;
+		add_up(d);
+	}
 	d->count = mailbox_count(d->box);
 	d->marks = mem_zalloc_array(d->count + 1, 1);
-	for (uint32_t n = 1; n <= d->count; n++)
-		d->size += drop_size(d, n);
 	return 0;
 }
 
@@ -88,7 +98,7 @@ drop_close(struct drop *d)
 {
 	mem_free(d->marks);
 	d->marks = NULL;
-	mailbox_close(&d->box);
+	drop_keep(d);
 	fd_close(&d->lock);
 }
 
@@ -200,6 +210,7 @@ drop_update(struct drop *d, uint32_t *gone, struct why *why)
 	int rc = 0;
 
 	choose(d, &seen, &dead);
+	d->changed = seen.len > 0 || dead.len > 0;
 	*gone = (uint32_t)ranges_count(&dead);
 	/* A flag that cannot be set is no reason to keep mail. */
 	if (seen.len > 0 && set_seen(d, &seen, &ignored) < 0)

@@ -59,7 +59,7 @@ err(struct pop3 *p, const char *fmt, ...)
 static void
 flush(struct pop3 *p)
 {
-	bool more = p->sending.active || p->listing;
+	bool more = p->sending.active || p->listing.active;
 
 	stream_write_span(p->conn->stream, buf_span(&p->out));
 	/* A long answer's memory is not kept by an idle session. */
@@ -126,72 +126,13 @@ want_end(struct pop3 *p, struct span args)
 
 /* --- LIST and UIDL -------------------------------------------------------------------------------- */
 
-/* A number, a space, an id or a size, CRLF. */
-#define LIST_LINE_MAX	(NUM_DECIMAL_MAX + 1 + UIDL_MAX + 2)
-
-/* What follows a message's number on its line. */
-static char *
-put_rest(struct pop3 *p, uint32_t n, char *to)
-{
-	*to++ = ' ';
-	to = p->list_uidl ? uidl_put(&p->drop, n, to) :
-	    num_put_decimal(to, drop_size(&p->drop, n));
-	*to++ = '\r';
-	*to++ = '\n';
-	return to;
-}
-
 static void
-list_one(struct pop3 *p, uint32_t n)
+list_one(struct pop3 *p, uint32_t n, bool uidl)
 {
 	char *begin = buf_reserve(&p->out, LIST_LINE_MAX), *to;
 
-	to = put_rest(p, n, num_put_decimal(begin, n));
+	to = list_put(&p->drop, n, uidl, num_put_decimal(begin, n));
 	buf_commit(&p->out, (size_t)(to - begin));
-}
-
-/* The next number, as text: counting is quicker than dividing. */
-static void
-list_next(struct pop3 *p)
-{
-	size_t i = p->list_len;
-
-	p->list_at++;
-	while (i > 0 && p->list_number[i - 1] == '9')
-		p->list_number[--i] = '0';
-	if (i > 0) {
-		p->list_number[i - 1]++;
-	} else {
-		p->list_number[0] = '1';
-		p->list_number[p->list_len++] = '0';
-	}
-}
-
-/* Go on with a list, in pieces that are written one by one. */
-static void
-list_some(struct pop3 *p)
-{
-	size_t room = LIST_CHUNK - MIN(p->out.len, LIST_CHUNK - LIST_LINE_MAX);
-	char *begin = buf_reserve(&p->out, room), *to = begin;
-	char *full = begin + room - LIST_LINE_MAX;
-
-	/* In place: a mailbox of 100,000 messages is listed at every poll. */
-	while (p->list_at <= p->drop.count && to <= full) {
-		uint32_t n = p->list_at;
-		char *rest = to + p->list_len;
-
-		/* Counted on now: what was just changed digit by digit cannot
-		 * be read as a whole without waiting. */
-		memcpy(to, p->list_number, sizeof(p->list_number));
-		list_next(p);
-		if (!(p->drop.marks[n] & DROP_DELETED))
-			to = put_rest(p, n, rest);
-	}
-	buf_commit(&p->out, (size_t)(to - begin));
-	if (p->list_at <= p->drop.count)
-		return;
-	say(p, ".\r\n");
-	p->listing = false;
 }
 
 static void
@@ -200,25 +141,22 @@ list(struct pop3 *p, struct span args, bool uidl)
 	struct span rest = args, word;
 	uint32_t n;
 
-	p->list_uidl = uidl;
 	if (span_token(&rest, " ", &word)) {
 		n = want_message(p, &args);
 		if (n == 0 || !want_end(p, args))
 			return;
 		say(p, "+OK ");
-		list_one(p, n);
+		list_one(p, n, uidl);
 		return;
 	}
-	if (uidl)
+	list_begin(&p->listing, uidl);
+	p->listing.ready = uidl && drop_uidl_ready(&p->drop);
+	if (uidl && !p->listing.ready)
 		say(p, "+OK\r\n");
-	else
+	else if (!uidl)
 		say(p, "+OK %u messages (%llu octets)\r\n",
 		    p->drop.count - p->drop.deleted, (unsigned long long)
 		    (p->drop.size - p->drop.deleted_size));
-	p->list_at = 1;
-	p->list_number[0] = '1';
-	p->list_len = 1;
-	p->listing = true;
 }
 
 static void
@@ -422,6 +360,18 @@ quit(struct pop3 *p)
 
 /* --- input ---------------------------------------------------------------------------------------------- */
 
+/* The answer to UIDL from its file; false: the rest is for on_drain. */
+static bool
+send_ready(struct pop3 *p)
+{
+	struct listing *l = &p->listing;
+
+	flush(p);
+	l->active = !stream_send_file(p->conn->stream, p->drop.ready,
+	    &l->sent, p->drop.ready_len);
+	return !l->active;
+}
+
 /* Write on at an answer that is longer than a command's; true: it is still
  * not at its end. */
 static bool
@@ -430,11 +380,17 @@ go_on(struct pop3 *p)
 	struct stream *s = p->conn->stream;
 	uint64_t begin = stream_bytes_out(s);
 
-	while (p->sending.active || p->listing) {
+	while (p->sending.active || p->listing.active) {
+		if (p->listing.active && p->listing.ready) {
+			if (!send_ready(p))
+				return true;
+			continue;
+		}
 		if (stream_out_len(s) + p->out.len > HIGH_WATER)
 			return true;
-		if (p->listing)
-			list_some(p);
+		if (p->listing.active)
+			list_some(&p->listing, &p->drop, &p->out, LIST_CHUNK -
+			    MIN(p->out.len, LIST_CHUNK - LIST_LINE_MAX));
 		else if (!send_some(&p->sending, &p->out, CHUNK))
 			send_end(&p->sending);
 		if (p->out.len < LIST_CHUNK - LIST_LINE_MAX)
@@ -546,7 +502,7 @@ on_end(void *arg, struct stream *s, enum stream_end why)
 	struct session_conn *c = arg;
 	struct pop3 *p = c->data;
 
-	if (why == STREAM_EOF && (p->sending.active || p->listing)) {
+	if (why == STREAM_EOF && (p->sending.active || p->listing.active)) {
 		p->eof = true;	/* it may still read what it asked for */
 		return;
 	}
@@ -599,7 +555,7 @@ drain(struct session_conn *c, enum session_stop why)
 	struct pop3 *p = c->data;
 
 	/* In the middle of a message it would be taken for a part of it. */
-	if (!p->sending.active && !p->listing)
+	if (!p->sending.active && !p->listing.active)
 		say(p, "-ERR [SYS/TEMP] %s\r\n", why == SESSION_STOP_KICKED
 		    ? "Disconnected by the administrator"
 		    : "Server shutting down");
@@ -645,6 +601,7 @@ const struct engine pop3_engine = {
 	.check		= check,
 	.start		= start,
 	.drain		= drain,
+	.forget		= drop_forget,
 	.user_limit	= user_limit,
 	.login_delay	= login_delay,
 };

@@ -5,6 +5,7 @@
 #ifndef POP3D_POP3_H
 #define POP3D_POP3_H
 
+#include "base/num.h"
 #include "base/ranges.h"
 #include "pop3d/parse.h"
 #include "session/engine.h"
@@ -29,6 +30,12 @@ struct drop {
 	bool		 uidl_plain;	/* it is "%i" and nothing else */
 	bool		 uidl_file;	/* ... "%f" ... */
 	bool		 uidl_ids;	/* it has no UID in it */
+	bool		 changed;	/* we have, at QUIT */
+	/* Of messages that are all there (keep.c). */
+	bool		 listed;	/* UIDL has been asked for */
+	bool		 no_ready;	/* its answer is not to be kept */
+	int		 ready;		/* -1, or a file with the answer ... */
+	off_t		 ready_len;	/* ... and so many bytes */
 };
 
 #define DROP_EXPIRE_MAX	36500	/* days */
@@ -50,6 +57,18 @@ void	 drop_reset(struct drop *d);	/* no deletions any more */
  */
 MUST_CHECK int drop_update(struct drop *d, uint32_t *gone, struct why *why);
 
+/*
+ * keep.c: take over what was kept of this mailbox, if it still is what it was;
+ * false: open it.
+ */
+bool	 drop_take_kept(struct drop *d, uint32_t box);
+/* The session is over: keep the mailbox, or close it. */
+void	 drop_keep(struct drop *d);
+/* The process leaves. */
+void	 drop_forget(void);
+/* Whether d->ready is the answer to UIDL: it is asked for now. */
+bool	 drop_uidl_ready(struct drop *d);
+
 /* Write the unique id of message n (RFC 1939 7), which is there: 1 to 70
  * characters, more where another server had given out such a one.  Returns the
  * end. */
@@ -57,6 +76,27 @@ MUST_CHECK int drop_update(struct drop *d, uint32_t *gone, struct why *why);
 char	*uidl_put(struct drop *d, uint32_t n, char *to);
 /* Whether a pop3d_uidl_format can be used; else why. */
 MUST_CHECK int uidl_check(const char *format, struct why *why);
+
+/* LIST or UIDL of all messages on its way to the client. */
+struct listing {
+	uint32_t	 at;		/* it goes on there ... */
+	char		 number[16];	/* ... as text */
+	size_t		 len;
+	bool		 uidl, active;
+	bool		 ready;		/* it is drop.ready, "+OK" and all, */
+	off_t		 sent;		/* ... of which so much is sent */
+};
+/* A number, a space, an id or a size, CRLF; and of an id that we made. */
+#define LIST_LINE_MAX	(NUM_DECIMAL_MAX + 1 + UIDL_MAX + 2)
+#define UIDL_LINE	(5 + 1 + 32 + 2)
+
+void	 list_begin(struct listing *l, bool uidl);
+/* What follows a message's number on its line; returns the end. */
+char	*list_put(struct drop *d, uint32_t n, bool uidl, char *to);
+/* Append at most room bytes, LIST_LINE_MAX or more, of one that is not ready;
+ * at its end a line "." more, and active is false. */
+void	 list_some(struct listing *l, struct drop *d, struct buf *out,
+	    size_t room);
 
 /*
  * A message on its way to the client: lines end in CRLF, a '.' at a line's
@@ -86,10 +126,7 @@ struct pop3 {
 	struct drop		 drop;
 	struct sending		 sending;
 	struct buf		 out;		/* gathered in one handler */
-	uint32_t		 list_at;	/* LIST and UIDL go on there ... */
-	char			 list_number[16];	/* ... as text */
-	size_t			 list_len;
-	bool			 list_uidl, listing;
+	struct listing		 listing;
 	bool			 skipping;	/* a line that is too long */
 	bool			 eof;		/* the client has said all */
 	bool			 utf8;

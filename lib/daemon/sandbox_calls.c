@@ -80,7 +80,7 @@ static const int calls_write[] = {
 	SCMP_SYS(pwritev), SCMP_SYS(pwritev2), SCMP_SYS(copy_file_range),
 	SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),
 	SCMP_SYS(chown), SCMP_SYS(fchown), SCMP_SYS(fchownat),
-	SCMP_SYS(utimensat),
+	SCMP_SYS(utimensat), SCMP_SYS(memfd_create),
 };
 
 static const int calls_connect[] = { SCMP_SYS(connect) };

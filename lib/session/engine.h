@@ -128,6 +128,9 @@ struct engine {
 	void		(*thaw)(struct session_conn *c, struct span state,
 			    bool changed);
 	void		(*drain)(struct session_conn *c, enum session_stop why);
+	/* The process leaves, without connections: close what was kept of the
+	 * account for the next one.  Or NULL. */
+	void		(*forget)(void);
 	/* What the monitor says to a frozen connection that it ends, since no
 	 * engine is there: "* BYE Server shutting down\r\n". */
 	const char	*goodbye;

@@ -55,13 +55,25 @@ session_engine(const struct engine *const *engines, struct span service)
 
 /* --- leaving ---------------------------------------------------------------------- */
 
+/* What engines have kept for connections that do not come any more. */
+static void
+forget(const struct session_process *p)
+{
+	for (const struct engine *const *e = p->engines; *e != NULL; e++)
+		if ((*e)->forget != NULL)
+			(*e)->forget();
+}
+
 NORETURN static void
 leave(int status)
 {
 	struct session_process *p = &session_process;
 
-	if (p->account != NULL)
+	/* With connections that would not end it is as if we were killed. */
+	if (p->account != NULL && list_empty(&p->conns)) {
+		forget(p);
 		p->close_account();
+	}
 	log_finish();
 	_exit(status);
 }
@@ -86,6 +98,7 @@ on_last_words(void *arg)
 		/* Each has a deadline. */
 		loop_timer_set(p->last_words, LAST_WORDS_MS);
 	} else if (p->leaving) {
+		forget(p);
 		session_purge();
 		leave(0);
 	} else if (p->control == NULL) {

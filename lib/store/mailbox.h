@@ -52,6 +52,18 @@ struct mailbox *mailbox_open(struct account *a, uint32_t box, unsigned flags,
 	    struct why *why);
 void	 mailbox_close(struct mailbox **m);
 /*
+ * Lay a view aside for who opens the mailbox next, who will mostly find that
+ * nothing has happened.  False: something has, since it was opened, or it is a
+ * maildir's; close it.
+ */
+MUST_CHECK bool	 mailbox_rest(struct mailbox *m);
+/*
+ * Whether m, which rests, is what mailbox_open() would give: as of the last
+ * account_refresh(), no byte of what it was read from is another one now, nor
+ * what the user may do.  False: close it.
+ */
+MUST_CHECK bool	 mailbox_wake(struct mailbox *m);
+/*
  * Write the index anew, when much has happened since, so that the next one who
  * opens it need not read the journal.  Closing does this, too; it syncs, so
  * not while somebody waits.

@@ -5,6 +5,8 @@
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "base/array.h"
 #include "base/hash.h"
 #include "base/list.h"
@@ -82,6 +84,8 @@ int	 store_fail(struct why *why, const char *what, const char *path);
 /* So that it knows what the call returns. */
 #define store_fail(...)		((void)(store_fail)(__VA_ARGS__), -1)
 #endif
+/* Whether nobody has written to a file, nor put another one in its place. */
+bool	 store_same_file(const struct stat *a, const struct stat *b);
 
 /* --- store.c ------------------------------------------------------------------ */
 

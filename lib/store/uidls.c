@@ -120,6 +120,7 @@ uidls_load(struct uidls *u, int dir, const char *name, uint32_t uidvalidity,
 			uidls_fini(u);
 			*u = (struct uidls){ .text = BUF_INIT(0) };
 		}
+		u->file = st;
 	}
 	close(fd);
 	buf_fini(&text);
@@ -234,6 +235,20 @@ mailbox_uidl(struct mailbox *m, uint32_t seq)
 		load_uidls(m);
 	return m->uidls->v.len == 0 ? SPAN_EMPTY :
 	    uidls_find(m->uidls, mailbox_uid(m, seq));
+}
+
+bool
+mailbox_uidls_hold(const struct mailbox *m)
+{
+	char name[PACKED_NAME_MAX];
+	struct stat st;
+
+	if (m->uidls == NULL)
+		return true;
+	uidls_name(m, name);
+	if (fstatat(m->p->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT && m->uidls->file.st_nlink == 0;
+	return store_same_file(&st, &m->uidls->file);
 }
 
 void

@@ -12,6 +12,8 @@
 #ifndef STORE_UIDLS_H
 #define STORE_UIDLS_H
 
+#include <sys/stat.h>
+
 #include "base/array.h"
 #include "base/buf.h"
 #include "base/cc.h"
@@ -34,6 +36,8 @@ struct uidls {
 	uint32_t	uidvalidity;
 	struct buf	text;			/* what the lines point into */
 	ARRAY(struct uidls_line) v;		/* ascending UIDs */
+	struct stat	file;			/* as it was read; st_nlink 0:
+						 * there was none */
 };
 
 /* Whether an id can be sent: 1 to UIDLS_ID_MAX of 0x21 to 0x7E. */

@@ -65,11 +65,15 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 	return remove(path);
 }
 
+static const struct engine *engine;	/* that has run */
+
 static void
 clean_up(void)
 {
 	if (account == NULL)
 		return;
+	if (engine->forget != NULL)
+		engine->forget();
 	account_close(&account);
 	loop_free(&loop);
 	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -143,6 +147,7 @@ engine_run(const struct engine *e, const char *tag, const char *const *mail,
 	struct loop_io *io;
 	int fds[2];
 
+	engine = e;
 	said = BUF_INIT(BUF_UNLIMITED);
 	if (inputs == 0)
 		atexit(clean_up);

@@ -337,6 +337,127 @@ START_TEST(watching)
 }
 END_TEST
 
+/* Whether a view that rests is still what it was after what fn() does. */
+static bool
+holds_after(struct account *a, void (*fn)(struct account *b))
+{
+	struct mailbox *m = mailbox_open(a, ACCOUNT_INBOX, 0, &why);
+	struct account *b = open_account(STORE_PACKED);
+	bool holds;
+
+	ck_assert_ptr_nonnull(m);
+	ck_assert(mailbox_rest(m));
+	ck_assert(mailbox_wake(m));
+	fn(b);
+	OK(account_refresh(a, &why) < 0);
+	holds = mailbox_wake(m);
+	mailbox_close(&m);
+	account_close(&b);
+	return holds;
+}
+
+static void
+nothing(struct account *b)
+{
+	struct mailbox *m = mailbox_open(b, ACCOUNT_INBOX, 0, &why);
+
+	ck_assert_ptr_nonnull(m);
+	mailbox_close(&m);
+}
+
+static void
+one_arrives(struct account *b)
+{
+	(void)append(b, ACCOUNT_INBOX, 9, 1, 0, NULL);
+}
+
+static void
+flags_change(struct account *b)
+{
+	struct mailbox *m = open_box(b, ACCOUNT_INBOX);
+	struct ranges uids = RANGES_INIT;
+	struct flags_request r = { .uids = &uids, .op = FLAGS_ADD,
+	    .flags = STORE_FLAGGED, .unchanged_since = UINT64_MAX };
+	struct flags_result out;
+
+	ranges_add(&uids, 1, 1);
+	OK(mailbox_store_flags(m, &r, &out, &why));
+	ranges_fini(&uids);
+	mailbox_close(&m);
+}
+
+static void
+one_goes(struct account *b)
+{
+	struct mailbox *m = open_box(b, ACCOUNT_INBOX);
+	struct ranges uids = RANGES_INIT;
+	struct expunge_result out;
+
+	ranges_add(&uids, 1, 1);
+	OK(mailbox_expunge(m, &uids, true, &out, &why));
+	ranges_fini(&uids);
+	mailbox_close(&m);
+}
+
+/* The same bytes, put back by a hand. */
+static void
+the_file_is_replaced(struct account *b)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), "cd '%s/user' && cp -p 00000001.jrn x && "
+	    "mv x 00000001.jrn", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+static void
+ids_come(struct account *b)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), "echo x > '%s/user/00000001.uidl'", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+START_TEST(resting)
+{
+	struct account *a = open_account(STORE_PACKED);
+	struct mailbox *m, *n;
+
+	(void)append(a, ACCOUNT_INBOX, 1, 3, 0, NULL);
+	ck_assert(holds_after(a, nothing));
+	ck_assert(!holds_after(a, one_arrives));
+	ck_assert(!holds_after(a, flags_change));
+	ck_assert(!holds_after(a, one_goes));
+	ck_assert(!holds_after(a, the_file_is_replaced));
+	/* Ids that nobody has asked for do not matter, others do. */
+	ck_assert(holds_after(a, ids_come));
+	m = mailbox_open(a, ACCOUNT_INBOX, 0, &why);
+	ck_assert_uint_eq(mailbox_uidl(m, 1).len, 0);
+	ck_assert(mailbox_rest(m) && mailbox_wake(m));
+	ids_come(a);
+	ck_assert(!mailbox_wake(m));
+	/* One that has not seen what has happened is not laid aside. */
+	n = mailbox_open(a, ACCOUNT_INBOX, 0, &why);
+	one_arrives(a);
+	ck_assert(!mailbox_rest(n));
+	mailbox_close(&n);
+	mailbox_close(&m);
+	account_close(&a);
+}
+END_TEST
+
+START_TEST(a_maildir_does_not_rest)
+{
+	struct account *a = open_account(STORE_MAILDIR);
+	struct mailbox *m = open_box(a, ACCOUNT_INBOX);
+
+	ck_assert(!mailbox_rest(m));
+	mailbox_close(&m);
+	account_close(&a);
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -354,6 +475,8 @@ suite(void)
 	tcase_add_loop_test(t, copy_and_move, 0, FORMATS);
 	tcase_add_loop_test(t, deleted_while_open, 0, FORMATS);
 	tcase_add_loop_test(t, watching, 0, FORMATS);
+	tcase_add_test(t, resting);
+	tcase_add_test(t, a_maildir_does_not_rest);
 	suite_add_tcase(s, t);
 	return s;
 }
