@@ -98,17 +98,17 @@ static void
 forget_box(struct account *a, struct acct_box *b)
 {
 	struct of_box of = { &a->metadata, b->box };
+	size_t keep = 0;
 
 	b->purged = true;
 	b->special = 0;
-	for (size_t i = 0; i < a->rights.len;) {
-		if (a->rights.v[i].box != b->box) {
-			i++;
-			continue;
-		}
-		mem_free(a->rights.v[i].ident);
-		ARRAY_DROP(&a->rights, i);
+	for (size_t i = 0; i < a->rights.len; i++) {
+		if (a->rights.v[i].box != b->box)
+			a->rights.v[keep++] = a->rights.v[i];
+		else
+			mem_free(a->rights.v[i].ident);
 	}
+	a->rights.len = keep;
 	hash_each(&a->metadata, forget_metadata, &of);
 }
 
@@ -210,8 +210,10 @@ apply_acl(struct account *a, struct span in)
 		*ARRAY_PUSH(&a->rights) = (struct acct_right){
 			box, span_dup(ident), rights };
 	} else if (rights == 0) {
+		/* The others stay in the order in which they are listed. */
 		mem_free(a->rights.v[i].ident);
-		ARRAY_DROP(&a->rights, i);
+		memmove(&a->rights.v[i], &a->rights.v[i + 1],
+		    (--a->rights.len - i) * sizeof(a->rights.v[0]));
 	} else {
 		a->rights.v[i].rights = rights;
 	}

@@ -220,7 +220,7 @@ def one_fetch_for_all_of_them(c, d):
         b"BODY[HEADER.FIELDS (FROM)] {13}\r\nFrom: a@b\r\n\r\n)"], fetch
     assert esearch(got[3:]) == [b"(T) ADDTO (0 2)", b"(T) UID ADDTO (0 2)"], got
     # One that only NOTIFY wants, and one that joins two results.
-    d.append("c2", b"Subject: none\r\n\r\nx\r\n")
+    d.append("c2", b"Subject: other\r\n\r\nx\r\n")
     got = [c.line() for _ in range(3)]
     assert untagged(got, b"FETCH") == [
         b"* 3 FETCH (UID 3 FLAGS (\\Recent))"], got

@@ -211,29 +211,34 @@ static const struct { size_t at; const char *want; } known[] = {
 	{ 4, "Junk use=16;Sent;d use=4;e use=32;" },
 	{ 5, "Junk use=16;Sent;d use=4 sub;e use=32;" },
 	{ 17, "Junk use=16;Sent;d use=4 bob=lrs -bob=w "
-	    "/private/comment=\"its own\";d/c;e use=32;no/such sub;" },
+	    "/private/comment=\"its own\";d/c bob=lrs -bob=w;e use=32;"
+	    "no/such sub;" },
 	{ 19, "Junk use=16;Sent;d use=4 bob=lrs -bob=w "
-	    "/private/comment=\"its own\";d/c;e use=32;no/such sub; quota "
-	    "storage=6000 messages=70 mailboxes=unlimited" },
-	{ 22, "Junk use=16;Sent;e use=32;f;f/c;no/such sub;" },
+	    "/private/comment=\"its own\";d/c bob=lrs -bob=w;e use=32;"
+	    "no/such sub; quota storage=6000 messages=70 mailboxes=unlimited" },
+	{ 22, "Junk use=16;Sent;e use=32;f;f/c bob=lrs -bob=w;no/such sub;" },
 	{ 23, "Junk use=16;Sent;e use=32;f use=4 bob=lrs -bob=w "
-	    "/private/comment=\"its own\";f/c;no/such sub;" },
+	    "/private/comment=\"its own\";f/c bob=lrs -bob=w;"
+	    "no/such sub;" },
 	{ 26, "Junk use=16;Sent;e use=36;f bob=lrs -bob=w "
-	    "/private/comment=\"its own\";f/c;no/such sub;" },
-	{ 27, "Junk use=16;Sent;e use=36;f;f/c;no/such sub;" },
+	    "/private/comment=\"its own\";f/c bob=lrs -bob=w;"
+	    "no/such sub;" },
+	{ 27, "Junk use=16;Sent;e use=36;f;f/c bob=lrs -bob=w;no/such sub;" },
 };
 
 /* A process that dies in the middle of making a mailbox may leave it behind
- * without its use: a Maildir's folder is there when its directory is, and a
+ * without its use and its parent's rights: a Maildir's folder is there when its directory is, and a
  * list whose end is torn takes a mailbox back that has a journal.  In a Maildir
  * some folders of a tree may have been renamed. */
 static const struct { size_t step; const char *found; } cut_off[] = {
 	{ 0, "Sent use=32;d;" },
 	{ 1, "Junk;Sent use=32;d use=4;" },
 	{ 3, "Junk use=16;Sent;d use=36;e;" },
-	{ 19, "Junk use=16;Sent;d;d/c;e use=32;f use=4 bob=lrs -bob=w "
-	    "/private/comment=\"its own\";no/such sub; quota storage=6000 "
-	    "messages=70 mailboxes=unlimited" },
+	{ 16, "Junk use=16;Sent;d use=4 bob=lrs -bob=w "
+	    "/private/comment=\"its own\";d/c;e use=32;no/such sub;" },
+	{ 19, "Junk use=16;Sent;d;d/c bob=lrs -bob=w;e use=32;f use=4 "
+	    "bob=lrs -bob=w /private/comment=\"its own\";no/such sub; quota "
+	    "storage=6000 messages=70 mailboxes=unlimited" },
 };
 
 static bool
