@@ -10,6 +10,7 @@
 #include "base/array.h"
 #include "base/hash.h"
 #include "store/account.h"
+#include "store/looks.h"
 #include "store/packed_file.h"
 #include "store/store_internal.h"
 
@@ -45,7 +46,7 @@ struct acct_segment {
 	const char	*map;
 	size_t		 len, size;	/* mapped; bytes of file */
 	int		 fd;
-	uint8_t		*looks;		/* account_look(): how often, by window */
+	struct looks	 looks;
 };
 
 /* What mailbox_content.hold is: the memory behind it, or a mapping. */
@@ -154,16 +155,17 @@ struct packed *account_journal(struct account *a, uint32_t box,
 void	 account_note_dirty(struct account *a, int fd);
 /* What was written through p is to be synced with the account. */
 void	 account_wrote(struct account *a, struct packed *p);
+void	 account_segments_fini(struct account *a);
 /* Bytes offset to offset + len of a segment; NULL with why. */
 const char *account_map(struct account *a, uint32_t no, uint64_t offset,
 	    uint64_t len, struct why *why);
 /*
- * The same for who only looks: copied into room (len bytes), as long as the
- * bytes around them are not looked at often, for the faults that mapping them
- * takes cost several times as much.  NULL: they are not to be had.
+ * The same for who only looks: where little is looked at around them (looks.h)
+ * the first few of them, copied into room; else all.  Empty: they are not to be
+ * had.
  */
-const char *account_look(struct account *a, uint32_t no, uint64_t offset,
-	    size_t len, char *room);
+struct span account_look(struct account *a, uint32_t no, uint64_t offset,
+	    uint64_t len, size_t few, char *room);
 /* A descriptor of the directory of a box (maildir) or the account's. */
 int	 account_box_dir(struct account *a, uint32_t box, struct why *why);
 /* Whether the acting user has all of these rights; else ACCOUNT_NOPERM. */

@@ -45,7 +45,7 @@
 #define WRITE_STEP	(512u << 10)	/* bytes gathered for one write */
 #define AHEAD		3u		/* records: memory takes so long */
 #define PREFETCH	448u		/* bytes of a record that comes next */
-#define PREFETCH_END	256u		/* and at its end */
+#define PREFETCH_END	640u		/* and at its end */
 #define WASTE_MIN	(4u << 20)	/* bytes, and as much again as is used */
 
 /* --- which checksums were right --------------------------------------------------- */
@@ -197,6 +197,7 @@ cache_bytes(struct mailbox *m, uint64_t at, uint64_t len)
 	}
 	more.size = (size_t)st.st_size;
 	more.len = more.size + more.size / 4 + MAP_MORE;
+	more.looks = (struct looks){ NULL, 0 };
 	more.p = mmap(NULL, more.len, PROT_READ, MAP_SHARED, m->cachefd, 0);
 	if (more.p == MAP_FAILED)
 		return NULL;
@@ -212,6 +213,7 @@ mailbox_cache_fini(struct mailbox *m)
 
 		if (map->p != NULL)
 			(void)munmap((void *)(uintptr_t)map->p, map->len);
+		looks_fini(&map->looks);
 	}
 	ARRAY_FINI(&m->cache_maps);
 	fd_close(&m->cachefd);
@@ -419,6 +421,24 @@ find_behind(struct mailbox *m, const struct record *r)
 	return p != NULL ? span_make(p, r->cache_len) : SPAN_EMPTY;
 }
 
+/* Its entry in the cache file. */
+static const char *
+find_entry(struct mailbox *m, const struct record *r)
+{
+	struct cache_map *map;
+	const char *p;
+
+	if (r->cache_at < ENTRY_HEAD || open_cache(m, false) < 0 ||
+	    (p = cache_bytes(m, r->cache_at - ENTRY_HEAD,
+	    ENTRY_HEAD + (uint64_t)r->cache_len)) == NULL)
+		return NULL;
+	map = &m->cache_maps.v[m->cache_maps.len - 1];
+	(void)looks_at(&map->looks, map->p, map->size, r->cache_at);
+	return num_get_le32(p) == ENTRY_MAGIC &&
+	    num_get_le32(p + 4) == r->uid &&
+	    num_get_le32(p + 8) == r->cache_len ? p : NULL;
+}
+
 /* Where it should be; p NULL: it is not there. */
 static struct span
 find_cache(struct mailbox *m, const struct record *r)
@@ -427,14 +447,8 @@ find_cache(struct mailbox *m, const struct record *r)
 
 	if (r->cache_len == 0 || r->cache_len > MESSAGE_CACHE_MAX)
 		return SPAN_EMPTY;
-	if (r->cache_at >= ENTRY_HEAD && open_cache(m, false) == 0 &&
-	    (p = cache_bytes(m, r->cache_at - ENTRY_HEAD,
-	    ENTRY_HEAD + (uint64_t)r->cache_len)) != NULL &&
-	    num_get_le32(p) == ENTRY_MAGIC &&
-	    num_get_le32(p + 4) == r->uid &&
-	    num_get_le32(p + 8) == r->cache_len)
-		return span_make(p + ENTRY_HEAD, r->cache_len);
-	return find_behind(m, r);
+	return (p = find_entry(m, r)) != NULL ?
+	    span_make(p + ENTRY_HEAD, r->cache_len) : find_behind(m, r);
 }
 
 /*

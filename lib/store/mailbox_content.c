@@ -244,18 +244,20 @@ segment_has(struct mailbox *m, const struct record *r, uint64_t at,
 	uint64_t from = r->offset + PACKED_MESSAGE_HEADER + at;
 	char room[LOOK_MOST];
 	struct why why = WHY_INIT;
-	size_t n = (size_t)MIN(len, LOOK_FIRST);
-	const char *p = account_look(m->a, r->segment, from, n, room);
+	struct span text = account_look(m->a, r->segment, from, len,
+	    (size_t)MIN(len, LOOK_FIRST), room);
+	const char *p;
 
-	if (p == NULL)
+	if (text.len == 0 || message_plain_has(text, k))
+		return text.len > 0;
+	if (text.len == len)
 		return false;
-	if (message_plain_has(span_make(p, n), k))
-		return true;
-	if (n == len)
-		return false;
-	p = len <= LOOK_MOST ? account_look(m->a, r->segment, from,
-	    (size_t)len, room) : account_map(m->a, r->segment, from, len,
-	    &why);
+	if (len <= LOOK_MOST) {
+		text = account_look(m->a, r->segment, from, len, (size_t)len,
+		    room);
+		return message_plain_has(text, k);
+	}
+	p = account_map(m->a, r->segment, from, len, &why);
 	return p != NULL && message_plain_has(span_make(p, (size_t)len), k);
 }
 

@@ -88,6 +88,7 @@ struct expunge_time {
 struct cache_map {
 	const char	*p;
 	size_t		 len, size;
+	struct looks	 looks;
 };
 
 struct mailbox {

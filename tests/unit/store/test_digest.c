@@ -312,7 +312,7 @@ START_TEST(a_cache_file_that_was_cut)
 }
 END_TEST
 
-static const size_t ends[] = { 768, 4096, 16384, 40000 };
+static const size_t ends[] = { 768, 4096, 16384, 40000, 300000 };
 
 /* A string is found in the bytes where they lie, but not in compressed ones. */
 START_TEST(plain_text_is_found)
