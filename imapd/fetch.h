@@ -76,6 +76,7 @@ struct fetch_msg {
 	/* fetch_msg.c's, loaded at first use: */
 	bool		 has_record, has_content, has_parsed;
 	bool		 has_header;	/* parsed, but only the header */
+	bool		 damaged;	/* content is not what was stored */
 	struct mailbox_content record, content;
 	struct message_cache cache;
 	struct message	 parsed;
@@ -116,6 +117,12 @@ const struct message_cache *fetch_msg_cache(struct fetch_msg *m,
 const struct message_cache *fetch_msg_keys(struct fetch_msg *m,
 	    struct why *why);
 const struct message *fetch_msg_parsed(struct fetch_msg *m, struct why *why);
+/*
+ * Certainly not there, as far as that can be said without taking the message
+ * apart: the word, in the whole message or in its header.
+ */
+bool	 fetch_msg_lacks_word(struct fetch_msg *m, bool header,
+	    const struct message_key *k);
 /* The root alone, with its sizes, which is cheaper. */
 const struct message *fetch_msg_header(struct fetch_msg *m, struct why *why);
 

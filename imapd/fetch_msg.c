@@ -44,8 +44,8 @@ load(struct fetch_msg *m, struct why *why)
 	if (m->has_content)
 		return 0;
 	memset(&m->content, 0, sizeof(m->content));
-	if (mailbox_content(m->box, m->m.uid, &m->content, why) < 0 &&
-	    m->content.bytes.p == NULL)
+	m->damaged = mailbox_content(m->box, m->m.uid, &m->content, why) < 0;
+	if (m->damaged && m->content.bytes.p == NULL)
 		return -1;
 	m->has_content = true;
 	return 0;
@@ -110,4 +110,24 @@ fetch_msg_keys(struct fetch_msg *m, struct why *why)
 		return NULL;
 	m->has_record = true;
 	return &m->cache;
+}
+
+bool
+fetch_msg_lacks_word(struct fetch_msg *m, bool header,
+    const struct message_key *k)
+{
+	struct why why = WHY_INIT;
+	const struct message_cache *c;
+	struct span bytes;
+
+	if (!k->word || (c = fetch_msg_cache(m, &why)) == NULL ||
+	    !(c->flags & MESSAGE_WORDS_STAND) || load(m, &why) < 0 ||
+	    m->damaged)
+		return false;
+	bytes = m->content.bytes;
+	/* As stored it is not longer than as lines with CRLF. */
+	if (header)
+		bytes = span_sub(bytes, 0, (size_t)MIN(c->header_crlf,
+		    bytes.len));
+	return message_lacks_word(bytes, k);
 }

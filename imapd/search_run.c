@@ -137,7 +137,8 @@ ask_header(struct search_run *r, const struct search_key *k)
 
 	if (r->level < LEVEL_HEADER)
 		return UNKNOWN;
-	if (!in_time(r) || (m = fetch_msg_header(&r->msg, &why)) == NULL)
+	if (!in_time(r) || fetch_msg_lacks_word(&r->msg, true, &k->text) ||
+	    (m = fetch_msg_header(&r->msg, &why)) == NULL)
 		return NO;
 	return yes(message_has_field(m, k->name, &k->text));
 }
@@ -150,7 +151,8 @@ ask_text(struct search_run *r, const struct search_key *k)
 
 	if (r->level < LEVEL_TEXT)
 		return UNKNOWN;
-	if (!in_time(r) || (m = fetch_msg_parsed(&r->msg, &why)) == NULL)
+	if (!in_time(r) || fetch_msg_lacks_word(&r->msg, false, &k->text) ||
+	    (m = fetch_msg_parsed(&r->msg, &why)) == NULL)
 		return NO;
 	return yes(k->kind == SEARCH_BODY ? message_has_body(m, &k->text) :
 	    message_has_text(m, &k->text));
@@ -170,7 +172,7 @@ ask_record(struct search_run *r, const struct search_key *k)
 		return NO;
 	if (k->kind == SEARCH_HEADER)
 		return UNKNOWN;
-	return message_cache_has_word(c, &k->text) ||
+	return message_cache_has(c, &k->text) ||
 	    mailbox_has_plain(r->im->box, r->msg.m.uid, c, &k->text) ?
 	    YES : UNKNOWN;
 }

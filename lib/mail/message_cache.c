@@ -29,7 +29,7 @@
 enum {					/* strings, in their order */
 	STR_REFS, STR_PLAIN, STR_SUBJECT, STR_FROM, STR_TO, STR_CC,
 	STR_DISPLAY_FROM, STR_DISPLAY_TO, STR_ENVELOPE, STR_STRUCTURE,
-	STR_BODY, STR_PREVIEW, STRINGS
+	STR_BODY, STR_PREVIEW, STR_START, STRINGS
 };
 
 enum {					/* offsets */
@@ -365,7 +365,10 @@ message_cache_encode(const struct message *m, struct buf *out)
 		flags |= MESSAGE_HAS_ATTACHMENT;
 	if (m->cut)
 		flags |= MESSAGE_CUT;
-	signature_of_message(&sig, m);
+	if (message_words_stand(m))
+		flags |= MESSAGE_WORDS_STAND;
+	signature_and_start(&sig, m, out);
+	end_string(&e);
 	p = out->data + e.start;
 	memcpy(p + AT_SIGNATURE, sig.bits, SIGNATURE_SIZE);
 	num_put_le32(p + AT_MAGIC, MAGIC);
@@ -409,7 +412,7 @@ message_cache_again(struct span in, struct message_cache *c)
 	struct span *const strings[STRINGS] = {
 		&c->refs, &c->plain, &c->base_subject, &c->from, &c->to,
 		&c->cc, &c->display_from, &c->display_to, &c->envelope,
-		&c->structure, &c->body, &c->preview,
+		&c->structure, &c->body, &c->preview, &c->start,
 	};
 	size_t len = message_cache_len(in), at = HEAD;
 	const char *p = in.p;
@@ -449,11 +452,11 @@ message_cache_plain(const struct message_cache *c, size_t i, uint64_t *at,
 }
 
 bool
-message_cache_has_word(const struct message_cache *c,
-    const struct message_key *k)
+message_cache_has(const struct message_cache *c, const struct message_key *k)
 {
-	return k->word && c->flags & MESSAGE_PREVIEW_WORDS &&
-	    message_plain_has(c->preview, k);
+	return k->len > 0 && (message_key_is_in(c->start, k) || (k->word &&
+	    c->flags & MESSAGE_PREVIEW_WORDS &&
+	    message_plain_has(c->preview, k)));
 }
 
 uint64_t

@@ -15,7 +15,7 @@
 #include "mail/message.h"
 #include "mail/message_text.h"
 
-#define MESSAGE_CACHE_VERSION	2
+#define MESSAGE_CACHE_VERSION	3
 #define MESSAGE_CACHE_MAX	(1u << 20)	/* bytes of a record, at most */
 #define MESSAGE_CACHE_REFS_MAX	200	/* ids of References that are kept:
 					 * the first and the last ones */
@@ -34,6 +34,7 @@ enum {					/* message_cache.flags */
 	MESSAGE_CUT		= 1 << 6,	/* message.cut */
 	MESSAGE_PREVIEW_WORDS	= 1 << 7,	/* the preview's words stand so in
 						 * the message's text */
+	MESSAGE_WORDS_STAND	= 1 << 8,	/* message_words_stand() */
 };
 
 /* A record taken apart; the spans are of the record. */
@@ -55,6 +56,7 @@ struct message_cache {
 	/* Ready for the wire. */
 	struct span	envelope, structure, body;
 	struct span	preview;	/* UTF-8, not quoted, may be empty */
+	struct span	start;		/* of the text: signature_and_start() */
 	/* Compare these with span_cmp(): casemapped (RFC 5051). */
 	struct span	base_subject;	/* RFC 5256 2.1 */
 	struct span	from, to, cc;	/* addr-mailbox of the first address */
@@ -80,8 +82,9 @@ uint64_t message_cache_ref(const struct message_cache *c, uint32_t i);
 /* Place i of plain text, offset and bytes in the message; false: no more. */
 bool	 message_cache_plain(const struct message_cache *c, size_t i,
 	    uint64_t *at, uint64_t *len);
-/* The preview has this word (message_key.word), so BODY and TEXT have it. */
-bool	 message_cache_has_word(const struct message_cache *c,
+/* The start of the text, or the preview, has this string, so BODY and TEXT
+ * have it. */
+bool	 message_cache_has(const struct message_cache *c,
 	    const struct message_key *k);
 /* The hash of a message id, as in msgid and refs: never 0. */
 uint64_t message_id_hash(struct span id);

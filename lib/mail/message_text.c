@@ -265,16 +265,67 @@ message_text_each(const struct message *m, unsigned what,
 	return go_on;
 }
 
+/* --- text that stands in the message as it is --------------------------------- */
+
+static bool
+is_ascii(struct span s)
+{
+	unsigned char any = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		any |= (unsigned char)s.p[i];
+	return any < 0x80;
+}
+
+/* A fold becomes a space, which is no word's; all else is as it was. */
+static bool
+field_stands(const struct message_field *f)
+{
+	/* "Name :" is shown without the space. */
+	if (f->name.len > 0 && f->name.p[f->name.len] != ':')
+		return false;
+	return span_search(f->value, SPAN("=?")) < 0 &&
+	    !(span_casestarts(f->name, SPAN("content-")) &&
+	    span_find(f->value, '*') >= 0) &&
+	    !(is_address_field(f->name) && is_roundabout(f->value));
+}
+
+bool
+message_words_stand(const struct message *m)
+{
+	if (!is_ascii(m->bytes))
+		return false;
+	for (const struct message_part *p = m->root; p != NULL;
+	    p = message_part_next(p, true)) {
+		struct span in = p->header;
+		struct message_field f;
+
+		while (message_field_next(&in, &f))
+			if (!field_stands(&f))
+				return false;
+		if (has_text(p) && !message_text_is_plain(p))
+			return false;
+	}
+	return true;
+}
+
+bool
+message_lacks_word(struct span bytes, const struct message_key *k)
+{
+	return k->word && span_find_folded(bytes, span_make(k->bytes,
+	    k->len)) < 0;
+}
+
 /* --- searching --------------------------------------------------------------- */
 
 void
 message_key_of(struct message_key *k, char *bytes, size_t len)
 {
 	*k = (struct message_key){ bytes, len, len > 0, len > 0 };
-	for (size_t i = 0; i < len; i++) {
-		k->plain &= bytes[i] >= ' ' && bytes[i] < 0x7f;
-		k->word &= bytes[i] > ' ' && bytes[i] < 0x7f;
-	}
+	for (size_t i = 0; i < len; i++)
+		k->plain &= bytes[i] >= ' ' && bytes[i] < 0x7f &&
+		    (bytes[i] < 'a' || bytes[i] > 'z');
+	k->word = k->plain && memchr(bytes, ' ', len) == NULL;
 }
 
 int
@@ -303,12 +354,25 @@ message_key_fini(struct message_key *k)
 	k->len = 0;
 }
 
+bool
+message_key_is_in(struct span text, const struct message_key *k)
+{
+	struct span key = span_make(k->bytes, k->len);
+	ptrdiff_t at;
+
+	if (k->plain) {
+		at = span_find_folded(text, key);
+		/* (There is lower case in few texts: "\u00aa" becomes "a".) */
+		if (at < 0 || span_eq(span_sub(text, (size_t)at, k->len), key))
+			return at >= 0;
+	}
+	return span_search(text, key) >= 0;
+}
+
 static bool
 has_not(void *arg, struct span text)
 {
-	const struct message_key *k = arg;
-
-	return memmem(text.p, text.len, k->bytes, k->len) == NULL;
+	return !message_key_is_in(text, arg);
 }
 
 bool

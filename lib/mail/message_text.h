@@ -41,7 +41,8 @@ bool	 message_text_each(const struct message *m, unsigned what,
 struct message_key {
 	char		*bytes;
 	size_t		 len;
-	bool		 plain;		/* ASCII without control characters */
+	bool		 plain;		/* ASCII that casemap() makes of ASCII, without
+					 * control characters */
 	bool		 word;		/* the same without spaces */
 };
 void	 message_key_of(struct message_key *k, char *bytes, size_t len);
@@ -58,7 +59,17 @@ bool	 message_text_is_known(const struct message_part *p);
 /* Whether a plain key is in the bytes of such a part as they are; it may be in
  * its text all the same. */
 bool	 message_plain_has(struct span bytes, const struct message_key *k);
+/*
+ * Whether each word (message_key.word) of the text stands so, but for case, in
+ * the bytes of the message, as in mail that is ASCII and not encoded: what is
+ * not in these is not in the text then.
+ */
+bool	 message_words_stand(const struct message *m);
+/* The message, of whose words that is known, does not have this one. */
+bool	 message_lacks_word(struct span bytes, const struct message_key *k);
 
+/* Whether it is in text that is casemapped. */
+bool	 message_key_is_in(struct span text, const struct message_key *k);
 /* SEARCH TEXT and BODY: an empty string is in every message. */
 bool	 message_has_text(const struct message *m, const struct message_key *k);
 bool	 message_has_body(const struct message *m, const struct message_key *k);

@@ -30,6 +30,8 @@ byte_at(struct span s, size_t i)
  */
 struct adder {
 	size_t		 len;	/* bytes of text so far */
+	struct buf	*start;	/* or NULL */
+	size_t		 start_len;
 	uint8_t		 has[BITS];
 };
 
@@ -72,6 +74,36 @@ add(void *arg, struct span text)
 	return true;
 }
 
+/* False: it is as long as it becomes. */
+static bool
+add_start(struct adder *a, struct span text)
+{
+	size_t room = SIGNATURE_START_MAX - a->start_len;
+
+	if (a->start == NULL || room < 2)
+		return false;
+	text = span_sub(text, 0, room - 1);
+	if (text.len > 0) {
+		buf_add_span(a->start, text);
+		buf_add_char(a->start, SIGNATURE_START_END);
+		a->start_len += text.len + 1;
+	}
+	return true;
+}
+
+static bool
+add_body(void *arg, struct span text)
+{
+	(void)add_start(arg, text);
+	return add(arg, text);
+}
+
+static bool
+add_start_only(void *arg, struct span text)
+{
+	return add_start(arg, text);
+}
+
 /* Bytes of decoded text that a part has at least, by its length as stored. */
 static size_t
 least_text(const struct message_part *p)
@@ -99,20 +131,38 @@ too_much_text(const struct message *m)
 }
 
 void
-signature_of_message(struct signature *sig, const struct message *m)
+signature_and_start(struct signature *sig, const struct message *m,
+    struct buf *start)
 {
 	uint64_t misses = charset_misses();
+	size_t before = start != NULL ? start->len : 0;
 	struct adder a;
 
-	a.len = 0;
+	a.len = a.start_len = 0;
+	a.start = start;
 	memset(a.has, 0, sizeof(a.has));
-	/* Let everything through, also where a charset is unknown: who
-	 * searches may know it. */
-	if (too_much_text(m) || !message_text_each(m, TEXT_HEADER |
-	    TEXT_MIME | TEXT_BODY, add, &a) || charset_misses() != misses)
+	if (too_much_text(m)) {
 		memset(sig, 0xff, sizeof(*sig));
-	else
+		(void)message_text_each(m, TEXT_BODY, add_start_only, &a);
+	} else if (message_text_each(m, TEXT_HEADER | TEXT_MIME, add, &a) &&
+	    message_text_each(m, TEXT_BODY, add_body, &a)) {
 		gather_bits(&a, sig);
+	} else {
+		memset(sig, 0xff, sizeof(*sig));
+	}
+	/* Let everything through, and say nothing, also where a charset is
+	 * unknown: who searches may know it. */
+	if (charset_misses() != misses) {
+		memset(sig, 0xff, sizeof(*sig));
+		if (start != NULL)
+			buf_trunc(start, before);
+	}
+}
+
+void
+signature_of_message(struct signature *sig, const struct message *m)
+{
+	signature_and_start(sig, m, NULL);
 }
 
 void

@@ -12,6 +12,7 @@
 #ifndef MAIL_SIGNATURE_H
 #define MAIL_SIGNATURE_H
 
+#include "base/buf.h"
 #include "base/cc.h"
 #include "base/span.h"
 #include "mail/message.h"
@@ -28,6 +29,16 @@ struct signature {
 };
 
 void	 signature_of_message(struct signature *sig, const struct message *m);
+/*
+ * The same, and append the start of the bodies' text: pieces of what
+ * message_text_each() shows, each with a byte behind it that no text has.  A
+ * string that is there is certainly in the text, whoever reads it: nothing is
+ * appended when a charset was unknown.
+ */
+#define SIGNATURE_START_MAX	512	/* bytes */
+#define SIGNATURE_START_END	((char)0xff)
+void	 signature_and_start(struct signature *sig, const struct message *m,
+	    struct buf *start);
 
 /*
  * The bits that a search string needs; made once, asked of many messages.

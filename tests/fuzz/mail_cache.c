@@ -38,6 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		touch(c.structure);
 		touch(c.body);
 		touch(c.preview);
+		touch(c.start);
 		touch(c.base_subject);
 		touch(c.from);
 		touch(c.to);

@@ -117,7 +117,7 @@ check_search(struct span in, size_t at, size_t len)
 	struct message m;
 	struct message_key key;
 	struct message_cache c;
-	struct buf record = BUF_INIT(BUF_UNLIMITED);
+	struct buf record = BUF_INIT(BUF_UNLIMITED), own = record;
 
 	message_parse(&m, in);
 	(void)message_text_each(&m, TEXT_HEADER | TEXT_MIME | TEXT_BODY,
@@ -127,6 +127,12 @@ check_search(struct span in, size_t at, size_t len)
 	signature_of_message(&sig, &m);
 	signature_query(&q, buf_span(&k.found));
 	must(signature_may_contain(sig.bits, &q));
+	/* (Key, without what no word has.) */
+	for (size_t i = 0; i < k.found.len; i++)
+		if (k.found.data[i] > ' ')
+			buf_add_char(&own, k.found.data[i]);
+		else if (own.len > 0)
+			break;
 	/* What plain bytes say is true. */
 	buf_reset(&k.found);
 	casemap(span_sub(in, at * 16, len % 16), &k.found);
@@ -139,8 +145,17 @@ check_search(struct span in, size_t at, size_t len)
 	buf_reset(&record);
 	message_cache_encode(&m, &record);
 	must(message_cache_decode(buf_span(&record), &c) == 0);
-	if (message_cache_has_word(&c, &key))
-		must(message_has_body(&m, &key));
+	must(c.start.len <= SIGNATURE_START_MAX);
+	/* A word of the message's own text is not lacking either. */
+	for (size_t i = 0; i < 2; i++) {
+		if (message_cache_has(&c, &key))
+			must(message_has_body(&m, &key));
+		if (c.flags & MESSAGE_WORDS_STAND &&
+		    message_has_text(&m, &key))
+			must(!message_lacks_word(in, &key));
+		message_key_of(&key, own.data, own.len);
+	}
+	buf_fini(&own);
 	buf_fini(&record);
 	message_fini(&m);
 	buf_fini(&k.found);

@@ -337,22 +337,22 @@ static const struct { const char *mail, *key; bool want; } plain[] = {
 	{ "A: b\n\ngärten", "gärten", false }, { "A: b\n\nx", "", false },
 };
 
-static const struct { const char *mail, *key; bool want; } preview_words[] = {
+static const struct { const char *mail, *key; bool want; } in_record[] = {
 	{ "A: b\n\nThe Garden\n", "garden", true },
 	{ "A: garden\n\nx\n", "garden", false },
-	{ "A: b\n\nThe Garden\n", "the garden", false },
+	{ "A: b\n\nThe Garden\n", "the garden", true },
 	{ "A: b\n\nThe gar\001den\n", "garden", false },
 	{ "A: b\n\nThe gar\nden\n", "garden", false },
 	{ "A: b\n\nThe gar\xff" "den\n", "garden", false },
-	{ "A: b\n\nThe \xff" "garden\n", "garden", false },
-	{ "A: b\n\nThe g\303\244rden\n", "rden", false },
-	{ "A: b\n\nThe g\303\244rden\n", "g\303\244rden", false },
+	{ "A: b\n\nThe \xff" "garden\n", "garden", true },
+	{ "A: b\n\nThe g\303\244rden\n", "rden", true },
+	{ "A: b\n\nThe g\303\244rden\n", "g\303\244rden", true },
 	/* Decoded, where all decode it alike. */
 	{ "Content-Type: text/plain; charset=koi8-r\n\n\xc1 garden", "garden",
 	    true },
 	{ "Content-Type: text/plain; charset=none\n\ngarden", "garden", false },
 	{ "Content-Type: text/plain; charset=iso-2022-jp\n\ngarden", "garden",
-	    false },
+	    true },
 	{ "Content-Transfer-Encoding: quoted-printable\n\nx=67ar=\nden",
 	    "xgarden", true },
 	{ "Content-Transfer-Encoding: quoted-printable\n\ngarden=", "garden=",
@@ -362,13 +362,24 @@ static const struct { const char *mail, *key; bool want; } preview_words[] = {
 	{ "Content-Transfer-Encoding: x-none\n\ngarden", "garden", false },
 	/* Without its markup it is not the text. */
 	{ "Content-Type: text/html\n\n&#103;arden", "garden", false },
-	{ "Content-Type: text/html\n\ngarden", "garden", false },
+	{ "Content-Type: text/html\n\ngarden", "garden", true },
+	/* What is one here was two parts there. */
+	{ "Content-Type: multipart/mixed; boundary=b\n\n--b\n\ngar\n--b\n\n"
+	    "den\n--b--\n", "garden", false },
+	{ "Content-Type: multipart/mixed; boundary=b\n\n--b\n\ngar\n--b\n\n"
+	    "den\n--b--\n", "den", true },
+	/* "\u00aa" is casemapped to "a", which is not "A". */
+	{ "A: b\n\ng\xc2\xaarden\n", "garden", false },
+	{ "A: b\n\ng\xc2\xaarden\n", "g\xc2\xaarden", true },
+	{ "A: b\n\ng\xc2\xaarden garden\n", "garden", true },
+	{ "A: b\n\ngarden\n", "\xc2\xaa", false },
+	{ "A: b\n\nx", "", false },
 	{ "Content-Type: image/gif\n\ngarden", "garden", false },
 	{ "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: "
 	    "text/html\n\nx\n--b\n\ngarden\n--b--\n", "garden", true },
 };
 
-START_TEST(words_are_found_in_the_preview)
+START_TEST(strings_are_found_in_the_record)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct message_cache c;
@@ -376,14 +387,104 @@ START_TEST(words_are_found_in_the_preview)
 	struct message m;
 	bool found;
 
-	message_parse(&m, span_of(preview_words[_i].mail));
+	message_parse(&m, span_of(in_record[_i].mail));
 	message_cache_encode(&m, &b);
 	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
-	ck_assert_int_eq(message_key_init(&k, span_of(preview_words[_i].key)),
+	ck_assert_int_eq(message_key_init(&k, span_of(in_record[_i].key)),
 	    0);
-	found = message_cache_has_word(&c, &k);
-	ck_assert_int_eq(found, preview_words[_i].want);
+	found = message_cache_has(&c, &k);
+	ck_assert_int_eq(found, in_record[_i].want);
 	ck_assert(!found || message_has_body(&m, &k));
+	message_key_fini(&k);
+	message_fini(&m);
+	buf_fini(&b);
+}
+END_TEST
+
+/* As much as a record has of the text, and one more. */
+START_TEST(a_record_has_the_start_of_the_text)
+{
+	for (size_t at = SIGNATURE_START_MAX - 20; at <
+	    SIGNATURE_START_MAX + 20; at++) {
+		struct buf in = BUF_INIT(BUF_UNLIMITED), b = in;
+		struct message_cache c;
+		struct message_key k;
+		struct message m;
+
+		buf_addf(&in, "A: b\nContent-Type: text/html\n\n%*sgarden "
+		    "and more", (int)at, "");
+		message_parse(&m, buf_span(&in));
+		message_cache_encode(&m, &b);
+		ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
+		ck_assert_uint_le(c.start.len, SIGNATURE_START_MAX);
+		ck_assert_int_eq(message_key_init(&k, SPAN("garden")), 0);
+		ck_assert_int_eq(message_cache_has(&c, &k), at + 6 <
+		    SIGNATURE_START_MAX);
+		ck_assert(message_has_body(&m, &k));
+		message_key_fini(&k);
+		message_fini(&m);
+		buf_fini(&in);
+		buf_fini(&b);
+	}
+}
+END_TEST
+
+/* What can be said of a word by the bytes alone: that it is not there. */
+static const struct { const char *mail, *key; bool stands, lacks; } standing[] = {
+	{ "A: b\n\nThe Garden\n", "garden", true, false },
+	{ "A: b\n\nThe Garden\n", "gardens", true, true },
+	{ "A: b\n\nThe Garden\n", "the garden", true, false },
+	{ "Subject: in\r\n the\r\n\tgarden\r\n\r\nx", "garden", true, false },
+	{ "Subject: gar\r\n den\r\n\r\nx", "garden", true, true },
+	/* It may be there, but not as text: then one looks. */
+	{ "Content-Type: image/gif\n\ngarden", "garden", true, false },
+	{ "Subject:garden\n\nx", "subject:", true, false },
+	{ "Subject :garden\n\nx", "subject:", false, true },
+	{ "Subject: =?us-ascii?q?g=61rden?=\n\nx", "garden", false, true },
+	{ "Subject: G\xc3\xa4rten\n\nx", "garten", false, true },
+	{ "A: b\n\nG\xc3\xa4rten", "garten", false, true },
+	{ "From: <a@\n garden.example>\n\nx", "a@garden", false, true },
+	{ "Received: from a (b)\n\nx", "garden", true, true },
+	{ "Content-Type: text/plain; name*=utf-8''g%61rden\n\nx", "garden",
+	    false, true },
+	{ "Content-Transfer-Encoding: quoted-printable\n\ng=61rden",
+	    "garden", false, true },
+	{ "Content-Transfer-Encoding: base64\n\nZ2FyZGVu", "garden", false,
+	    true },
+	{ "Content-Type: image/gif\nContent-Transfer-Encoding: base64\n\n"
+	    "Z2FyZGVu", "garden", true, true },
+	{ "Content-Type: text/plain; charset=utf-7\n\ng+AGE-rden", "garden",
+	    false, true },
+	{ "Content-Type: text/plain; charset=x-none\n\nx", "garden", false,
+	    true },
+	{ "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\n"
+	    "Content-Type: message/rfc822\n\nB: =?utf-8?b?Z2FyZGVu?=\n\nx\n",
+	    "garden", false, true },
+	{ "Content-Type: message/delivery-status\n"
+	    "Content-Transfer-Encoding: base64\n\nZ2FyZGVu", "garden", false,
+	    true },
+};
+
+START_TEST(words_that_stand_are_denied_by_the_bytes)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct span in = span_of(standing[_i].mail);
+	struct message_cache c;
+	struct message_key k;
+	struct message m;
+	bool lacks;
+
+	message_parse(&m, in);
+	message_cache_encode(&m, &b);
+	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
+	ck_assert_int_eq((c.flags & MESSAGE_WORDS_STAND) != 0,
+	    standing[_i].stands);
+	ck_assert_int_eq(message_key_init(&k, span_of(standing[_i].key)), 0);
+	lacks = message_lacks_word(in, &k);
+	if (k.word)
+		ck_assert_int_eq(lacks, standing[_i].lacks);
+	if (standing[_i].stands && lacks)
+		ck_assert(!message_has_text(&m, &k));
 	message_key_fini(&k);
 	message_fini(&m);
 	buf_fini(&b);
@@ -526,8 +627,11 @@ suite(void)
 	tcase_add_loop_test(t,
 	    text_is_found_and_the_signature_never_denies_it, 0,
 	    ARRAY_LEN(searches));
-	tcase_add_loop_test(t, words_are_found_in_the_preview, 0,
-	    ARRAY_LEN(preview_words));
+	tcase_add_test(t, a_record_has_the_start_of_the_text);
+	tcase_add_loop_test(t, words_that_stand_are_denied_by_the_bytes, 0,
+	    ARRAY_LEN(standing));
+	tcase_add_loop_test(t, strings_are_found_in_the_record, 0,
+	    ARRAY_LEN(in_record));
 	tcase_add_loop_test(t, plain_text_is_told_without_the_message, 0,
 	    ARRAY_LEN(plain));
 	tcase_add_test(t, signatures_deny_what_is_not_there);
