@@ -136,12 +136,13 @@ put_opened(struct imap *im)
 {
 	struct mailbox *m = im->box;
 	const struct account_box *b;
-	uint32_t unseen = mailbox_first_unseen(m);
+	uint32_t unseen;
 
 	sync_flags_line(im);
 	buf_addf(&im->out, "* %u EXISTS\r\n", mailbox_count(m));
 	if (!IMAP_HAS(im, REV2)) {
 		buf_addf(&im->out, "* %u RECENT\r\n", mailbox_recent(m));
+		unseen = mailbox_first_unseen(m);
 		if (unseen > 0 && !IMAP_HAS(im, UIDONLY))
 			buf_addf(&im->out, "* OK [UNSEEN %u] First unseen.\r\n",
 			    unseen);
@@ -259,7 +260,7 @@ open_box(struct imap *im, struct span name, bool examine, struct qresync *q)
 	if (b == NULL)
 		return;
 	im->box = mailbox_open(im->account, b->box, MAILBOX_RECENT |
-	    (examine ? MAILBOX_READONLY : 0), &why);
+	    MAILBOX_LATER | (examine ? MAILBOX_READONLY : 0), &why);
 	if (im->box == NULL) {
 		imap_fail(im, &why);
 		return;

@@ -200,8 +200,8 @@ open_again(struct imap *im, const struct frozen *f)
 		return -1;
 	if (f->box == 0)
 		return 0;
-	im->box = mailbox_open(im->account, f->box,
-	    f->readonly ? MAILBOX_READONLY : MAILBOX_RECENT, &why);
+	im->box = mailbox_open(im->account, f->box, MAILBOX_LATER |
+	    (f->readonly ? MAILBOX_READONLY : MAILBOX_RECENT), &why);
 	if (im->box == NULL ||
 	    mailbox_uidvalidity(im->box) != f->uidvalidity)
 		return -1;
@@ -233,6 +233,8 @@ freeze_say_changes(struct imap *im)
 			buf_addf(&im->out, "* %u RECENT\r\n",
 			    mailbox_recent(im->box));
 	}
+	if (mailbox_modseq(im->box) == im->asleep_modseq)
+		return;
 	for (uint32_t seq = 1; mailbox_message(im->box, seq, &m) &&
 	    m.uid < im->asleep_uidnext; seq++)
 		if (m.modseq > im->asleep_modseq)

@@ -2,8 +2,9 @@
 /*
  * account_status - counting without opening: STATUS and quotas.
  *
- * The state in a journal's head counts messages and bytes; what was appended
- * behind it is read on.  Only \Seen and \Deleted need the messages.
+ * The state in a journal's head counts messages and bytes, the index's head
+ * what is unseen and deleted, too; what was appended behind them is read on.  No
+ * message is looked at.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,21 +21,13 @@ count_view(const struct mailbox *m, struct mailbox_status *out)
 {
 	uint32_t n = record_count(m);
 
-	for (uint32_t i = 0; i < n; i++) {
-		const struct record *r = record_at(m, i);
-		uint64_t size = r->size != 0 ? r->size : r->len;
-
-		if (r->flags & MESSAGE_EXPUNGED)
-			continue;
-		out->messages++;
-		out->size += size;
-		out->recent += r->uid >= m->recent_from;
-		out->unseen += !(r->flags & STORE_SEEN);
-		if (r->flags & STORE_DELETED) {
-			out->deleted++;
-			out->deleted_size += size;
-		}
-	}
+	out->messages = m->sum.messages;
+	out->unseen = m->sum.unseen;
+	out->deleted = m->sum.deleted;
+	out->size = m->sum.bytes;
+	out->deleted_size = m->sum.deleted_bytes;
+	for (uint32_t i = mailbox_first_recent(m, m->recent_from); i < n; i++)
+		out->recent += !record_marked(m, i, MESSAGE_EXPUNGED);
 }
 
 int
@@ -53,7 +46,8 @@ account_status(struct account *a, uint32_t box, struct mailbox_status *out,
 	if (account_need(a, box, RIGHT_READ, why) < 0)
 		return -1;
 	out->special = b->special;
-	if ((m = mailbox_open_inside(a, box, why)) == NULL)
+	m = mailbox_open_inside(a, box, MAILBOX_LATER, why);
+	if (m == NULL)
 		return -1;
 	count_view(m, out);
 	out->uidnext = MAX(m->p->head.state.uidnext, 1);
@@ -86,7 +80,8 @@ count_box(struct account *a, uint32_t box, struct account_usage *u,
 		return 0;
 	}
 	packed_close(&p);
-	if ((m = mailbox_open_inside(a, box, why)) == NULL)
+	m = mailbox_open_inside(a, box, MAILBOX_LATER, why);
+	if (m == NULL)
 		return -1;
 	count_view(m, &st);
 	u->messages += st.messages;

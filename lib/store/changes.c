@@ -134,7 +134,7 @@ look_at(struct account *a, uint32_t box, struct entry *now, struct why *why)
 
 	if (a->format == STORE_MAILDIR) {
 		/* What other programs did is taken in. */
-		m = mailbox_open_inside(a, box, why);
+		m = mailbox_open_inside(a, box, 0, why);
 		p = m != NULL ? m->p : NULL;
 	} else {
 		p = account_journal(a, box, 0, why);

@@ -39,7 +39,7 @@ digest(const struct packed *p, uint64_t upto)
 		m.p->upto = upto;
 		m.p->hook = mailbox_apply;
 		m.p->hook_arg = &m;
-		if (index_load(&m) == 0)
+		if (index_load(&m, false) == 0)
 			packed_rewind(m.p);
 		if (packed_catch_up(m.p, NULL) > 0 && !m.gone &&
 		    !m.p->damaged) {

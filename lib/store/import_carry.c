@@ -126,7 +126,7 @@ struct mailbox *
 import_lock_now(struct account *a, uint32_t box, uint32_t uidvalidity,
     struct why *why)
 {
-	struct mailbox *now = mailbox_open_inside(a, box, why);
+	struct mailbox *now = mailbox_open_inside(a, box, 0, why);
 
 	if (now == NULL)
 		return NULL;

@@ -36,38 +36,6 @@ index_name(const struct mailbox *m, char out[PACKED_NAME_MAX])
 		packed_name(m->box, "idx", out);
 }
 
-const char *
-index_check(const void *file, size_t len)
-{
-	const struct index_head *h = file;
-	const struct record *r;
-	uint64_t need;
-
-	if (len < INDEX_HEAD)
-		return "too short";
-	if (memcmp(h->magic, INDEX_MAGIC, sizeof(h->magic)) != 0 ||
-	    h->crc != crc32c(0, h, offsetof(struct index_head, crc)))
-		return "head is damaged";
-	if (h->order != INDEX_ORDER || h->record_size != sizeof(*r))
-		return "of another machine or version";
-	need = (uint64_t)h->nrecords * sizeof(*r) +
-	    (uint64_t)h->nvanished * sizeof(struct vanished);
-	if (h->len != len - INDEX_HEAD || need > h->len ||
-	    h->nkeywords > MAILBOX_KEYWORDS_MAX)
-		return "lengths do not fit";
-	if (h->tail < PACKED_START || h->tail % 8 != 0 || h->uidnext == 0)
-		return "numbers make no sense";
-	if (crc32c(0, (const char *)file + INDEX_HEAD, (size_t)h->len) !=
-	    h->body_crc)
-		return "is damaged";
-	r = (const void *)((const char *)file + INDEX_HEAD);
-	for (uint32_t i = 0, last = 0; i < h->nrecords; last = r[i++].uid) {
-		if (r[i].uid <= last || r[i].flags & ~RECORD_KEPT)
-			return "records make no sense";
-	}
-	return NULL;
-}
-
 /* --- reading -------------------------------------------------------------------- */
 
 static int
@@ -112,27 +80,29 @@ load_words(struct mailbox *m, const struct index_head *h, struct span in)
 }
 
 static int
-take(struct mailbox *m, void *map, size_t len)
+take(struct mailbox *m)
 {
-	const struct index_head *h = map;
+	const struct index_head *h = m->map;
 	struct packed_state *st = &m->p->head.state;
-	const char *at = (const char *)map + INDEX_HEAD;
+	const char *end = (const char *)m->map + m->map_st.st_size;
+	const char *at = index_take_blocks(m);
 
-	m->base = (struct record *)(uintptr_t)at;
-	m->nbase = h->nrecords;
-	at += (size_t)h->nrecords * sizeof(struct record);
 	for (uint32_t i = 0; i < h->nvanished; i++) {
 		memcpy(ARRAY_PUSH(&m->vanished), at,
 		    sizeof(struct vanished));
 		at += sizeof(struct vanished);
 	}
-	if (load_words(m, h, span_make(at, len -
-	    (size_t)(at - (const char *)map))) < 0)
+	if (load_words(m, h, span_make(at, (size_t)(end - at))) < 0)
 		return -1;
-	m->map = map;
-	m->map_len = len;
 	m->index_tail = h->tail;
 	m->recent_from = h->recent_from;
+	m->sum = (struct mailbox_sum){
+		.messages = h->messages, .unseen = h->unseen,
+		.deleted = h->deleted, .bytes = h->bytes,
+		.deleted_bytes = h->deleted_bytes,
+		.first_unseen = h->first_unseen,
+		.recent_from = h->recent_from, .recent_at = h->recent_at,
+	};
 	m->history = h->history;
 	m->cache_tail = h->cache_tail;
 	m->cache_number = h->cache_number;
@@ -146,29 +116,6 @@ take(struct mailbox *m, void *map, size_t len)
 	st->messages = h->messages;
 	st->bytes = h->bytes;
 	return 0;
-}
-
-/*
- * An index file is never changed, only replaced: one that this process has
- * found to be right, or has written, is so still when the same mailbox is
- * opened again, which POP3 clients do all the time.
- */
-static struct stat right;
-
-static const char *
-check_once(const void *map, const struct stat *st)
-{
-	const char *bad;
-
-	if (st->st_ino == right.st_ino && st->st_dev == right.st_dev &&
-	    st->st_size == right.st_size &&
-	    st->st_ctim.tv_sec == right.st_ctim.tv_sec &&
-	    st->st_ctim.tv_nsec == right.st_ctim.tv_nsec)
-		return NULL;
-	bad = index_check(map, (size_t)st->st_size);
-	if (bad == NULL)
-		right = *st;
-	return bad;
 }
 
 /* One of another version, or that was not synced before the power went. */
@@ -186,13 +133,14 @@ is_lost(const struct index_head *h, const struct packed_epoch *e)
 }
 
 int
-index_load(struct mailbox *m)
+index_load(struct mailbox *m, bool late)
 {
 	const struct packed_head *ph = &m->p->head;
 	const struct index_head *h;
+	struct packed_state was;
 	char name[PACKED_NAME_MAX];
 	struct stat st, js;
-	const char *bad = NULL;
+	const char *bad;
 	void *map;
 	int fd;
 
@@ -211,7 +159,7 @@ index_load(struct mailbox *m)
 	if (map == MAP_FAILED)
 		return 0;
 	h = map;
-	bad = check_once(map, &st);
+	bad = index_check(map, (size_t)st.st_size);
 	if (bad == NULL && (h->generation != ph->generation ||
 	    h->uidvalidity != ph->uidvalidity ||
 	    memcmp(h->mailboxid, ph->mailboxid, 16) != 0 ||
@@ -222,29 +170,49 @@ index_load(struct mailbox *m)
 		(void)munmap(map, (size_t)st.st_size);
 		return 0;
 	}
-	if (bad == NULL && take(m, map, (size_t)st.st_size) < 0)
+	was = m->p->head.state;
+	m->map = map;
+	m->map_st = st;
+	m->map_lost = is_lost(h, &m->p->epoch);
+	if (bad == NULL && take(m) < 0)
 		bad = "words do not fit";
-	if (bad != NULL) {
-		if (!is_lost(h, &m->p->epoch))
-			log_warning("%s: index %s: %s: reading the journal "
-			    "instead", m->p->path, name, bad);
-		(void)munmap(map, (size_t)st.st_size);
-		index_unload(m);
-		m->map = NULL;
-		return 0;
-	}
-	return 1;
+	/* What a power cut may have left is looked at as a whole. */
+	if (bad == NULL && ((late && !m->map_lost) || index_all_ready(m)))
+		return 1;
+	if (bad != NULL)
+		index_say(m, bad);
+	m->p->head.state = was;
+	index_unload(m);
+	return 0;
+}
+
+void
+index_say(const struct mailbox *m, const char *bad)
+{
+	char name[PACKED_NAME_MAX];
+
+	index_name(m, name);
+	if (!m->map_lost)
+		log_warning("%s: index %s: %s: reading the journal instead",
+		    m->p->path, name, bad);
 }
 
 void
 index_unload(struct mailbox *m)
 {
 	if (m->map != NULL)
-		(void)munmap(m->map, m->map_len);
+		(void)munmap(m->map, (size_t)m->map_st.st_size);
 	m->map = NULL;
-	m->map_len = 0;
+	m->map_st.st_size = 0;
 	m->base = NULL;
 	m->nbase = 0;
+	m->blocks = NULL;
+	m->base_last = 0;
+	mem_free(m->ready);
+	m->ready = NULL;
+	m->nunready = 0;
+	m->bad = false;
+	m->sum = (struct mailbox_sum){ .messages = 0 };
 	m->index_tail = 0;
 	ARRAY_FINI(&m->vanished);
 	mailbox_keywords_fini(m);
@@ -259,22 +227,58 @@ index_unload(struct mailbox *m)
 struct writer {
 	int		 fd;
 	off_t		 at;
+	bool		 sums;		/* what is put counts for crc */
 	uint32_t	 crc;
 	struct buf	 b;
+	struct index_head *h;
+	uint32_t	 recent_from;
+	ARRAY(struct index_block) blocks;
 };
 
 static int
 put(struct writer *w, const void *p, size_t n, bool last)
 {
-	buf_add(&w->b, p, n);
+	if (n > 0)
+		buf_add(&w->b, p, n);
+	if (w->sums)
+		w->crc = crc32c(w->crc, p, n);
 	if (w->b.len < WRITE_STEP && !last)
 		return 0;
-	w->crc = crc32c(w->crc, w->b.data, w->b.len);
 	if (fd_pwrite_all(w->fd, w->b.data, w->b.len, w->at) < 0)
 		return -1;
 	w->at += (off_t)w->b.len;
 	buf_reset(&w->b);
 	return 0;
+}
+
+/* One more, in the sums and in its block. */
+static int
+put_record(struct writer *w, const struct record *r)
+{
+	struct index_head *h = w->h;
+	uint64_t size = r->size != 0 ? r->size : r->len;
+	struct index_block *b;
+
+	if (h->nrecords % RECORD_BLOCK == 0)
+		*ARRAY_PUSH(&w->blocks) = (struct index_block){
+			.first = r->uid };
+	b = &w->blocks.v[w->blocks.len - 1];
+	b->last = r->uid;
+	b->crc = crc32c(b->crc, r, sizeof(*r));
+	if (r->uid < w->recent_from)
+		h->recent_at = h->nrecords + 1;
+	if (!(r->flags & STORE_SEEN) && h->unseen++ == 0)
+		h->first_unseen = h->nrecords;
+	if (r->flags & STORE_DELETED) {
+		h->deleted++;
+		h->deleted_bytes += size;
+	}
+	h->nrecords++;
+	h->messages++;
+	h->bytes += size;
+	if (h->unseen == 0)
+		h->first_unseen = h->nrecords;
+	return put(w, r, sizeof(*r), false);
 }
 
 static int
@@ -299,13 +303,16 @@ put_body(struct writer *w, const struct mailbox *m, struct index_head *h)
 				    num_get_le16(m->names.data + at)));
 		}
 		r.flags &= RECORD_KEPT;
-		h->nrecords++;
-		h->messages++;
-		h->bytes += r.size != 0 ? r.size : r.len;
-		if (put(w, &r, sizeof(r), false) < 0) {
+		if (put_record(w, &r) < 0) {
 			buf_fini(&names);
 			return -1;
 		}
+	}
+	w->sums = true;
+	if (put(w, w->blocks.v, w->blocks.len * sizeof(w->blocks.v[0]),
+	    false) < 0) {
+		buf_fini(&names);
+		return -1;
 	}
 	for (size_t i = 0; i < m->vanished.len; i++) {
 		if (put(w, &m->vanished.v[i], sizeof(struct vanished),
@@ -358,14 +365,17 @@ write_file(struct mailbox *m, int fd, bool sync)
 
 	memcpy(h.magic, INDEX_MAGIC, sizeof(h.magic));
 	memcpy(h.mailboxid, ph->mailboxid, 16);
+	w.h = &h;
+	w.recent_from = h.recent_from;
 	rc = put_body(&w, m, &h);
 	h.len = (uint64_t)w.at - INDEX_HEAD;
-	h.body_crc = w.crc;
+	h.rest_crc = w.crc;
 	h.crc = crc32c(0, &h, offsetof(struct index_head, crc));
 	memcpy(head, &h, sizeof(h));
 	if (rc == 0)
 		rc = fd_pwrite_all(fd, head, sizeof(head), 0);
 	buf_fini(&w.b);
+	ARRAY_FINI(&w.blocks);
 	return rc;
 }
 
@@ -390,7 +400,7 @@ index_write(struct mailbox *m, bool sync)
 		(void)unlinkat(m->p->dirfd, tmp, 0);
 	} else {
 		if (fstat(fd, &st) == 0)
-			right = st;
+			index_note_right(&st);
 		m->index_tail = m->p->head.state.tail;
 		m->work = 0;
 		rc = 0;
@@ -404,7 +414,7 @@ static bool
 is_due(const struct mailbox *m)
 {
 	return m->p->head.state.tail - m->index_tail >=
-	    MAX(SAVE_MIN, m->map_len / 8) ||
+	    MAX(SAVE_MIN, (uint64_t)m->map_st.st_size / 8) ||
 	    m->work >= WORK_MIN + record_count(m) / 8;
 }
 
@@ -420,6 +430,10 @@ index_save(struct mailbox *m, bool force)
 	if (m->gone || tail < m->index_tail ||
 	    (tail == m->index_tail && m->work == 0) ||
 	    (!force && !is_due(m)))
+		return;
+	mailbox_settle(m);
+	mailbox_note_cache(m);
+	if (m->gone)
 		return;
 	if (m->p->writable)
 		mailbox_gather_cache(m);

@@ -42,6 +42,10 @@ enum {					/* mailbox_open */
 	MAILBOX_READONLY = 1 << 0,	/* EXAMINE */
 	MAILBOX_RECENT	 = 1 << 1,	/* what nobody has opened yet becomes
 					 * \Recent to us (IMAP4rev1) */
+	MAILBOX_LATER	 = 1 << 2,	/* what the index says of messages is
+					 * checked, and mended, when they are
+					 * looked at first: opening takes as
+					 * long for ten as for a million */
 };
 
 /*

@@ -58,7 +58,7 @@ target_lock(struct target *t, struct account *a, uint32_t box, bool words,
 		    a->target->gone))
 			mailbox_close(&a->target);
 		if (a->target == NULL) {
-			a->target = mailbox_open_inside(a, box, why);
+			a->target = mailbox_open_inside(a, box, 0, why);
 			if (a->target == NULL)
 				return -1;
 		}

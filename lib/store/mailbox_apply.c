@@ -14,11 +14,59 @@
 
 #define VANISHED_MAX	262144	/* ranges of expunges kept for QRESYNC */
 
+struct record *
+record_shown(const struct mailbox *m, uint32_t seq)
+{
+	if (seq == 0 || seq > m->count)
+		return NULL;
+	if (!record_is_ready(m, record_of_seq(m, seq))) {
+		/* What it shows stays the same. */
+		struct mailbox *w = (struct mailbox *)(uintptr_t)m;
+
+		if (!index_block_ready(w, record_of_seq(m, seq) /
+		    RECORD_BLOCK))
+			mailbox_mend(w);
+		if (seq > m->count)
+			return NULL;
+	}
+	return record_at(m, record_of_seq(m, seq));
+}
+
+/* The same where not all are ready. */
+static uint32_t
+find_unready(const struct mailbox *m, uint32_t uid)
+{
+	struct mailbox *w = (struct mailbox *)(uintptr_t)m;
+	uint32_t lo = m->nbase, hi = record_count(m);
+
+	if (uid <= m->base_last) {
+		uint32_t b = index_block_of(m, uid);
+
+		if (!index_block_ready(w, b)) {
+			mailbox_mend(w);
+			return record_find(m, uid);
+		}
+		lo = b * RECORD_BLOCK;
+		hi = MIN(m->nbase, lo + RECORD_BLOCK);
+	}
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (record_at(m, mid)->uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 uint32_t
 record_find(const struct mailbox *m, uint32_t uid)
 {
 	uint32_t lo = 0, hi = record_count(m);
 
+	if (m->nunready > 0)
+		return find_unready(m, uid);
 	/* Mostly UIDs have few holes: look there first. */
 	if (hi > 0) {
 		uint32_t first = record_at(m, 0)->uid;
@@ -217,6 +265,22 @@ apply_kwset(struct mailbox *m, struct span in)
 
 /* --- messages ------------------------------------------------------------------- */
 
+/* It came (by 1) or went (-1), or its flags are about to be, or were, changed. */
+static void
+count_record(struct mailbox *m, const struct record *r, int by)
+{
+	uint64_t size = r->size != 0 ? r->size : r->len;
+	struct mailbox_sum *s = &m->sum;
+
+	s->messages += (uint32_t)by;
+	s->bytes += (uint64_t)by * size;
+	s->unseen += r->flags & STORE_SEEN ? 0 : (uint32_t)by;
+	if (r->flags & STORE_DELETED) {
+		s->deleted += (uint32_t)by;
+		s->deleted_bytes += (uint64_t)by * size;
+	}
+}
+
 static uint32_t
 record_flags(const struct packed_arrival *a)
 {
@@ -237,14 +301,13 @@ static void
 apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 {
 	struct packed_arrival a;
-	uint32_t n = record_count(m);
 	struct record *r;
 
 	(void)own;
 	if (packed_arrival_decode(&a, pr->payload) < 0)
 		return;
 	/* UIDs only grow; anything else is damage. */
-	if (n > 0 && a.uid <= record_at(m, n - 1)->uid)
+	if (a.uid <= record_last_uid(m))
 		return;
 	r = ARRAY_PUSH(&m->extra);
 	*r = (struct record){
@@ -265,6 +328,9 @@ apply_arrival(struct mailbox *m, const struct packed_record *pr, bool own)
 		buf_add_span(&m->names, a.queue_id);
 	}
 	memcpy(r->guid, a.guid, sizeof(r->guid));
+	if (m->sum.unseen == 0)
+		m->sum.first_unseen = record_count(m) - 1;
+	count_record(m, r, 1);
 }
 
 static void
@@ -275,7 +341,11 @@ set_flags(struct mailbox *m, uint32_t i, uint32_t flags, uint32_t kwset,
 
 	if (r->flags & MESSAGE_EXPUNGED)
 		return;
+	count_record(m, r, -1);
 	r->flags = (r->flags & ~RECORD_STORED) | (flags & RECORD_STORED);
+	if (!(r->flags & STORE_SEEN))
+		m->sum.first_unseen = MIN(m->sum.first_unseen, i);
+	count_record(m, r, 1);
 	r->kwset = kwset;
 	r->modseq = modseq;
 	m->work++;
@@ -292,15 +362,17 @@ set_expunged(struct mailbox *m, uint32_t i, uint64_t modseq)
 
 	if (r->flags & MESSAGE_EXPUNGED)
 		return;
+	count_record(m, r, -1);
 	r->flags |= MESSAGE_EXPUNGED;
 	r->modseq = modseq;
 	m->work++;
 	m->nexpunged++;
 }
 
-/* The next range of a set of UIDs as records [*lo, *hi); false at the end. */
+/* The next range of a set of UIDs as records [*lo, *hi), all ready; false at the
+ * end, or when they cannot be: the view will be made anew. */
 static bool
-next_records(const struct mailbox *m, struct span *set, uint32_t *lo,
+next_records(struct mailbox *m, struct span *set, uint32_t *lo,
     uint32_t *hi, struct uid_pair *uids)
 {
 	while (set->len >= 8) {
@@ -310,6 +382,8 @@ next_records(const struct mailbox *m, struct span *set, uint32_t *lo,
 		*set = span_from(*set, 8);
 		if (first > last)
 			continue;
+		if (!index_uids_ready(m, first, last))
+			return false;
 		*lo = record_find(m, first);
 		*hi = last == UINT32_MAX ? record_count(m) :
 		    record_find(m, last + 1);
@@ -391,9 +465,12 @@ apply_moved(struct mailbox *m, const struct packed_record *pr)
 {
 	for (struct span in = pr->payload; in.len >= 16;
 	    in = span_from(in, 16)) {
-		uint32_t uid = num_get_le32(in.p), i = record_find(m, uid);
+		uint32_t uid = num_get_le32(in.p), i;
 		struct record *r;
 
+		if (!index_uids_ready(m, uid, uid))
+			return;
+		i = record_find(m, uid);
 		if (i >= record_count(m) || (r = record_at(m, i))->uid != uid)
 			continue;
 		r->segment = num_get_le32(in.p + 4);
@@ -427,6 +504,8 @@ apply_single(struct mailbox *m, const struct packed_record *pr, bool own)
 	if (in.len < (pr->type == PACKED_FLAGS ? 8u : 4u))
 		return;
 	uid = num_get_le32(in.p);
+	if (!index_uids_ready(m, uid, uid))
+		return;
 	i = record_find(m, uid);
 	if (i >= record_count(m) || record_at(m, i)->uid != uid)
 		return;

@@ -266,6 +266,17 @@ mailbox_read_cache(struct mailbox *m)
 	m->cache_tail = at;
 }
 
+void
+mailbox_note_cache(struct mailbox *m)
+{
+	if (!m->cache_later || m->gone)
+		return;
+	/* It may have to forget what any record says. */
+	mailbox_settle(m);
+	m->cache_later = false;
+	mailbox_read_cache(m);
+}
+
 static void
 put_entry(struct buf *b, uint32_t uid, struct span record)
 {
@@ -514,10 +525,12 @@ static int
 get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
     struct message_cache *c, bool trusted, struct why *why)
 {
-	uint32_t i = record_find(m, uid);
 	struct record *r;
+	uint32_t i;
 
 	*out = (struct mailbox_content){ .hold = NULL };
+	mailbox_note_cache(m);
+	i = record_find(m, uid);
 	if (i >= record_count(m) || (r = record_at(m, i))->uid != uid ||
 	    r->flags & RECORD_OFFERED)
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "

@@ -183,12 +183,11 @@ learn_lines(struct mailbox *m, struct record *r)
 uint64_t
 mailbox_lines_size(struct mailbox *m, uint32_t seq)
 {
-	struct record *r;
+	struct record *r = record_shown(m, seq);
 	uint64_t size;
 
-	if (seq == 0 || seq > m->count)
+	if (r == NULL)
 		return 0;
-	r = record_at(m, record_of_seq(m, seq));
 	if (r->len > 0 && (r->size == 0 || record_how(r) == 0))
 		learn_lines(m, r);
 	size = r->size != 0 ? r->size : r->len;

@@ -53,6 +53,7 @@ mailbox_gone(struct mailbox *m, const struct ranges *uids)
 	struct source s = { .m = m };
 	bool gone;
 
+	mailbox_settle(m);
 	collect(&s, uids);
 	gone = s.records.len < ranges_count(uids);
 	ARRAY_FINI(&s.records);
@@ -199,6 +200,7 @@ copy(struct mailbox *m, const struct ranges *uids, struct account *to,
 		    m->a->error);
 		goto out;
 	}
+	mailbox_settle(m);
 again:
 	collect(&s, uids);
 	if ((to != m->a || !move) && account_quota_check(to, dst,

@@ -41,6 +41,8 @@ struct record {
 	uint8_t		guid[16];
 };
 
+#define RECORD_BLOCK	512u		/* of the index: checked together */
+
 #define RECORD_CHANGED	(1u << 17)	/* told at the next refresh */
 #define RECORD_OFFERED	(1u << 18)	/* expunged and told */
 /* As PACKED_ENDED and PACKED_OPEN. */
@@ -84,6 +86,16 @@ struct expunge_time {
 	uint32_t	first, last, moved;
 };
 
+/* Sums over the messages that are not expunged, as far as the journal was read,
+ * and where to begin to look. */
+struct mailbox_sum {
+	uint32_t	messages, unseen, deleted;
+	uint32_t	first_unseen;		/* no record before it is */
+	uint32_t	recent_from, recent_at;	/* of the index: the first
+						 * record from this UID on */
+	uint64_t	bytes, deleted_bytes;
+};
+
 /* A mapping of the cache file, longer than it is. */
 struct cache_map {
 	const char	*p;
@@ -99,11 +111,23 @@ struct mailbox {
 	struct packed	*p;
 	/* records */
 	void		*map;			/* of the index file */
-	size_t		 map_len;
+	struct stat	 map_st;
+	bool		 map_lost;		/* the power may have cut it */
 	struct record	*base;
 	uint32_t	 nbase;
+	uint32_t	 base_last;		/* UID of the last of them */
 	ARRAY(struct record) extra;
 	uint64_t	 index_tail;		/* journal covered by it */
+	struct mailbox_sum sum;
+	/* Those of the index come in blocks, which are checked when they are
+	 * looked at first; only of ready ones record_at() may be used. */
+	const struct index_block *blocks;
+	uint8_t		*ready;			/* of each block: 0 or 1 */
+	uint32_t	 nunready;		/* 0: they all are */
+	bool		 late;			/* they may be unready */
+	bool		 bad;			/* one is damaged: mend it */
+	bool		 distrust;		/* load without the index */
+	uint64_t	 upto;			/* and no more than this */
 	/* the view */
 	uint32_t	*order;			/* seq - 1 -> record */
 	uint32_t	 count;
@@ -137,6 +161,7 @@ struct mailbox {
 	ARRAY(struct cache_map) cache_maps;	/* the last one holds */
 	uint64_t	 cache_number;		/* of the file; 0: none yet */
 	uint64_t	 cache_tail;		/* of the cache file, read */
+	bool		 cache_later;		/* not read yet */
 	struct buf	 names;			/* maildir: u16 length, name */
 	bool		 foreign;		/* flushing what others did */
 	uint64_t	 work;			/* records changed, or learned
@@ -165,6 +190,40 @@ record_at(const struct mailbox *m, uint32_t i)
 	return i < m->nbase ? &m->base[i] : &m->extra.v[i - m->nbase];
 }
 
+/* UID of the last record; 0: there is none. */
+static inline uint32_t
+record_last_uid(const struct mailbox *m)
+{
+	return m->extra.len > 0 ? m->extra.v[m->extra.len - 1].uid :
+	    m->base_last;
+}
+
+/* See to it that all records may be looked at.  They may be others then, with
+ * other numbers; sequence numbers stay what they are. */
+void	 mailbox_mend(struct mailbox *m);
+bool	 index_all_ready(struct mailbox *m);
+
+static inline void
+mailbox_settle(struct mailbox *m)
+{
+	if (m->nunready > 0 && !index_all_ready(m))
+		mailbox_mend(m);
+}
+
+static inline bool
+record_is_ready(const struct mailbox *m, uint32_t i)
+{
+	return m->nunready == 0 || i >= m->nbase || m->ready[i / RECORD_BLOCK];
+}
+
+/* Whether it has one of MESSAGE_EXPUNGED, RECORD_CHANGED and RECORD_OFFERED,
+ * which nobody has given to one that is not ready. */
+static inline bool
+record_marked(const struct mailbox *m, uint32_t i, uint32_t flags)
+{
+	return record_is_ready(m, i) && record_at(m, i)->flags & flags;
+}
+
 /* The record of a sequence number from 1 to count. */
 static inline uint32_t
 record_of_seq(const struct mailbox *m, uint32_t seq)
@@ -172,7 +231,11 @@ record_of_seq(const struct mailbox *m, uint32_t seq)
 	return m->order != NULL ? m->order[seq - 1] : seq - 1;
 }
 
-/* The number of the first record whose UID is at least uid. */
+/* The record of a sequence number, which may be looked at; NULL: there is
+ * none. */
+struct record *record_shown(const struct mailbox *m, uint32_t seq);
+/* The number of the first record whose UID is at least uid; it may be looked
+ * at, those behind it only when all are ready. */
 uint32_t record_find(const struct mailbox *m, uint32_t uid);
 /* The record of a UID that exists, or did and is still in the view. */
 struct record *record_by_uid(const struct mailbox *m, uint32_t uid);
@@ -207,12 +270,21 @@ uint32_t mailbox_take_in(struct mailbox *m);
 int	 mailbox_lock(struct mailbox *m, struct why *why);
 /* The same without a look at a maildir's files: to add some. */
 int	 mailbox_lock_journal(struct mailbox *m, struct why *why);
+/* Have m->order, for a view that something is missing from. */
+void	 mailbox_need_order(struct mailbox *m);
+/* The first record from this UID on, which mostly is m->recent_from. */
+uint32_t mailbox_first_recent(const struct mailbox *m, uint32_t from);
+
+/* --- mailbox_mend.c ---------------------------------------------------------- */
+
+/* The journal was replaced: load what there is now.  1, or -1 with why. */
+int	 mailbox_reload(struct mailbox *m, struct why *why);
 void	 mailbox_unlock(struct mailbox *m);
 int	 mailbox_flush(struct mailbox *m, struct why *why);
 
 /* As mailbox_open(), for our own use: no rights, nothing becomes less recent. */
 struct mailbox *mailbox_open_inside(struct account *a, uint32_t box,
-	    struct why *why);
+	    unsigned flags, struct why *why);
 /*
  * The same from the journal alone, with the records of all that was expunged
  * and is still in it, and m->times.
@@ -226,6 +298,8 @@ bool	 mailbox_expunge_time(const struct mailbox *m,
 
 /* Note what the cache file has. */
 void	 mailbox_read_cache(struct mailbox *m);
+/* The same, where it was left for later. */
+void	 mailbox_note_cache(struct mailbox *m);
 /* Copy the records that lie behind messages into it. */
 void	 mailbox_gather_cache(struct mailbox *m);
 void	 mailbox_cache_fini(struct mailbox *m);
@@ -360,13 +434,31 @@ bool	 mailbox_uidls_hold(const struct mailbox *m);
 /* --- index.c ------------------------------------------------------------------ */
 
 /* Map the index of a journal whose head is m->p's: 1 it was taken, 0 there is
- * none that fits. */
-int	 index_load(struct mailbox *m);
+ * none that fits.  late: its records need not be ready yet. */
+int	 index_load(struct mailbox *m, bool late);
 /* Write it anew when much has happened since, or force is set. */
 void	 index_save(struct mailbox *m, bool force);
 void	 index_unload(struct mailbox *m);
 /* Write what m knows, all of which is durable in the journal.  sync: it is on
  * the disk before it takes the place of the one before.  0, -1. */
 int	 index_write(struct mailbox *m, bool sync);
+/* Say what is wrong with it, unless that was to be expected. */
+void	 index_say(const struct mailbox *m, const char *bad);
+
+/* --- index_check.c -------------------------------------------------------------- */
+
+/* This file is as it was written, and will be. */
+void	 index_note_right(const struct stat *st);
+/* Take the records of m->map; returns what lies behind them and their blocks. */
+const char *index_take_blocks(struct mailbox *m);
+/*
+ * Make a block ready.  False: it is damaged; that was said, m->bad is set, and
+ * mailbox_mend() has to follow.
+ */
+bool	 index_block_ready(struct mailbox *m, uint32_t block);
+/* The block that uid, at most base_last, is in or before. */
+uint32_t index_block_of(const struct mailbox *m, uint32_t uid);
+/* Make all ready that have UIDs from first to last, and the next one. */
+bool	 index_uids_ready(struct mailbox *m, uint32_t first, uint32_t last);
 
 #endif

@@ -30,10 +30,11 @@ load_once(struct mailbox *m, struct why *why)
 	m->p->hook = mailbox_apply;
 	m->p->hook_arg = m;
 	m->loading = true;
-	if (m->whole || index_load(m) == 0) {
+	if (m->whole || m->distrust || index_load(m, m->late) == 0) {
 		/* UIDNEXT and MODSEQ of the head stay, as lower bounds. */
 		packed_rewind(m->p);
 	}
+	m->p->upto = m->upto;
 	rc = packed_catch_up(m->p, why);
 	m->loading = false;
 	/* Who looks for what is over wants to see it. */
@@ -48,10 +49,12 @@ mailbox_load(struct mailbox *m, struct why *why)
 	for (int turn = 0; turn < PACKED_TURNS; turn++) {
 		int rc = load_once(m, why);
 
-		if (rc >= 0)
+		if (rc >= 0 && !m->bad)
 			return 0;
 		if (rc == -1)
 			return -1;
+		/* What the journal says needs a record that is damaged. */
+		m->distrust |= m->bad;
 		mailbox_unload(m);
 	}
 	return account_say(m->a, ACCOUNT_INUSE, why, "the mailbox is being "
@@ -70,106 +73,10 @@ mailbox_unload(struct mailbox *m)
 	mailbox_cache_fini(m);
 }
 
-/*
- * The journal was replaced: a compaction, or it was made anew.  Load what
- * there is now, and carry over what the view showed: messages are matched by
- * UID.
- */
-static int
-reload(struct mailbox *m, struct why *why)
-{
-	struct mailbox old = *m;
-	uint32_t n, keep = 0;
-	bool alike;
-
-	m->p = NULL;
-	m->map = NULL;
-	m->base = NULL;
-	m->nbase = 0;
-	m->extra.v = NULL;
-	m->extra.len = m->extra.alloc = 0;
-	memset(&m->keywords, 0, sizeof(m->keywords));
-	memset(&m->kwsets, 0, sizeof(m->kwsets));
-	memset(&m->vanished, 0, sizeof(m->vanished));
-	m->names = BUF_INIT(BUF_UNLIMITED);
-	m->checked = NULL;
-	m->nchecked = 0;
-	m->cachefd = -1;
-	memset(&m->cache_maps, 0, sizeof(m->cache_maps));
-	m->cache_number = m->cache_tail = 0;
-	m->nexpunged = 0;
-	m->index_tail = 0;
-	m->work = 0;
-	memset(&m->scanned, 0, sizeof(m->scanned));
-	if (mailbox_load(m, why) < 0) {
-		bool none = m->a->error == ACCOUNT_NONEXISTENT;
-
-		mailbox_unload(m);
-		*m = old;
-		if (!none)
-			return -1;
-		m->gone = true;
-		return 1;
-	}
-	alike = m->p->head.uidvalidity == old.p->head.uidvalidity &&
-	    memcmp(m->p->head.mailboxid, old.p->head.mailboxid, 16) == 0;
-	if (!alike) {
-		m->gone = true;
-	} else {
-		uint32_t *order = mem_alloc_array(old.count + 1,
-		    sizeof(*order));
-		uint32_t lost = 0;
-
-		n = record_count(m);
-		m->shown = 0;
-		for (uint32_t seq = 1; seq <= old.count; seq++) {
-			const struct record *was = record_at(&old,
-			    record_of_seq(&old, seq));
-			uint32_t i = record_find(m, was->uid);
-			struct record *r;
-
-			if (i >= n || (r = record_at(m, i))->uid != was->uid) {
-				lost++;
-				continue;
-			}
-			if (r->modseq != was->modseq ||
-			    was->flags & RECORD_CHANGED) {
-				r->flags |= RECORD_CHANGED;
-				m->changed = true;
-			}
-			order[keep++] = i;
-			m->shown = i + 1;
-		}
-		if (lost > 0) {
-			/*
-			 * Expunged long ago, and not in the new journal: they
-			 * cannot be shown as pending.  A client of such a view
-			 * has to start anew.
-			 */
-			m->gone = true;
-			mem_free(order);
-		} else {
-			mem_free(m->order);
-			m->order = order;
-			m->count = keep;
-		}
-	}
-	if (m->gone)
-		m->count = m->shown = m->nrecent = 0;
-	if (m->md != NULL)
-		maildir_view_reloaded(m);
-	packed_close(&old.p);
-	index_unload(&old);
-	ARRAY_FINI(&old.extra);
-	mailbox_cache_fini(&old);
-	m->new_keywords = true;
-	return 1;
-}
-
 /* --- the view -------------------------------------------------------------------------- */
 
-static void
-need_order(struct mailbox *m)
+void
+mailbox_need_order(struct mailbox *m)
 {
 	if (m->order != NULL)
 		return;
@@ -189,13 +96,13 @@ mailbox_take_out(struct mailbox *m)
 		uint32_t i = record_of_seq(m, seq);
 		struct record *r = record_at(m, i);
 
-		if (!(r->flags & MESSAGE_EXPUNGED)) {
+		if (!record_marked(m, i, MESSAGE_EXPUNGED)) {
 			if (taken > 0)
 				m->order[keep] = i;
 			keep++;
 			continue;
 		}
-		need_order(m);
+		mailbox_need_order(m);
 		*ARRAY_PUSH(&m->told) = (struct mailbox_expunge){
 			seq - taken, r->uid };
 		r->flags |= RECORD_OFFERED;
@@ -220,18 +127,16 @@ mailbox_take_in(struct mailbox *m)
 		return arrived;
 	}
 	for (uint32_t i = m->shown; i < n && m->order == NULL; i++) {
-		if (record_at(m, i)->flags & MESSAGE_EXPUNGED)
-			need_order(m);
+		if (record_marked(m, i, MESSAGE_EXPUNGED))
+			mailbox_need_order(m);
 	}
 	if (m->order != NULL && m->shown < n)
 		m->order = mem_realloc_array(m->order, (size_t)m->count +
 		    (n - m->shown) + 1, sizeof(*m->order));
 	for (uint32_t i = m->shown; i < n; i++) {
-		struct record *r = record_at(m, i);
-
-		if (r->flags & MESSAGE_EXPUNGED) {
+		if (record_marked(m, i, MESSAGE_EXPUNGED)) {
 			/* Came and went before we looked. */
-			r->flags |= RECORD_OFFERED;
+			record_at(m, i)->flags |= RECORD_OFFERED;
 			m->nexpunged--;
 			continue;
 		}
@@ -243,6 +148,18 @@ mailbox_take_in(struct mailbox *m)
 	m->shown = n;
 	return arrived;
 }
+
+uint32_t
+mailbox_first_recent(const struct mailbox *m, uint32_t from)
+{
+	/* The index says so, and records do not leave. */
+	if (m->nunready > 0 && from == m->sum.recent_from &&
+	    from <= m->base_last)
+		return m->sum.recent_at;
+	return record_find(m, from);
+}
+
+static int lock_view(struct mailbox *m, struct why *why);
 
 /*
  * Claim the messages that nobody has opened the mailbox for yet: \Recent.
@@ -259,7 +176,7 @@ claim_recent(struct mailbox *m)
 		return 0;
 	from = m->recent_from;
 	if (!(m->flags & MAILBOX_READONLY) && m->p->writable) {
-		if (mailbox_lock(m, NULL) < 0)
+		if (lock_view(m, NULL) < 0)
 			return 0;
 		from = m->recent_from;
 		next = m->p->head.state.uidnext;
@@ -281,12 +198,11 @@ claim_recent(struct mailbox *m)
 		arrived = mailbox_take_in(m);
 	}
 	if (from < next) {
-		uint32_t i = MIN(record_find(m, from), m->shown);
+		uint32_t i = MIN(mailbox_first_recent(m, from), m->shown);
 		size_t n = m->recent.len;
 
 		for (; m->order != NULL && i < m->shown; i++)
-			m->nrecent += !(record_at(m, i)->flags &
-			    RECORD_OFFERED);
+			m->nrecent += !record_marked(m, i, RECORD_OFFERED);
 		m->nrecent += m->shown - i;
 		if (n > 0 && m->recent.v[n - 1].last == from - 1)
 			m->recent.v[n - 1].last = next - 1;
@@ -313,11 +229,15 @@ open_view(struct account *a, uint32_t box, unsigned flags, unsigned rights,
 	m->names = BUF_INIT(BUF_UNLIMITED);
 	a->views++;
 	m->whole = whole;
+	/* The files of a maildir are looked for by what the records say. */
+	m->late = flags & MAILBOX_LATER && a->format != STORE_MAILDIR;
 	if (mailbox_load(m, why) < 0)
 		goto fail;
 	if (a->format == STORE_MAILDIR && !whole && maildir_view_open(m, why) < 0)
 		goto fail;
-	mailbox_read_cache(m);
+	m->cache_later = true;
+	if (!m->late)
+		mailbox_note_cache(m);
 	(void)mailbox_take_in(m);
 	(void)claim_recent(m);
 	m->new_keywords = false;
@@ -329,9 +249,10 @@ fail:
 }
 
 struct mailbox *
-mailbox_open_inside(struct account *a, uint32_t box, struct why *why)
+mailbox_open_inside(struct account *a, uint32_t box, unsigned flags,
+    struct why *why)
 {
-	return open_view(a, box, 0, RIGHT_ALL, false, why);
+	return open_view(a, box, flags, RIGHT_ALL, false, why);
 }
 
 struct mailbox *
@@ -450,9 +371,10 @@ collect_flags(struct mailbox *m)
 	if (!m->changed)
 		return;
 	for (uint32_t seq = 1; seq <= m->count; seq++) {
-		struct record *r = record_at(m, record_of_seq(m, seq));
+		uint32_t i = record_of_seq(m, seq);
+		struct record *r = record_at(m, i);
 
-		if (!(r->flags & RECORD_CHANGED))
+		if (!record_marked(m, i, RECORD_CHANGED))
 			continue;
 		r->flags &= ~RECORD_CHANGED;
 		if (!(r->flags & MESSAGE_EXPUNGED))
@@ -472,9 +394,11 @@ mailbox_refresh(struct mailbox *m, unsigned flags, struct mailbox_changes *c,
 	m->told_flags.len = 0;
 	rc = m->gone ? 0 : packed_catch_up(m->p, why);
 	if (rc == PACKED_GONE)
-		rc = reload(m, why);
+		rc = mailbox_reload(m, why);
 	if (rc < 0)
 		return account_io(m->a, why);
+	if (m->bad)
+		mailbox_mend(m);
 	if (m->md != NULL && !m->gone && maildir_view_sync(m, why) < 0)
 		return -1;
 	if (m->gone) {
@@ -501,8 +425,9 @@ mailbox_refresh(struct mailbox *m, unsigned flags, struct mailbox_changes *c,
 
 /* --- changing --------------------------------------------------------------------------- */
 
-int
-mailbox_lock_journal(struct mailbox *m, struct why *why)
+/* With records that are not ready: for what touches none of them. */
+static int
+lock_late(struct mailbox *m, struct why *why)
 {
 	for (int turn = 0; turn < PACKED_TURNS; turn++) {
 		int rc;
@@ -511,8 +436,10 @@ mailbox_lock_journal(struct mailbox *m, struct why *why)
 			return account_say(m->a, ACCOUNT_NONEXISTENT, why,
 			    "the mailbox was deleted");
 		rc = packed_lock(m->p, why);
-		if (rc == 0 && m->gone) {
+		if (rc == 0 && (m->gone || m->bad)) {
 			packed_unlock(m->p);
+			if (m->bad)
+				mailbox_mend(m);
 			continue;
 		}
 		if (rc == 0) {
@@ -520,7 +447,7 @@ mailbox_lock_journal(struct mailbox *m, struct why *why)
 			m->set_mark = m->kwsets.len;
 			return 0;
 		}
-		if (rc == -1 || reload(m, why) < 0)
+		if (rc == -1 || mailbox_reload(m, why) < 0)
 			return account_io(m->a, why);
 	}
 	return account_say(m->a, ACCOUNT_INUSE, why, "the mailbox is being "
@@ -528,14 +455,28 @@ mailbox_lock_journal(struct mailbox *m, struct why *why)
 }
 
 int
-mailbox_lock(struct mailbox *m, struct why *why)
+mailbox_lock_journal(struct mailbox *m, struct why *why)
 {
-	if (mailbox_lock_journal(m, why) < 0)
+	mailbox_settle(m);
+	return lock_late(m, why);
+}
+
+static int
+lock_view(struct mailbox *m, struct why *why)
+{
+	if (lock_late(m, why) < 0)
 		return -1;
 	if (m->md == NULL || maildir_view_sync_locked(m, why) == 0)
 		return 0;
 	mailbox_unlock(m);
 	return -1;
+}
+
+int
+mailbox_lock(struct mailbox *m, struct why *why)
+{
+	mailbox_settle(m);
+	return lock_view(m, why);
 }
 
 void

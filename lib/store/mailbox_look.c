@@ -77,7 +77,8 @@ mailbox_uidvalidity(const struct mailbox *m)
 uint32_t
 mailbox_uidnext(const struct mailbox *m)
 {
-	uint32_t last = m->shown > 0 ? record_at(m, m->shown - 1)->uid : 0;
+	uint32_t last = m->shown == 0 ? 0 : m->shown == m->nbase ?
+	    m->base_last : record_at(m, m->shown - 1)->uid;
 
 	/* Records that are not shown yet must not be passed over. */
 	return m->shown < record_count(m) ? last + 1 :
@@ -100,11 +101,10 @@ bool
 mailbox_message(const struct mailbox *m, uint32_t seq,
     struct mailbox_message *out)
 {
-	const struct record *r;
+	const struct record *r = record_shown(m, seq);
 
-	if (seq == 0 || seq > m->count)
+	if (r == NULL)
 		return false;
-	r = record_at(m, record_of_seq(m, seq));
 	*out = (struct mailbox_message){
 		.uid = r->uid, .flags = (r->flags & (RECORD_STORED |
 		    MESSAGE_EXPUNGED)) | (mailbox_is_recent(m, r->uid) ?
@@ -121,18 +121,18 @@ mailbox_message(const struct mailbox *m, uint32_t seq,
 uint32_t
 mailbox_uid(const struct mailbox *m, uint32_t seq)
 {
-	return seq == 0 || seq > m->count ? 0 :
-	    record_at(m, record_of_seq(m, seq))->uid;
+	const struct record *r = record_shown(m, seq);
+
+	return r != NULL ? r->uid : 0;
 }
 
 const uint8_t *
 mailbox_emailid(const struct mailbox *m, uint32_t seq, bool *copied)
 {
-	const struct record *r;
+	const struct record *r = record_shown(m, seq);
 
-	if (seq == 0 || seq > m->count)
+	if (r == NULL)
 		return NULL;
-	r = record_at(m, record_of_seq(m, seq));
 	*copied = r->flags & RECORD_COPIED;
 	return r->guid;
 }
@@ -140,19 +140,17 @@ mailbox_emailid(const struct mailbox *m, uint32_t seq, bool *copied)
 struct span
 mailbox_file(const struct mailbox *m, uint32_t seq)
 {
-	const struct record *r;
+	const struct record *r = record_shown(m, seq);
 
-	if (seq == 0 || seq > m->count)
-		return SPAN_EMPTY;
-	r = record_at(m, record_of_seq(m, seq));
-	return r->segment == PACKED_NO_SEGMENT ? record_base(m, r) :
-	    SPAN_EMPTY;
+	return r != NULL && r->segment == PACKED_NO_SEGMENT ?
+	    record_base(m, r) : SPAN_EMPTY;
 }
 
-uint32_t
-mailbox_seq_from(const struct mailbox *m, uint32_t uid)
+/* The first sequence number whose record's number is at least i. */
+static uint32_t
+seq_of_record(const struct mailbox *m, uint32_t i)
 {
-	uint32_t i = record_find(m, uid), lo = 0, hi = m->count;
+	uint32_t lo = 0, hi = m->count;
 
 	if (m->order == NULL)
 		return MIN(i, m->count) + 1;
@@ -168,6 +166,14 @@ mailbox_seq_from(const struct mailbox *m, uint32_t uid)
 }
 
 uint32_t
+mailbox_seq_from(const struct mailbox *m, uint32_t uid)
+{
+	uint32_t i = record_find(m, uid);
+
+	return seq_of_record(m, i);
+}
+
+uint32_t
 mailbox_seq(const struct mailbox *m, uint32_t uid)
 {
 	uint32_t seq = mailbox_seq_from(m, uid);
@@ -178,9 +184,13 @@ mailbox_seq(const struct mailbox *m, uint32_t uid)
 uint32_t
 mailbox_first_unseen(const struct mailbox *m)
 {
-	for (uint32_t seq = 1; seq <= m->count; seq++) {
-		if (!(record_at(m, record_of_seq(m, seq))->flags &
-		    STORE_SEEN))
+	const struct record *r;
+
+	if (m->sum.unseen == 0)
+		return 0;
+	for (uint32_t seq = seq_of_record(m, m->sum.first_unseen);
+	    (r = record_shown(m, seq)) != NULL; seq++) {
+		if (!(r->flags & STORE_SEEN))
 			return seq;
 	}
 	return 0;

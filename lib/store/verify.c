@@ -52,7 +52,7 @@ int
 mailbox_verify(struct account *a, uint32_t box, struct mailbox_verified *out,
     struct why *why)
 {
-	struct mailbox *w, *m = mailbox_open_inside(a, box, why);
+	struct mailbox *w, *m = mailbox_open_inside(a, box, 0, why);
 
 	*out = (struct mailbox_verified){ .messages = 0 };
 	if (m == NULL)
@@ -82,7 +82,7 @@ int
 mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 {
 	static const char *const suffixes[] = { "idx", "cch" };
-	struct mailbox *m = mailbox_open_inside(a, box, why);
+	struct mailbox *m = mailbox_open_inside(a, box, 0, why);
 	char name[PACKED_NAME_MAX];
 
 	if (m == NULL)
@@ -95,7 +95,7 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 		(void)fault_unlinkat(m->p->dirfd, name, 0);
 	}
 	mailbox_close(&m);
-	if ((m = mailbox_open_inside(a, box, why)) == NULL)
+	if ((m = mailbox_open_inside(a, box, 0, why)) == NULL)
 		return -1;
 	if (m->md != NULL) {
 		maildir_view_force(m);

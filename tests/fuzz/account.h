@@ -74,9 +74,9 @@ count_change(void *arg, const struct account_change *ch)
 }
 
 static void
-look(struct account *a, uint32_t box)
+look(struct account *a, uint32_t box, unsigned flags)
 {
-	struct mailbox *m = mailbox_open(a, box, MAILBOX_RECENT, NULL);
+	struct mailbox *m = mailbox_open(a, box, MAILBOX_RECENT | flags, NULL);
 	struct mailbox_status st;
 	struct mailbox_changes c;
 	struct ranges gone = RANGES_INIT;
@@ -85,6 +85,7 @@ look(struct account *a, uint32_t box)
 	(void)!account_status(a, box, &st, NULL);
 	if (m == NULL)
 		return;
+	(void)mailbox_first_unseen(m);
 	(void)!mailbox_refresh(m, MAILBOX_EXPUNGES, &c, NULL);
 	for (uint32_t seq = 1; seq <= MIN(mailbox_count(m), 50); seq++) {
 		struct mailbox_message msg;
@@ -123,9 +124,9 @@ account_options(enum store_format format)
 	};
 }
 
-/* Open it and look at all that the list shows. */
+/* Open it and look at all that the list shows; flags: how it is opened. */
 static void
-look_at_all(enum store_format format)
+look_at_all(enum store_format format, unsigned flags)
 {
 	struct account_options o = account_options(format);
 	struct account *a = account_open(&o, NULL);
@@ -141,7 +142,7 @@ look_at_all(enum store_format format)
 		if (account_find(a, span_of(b->name)) == NULL)
 			__builtin_trap();
 		if (b->box != 0 && b->box < 4)
-			look(a, b->box);
+			look(a, b->box, flags);
 	}
 	(void)!account_usage(a, &u, NULL);
 	(void)!account_changes(a, NULL, &now, count_change, &n, NULL);

@@ -165,8 +165,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	put_message("user/cur/1.a:2,S");
 	put_message("user/new/2.b");
 	put_input(p[0], span_from(span_make(p, n), 1));
-	look_at_all(STORE_MAILDIR);
+	look_at_all(STORE_MAILDIR, 0);
 	change();
-	look_at_all(STORE_MAILDIR);
+	look_at_all(STORE_MAILDIR, 0);
 	return 0;
 }

@@ -235,9 +235,9 @@ harm(const char *path, enum harm h)
 
 /* How many messages are there as they were; none may be otherwise. */
 static unsigned
-count_whole(struct account *a, uint32_t box, uint32_t *top)
+count_whole(struct account *a, uint32_t box, unsigned flags, uint32_t *top)
 {
-	struct mailbox *m = mailbox_open(a, box, 0, &why);
+	struct mailbox *m = mailbox_open(a, box, flags, &why);
 	unsigned whole = 0;
 
 	*top = 0;
@@ -275,7 +275,7 @@ count_whole(struct account *a, uint32_t box, uint32_t *top)
 
 /* In a process of its own.  0: all as it has to be. */
 static void
-judge(const char *ext, enum harm h)
+judge(const char *ext, enum harm h, unsigned flags)
 {
 	struct account *a = open_account();
 	const struct account_box *b;
@@ -293,13 +293,14 @@ judge(const char *ext, enum harm h)
 		if (box[i] == 0)
 			continue;
 		found++;
-		whole += count_whole(a, box[i], &top);
+		whole += count_whole(a, box[i], flags, &top);
 		/* Life goes on. */
 		NEED(add(a, box[i], 99, &uid) == 0, "append: %s",
 		    why.text);
 		NEED(uid > top && uid > MESSAGES / 2,
 		    "uid %u was in use", uid);
-		NEED(count_whole(a, box[i], &top) > 0, "nothing is there");
+		NEED(count_whole(a, box[i], flags, &top) > 0,
+		    "nothing is there");
 	}
 	account_close(&a);
 	/* What can be made anew is worth nothing; else a byte is a message. */
@@ -341,7 +342,7 @@ START_TEST(any_damage_is_survived)
 		if (pid == 0) {
 			alarm(CHILD_S);
 			log_set_hook(quiet);
-			judge(ext, h);
+			judge(ext, h, i / 16 % 2 ? MAILBOX_LATER : 0);
 			_exit(0);
 		}
 		ck_assert_int_eq(waitpid(pid, &st, 0), pid);

@@ -204,7 +204,7 @@ observe(enum store_format f, struct buf *out)
 		    why.text);
 		ck_assert_uint_eq(v.damaged, 0);
 		ck_assert_uint_eq(v.differences, 0);
-		m = mailbox_open_inside(a, box, &why);
+		m = mailbox_open_inside(a, box, 0, &why);
 		ck_assert_msg(m != NULL, "%s", why.text);
 		for (uint32_t seq = 1; seq <= mailbox_count(m); seq++) {
 			struct mailbox_content c;
