@@ -11,7 +11,8 @@
  *		thread, and sends the RESULT
  *	then	feed.c tells qmgr
  *
- * quota.c counts what logins send, and puts on hold what is too much.
+ * message.c makes and frees it, room.c is flow control, quota.c counts what
+ * logins send, and puts on hold what is too much; post.c is mail of our own.
  *
  * What a message wants refused, or thrown away, is noted in it (refuse(),
  * message.discard) and answered as soon as it is known; from then on its
@@ -133,30 +134,49 @@ int	 cleanup_reload(struct why *why);
 int	 cleanup_check(struct why *why);	/* only whether they are right */
 void	 cleanup_drain(void);
 
-/* --- session.c: connections and flow control ----------------------------------- */
+/* The settings have been read; if not, they are now, when that can be. */
+bool	 settings_ready(void);
 
+/* --- session.c: connections ------------------------------------------------------- */
+
+void	 session_start(void);
 void	 session_accept(int fd);
 /* The message's RESULT: 2.0.0, or what refuse() noted.  Frees it. */
 void	 session_result(struct message *m);
-/* Count memory; over the bound, pause or go on reading. */
-void	 session_hold(struct message *m, size_t bytes);	/* bytes in all */
-void	 session_committing(ptrdiff_t bytes);
-bool	 session_crowded(void);		/* over the bound */
-void	 session_set_busy(bool full, uint32_t delay_ms);
 void	 session_flush_all(void);
-/* Look at the free space of the queue (at most once a second). */
-bool	 session_queue_full(void);
-void	 session_note_full(void);	/* a write has failed with ENOSPC */
-/*
- * A message of our own, from nobody to rcpt: header lines, an empty line, a
- * body.  Takes text.  It goes its way in a later turn; nobody hears of it when
- * it fails but the log.
- */
-void	 session_post(const char *rcpt, struct buf *text);
+
+/* --- message.c: one of them --------------------------------------------------------- */
+
+/* Counted in cleanup.messages until it is freed, with all that it has. */
+struct message *message_new(void);
+void	 message_free(struct message *m);
 /* Refuse m; the first refusal holds.  -1, so that callers can return it. */
 int	 refuse(struct message *m, unsigned smtp, const char *code,
 	    const char *fmt, ...) PRINTF(4, 5);
 int	 refuse_why(struct message *m, const struct why *why);
+
+/* --- room.c: flow control ------------------------------------------------------------ */
+
+void	 room_start(void);
+/* Count memory; over the bound, pause or go on reading. */
+void	 room_hold(struct message *m, size_t bytes);	/* bytes in all */
+void	 room_committing(ptrdiff_t bytes);
+bool	 room_crowded(void);		/* over the bound */
+void	 room_set_busy(bool full, uint32_t delay_ms);
+/* A new client hears of it. */
+void	 room_tell(struct conn *c);
+/* Look at the free space of the queue (at most once a second). */
+bool	 room_full(void);
+void	 room_look_again(void);		/* the settings have changed */
+void	 room_note_full(void);		/* a write has failed with ENOSPC */
+
+/* --- post.c: mail of our own ----------------------------------------------------------- */
+
+/*
+ * From nobody to rcpt: header lines, an empty line, a body.  Takes text.  It
+ * goes its way in a later turn; nobody hears of it when it fails but the log.
+ */
+void	 post_mail(const char *rcpt, struct buf *text);
 
 /* --- content.c: header and body -------------------------------------------------- */
 

@@ -112,7 +112,7 @@ numbers_start(struct why *why)
 	buf_fini(&b);
 	if (numbers_take(why) == 0)
 		return 0;
-	/* A full disk is no reason not to start: see session_queue_full(). */
+	/* A full disk is no reason not to start: see room_full(). */
 	cm.numbers_end = cm.next_number;
 	return strcmp(why->code, "4.3.1") == 0 ? 0 : -1;
 }
@@ -264,7 +264,7 @@ append_failed(struct message *m, const struct why *why)
 	if (qlog_broken(cl.log))
 		fail_all(why);
 	if (strcmp(why->code, "4.3.1") == 0) {
-		session_note_full();
+		room_note_full();
 		refuse(m, 452, "4.3.1", "Error: insufficient system storage");
 	} else if (why->code[0] == '5')
 		refuse(m, 552, "5.3.4", "Error: message file too big");
@@ -311,8 +311,8 @@ append(struct message *m)
 	list_remove(&m->in_work);
 	m->state = MESSAGE_COMMITTING;
 	/* The batch has copied what is short, and writes the rest from here. */
-	session_hold(m, m->record.len + parts[1].len + sizeof(*m));
-	session_committing((ptrdiff_t)m->held);
+	room_hold(m, m->record.len + parts[1].len + sizeof(*m));
+	room_committing((ptrdiff_t)m->held);
 	list_append(&cm.gathering, &m->in_work);
 	cm.ngathering++;
 	loop_defer(cl.loop, &cm.defer);
@@ -370,7 +370,7 @@ large_done(void *arg)
 		log_warning("%s: write %s: %s", m->queue_id, j->to,
 		    strerror(j->err));
 		if (j->err == ENOSPC || j->err == EDQUOT) {
-			session_note_full();
+			room_note_full();
 			refuse(m, 452, "4.3.1",
 			    "Error: insufficient system storage");
 		} else

@@ -36,7 +36,7 @@ write_failed(struct message *m)
 	log_warning("%s: write %s: %s", m->queue_id, m->large_tmp,
 	    strerror(err));
 	if (err == ENOSPC || err == EDQUOT) {
-		session_note_full();
+		room_note_full();
 		return refuse(m, 452, "4.3.1",
 		    "Error: insufficient system storage");
 	}
@@ -103,7 +103,7 @@ content_put(struct message *m, struct span bytes)
 	m->last_newline = bytes.p[bytes.len - 1] == '\n';
 	if (m->large_fd >= 0 ? m->out.len >= SPILL_STEP :
 	    m->out.len > inline_max() ||
-	    (m->out.len > SPILL_CROWDED && session_crowded()))
+	    (m->out.len > SPILL_CROWDED && room_crowded()))
 		spill(m);
 }
 

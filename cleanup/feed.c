@@ -77,7 +77,7 @@ adjust_delay(void)
 		    f->active >= (uint32_t)MIN(conf.qmgr_message_active_limit,
 		    (int64_t)UINT32_MAX));
 	}
-	session_set_busy(cl.full,
+	room_set_busy(cl.full,
 	    behind ? (uint32_t)(conf.in_flow_delay * 1000) : 0);
 }
 

@@ -88,7 +88,7 @@ tell_postmaster(struct message *m, struct counter *c, struct span who,
 	    "refused", m->queue_id, SPAN_ARG(who),
 	    (unsigned long long)l->max, (long long)l->seconds,
 	    SPAN_ARG(m->env.login));
-	session_post(conf.sender_quota_notify_recipient, &text);
+	post_mail(conf.sender_quota_notify_recipient, &text);
 }
 
 static void

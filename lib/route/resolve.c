@@ -10,25 +10,13 @@
 #include "conf/table.h"
 #include "mail/address.h"
 #include "route/addr_find.h"
+#include "route/lazy.h"
+#include "route/normal.h"
 #include "route/our.h"
 #include "route/probe_sender.h"
 #include "route/resolve.h"
 
-#define RETRY_MS	1000		/* between attempts to open a table */
-#define OPERATORS_MAX	100		/* a%b%c%...: levels undone */
 #define CHECKED_MAX	1000		/* domains remembered as checked */
-
-/* Tables of one parameter, opened when they can be. */
-struct lazy {
-	const char		*title;
-	char			*value;
-	int			 flags;
-	bool			 is_list;
-	struct maps		*maps;
-	struct match_list	*list;
-	int64_t			 next_ms;	/* monotonic */
-	struct why		 why;		/* of the last failure */
-};
 
 /* Where a class goes, and the tables that know better: for mail, and for the
  * probes of verify (address_verify_...). */
@@ -50,78 +38,6 @@ struct resolver {
 };
 
 /* --- tables ------------------------------------------------------------------ */
-
-static int
-lazy_open(struct lazy *l, struct why *why)
-{
-	int64_t now;
-
-	if (l->is_list ? l->list != NULL : l->maps != NULL)
-		return 0;
-	now = clock_mono_ms();
-	if (now >= l->next_ms) {
-		l->next_ms = now + RETRY_MS;
-		l->why = WHY_INIT;
-		if (l->is_list)
-			l->list = match_list_new(l->title, l->value, l->flags,
-			    &l->why);
-		else
-			l->maps = maps_new(l->title, l->value, l->flags,
-			    &l->why);
-		if (l->is_list ? l->list != NULL : l->maps != NULL)
-			return 0;
-		log_warning("%s: %s", l->title, l->why.text);
-	}
-	return why_set(why, "4.3.5", "%s: %s", l->title, l->why.text);
-}
-
-static void
-lazy_init(struct lazy *l, const char *title, const char *value, bool is_list,
-    int flags)
-{
-	struct why why = WHY_INIT;
-
-	l->title = title;
-	l->value = mem_strdup(value);
-	l->is_list = is_list;
-	l->flags = flags;
-	if (lazy_open(l, &why) < 0)
-		return;			/* a warning has been logged */
-}
-
-static void
-lazy_fini(struct lazy *l)
-{
-	mem_free(l->value);
-	maps_free(&l->maps);
-	match_list_free(&l->list);
-}
-
-static bool
-lazy_empty(const struct lazy *l)
-{
-	return span_trim(span_of(l->value)).len == 0;
-}
-
-static int
-list_has(struct lazy *l, struct span domain, struct why *why)
-{
-	if (lazy_empty(l))
-		return 0;
-	return lazy_open(l, why) < 0 ? -1 :
-	    match_list_string(l->list, domain, why);
-}
-
-static int
-maps_find(struct lazy *l, struct span addr, unsigned flags, struct buf *out,
-    struct why *why)
-{
-	buf_reset(out);
-	if (lazy_empty(l))
-		return 0;
-	return lazy_open(l, why) < 0 ? -1 :
-	    addr_find(l->maps, addr, flags, out, NULL, why);
-}
 
 static bool
 parents_match(const char *param)
@@ -288,119 +204,6 @@ set_rule(struct route *out, const char *param, const struct lazy *l)
 	}
 }
 
-/* --- the address --------------------------------------------------------------- */
-
-static bool
-has_operators(struct span local)
-{
-	return (conf.resolve_dequoted_address && span_find(local, '@') >= 0) ||
-	    (conf.allow_percent_hack && span_find(local, '%') >= 0) ||
-	    (conf.swap_bangpath && span_find(local, '!') >= 0);
-}
-
-/*
- * user%there@here, there!user@here, "user@there"@here, where "here" is ours:
- * the address without "@here".  False when there is no such thing in it.
- */
-static bool
-undo_operator(struct span local, struct buf *out)
-{
-	struct buf next = BUF_INIT(BUF_UNLIMITED);
-	struct buf swapped = BUF_INIT(BUF_UNLIMITED);
-	bool done;
-
-	if (conf.resolve_dequoted_address && span_find(local, '@') >= 0) {
-		address_complete(local, &next);
-		done = true;
-	} else {
-		done = span_find(local, '@') < 0 &&
-		    address_swap_operators(local, &swapped);
-		address_complete(buf_span(&swapped), &next);
-	}
-	if (done)
-		set(out, buf_span(&next));
-	buf_fini(&next);
-	buf_fini(&swapped);
-	return done;
-}
-
-/* "1.2.3.4" in the place of a domain. */
-static bool
-is_bare_ipv4(struct span domain)
-{
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	bool yes;
-
-	buf_addf(&b, "[%.*s]", SPAN_ARG(domain));
-	yes = address_literal_valid(buf_span(&b));
-	buf_fini(&b);
-	return yes;
-}
-
-static int
-invalid(struct route *out, const char *text)
-{
-	out->status = ROUTE_INVALID;
-	return why_set(&out->why, "5.1.3", "%s", text);
-}
-
-/*
- * Bring out->address into its final form.  1 its domain is ours (or it has
- * none), 0 it is elsewhere, -1 out says why not.
- */
-static int
-normalise(struct route *out)
-{
-	struct span local, domain;
-	int rc;
-
-	for (int n = 0; n < OPERATORS_MAX; n++) {
-		address_split(buf_span(&out->address), &local, &domain);
-		if (domain.p == NULL)
-			return 1;
-		if (domain.len == 0) {
-			if (!conf.resolve_null_domain)
-				return invalid(out, "address without domain");
-			buf_trunc(&out->address, local.len);
-			if (undo_operator(buf_span(&out->address),
-			    &out->address)) {
-				out->routed = true;
-				continue;
-			}
-			return 1;
-		}
-		rc = our_domain(domain, &out->why);
-		if (rc < 0)
-			return -1;
-		if (rc > 0 && undo_operator(local, &out->address)) {
-			out->routed = true;
-			continue;
-		}
-		if (rc > 0)
-			return 1;
-		if (is_bare_ipv4(domain)) {
-			struct buf b = BUF_INIT(BUF_UNLIMITED);
-
-			if (!conf.resolve_numeric_domain)
-				return invalid(out, "address with a number "
-				    "for a domain");
-			buf_addf(&b, "%.*s@[%.*s]", SPAN_ARG(local),
-			    SPAN_ARG(domain));
-			set(&out->address, buf_span(&b));
-			buf_fini(&b);
-			continue;
-		}
-		/* Operators for others to undo: not for strangers. */
-		if (has_operators(local))
-			out->routed = true;
-		if (!address_literal_valid(domain) && !address_domain_valid(
-		    domain, conf.smtputf8_enable ? ADDRESS_UTF8 : 0))
-			return invalid(out, "bad domain in address");
-		return 0;
-	}
-	return invalid(out, "too many routing operators in address");
-}
-
 /* --- the class ------------------------------------------------------------------- */
 
 static void
@@ -432,7 +235,7 @@ warn_both(struct resolver *r, struct span domain)
 	if (!made)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(both); i++)
-		if (list_has((struct lazy *)both[i], domain, &why) > 0 &&
+		if (lazy_list_has((struct lazy *)both[i], domain, &why) > 0 &&
 		    both[i] != &r->relay_domains)
 			log_warning("do not list domain %.*s in BOTH "
 			    "mydestination and %s", SPAN_ARG(domain),
@@ -449,7 +252,7 @@ by_sender(struct lazy *l, const char *null_key, struct span sender,
 {
 	int rc;
 
-	rc = maps_find(l, sender.len > 0 ? sender : span_of(null_key),
+	rc = lazy_find(l, sender.len > 0 ? sender : span_of(null_key),
 	    FIND_DEFAULT, value, &out->why);
 	if (rc > 0 && span_caseis(span_trim(buf_span(value)), "DUNNO"))
 		rc = 0;
@@ -528,7 +331,7 @@ classify(struct resolver *r, bool ours, struct span sender, struct route *out)
 			warn_both(r, domain);
 		return 0;
 	}
-	if ((rc = list_has(&r->alias_domains, domain, &out->why)) != 0) {
+	if ((rc = lazy_list_has(&r->alias_domains, domain, &out->why)) != 0) {
 		/* What arrives here has found no alias. */
 		out->class = ROUTE_VIRTUAL_ALIAS;
 		set(&out->transport, SPAN("error"));
@@ -538,13 +341,13 @@ classify(struct resolver *r, bool ours, struct span sender, struct route *out)
 		set_rule(out, "virtual_alias_domains", NULL);
 		return rc < 0 ? -1 : 0;
 	}
-	if ((rc = list_has(&r->mailbox_domains, domain, &out->why)) != 0) {
+	if ((rc = lazy_list_has(&r->mailbox_domains, domain, &out->why)) != 0) {
 		out->class = ROUTE_VIRTUAL_MAILBOX;
 		use_transport(out, r->ways->virtual, domain);
 		set_rule(out, "virtual_mailbox_domains", NULL);
 		return rc < 0 ? -1 : 0;
 	}
-	rc = list_has(&r->relay_domains, domain, &out->why);
+	rc = lazy_list_has(&r->relay_domains, domain, &out->why);
 	if (rc < 0)
 		return -1;
 	out->class = rc > 0 ? ROUTE_RELAY : ROUTE_DEFAULT;
@@ -567,12 +370,12 @@ find_postmaster(struct resolver *r, struct route *out)
 	    out->class != ROUTE_VIRTUAL_MAILBOX) ||
 	    !span_caseis(local, "postmaster"))
 		return 0;
-	rc = maps_find(&r->aliases, addr, FIND_DEFAULT, &value, &out->why);
+	rc = lazy_find(&r->aliases, addr, FIND_DEFAULT, &value, &out->why);
 	if (rc == 0 && out->class == ROUTE_VIRTUAL_MAILBOX) {
 		if (lazy_empty(&r->mailboxes))
 			rc = 1;		/* anything goes there */
 		else
-			rc = maps_find(&r->mailboxes, addr, FIND_FULL |
+			rc = lazy_find(&r->mailboxes, addr, FIND_FULL |
 			    FIND_NOEXT | FIND_AT_DOMAIN, &value, &out->why);
 	}
 	buf_fini(&value);
@@ -596,7 +399,7 @@ look_relocated(struct resolver *r, struct route *out)
 {
 	int rc;
 
-	rc = maps_find(&r->relocated, buf_span(&out->address), FIND_DEFAULT,
+	rc = lazy_find(&r->relocated, buf_span(&out->address), FIND_DEFAULT,
 	    &out->relocated, &out->why);
 	if (rc <= 0) {
 		buf_reset(&out->relocated);
@@ -618,7 +421,7 @@ look_transport(struct resolver *r, struct route *out)
 	int rc;
 
 	address_split(addr, &local, &domain);
-	rc = maps_find(r->ways->transport, addr, FIND_FULL | FIND_NOEXT |
+	rc = lazy_find(r->ways->transport, addr, FIND_FULL | FIND_NOEXT |
 	    FIND_DOMAIN | (r->transport_bare ? FIND_BARE_PARENT :
 	    FIND_PARENT), &value, &out->why);
 	if (rc == 0 && r->ways->transport->maps != NULL)
@@ -657,7 +460,7 @@ in_table(struct lazy *l, unsigned flags, const char *name, struct route *out)
 	int rc = 1;
 
 	if (!lazy_empty(l))
-		rc = maps_find(l, buf_span(&out->address), flags, &value,
+		rc = lazy_find(l, buf_span(&out->address), flags, &value,
 		    &out->why);
 	if (rc == 0) {
 		out->listed = false;
@@ -678,7 +481,7 @@ look_aliases(struct resolver *r, struct route *out)
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(all) && rc == 0; i++)
-		rc = maps_find(all[i], buf_span(&out->address), FIND_DEFAULT,
+		rc = lazy_find(all[i], buf_span(&out->address), FIND_DEFAULT,
 		    &value, &out->why);
 	out->alias = rc > 0;
 	buf_fini(&value);
@@ -737,17 +540,17 @@ resolve(struct resolver *r, struct span address, struct span sender,
 	if (address.len == 0)
 		address = span_of(conf.empty_address_recipient);
 	if (address.len > ADDRESS_MAX * 2)
-		return invalid(out, "address too long");
+		return route_invalid(out, "address too long");
 	address_complete(address, &out->address);
-	ours = normalise(out);
+	ours = route_normalise(out);
 	if (ours < 0)
 		return -1;
 	/* A command that gets it as an argument could take it for an option. */
 	if (!conf.allow_min_user && out->address.len > 0 &&
 	    out->address.data[0] == '-')
-		return invalid(out, "address begins with '-'");
+		return route_invalid(out, "address begins with '-'");
 	if (out->address.len == 0 || out->address.data[0] == '@')
-		return invalid(out, "address without local part");
+		return route_invalid(out, "address without local part");
 	if (classify(r, ours > 0, sender, out) < 0 ||
 	    find_postmaster(r, out) < 0)
 		return -1;
