@@ -29,7 +29,8 @@ check(struct why *why)
 {
 	if (daemon_judge(accounts_check(why), why) < 0 ||
 	    daemon_judge(places_open(why), why) < 0 ||
-	    daemon_judge(introspect_check(why), why) < 0)
+	    daemon_judge(introspect_check(why), why) < 0 ||
+	    daemon_judge(pam_check(why), why) < 0)
 		return -1;
 	accounts_close();
 	places_close();
@@ -45,8 +46,9 @@ open_all(struct why *why)
 	guard_read();
 	if (introspect_open(why) < 0 || upgrade_open(why) < 0)
 		return -1;
-	if (strstr(conf.authd_password_maps, "pam:") != NULL)
-		pam_open();
+	if (pam_check(why) < 0)
+		return -1;
+	pam_open();
 	/* Before a hash is read. */
 	if (helpers_fork(why) < 0 || accounts_open(why) < 0 ||
 	    places_open(why) < 0 || dovecot_open(why) < 0)

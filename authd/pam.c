@@ -7,6 +7,8 @@
 #include "authd/helper.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/params.h"
+#include "daemon/sandbox.h"
 #include "ipc/tags.h"
 
 #define PROCESSES	2
@@ -71,9 +73,26 @@ static const struct helper_client helper_side = {
 	.on_frame = on_frame, .on_lost = on_lost,
 };
 
+static bool
+wanted(void)
+{
+	return strstr(conf.authd_password_maps, "pam:") != NULL;
+}
+
+int
+pam_check(struct why *why)
+{
+	struct sandbox_ids ids;
+
+	return wanted() ? sandbox_root_owner(sandbox_find("authd-pam"), &ids,
+	    why) : 0;
+}
+
 void
 pam_open(void)
 {
+	if (!wanted())
+		return;
 	for (size_t i = 0; i < PROCESSES; i++)
 		processes[i].helper = helper_add("authd-pam", &pam_helper_ops,
 		    &helper_side, &processes[i]);

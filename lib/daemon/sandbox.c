@@ -112,7 +112,7 @@ const struct jail sandbox_table[] = {
 	  .says = "changes the password file for authd" },
 	/* Modules run programs and talk to servers.  A process of root gains
 	 * nothing by programs that are set-uid, so it needs none. */
-	{ .name = "authd-pam", .user = JAIL_ROOT,
+	{ .name = "authd-pam", .user = JAIL_ROOT, .owner = "authd_pam_owner",
 	  .may = JAIL_PROGRAMS, .sockets = "", .paths = NULL,
 	  .says = "asks PAM for authd" },
 	{ .name = "authd-introspect", .user = JAIL_MAIL_OWNER, .chroot = true,
@@ -316,6 +316,53 @@ drop_foreign_caps(struct why *why)
 	return 0;
 }
 
+int
+sandbox_root_owner(const struct jail *j, struct sandbox_ids *out,
+    struct why *why)
+{
+	char *name = params_get(j->owner);
+	struct passwd *pw;
+	int rc = 0;
+
+	out->root = true;
+	if (name != NULL && name[0] != '\0' && strcmp(name, "root") != 0) {
+		pw = getpwnam(name);
+		if (pw == NULL || pw->pw_uid == 0 || pw->pw_gid == 0)
+			rc = why_set(why, "", "%s: \"%s\" is %s", j->owner,
+			    name, pw == NULL ? "no user of this system" :
+			    "root, or in root's group");
+		else
+			*out = (struct sandbox_ids){ pw->pw_uid, pw->pw_gid,
+			    false };
+	}
+	mem_free(name);
+	return rc;
+}
+
+/* The user that an administrator has put in the place of root, with all the
+ * groups that he has.  0: nobody; 1: done. */
+static int
+become_owner(const struct jail *j, struct why *why)
+{
+	struct sandbox_ids own;
+	struct passwd *pw;
+
+	if (sandbox_root_owner(j, &own, why) < 0)
+		return -1;
+	if (own.root)
+		return 0;
+	pw = getpwuid(own.uid);
+	if (pw == NULL || initgroups(pw->pw_name, own.gid) < 0 ||
+	    setresgid(own.gid, own.gid, own.gid) < 0 ||
+	    setresuid(own.uid, own.uid, own.uid) < 0)
+		return why_errno(why, "", "cannot become user %u",
+		    (unsigned)own.uid);
+	if (setuid(0) == 0 || setgid(0) == 0)
+		log_panic("became user %u and could become root again",
+		    (unsigned)own.uid);
+	return 1;
+}
+
 static int
 become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
     struct why *why)
@@ -335,8 +382,13 @@ become(const struct jail *j, const struct sandbox_ids *ids, bool keep_root,
 	}
 	if (j->user == JAIL_READER)
 		return only_read(why);
-	if (j->user == JAIL_ROOT && keep_root)
+	if (j->user == JAIL_ROOT && keep_root) {
+		int rc = j->owner != NULL ? become_owner(j, why) : 0;
+
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
 		return j->may & JAIL_ANYTHING ? 0 : drop_foreign_caps(why);
+	}
 	if (setgroups(1, &ids->gid) < 0 ||
 	    setresgid(ids->gid, ids->gid, ids->gid) < 0 ||
 	    setresuid(ids->uid, ids->uid, ids->uid) < 0)
@@ -532,10 +584,10 @@ sandbox_describe(const struct jail *j, struct buf *out)
 {
 	buf_addf(out, "%s\t%s\n", j->name, j->says);
 	buf_addf(out, "\tuser     %s%s\n",
-	    j->user == JAIL_ROOT ? "root" :
+	    j->user == JAIL_ROOT ? j->owner != NULL ? "$" : "root" :
 	    j->user == JAIL_READER ? "root, with no right but to read files" :
 	    j->user == JAIL_LOGIN ? "who logged in" : "$",
-	    j->user == JAIL_OWN ? j->owner :
+	    j->owner != NULL ? j->owner :
 	    j->user == JAIL_MAIL_OWNER ? "mail_owner" : "");
 	if (j->chroot)
 		buf_addf(out, "\troot     $queue_directory/jail/%s\n", j->name);

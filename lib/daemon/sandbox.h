@@ -68,7 +68,8 @@ enum {
 struct jail {
 	const char	*name;		/* the daemon's name, also the folder */
 	enum jail_user	 user;
-	/* JAIL_OWN: the setting that names the user ("authd_owner"). */
+	/* JAIL_OWN: the setting that names the user ("authd_owner").
+	 * JAIL_ROOT: one that may put another user in root's place. */
 	const char	*owner;
 	bool		 chroot;
 	bool		 new_privs;	/* users' commands may be set-uid */
@@ -107,6 +108,13 @@ MUST_CHECK int sandbox_ids(struct sandbox_ids *out, struct why *why);
  */
 void	 sandbox_own_ids(const struct jail *j, const struct sandbox_ids *mail,
 	    struct sandbox_ids *out);
+
+/*
+ * Who is in root's place in a row of JAIL_ROOT with an owner; out->root: root
+ * itself.  -1 with why, which begins with the setting's name.
+ */
+MUST_CHECK int sandbox_root_owner(const struct jail *j,
+	    struct sandbox_ids *out, struct why *why);
 
 /*
  * Apply the row to this process.  keep_root is false when column 4 of the

@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: ISC
 """authd: system users through PAM, with a service of our own in a mount
 namespace: right, wrong, expired, unavailable, and the rest goes on."""
+import grp
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from authlib import (UNAVAILABLE, WRONG, Client, Instance,  # noqa: E402
                      accounts, free_port, need_root, skip)
+from instance import first_user  # noqa: E402
 from memory import below, in_memory  # noqa: E402
 
 assert free_port
@@ -162,4 +166,49 @@ with inst:
     c = Client(inst.base)
     assert c.plain("daemon", "open")[0] == "ok"
     inst.wait_log("lost the process authd-nurse: beginning anew")
+
+# A user in root's place: pam_unix needs no more than shadow's group, and what
+# modules run is nobody more.
+for path in ("/etc/pam.d", "/etc/shadow"):
+    subprocess.run(["umount", path], check=True)
+OWNER = first_user("uucp", "games", "news")
+with open("/etc/group", encoding="utf-8") as f:
+    groups = f.read()
+line = re.search(r"^shadow:.*$", groups, re.M).group()
+with tempfile.NamedTemporaryFile("w", encoding="utf-8") as f:
+    f.write(groups.replace(line, line.rstrip(",") + (
+        "" if line.endswith(":") else ",") + OWNER.pw_name))
+    f.flush()
+    os.chmod(f.name, 0o644)
+    subprocess.run(["mount", "--bind", f.name, "/etc/group"], check=True)
+with Instance(settings={
+        "authd_failure_delay": "0s", "authd_failure_ban_threshold": "100000",
+        "authd_username_format": "%u", "authd_pam_owner": OWNER.pw_name,
+        "authd_password_maps": "pam:mansio-test"}) as inst:
+    os.makedirs(f"{inst.base}/pam.d")
+    subprocess.run(["mount", "--bind", f"{inst.base}/pam.d", "/etc/pam.d"],
+                   check=True)
+    with open(f"{inst.base}/shadow", "w", encoding="ascii") as out:
+        out.write(f"daemon:{hashed.strip()}:19000:0:99999:7:::\n")
+    os.chown(f"{inst.base}/shadow", 0, grp.getgrnam("shadow").gr_gid)
+    os.chmod(f"{inst.base}/shadow", 0o640)
+    subprocess.run(["mount", "--bind", f"{inst.base}/shadow", "/etc/shadow"],
+                   check=True)
+    services = f"{inst.base}/pam.d"
+    service("auth required pam_unix.so", "required pam_unix.so")
+    c = Client(inst.base)
+    assert c.plain("daemon", "shadow pass")[0] == "ok", inst.log()[-2000:]
+    assert c.plain("daemon", "shadow past")[:2] == ("fail", WRONG)
+    assert len(helpers()) == 2
+    for pid in helpers():
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            status = dict(x.rstrip("\n").split(":", 1) for x in f)
+        assert set(status["Uid"].split()) == {str(OWNER.pw_uid)}, status
+        assert int(status["CapPrm"], 16) == 0, status
+    for user, says in (("root", 0), ("no-such-user", 1)):
+        with open(f"{inst.etc}/main.cf", "a", encoding="ascii") as f:
+            f.write(f"authd_pam_owner = {user}\n")
+        done = inst.command("mansio", "check", check=False)
+        assert ("authd_pam_owner: \"no-such-user\" is no user" in
+                done.stderr) == says, done
 print("1 passed, 0 failed, 0 skipped")
