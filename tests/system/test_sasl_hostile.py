@@ -4,11 +4,9 @@
 malformed, oversized, given up, never ending; in the clear; one password tried
 on all users.  Nobody is let in, each gets an answer, and honest clients do not
 notice."""
-import base64
 import hashlib
 import os
 import random
-import socket
 import ssl
 import sys
 
@@ -16,7 +14,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, "../proto/authd"))
 from authlib import scram  # noqa: E402
-from mailusers import PASSWORDS, TIMEOUT  # noqa: E402
+from mailusers import PASSWORDS  # noqa: E402
+from saslclient import Sasl, b64  # noqa: E402
 from sasltarget import SaslTarget  # noqa: E402
 
 MECHANISMS = ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
@@ -26,10 +25,6 @@ OTHERS = ("EXTERNAL", "CRAM-MD5", "X-NONE", "GSSAPI", "PLAIN\0X", "\xff\xfe",
           "M" * 300, "PLAIN,LOGIN")
 RESPONSE_MAX = 16384    # bytes that authd takes
 rnd = random.Random(5)
-
-
-def b64(data):
-    return base64.b64encode(data)
 
 
 def initials():
@@ -52,78 +47,6 @@ def initials():
 RESPONSES = (b"", b"=", b"!!", b64(b"x" * 100), b64(b"\0" * 9), b"*",
              b64(b"c=biws,r=x,p=YQ=="), b64(b"A" * RESPONSE_MAX),
              b64(b"A" * (RESPONSE_MAX + 1)), b"B" * 100000)
-
-
-class Sasl:
-    """A client of any protocol, as authlib's of authd."""
-
-    def __init__(self, m, protocol, tls=True, source="127.0.0.1"):
-        self.protocol = protocol
-        port = (m.implicit if tls else m.plain)[protocol]
-        self.s = socket.create_connection(("127.0.0.1", port), TIMEOUT,
-                                          (source, 0))
-        if tls:
-            self.s = m.context.wrap_socket(self.s, server_hostname=m.name)
-        self.f = self.s.makefile("rb")
-        self.line()
-        if protocol == "smtp":
-            self.s.sendall(b"EHLO x.example\r\n")
-            while self.line()[3:4] == b"-":
-                pass
-
-    def line(self):
-        got = self.f.readline()
-        if not got.endswith(b"\r\n"):
-            raise EOFError(got)
-        return got
-
-    def send(self, line):
-        self.s.sendall(line + b"\r\n")
-
-    def begin(self, mechanism, initial):
-        name = mechanism.encode("latin-1")
-        command = {"smtp": b"AUTH ", "imap": b"a AUTHENTICATE ",
-                   "pop3": b"AUTH "}[self.protocol]
-        self.send(command + name + (b"" if initial is None else
-                                    b" " + initial))
-
-    def answer(self):
-        """("challenge", data), ("ok",), ("fail", line), ("later", line)."""
-        while (got := self.line()).startswith(b"* "):
-            if got.startswith(b"* BYE"):
-                return "fail", got
-        if got.startswith((b"334 ", b"+ ")):
-            return "challenge", base64.b64decode(got.partition(b" ")[2])
-        if got.startswith((b"235 ", b"a OK", b"+OK")):
-            return ("ok",)
-        if got.startswith(b"4") or b"[UNAVAILABLE]" in got or \
-                b"[SYS/TEMP]" in got:
-            return "later", got
-        assert got[:1] == b"5" or got.startswith(
-            (b"a NO", b"a BAD", b"* BAD", b"-ERR")), got
-        return "fail", got
-
-    # What authlib's mechanisms want.
-    def start(self, mechanism, initial, **_):
-        self.begin(mechanism, None if initial is None else
-                   b64(initial) or b"=")
-
-    def respond(self, data):
-        self.send(b64(data))
-
-    def plain(self, user, password):
-        self.start("PLAIN", f"\0{user}@example.test\0{password}".encode())
-        return self.answer()
-
-    def close(self):
-        self.f.close()
-        self.s.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 class Target(SaslTarget):
