@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -20,7 +21,7 @@
 #include "io/fd.h"
 #include "tls/chain.h"
 #include "tls/make_cert.h"
-#include "tls/settings.h"
+#include "tls/named.h"
 #include "tls/show_cert.h"
 
 #define FILE_SEPARATORS	", \t\r\n"
@@ -62,40 +63,39 @@ show_file(const char *path, bool as_pem)
 
 /* Files that only hold a key have nothing to show. */
 static void
+show_named(void *arg, const struct tls_named *n)
+{
+	struct hash *seen = arg;
+	struct span rest = n->table ? SPAN_EMPTY : span_of(n->value), word;
+
+	while (span_token(&rest, FILE_SEPARATORS, &word)) {
+		struct buf text, out = BUF_INIT(BUF_UNLIMITED);
+		struct why why = WHY_INIT;
+		char *path;
+		bool first;
+
+		hash_enter(seen, word, &first);
+		if (!first)
+			continue;
+		path = span_dup(word);
+		read_pem(path, &text);
+		if (tls_cert_show(buf_span(&text), &out, &why) == 0)
+			printf("%s (%s)\n%s\n", path, n->who, out.data);
+		buf_wipe(&text);
+		buf_fini(&out);
+		mem_free(path);
+	}
+}
+
+static void
 show_configured(void)
 {
-	struct buf seen = BUF_INIT(BUF_UNLIMITED);
+	struct hash seen = HASH_INIT;
 
-	for (int i = 0; i < TLS_SERVICE_COUNT; i++) {
-		struct tls_settings s;
-		struct span rest, word;
-
-		tls_settings_get((enum tls_service)i, &s);
-		rest = span_of(s.files);
-		while (span_token(&rest, FILE_SEPARATORS, &word)) {
-			struct buf text, out = BUF_INIT(BUF_UNLIMITED);
-			struct why why = WHY_INIT;
-			char *path = span_dup(word);
-			char *mark = mem_printf("\n%s\n", path);
-
-			if (strstr(seen.data, mark) == NULL) {
-				buf_add_str(&seen, mark);
-				read_pem(path, &text);
-				if (tls_cert_show(buf_span(&text), &out,
-				    &why) == 0)
-					printf("%s (%s)\n%s\n", path, s.name,
-					    out.data);
-				buf_wipe(&text);
-			}
-			buf_fini(&out);
-			mem_free(mark);
-			mem_free(path);
-		}
-		mem_free(s.files);
-	}
-	if (seen.len == 0)
+	tls_named_each(show_named, &seen);
+	if (seen.count == 0)
 		printf("no certificate is configured\n");
-	buf_fini(&seen);
+	hash_fini(&seen, NULL);
 }
 
 static int
@@ -119,7 +119,7 @@ cert_show(int argc, char **argv)
 
 /* --- check ----------------------------------------------------------------------- */
 
-/* Takes set; NULL with why. */
+/* Takes set; NULL: who is followed by why. */
 static int
 judge(const char *who, struct tls_set *set, const struct why *why)
 {
@@ -160,52 +160,63 @@ check_name(void *arg, struct span key, struct span value)
 
 /* What clients get who ask for a name. */
 static int
-check_names(void)
+check_names(const struct tls_named *n)
 {
 	struct why why = WHY_INIT;
 	struct maps *m;
 	int rc = MANSIO_OK;
 
-	if (conf.tls_server_sni_maps[0] == '\0')
-		return rc;
-	m = maps_new("tls_server_sni_maps", conf.tls_server_sni_maps,
-	    TABLE_FOLD, &why);
+	m = maps_new(n->param, n->value, TABLE_FOLD, &why);
 	if (m == NULL || maps_each(m, check_name, &rc, &why) < 0) {
-		printf("tls_server_sni_maps: %s\n", why.text);
+		printf("%s: %s: %s\n", n->origin, n->param, why.text);
 		rc = MANSIO_FAILED;
 	}
 	maps_free(&m);
 	return rc;
 }
 
+struct check {
+	int	rc;
+	bool	any;
+};
+
+static void
+check_named(void *arg, const struct tls_named *n)
+{
+	struct check *c = arg;
+	struct why why = WHY_INIT;
+	struct tls_set *set;
+	int rc;
+
+	if (n->table) {
+		rc = check_names(n);
+	} else {
+		c->any = true;
+		set = tls_set_load(span_of(n->value), TLS_SET_DATES, &why);
+		if (set == NULL)
+			printf("%s: %s: ", n->origin, n->param);
+		rc = judge(n->who, set, &why);
+	}
+	if (rc != MANSIO_OK)
+		c->rc = rc;
+}
+
 static int
 cert_check(int argc, char **argv)
 {
-	int rc = MANSIO_OK, n = 0;
+	struct check c = { .rc = MANSIO_OK };
 
 	if (argc > 1) {
 		for (int i = 1; i < argc; i++)
 			if (check_one("file", span_of(argv[i])) != MANSIO_OK)
-				rc = MANSIO_FAILED;
-		return rc;
+				c.rc = MANSIO_FAILED;
+		return c.rc;
 	}
 	mansio_load();
-	for (int i = 0; i < TLS_SERVICE_COUNT; i++) {
-		struct tls_settings s;
-
-		tls_settings_get((enum tls_service)i, &s);
-		if (s.files[0] != '\0') {
-			n++;
-			if (check_one(s.name, span_of(s.files)) != MANSIO_OK)
-				rc = MANSIO_FAILED;
-		}
-		mem_free(s.files);
-	}
-	if (n == 0)
+	tls_named_each(check_named, &c);
+	if (!c.any)
 		printf("no certificate is configured\n");
-	if (check_names() != MANSIO_OK)
-		rc = MANSIO_FAILED;
-	return rc;
+	return c.rc;
 }
 
 /* --- selfsign ----------------------------------------------------------------------- */

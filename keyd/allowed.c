@@ -4,11 +4,8 @@
  * configuration names them.
  */
 #include "base/hash.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "conf/master_cf.h"
-#include "conf/params.h"
 #include "keyd/keyd.h"
+#include "tls/named.h"
 #include "tls/settings.h"
 
 #define SEPARATORS	", \t\r\n"
@@ -30,53 +27,20 @@ allow(void *arg, const char *value, bool is_table)
 		(void)hash_put(&files, word, yes);
 }
 
-/* "-o smtpd_tls_chain_files=..." of a service. */
 static void
-allow_override(const char *text)
+allow_named(void *arg, const struct tls_named *n)
 {
-	const char *eq = strchr(text, '=');
-	struct buf value = BUF_INIT(BUF_UNLIMITED);
-	struct why why = WHY_INIT;
-	bool is_table;
-	char *name;
-
-	if (eq == NULL)
-		return;
-	name = mem_strndup(text, (size_t)(eq - text));
-	if (tls_settings_is_files(name, &is_table)) {
-		if (params_expand(eq + 1, &value, &why) < 0)
-			log_warning("master.cf: %s: %s", text, why.text);
-		else if (value.len > 0)
-			allow(NULL, value.data, is_table);
-	}
-	buf_fini(&value);
-	mem_free(name);
+	allow(arg, n->value, n->table);
 }
 
-static void
-problem(void *arg, bool is_error, const char *line)
+void
+allowed_load(void)
 {
-	/* master has said it already. */
-	log_debug("%s", line);
-}
-
-int
-allowed_load(struct why *why)
-{
-	struct master_cf m;
-
 	hash_fini(&files, NULL);
 	hash_fini(&tables, NULL);
+	/* Whatever is named, also what another setting stands in front of. */
 	tls_settings_files(allow, NULL);
-	(void)!master_cf_load(params_config_dir(), &m, problem, NULL);
-	for (size_t i = 0; i < m.services.len; i++) {
-		struct service *s = &m.services.v[i];
-
-		for (size_t k = 0; k < s->overrides.len; k++)
-			allow_override(s->overrides.v[k]);
-	}
-	master_cf_fini(&m);
-	return 0;
+	tls_named_each(allow_named, NULL);
 }
 
 static void

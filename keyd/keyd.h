@@ -27,11 +27,11 @@
 
 /* --- allowed.c ----------------------------------------------------------------- */
 
-/* Read the configuration: main.cf, and -o options of master.cf.  -1 with why. */
-MUST_CHECK int allowed_load(struct why *why);
-/* Whether every file of this list is named somewhere. */
+/* Read the configuration: main.cf, and -o options of master.cf. */
+void	 allowed_load(void);
 /* Tell folders.c. */
 void	 allowed_folders(void);
+/* Whether every file of this list is named somewhere. */
 bool	 allowed_files(struct span files);
 bool	 allowed_table(struct span table);
 
@@ -78,8 +78,9 @@ MUST_CHECK int names_find(struct span table, struct span name,
 void	 names_add(struct span table);
 /* Tell folders.c what the entries name. */
 void	 names_folders(void);
-/* Judge every entry of the tables that can be listed; logs; -1: bad ones. */
-MUST_CHECK int names_check(void);
+/* Judge every entry of a table that can be listed; logs; -1: bad ones.  who
+ * is where the table is named. */
+MUST_CHECK int names_check(struct span table, const char *who);
 
 /* --- tickets.c --------------------------------------------------------------------- */
 

@@ -9,14 +9,13 @@
  * are renewed while it runs and their keys are root's, and no other right; and
  * of the files those in the folders where keys lie (folders.c).
  */
+#include "base/hash.h"
 #include "base/log.h"
-#include "conf/params.h"
 #include "base/mem.h"
 #include "daemon/daemon.h"
 #include "daemon/sandbox.h"
 #include "keyd/keyd.h"
-#include "tls/settings.h"
-#include "tls/tls.h"
+#include "tls/named.h"
 
 /* The table's row, with the folders of the keys. */
 static struct jail jail;
@@ -26,7 +25,8 @@ load(struct why *why)
 {
 	struct buf paths = BUF_INIT(BUF_UNLIMITED);
 
-	if (allowed_load(why) < 0 || names_open(why) < 0)
+	allowed_load();
+	if (names_open(why) < 0)
 		return -1;
 	sets_load_all();
 	allowed_folders();
@@ -36,45 +36,46 @@ load(struct why *why)
 	return 0;
 }
 
-/* Whether this set, "" is none, can be used. */
-static bool
-good(const char *who, const char *files)
+struct verdict {
+	struct hash	 seen;		/* values: most are inherited by others */
+	bool		 bad;
+};
+
+/* As strictly as at a change. */
+static void
+judge(void *arg, const struct tls_named *n)
 {
+	struct verdict *v = arg;
 	struct why why = WHY_INIT;
 	struct tls_set *set;
+	char *who;
+	bool first;
 
-	if (files[0] == '\0')
-		return true;
-	set = tls_set_load(span_of(files), TLS_SET_DATES, &why);
-	if (set == NULL)
-		log_error("%s: TLS: %s", who, why.text);
-	tls_set_free(&set);
-	return why.text[0] == '\0';
+	hash_enter(&v->seen, span_of(n->value), &first);
+	if (!first)
+		return;
+	who = mem_printf("%s: %s", n->origin, n->param);
+	if (n->table) {
+		v->bad |= names_check(span_of(n->value), who) < 0;
+	} else {
+		set = tls_set_load(span_of(n->value), TLS_SET_DATES, &why);
+		if (set == NULL)
+			log_error("%s: %s", who, why.text);
+		v->bad |= set == NULL;
+		tls_set_free(&set);
+	}
+	mem_free(who);
 }
 
-/* Every set that can be known, as strictly as at a change. */
+/* Every set that can be known. */
 static int
 check(struct why *why)
 {
-	bool bad = false;
+	struct verdict v = { .seen = HASH_INIT };
 
-	if (daemon_judge(allowed_load(why), why) < 0 ||
-	    daemon_judge(names_open(why), why) < 0)
-		return -1;
-	for (int i = 0; i < TLS_SERVICE_COUNT; i++) {
-		struct tls_settings s;
-
-		tls_settings_get((enum tls_service)i, &s);
-		bad |= !good(s.name, s.files);
-		mem_free(s.files);
-	}
-	for (int lmtp = 0; lmtp < 2; lmtp++) {
-		char *files = tls_client_files(lmtp == 1);
-
-		bad |= !good(lmtp ? "lmtp" : "smtp", files);
-		mem_free(files);
-	}
-	return names_check() < 0 || bad ? -1 : 0;
+	tls_named_each(judge, &v);
+	hash_fini(&v.seen, NULL);
+	return v.bad ? -1 : 0;
 }
 
 static int
@@ -89,7 +90,8 @@ start(struct why *why)
 static int
 reload(struct why *why)
 {
-	if (allowed_load(why) < 0 || names_open(why) < 0)
+	allowed_load();
+	if (names_open(why) < 0)
 		return -1;
 	sets_check();
 	/* Other files may be named now. */

@@ -144,38 +144,38 @@ names_folders(void)
 
 /* --- the check ------------------------------------------------------------------------------------ */
 
+struct check {
+	const char	*who;
+	bool		 bad;
+};
+
 static bool
 check_entry(void *arg, struct span key, struct span value)
 {
-	bool *bad = arg;
+	struct check *c = arg;
 	struct why why = WHY_INIT;
 	struct tls_set *set = tls_set_of_sni(value, TLS_SET_DATES, &why);
 
 	if (set == NULL) {
-		log_error("tls_server_sni_maps: %.*s: %s", SPAN_ARG(key),
-		    why.text);
-		*bad = true;
+		log_error("%s: %.*s: %s", c->who, SPAN_ARG(key), why.text);
+		c->bad = true;
 	}
 	tls_set_free(&set);
 	return true;
 }
 
 int
-names_check(void)
+names_check(struct span table, const char *who)
 {
-	struct span value = span_of(conf.tls_server_sni_maps);
+	struct check c = { .who = who };
 	struct why why = WHY_INIT;
-	bool bad = false;
-	struct maps *m;
+	struct maps *m = hash_get(&tables, table);
 
-	if (value.len == 0)
-		return 0;
-	m = hash_get(&tables, value);
 	if (m == NULL)
-		m = open_maps(value, &why);
-	if (m == NULL || maps_each(m, check_entry, &bad, &why) < 0) {
-		log_error("%s", why.text);
+		m = open_maps(table, &why);
+	if (m == NULL || maps_each(m, check_entry, &c, &why) < 0) {
+		log_error("%s: %s", who, why.text);
 		return -1;
 	}
-	return bad ? -1 : 0;
+	return c.bad ? -1 : 0;
 }

@@ -12,8 +12,6 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "smtpd/smtpd.h"
-#include "tls/chain.h"
-#include "tls/settings.h"
 #include "tls/tls.h"
 
 static struct tls_server *server;
@@ -32,32 +30,6 @@ starttls_open(struct why *why)
 
 	level = implicit ? TLS_LEVEL_ENCRYPT : tls_service_level(service());
 	return tls_server_new(service(), implicit, &server, why);
-}
-
-int
-starttls_check(struct why *why)
-{
-	struct tls_settings t;
-	struct tls_set *set;
-	int rc = 0;
-
-	if (starttls_open(why) < 0)
-		return -1;
-	if (server == NULL)
-		return 0;
-	tls_settings_get(service(), &t);
-	/* The only time that a program other than keyd looks at a key: it
-	 * talks to nobody and ends at once. */
-	set = tls_set_load(span_of(t.files), TLS_SET_DATES, why);
-	if (set == NULL) {
-		why_prefix(why, conf.smtpd_tls_chain_files[0] != '\0' ?
-		    "smtpd_tls_chain_files" : "smtpd_tls_cert_file");
-		rc = -1;
-	}
-	tls_set_free(&set);
-	mem_free(t.files);
-	tls_server_free(&server);
-	return rc;
 }
 
 void

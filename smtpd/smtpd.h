@@ -378,7 +378,6 @@ void	 data_log_client(struct session *s, struct span queue_id);
 
 /* cmd_starttls.c */
 MUST_CHECK int starttls_open(struct why *why);	/* before the jail */
-MUST_CHECK int starttls_check(struct why *why);
 void	 starttls_start(struct loop *l);
 bool	 starttls_implicit(void);	/* TLS comes before the greeting */
 /* TLS is required, and this session has none. */

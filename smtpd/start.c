@@ -33,7 +33,7 @@ smtpd_check(struct why *why)
 	if (daemon_judge(policy_open(why), why) < 0 ||
 	    daemon_judge(peername_open(why), why) < 0 ||
 	    daemon_judge(auth_open(why), why) < 0 ||
-	    daemon_judge(starttls_check(why), why) < 0)
+	    daemon_judge(starttls_open(why), why) < 0)
 		return -1;
 	return rc;
 }

@@ -541,6 +541,50 @@ params_snapshot(struct buf *out)
 	main_cf_pack(&current.cf, out);
 }
 
+static void
+say_nothing(void *arg, bool is_error, const char *line)
+{
+}
+
+static void
+load_again(const struct buf *files, char *const *overrides, size_t n)
+{
+	struct span text = buf_span(files);
+	char *dir = mem_strdup(params_config_dir());
+
+	(void)!load(dir, &text, (const char *const *)overrides, n,
+	    PARAMS_KEEP_GOING, say_nothing, NULL);
+	mem_free(dir);
+}
+
+void
+params_with(const char *const *overrides, size_t n, void (*fn)(void *arg),
+    void *arg)
+{
+	struct buf files = BUF_INIT(BUF_UNLIMITED);
+	ARRAY(char *) all = ARRAY_EMPTY;
+	size_t own;
+
+	main_cf_pack(&current.cf, &files);
+	for (size_t i = 0; i < current.cf.settings.len; i++) {
+		const struct main_cf_setting *s = current.cf.settings.v[i];
+
+		if (s->override)
+			*ARRAY_PUSH(&all) = mem_printf("%s=%s", s->name,
+			    s->value);
+	}
+	own = all.len;
+	for (size_t i = 0; i < n; i++)
+		*ARRAY_PUSH(&all) = mem_strdup(overrides[i]);
+	load_again(&files, all.v, all.len);
+	fn(arg);
+	load_again(&files, all.v, own);
+	for (size_t i = 0; i < all.len; i++)
+		mem_free(all.v[i]);
+	ARRAY_FINI(&all);
+	buf_fini(&files);
+}
+
 int
 params_check_override(const char *text, const char *origin,
     params_problem_fn *problem, void *arg)

@@ -170,6 +170,13 @@ MUST_CHECK int params_load_snapshot(struct span snapshot,
 	    const char *config_dir, const char *const *overrides, size_t n,
 	    params_problem_fn *problem, void *arg);
 /*
+ * Call fn while these overrides, of a service of master.cf, stand on top of
+ * the loaded configuration, which is as it was afterwards.  Bad values are
+ * passed over without a word: those who load them for good speak of them.
+ */
+void	 params_with(const char *const *overrides, size_t n,
+	    void (*fn)(void *arg), void *arg);
+/*
  * Whether "name=value" could be given as override to params_load(): known
  * name (warning), allowed value.  For master.cf.  -1 when it is an error.
  */

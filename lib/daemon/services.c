@@ -22,6 +22,7 @@
 #include "base/span.h"
 #include "daemon/master_proto.h"
 #include "daemon/sandbox.h"
+#include "tls/named.h"
 
 /*
  * What our daemons are.  sockets: where the daemon is reached whatever the
@@ -108,20 +109,55 @@ static const struct {
 	{ "tlsproxy", LOG_LEVEL_INFO, "there is no postscreen" },
 };
 
+static bool
+always(void)
+{
+	return true;
+}
+
+static bool
+with_mtasts(void)
+{
+	return conf.mtasts_enable;
+}
+
+static bool
+with_tlsrpt(void)
+{
+	return conf.smtp_tlsrpt_enable;
+}
+
+static void
+found_one(void *arg, const struct tls_named *n)
+{
+	*(bool *)arg = true;
+}
+
+static bool
+with_certificates(void)
+{
+	bool any = false;
+
+	tls_named_each(found_one, &any);
+	return any;
+}
+
 /*
  * Daemons that others cannot do without, and that a stock master.cf does not
  * know: they run although no entry names them.
  */
 static const struct {
 	const char	*command;
-	const char	*by[4];		/* who needs it */
-	const bool	*when;		/* only with this setting; or NULL */
+	const char	*by[6];		/* who needs it */
+	bool		(*when)(void);
 } implied[] = {
-	{ "resolver", { "smtp", "lmtp", NULL }, NULL },
-	{ "quotad", { "virtual", NULL }, NULL },
-	{ "delegate", { "smtpd", "lmtpd", NULL }, NULL },
-	{ "mtasts", { "smtp", NULL }, &conf.mtasts_enable },
-	{ "tlsrpt", { "smtp", NULL }, &conf.smtp_tlsrpt_enable },
+	{ "resolver", { "smtp", "lmtp" }, always },
+	{ "quotad", { "virtual" }, always },
+	{ "delegate", { "smtpd", "lmtpd" }, always },
+	{ "mtasts", { "smtp" }, with_mtasts },
+	{ "tlsrpt", { "smtp" }, with_tlsrpt },
+	{ "keyd", { "smtpd", "lmtpd", "imapd", "pop3d", "smtp", "lmtp" },
+	  with_certificates },
 };
 
 struct planner {
@@ -537,12 +573,11 @@ add_implied_services(struct planner *pl)
 		    .maxproc = 1 };
 		bool needed = false;
 
-		if (implied[i].when != NULL && !*implied[i].when)
-			continue;
 		for (size_t k = 0; k < ARRAY_LEN(implied[i].by) &&
 		    implied[i].by[k] != NULL; k++)
 			needed |= is_planned(pl->out, implied[i].by[k]);
-		if (!needed || is_planned(pl->out, command))
+		if (!needed || is_planned(pl->out, command) ||
+		    !implied[i].when())
 			continue;
 		s.name = s.command = (char *)(uintptr_t)command;
 		s.origin = (char *)(uintptr_t)"default";

@@ -28,9 +28,10 @@ SETTINGS = {
 
 
 class Tls(Instance):
-    def __init__(self, settings=None, types=("ecdsa",), **kw):
+    def __init__(self, settings=None, types=("ecdsa",),
+                 keyd="keyd unix - - - - 1 keyd\n", **kw):
         self.implicit, self.strict = free_port(), free_port()
-        services = ("keyd unix - - - - 1 keyd\n"
+        services = (keyd +
                     f"127.0.0.1:{self.implicit} inet n - - - - smtpd\n"
                     "  -o smtpd_tls_wrappermode=yes\n"
                     f"127.0.0.1:{self.strict} inet n - - - - smtpd\n"
@@ -410,6 +411,65 @@ def names(m):
     m.command("postmap", f"{m.etc}/sni")
 
 
+def own_certificates(m):
+    """What a service of master.cf names for itself is judged and shown as
+    main.cf's is."""
+    own, path = free_port(), f"{m.etc}/master.cf"
+    with open(path, encoding="utf-8") as f:
+        services = f.read()
+
+    def use(*options, command="smtpd"):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"{services}127.0.0.1:{own} inet n - - - - {command}\n" +
+                    "".join(f"  -o {x}\n" for x in options))
+        return f"{path}:{services.count(chr(10)) + 1}: "
+
+    def said(*command, bad):
+        done = m.command("mansio", *command, check=False)
+        assert (done.returncode != 0) == bad, (command, done)
+        return done.stdout + done.stderr
+
+    m.make("own.pem", "own.example.test")
+    with open(f"{m.etc}/nothing.pem", "w", encoding="ascii"):
+        pass
+    # $service_name and another option are known to all who look.
+    use("config_of_this=own", "smtpd_tls_cert_file=$config_directory/"
+        "${config_of_this}.pem", "smtpd_tls_wrappermode=yes",
+        "smtpd_tls_chain_files=")
+    said("check", bad=False)
+    text = said("cert", "check", bad=False)
+    assert f"127.0.0.1:{own} (smtpd): {m.etc}/own.pem: good for" in text, text
+    text = said("cert", "show", bad=False)
+    assert f"{m.etc}/own.pem (127.0.0.1:{own} (smtpd))\n" in text, text
+    said("reload", bad=False)
+    with socket.create_connection(("127.0.0.1", own), 30) as s, \
+            m.context().wrap_socket(s, server_hostname="own.example.test"):
+        pass
+    serial = m.serial()
+    for command, option in (
+            ("smtpd", "smtpd_tls_chain_files={}"),
+            ("imapd", "imapd_tls_chain_files={}"),
+            ("pop3d", "pop3d_tls_cert_file={}"),
+            ("imapd", "mua_tls_cert_file={}"),
+            ("smtpd", "tls_server_sni_maps=texthash:{}")):
+        name = option.partition("=")[0]
+        if name == "tls_server_sni_maps":
+            bad, says = f"{m.etc}/texts", "x.example.test: "
+            with open(bad, "w", encoding="ascii") as f:
+                f.write(f"x.example.test {m.etc}/nothing.pem\n")
+        else:
+            bad, says = f"{m.etc}/nothing.pem", f"{m.etc}/nothing.pem: "
+        where = use(option.format(bad), command=command)
+        for verb in (("check",), ("reload",)):
+            text = said(*verb, bad=True)
+            assert f"{where}{name}: {says}" in text, (option, verb, text)
+        assert says in said("cert", "check", bad=True)
+    assert m.serial() == serial
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(services)
+    said("reload", bad=False)
+
+
 def no_key_in_memory(m):
     """After full handshakes of all kinds only keyd knows the key."""
     needles = private_parts(f"{m.etc}/server.pem")
@@ -522,6 +582,15 @@ def no_certificate():
         s.close()
 
 
+def a_master_cf_of_postfix():
+    """It knows no keyd; one runs where a certificate is named."""
+    for settings, want in (({}, 1), ({"smtpd_tls_chain_files": ""}, 0)):
+        with Tls(settings, keyd="") as m:
+            assert len(m.pids("keyd")) == want
+            if want:
+                m.starttls().close()
+
+
 def client_certificates():
     with Tls({"smtpd_tls_ask_ccert": "yes",
               "smtpd_tls_CAfile": "{base}/etc/ca.pem"}) as m:
@@ -546,7 +615,8 @@ def main():
     with Tls({"tls_server_sni_maps": "hash:{base}/etc/sni"}) as m:
         for test in (commands_and_trace, nothing_in_plain_survives, required,
                      broken_handshakes, old_protocols, tickets,
-                     no_key_in_memory, names, clients, without_keyd):
+                     no_key_in_memory, names, own_certificates, clients,
+                     without_keyd):
             test(m)
     with Tls() as m:
         renewal(m)
@@ -554,6 +624,7 @@ def main():
         out_of_date(m)
     other_keys()
     no_certificate()
+    a_master_cf_of_postfix()
     client_certificates()
 
 

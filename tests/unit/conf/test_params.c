@@ -265,6 +265,42 @@ START_TEST(drop_ins_and_overrides_win)
 }
 END_TEST
 
+static void
+look_inside(void *arg)
+{
+	ck_assert_str_eq(conf.relayhost, "service");
+	ck_assert_str_eq(conf.myorigin, "x y");
+	ck_assert_str_eq(conf.smtp_helo_name, "465.main.test");
+	ck_assert_str_eq(params_origin("relayhost"), "-o");
+	/* What is wrong is passed over. */
+	ck_assert_int_eq(conf.smtpd_timeout, 77);
+	*(int *)arg += 1;
+}
+
+START_TEST(a_service_is_looked_at_and_left_as_it_was)
+{
+	const char *const over[] = { "relayhost=over", "{ myorigin = x y }" };
+	const char *const own[] = { "relayhost=service", "service_name=465",
+		"smtp_helo_name=$service_name.$mydomain" };
+	int seen = 0;
+
+	conf_write("main.cf", "relayhost = main\nmydomain = main.test\n"
+	    "smtpd_timeout = 77\nsmtp_helo_name = plain\n");
+	ck_assert_int_eq(params_load(conf_dir, over, 2, conf_report, NULL),
+	    0);
+	conf_write("main.cf", "the file is not read again");
+	params_with(own, 3, look_inside, &seen);
+	ck_assert_int_eq(seen, 1);
+	ck_assert_str_eq(conf.relayhost, "over");
+	ck_assert_str_eq(conf.myorigin, "x y");
+	ck_assert_str_eq(conf.smtp_helo_name, "plain");
+	ck_assert_str_eq(params_origin("smtpd_timeout") + strlen(conf_dir),
+	    "/main.cf:3");
+	ck_assert_str_eq(params_config_dir(), conf_dir);
+	ck_assert_str_eq(conf_problems.data, "");
+}
+END_TEST
+
 START_TEST(a_missing_main_cf_is_an_error)
 {
 	ck_assert_int_eq(unlink(conf_path("main.cf")), 0);
@@ -404,6 +440,7 @@ suite(void)
 	tcase_add_test(t, limits_at_and_one_past);
 	tcase_add_test(t, all_problems_are_reported_at_once);
 	tcase_add_test(t, drop_ins_and_overrides_win);
+	tcase_add_test(t, a_service_is_looked_at_and_left_as_it_was);
 	tcase_add_test(t, a_missing_main_cf_is_an_error);
 	tcase_add_test(t, long_lines_are_refused);
 	tcase_add_test(t, strings_survive_a_reload);
