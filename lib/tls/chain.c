@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
 
@@ -26,6 +25,7 @@
 
 struct chain {
 	EVP_PKEY	*key;
+	struct tls_signer *signer;
 	ARRAY(X509 *)	 certs;		/* the leaf first */
 	const char	*origin;	/* the leaf's file */
 	uint64_t	 id[2];		/* as server, as client */
@@ -233,6 +233,7 @@ begin_chain(struct tls_set *set, EVP_PKEY *key, const char *origin,
 	/* Kinds are fewer than TLS_SET_MAX. */
 	EVP_PKEY_up_ref(key);
 	c->key = key;
+	c->signer = tls_signer_new(key);
 	c->origin = origin;
 	c->id[0] = key_id(key, false);
 	c->id[1] = key_id(key, true);
@@ -399,6 +400,7 @@ tls_set_free(struct tls_set **sp)
 	if (set == NULL)
 		return;
 	for (size_t i = 0; i < set->n; i++) {
+		tls_signer_free(&set->v[i].signer);
 		EVP_PKEY_free(set->v[i].key);
 		for (size_t k = 0; k < set->v[i].certs.len; k++)
 			X509_free(set->v[i].certs.v[k]);
@@ -468,150 +470,9 @@ tls_set_not_after(const struct tls_set *set, size_t i)
 	return first;
 }
 
-/* --- signing --------------------------------------------------------------------------------- */
-
-static const struct scheme {
-	uint32_t	 id;
-	const char	*type, *md;	/* md NULL: the key has its own */
-	bool		 pss;
-} schemes[] = {
-	{ SCHEME_ECDSA_SHA256, "EC", "SHA256", false },
-	{ SCHEME_ECDSA_SHA384, "EC", "SHA384", false },
-	{ SCHEME_ECDSA_SHA512, "EC", "SHA512", false },
-	{ SCHEME_RSA_PSS_SHA256, "RSA", "SHA256", true },
-	{ SCHEME_RSA_PSS_SHA384, "RSA", "SHA384", true },
-	{ SCHEME_RSA_PSS_SHA512, "RSA", "SHA512", true },
-	{ SCHEME_RSA_PKCS1_SHA256, "RSA", "SHA256", false },
-	{ SCHEME_RSA_PKCS1_SHA384, "RSA", "SHA384", false },
-	{ SCHEME_RSA_PKCS1_SHA512, "RSA", "SHA512", false },
-	{ SCHEME_ED25519, "ED25519", NULL, false },
-	{ SCHEME_ECDSA_SHA1, "EC", "SHA1", false },
-	{ SCHEME_RSA_PKCS1_SHA1, "RSA", "SHA1", false },
-	{ SCHEME_RSA_MD5_SHA1, "RSA", "MD5-SHA1", false },
-};
-
 int
 tls_set_sign(const struct tls_set *set, size_t i, uint32_t scheme,
     struct span tbs, struct buf *sig)
 {
-	const struct scheme *s = NULL;
-	EVP_PKEY *key = set->v[i].key;
-	EVP_PKEY_CTX *pctx;
-	EVP_MD_CTX *ctx;
-	size_t len = (size_t)EVP_PKEY_get_size(key);
-	char *room;
-	int ok;
-
-	for (size_t k = 0; k < ARRAY_LEN(schemes); k++)
-		if (schemes[k].id == scheme)
-			s = &schemes[k];
-	if (s == NULL || !EVP_PKEY_is_a(key, s->type))
-		return -1;
-	room = buf_reserve(sig, len);
-	ctx = EVP_MD_CTX_new();
-	ok = room != NULL && ctx != NULL &&
-	    EVP_DigestSignInit_ex(ctx, &pctx, s->md, NULL, NULL, key,
-	    NULL) == 1 &&
-	    (!s->pss ||
-	    (EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) == 1 &&
-	    EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx,
-	    RSA_PSS_SALTLEN_DIGEST) == 1)) &&
-	    EVP_DigestSign(ctx, (unsigned char *)room, &len,
-	    (const unsigned char *)tbs.p, tbs.len) == 1;
-	EVP_MD_CTX_free(ctx);
-	ERR_clear_error();
-	if (!ok)
-		return -1;
-	buf_commit(sig, len);
-	return 0;
-}
-
-/* --- what a handshake signs ----------------------------------------------------------------- */
-
-#define RANDOMS		64		/* client's and server's */
-#define TLS13_PAD	64
-#define DH_MAX		2048		/* bytes of a number */
-
-/* RFC 8446 4.4.3. */
-static bool
-is_tls13(struct span tbs, bool client)
-{
-	struct span says = client ?
-	    SPAN("TLS 1.3, client CertificateVerify\0") :
-	    SPAN("TLS 1.3, server CertificateVerify\0");
-	size_t hash;
-
-	if (tbs.len < TLS13_PAD + says.len)
-		return false;
-	for (size_t i = 0; i < TLS13_PAD; i++)
-		if (tbs.p[i] != ' ')
-			return false;
-	if (!span_eq(span_sub(tbs, TLS13_PAD, says.len), says))
-		return false;
-	hash = tbs.len - TLS13_PAD - says.len;
-	return hash == 32 || hash == 48;
-}
-
-/* A number of len_bytes bytes and as many bytes, taken off *in. */
-static bool
-take_vector(struct span *in, size_t len_bytes, size_t max)
-{
-	size_t n = 0;
-
-	if (in->len < len_bytes)
-		return false;
-	for (size_t i = 0; i < len_bytes; i++)
-		n = n << 8 | (unsigned char)in->p[i];
-	if (n == 0 || n > max || in->len - len_bytes < n)
-		return false;
-	*in = span_from(*in, len_bytes + n);
-	return true;
-}
-
-/* TLS 1.2 and older: the randoms and the server's parameters of ECDHE (RFC
- * 8422 5.4) or DHE (RFC 5246 7.4.3). */
-static bool
-is_server_key_exchange(struct span tbs)
-{
-	struct span in;
-
-	if (tbs.len <= RANDOMS + 4)
-		return false;
-	in = span_from(tbs, RANDOMS);
-	if (in.p[0] == 3) {			/* named_curve */
-		in = span_from(in, 3);
-		return take_vector(&in, 1, 255) && in.len == 0;
-	}
-	for (int i = 0; i < 3; i++)		/* dh_p, dh_g, dh_Ys */
-		if (!take_vector(&in, 2, DH_MAX))
-			return false;
-	return in.len == 0;
-}
-
-/* RFC 5246 7.4.8: all messages so far, the first of which is ClientHello. */
-static bool
-is_transcript(struct span tbs)
-{
-	size_t n;
-
-	if (tbs.len < 4 + 2 + 32 || tbs.p[0] != 1)
-		return false;
-	n = (size_t)(unsigned char)tbs.p[1] << 16 |
-	    (size_t)(unsigned char)tbs.p[2] << 8 | (unsigned char)tbs.p[3];
-	return n >= 2 + 32 && n < tbs.len - 4 && tbs.p[4] == 3;
-}
-
-bool
-tls_is_handshake(struct span tbs, bool client, uint32_t scheme)
-{
-	/* RFC 8446 4.2.3: not for PKCS#1 and SHA-1 signatures. */
-	bool pkcs1 = scheme == SCHEME_RSA_PKCS1_SHA256 ||
-	    scheme == SCHEME_RSA_PKCS1_SHA384 ||
-	    scheme == SCHEME_RSA_PKCS1_SHA512 ||
-	    scheme == SCHEME_RSA_PKCS1_SHA1 || scheme == SCHEME_ECDSA_SHA1 ||
-	    scheme == SCHEME_RSA_MD5_SHA1;
-
-	if (!pkcs1 && is_tls13(tbs, client))
-		return true;
-	return client ? is_transcript(tbs) : is_server_key_exchange(tbs);
+	return tls_signer_sign(set->v[i].signer, scheme, tbs, sig);
 }

@@ -8,6 +8,8 @@
  *	facts.c		what is known about a connection
  *	settings.c	names of levels, protocols, ciphers; inheritance
  *	chain.c		certificate chains and their keys, from files
+ *	sign.c		signatures with those keys
+ *	named.c		which of them the configuration names
  *	remote_key.c	keys that are elsewhere, as an OpenSSL provider
  *	keyd_client.c	the conversation with keyd
  */
@@ -143,6 +145,15 @@ const EVP_MD *tls_digest(const char *name);	/* or NULL */
 struct tls_set;
 /* Belongs to the set. */
 EVP_PKEY *tls_set_key(const struct tls_set *set, size_t i);
+
+/* --- sign.c ----------------------------------------------------------------------------- */
+
+struct tls_signer;
+struct tls_signer *tls_signer_new(EVP_PKEY *key);
+void	 tls_signer_free(struct tls_signer **gp);
+/* As tls_set_sign(). */
+MUST_CHECK int tls_signer_sign(struct tls_signer *g, uint32_t scheme,
+	    struct span tbs, struct buf *sig);
 
 /* --- certs.c ---------------------------------------------------------------------------- */
 
