@@ -207,8 +207,6 @@ not_served(struct session *s, enum cmd c, struct span verb, struct span line)
 		    SPAN_ARG(span_sub(line, 0, 100)));
 		reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		session_close(s, NULL);
-	} else if (!utf8_valid(line)) {
-		reply(s, "500 5.5.2 Error: bad UTF-8 syntax");
 	} else {
 		reply(s, "500 5.5.2 Error: command not recognized");
 	}
@@ -223,11 +221,25 @@ wrong_time(struct session *s)
 		reply(s, "503 5.5.1 Error: bad sequence of commands");
 }
 
+/* What no command can be, whatever its verb; NULL: it can. */
+static const char *
+malformed(struct span line, struct span *verb, struct span *arg)
+{
+	/* RFC 6531 3.5; without it what is beyond ASCII is its parser's. */
+	if (conf.smtputf8_enable && !utf8_valid(line))
+		return "500 5.5.2 Error: bad UTF-8 syntax";
+	/* A NUL is no part of any command (RFC 5321 2.3.8, 4.1.2). */
+	if (span_has_nul(line) || !parse_verb(line, verb, arg))
+		return "500 5.5.2 Error: bad syntax";
+	return NULL;
+}
+
 void
 command_line(struct session *s, struct span line)
 {
 	const struct command *c;
 	struct span verb, arg;
+	const char *bad;
 	enum cmd cmd;
 
 	if (log_debug_on())
@@ -236,14 +248,14 @@ command_line(struct session *s, struct span line)
 		    line));
 	s->counted = false;
 	s->cmd = CMD_UNKNOWN;
-	if (!parse_verb(line, &verb, &arg)) {
+	bad = malformed(line, &verb, &arg);
+	if (bad != NULL) {
 		s->count[CMD_UNKNOWN]++;
 		s->last_cmd = CMD_UNKNOWN;
-		reply(s, "500 5.5.2 Error: bad syntax");
+		reply(s, "%s", bad);
 		return;
 	}
-	/* A NUL is no part of any command (RFC 5321 2.3.8, 4.1.2). */
-	cmd = span_has_nul(line) ? CMD_UNKNOWN : find(verb);
+	cmd = find(verb);
 	c = &commands[cmd];
 	if ((c->flags & F_SMTP && smtpd_lmtp) ||
 	    (c->flags & F_LMTP && !smtpd_lmtp)) {

@@ -185,6 +185,9 @@ def lines():
                        ("NUL", "NOOP\0"), ("8-bit", "NOOP \xe9"),
                        ("CR", "NO\rOP"), ("lower", "noop")):
         yield [EHLO, text(name, line + "\r\n"), "NOOP"]
+    for bad in (b"HELO \xff\xfe", b"\xff\xf4\xff\xfd\x06", b"M\xc1IL",
+                MAIL.encode() + b" ENVID=\xe9", b"\x80" + MAIL.encode()):
+        yield [EHLO, text("no UTF-8", bad + b"\r\n"), "NOOP"]
     yield [EHLO, text("empty lines", "\r\n\r\nNOOP\r\n", 3)]
     yield [EHLO, text("LF", "NOOP\nNOOP\n", 2)]
 
