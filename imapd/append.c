@@ -177,7 +177,7 @@ scan_replaced(struct imap *im, struct scan *s, uint32_t *uid)
 
 /* The destination, open for it.  False: answered. */
 static bool
-begin_append(struct imap *im, struct span name)
+begin_append(struct imap *im, struct span name, uint32_t replaces)
 {
 	const struct account_box *b = imap_find_box(im, name, "TRYCREATE");
 	struct why why = WHY_INIT;
@@ -186,7 +186,9 @@ begin_append(struct imap *im, struct span name)
 		return false;
 	im->append = mem_zalloc(sizeof(*im->append));
 	im->append->box = b->box;
-	im->append->ap = append_begin(im->account, b->box, &why);
+	im->append->replaces = replaces;
+	im->append->ap = append_begin(im->account, b->box, replaces != 0 ?
+	    im->box : NULL, replaces, &why);
 	if (im->append->ap)
 		return true;
 	imap_fail(im, &why);
@@ -282,12 +284,12 @@ begin(struct imap *im, struct scan *s, bool literal, uint64_t size)
 		imap_refuse(im, s);
 		return GO_FAILED;
 	}
-	if (!begin_append(im, name))
+	if (uid != 0 && im->readonly) {
+		imap_no(im, "READ-ONLY", "Mailbox is read-only.");
 		return GO_FAILED;
-	if (uid != 0) {
-		im->append->replaces = uid;
-		append_replaces(im->append->ap, im->box, uid);
 	}
+	if (!begin_append(im, name, uid))
+		return GO_FAILED;
 	if (!begin_message(im, &a, size))
 		return GO_FAILED;
 	return a.catenate ? go_on(im, s, true, literal, size) : GO_LITERAL;

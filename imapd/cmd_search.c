@@ -109,6 +109,15 @@ wants_scores(const struct search_cmd *c)
 	return (c->give & RETURN_RELEVANCY) || c->sort.relevancy;
 }
 
+/* Whether the charset that is next is UTF-8; s is a copy. */
+static bool
+names_utf8(struct scan s)
+{
+	struct span charset;
+
+	return scan_astring(&s, &charset) && span_caseis(charset, "UTF-8");
+}
+
 static bool
 scan_search(struct imap *im, struct scan *s, struct search_cmd *c)
 {
@@ -126,6 +135,9 @@ scan_search(struct imap *im, struct scan *s, struct search_cmd *c)
 	if (c->verb == VERB_SEARCH && IMAP_HAS(im, UTF8) &&
 	    scan_is_word(s, "CHARSET"))
 		return scan_bad(s, "CHARSET is not allowed with UTF8=ACCEPT.");
+	if (c->verb != VERB_SEARCH && IMAP_HAS(im, UTF8) &&
+	    !names_utf8(*s))
+		return scan_bad(s, "The charset is UTF-8 with UTF8=ACCEPT.");
 	if (c->context)			/* they stay when the command is over */
 		s->arena = context_arena(c->context);
 	c->keys = c->verb == VERB_SEARCH ? search_parse(im, s) :
@@ -504,6 +516,7 @@ search(struct imap *im, struct scan *s, enum search_verb verb)
 	}
 	if (search_has_modseq(c->keys))
 		sync_condstore(im);
+	im->numbers = search_has_numbers(c->keys);	/* RFC 9051 6.4.9 */
 	c->run = search_begin(im, c->keys, NULL);
 	if (verb == VERB_SEARCH)
 		search_limit(c->run);

@@ -107,6 +107,7 @@ finished(struct imap *im)
 	im->step_data = NULL;
 	im->full = false;
 	im->limited_to = 0;
+	im->numbers = false;
 	arena_reset(&im->arena);
 }
 
@@ -119,7 +120,7 @@ tagged(struct imap *im, const char *word, const char *code, const char *fmt,
 
 	if (c != NULL && !(c->flags & CMD_NOSYNC) && !im->just_woken &&
 	    im->state == STATE_SELECTED && notify_wants_selected(im))
-		sync_report(im, !(c->flags & CMD_QUIET));
+		sync_report(im, !(c->flags & CMD_QUIET) && !im->numbers);
 	context_search(im);
 	context_tell(im);
 	if (im->mode == MODE_END)	/* the mailbox is gone: BYE was said */

@@ -138,6 +138,8 @@ struct imap {
 	int64_t			 progress_ms;	/* its last sign, or its start */
 	uint64_t		 done, goal;	/* messages, say; goal 0: it is
 						 * not known */
+	bool			 numbers;	/* a UID command that has message
+						 * numbers: no EXPUNGE in it */
 	uint32_t		 limited_to;	/* MESSAGELIMIT: it was done down
 						 * to this UID; or 0 */
 

@@ -292,6 +292,7 @@ scan_multi(struct imap *im, struct scan *s, struct multi *m)
 		return scan_bad(s, "CHARSET is not allowed with UTF8=ACCEPT.");
 	m->keys = *s;
 	keys = search_parse(im, s);
+	im->numbers = keys != NULL && search_has_numbers(keys);
 	if (keys && (m->cmd.give & RETURN_RELEVANCY) && !search_has_fuzzy(keys))
 		return scan_bad(s, "RELEVANCY without FUZZY.");
 	if (keys && search_has_numbers(keys) && other)

@@ -340,14 +340,16 @@ struct append_info {
 	uint64_t	 size;		/* of what will come, when it is known;
 					 * else 0: only for the quota */
 };
+/*
+ * m: commit expunges uid of it when the message is there (RFC 8508); else
+ * NULL.  That must be allowed, and the quota counts what is left.
+ */
 struct append *append_begin(struct account *a, uint32_t box,
-	    struct why *why);
+	    struct mailbox *m, uint32_t uid, struct why *why);
 MUST_CHECK int append_next(struct append *ap, const struct append_info *i,
 	    struct why *why);
 MUST_CHECK int append_data(struct append *ap, struct span s,
 	    struct why *why);
-/* commit expunges uid of m when the message is there.  (RFC 8508) */
-void	 append_replaces(struct append *ap, struct mailbox *m, uint32_t uid);
 /* *out is good until append_free(). */
 MUST_CHECK int append_commit(struct append *ap, struct uid_result *out,
 	    struct why *why);

@@ -40,6 +40,7 @@ struct append {
 	ARRAY(struct pending) messages;
 	struct mailbox	*replaces;
 	uint32_t	 replaces_uid;
+	uint64_t	 frees;		/* bytes, of the same account's quota */
 	struct ranges	 uids;
 };
 
@@ -245,9 +246,36 @@ target_write(struct target *t, struct packed_source *src,
 
 /* --- APPEND -------------------------------------------------------------------------- */
 
-struct append *
-append_begin(struct account *a, uint32_t box, struct why *why)
+/* RFC 8508 3.4: "only the net quota consumption is considered". */
+static int
+has_room(struct append *ap, uint64_t bytes, uint64_t messages,
+    struct why *why)
 {
+	if (ap->replaces != NULL && ap->replaces->a == ap->a) {
+		bytes = bytes > ap->frees ? bytes - ap->frees : 0;
+		messages = messages > 1 ? messages - 1 : 0;
+		if (bytes == 0 && messages == 0)
+			return 0;
+	}
+	return account_quota_check(ap->a, ap->box, bytes, messages, why);
+}
+
+/* RFC 8508 4.1: the rights of UID STORE and UID EXPUNGE, before anything is
+ * put anywhere. */
+static int
+may_replace(struct mailbox *m, struct why *why)
+{
+	if (m->flags & MAILBOX_READONLY)
+		return account_say(m->a, ACCOUNT_NOPERM, why, "the mailbox is "
+		    "read-only");
+	return account_need(m->a, m->box, RIGHT_DELETE | RIGHT_EXPUNGE, why);
+}
+
+struct append *
+append_begin(struct account *a, uint32_t box, struct mailbox *m, uint32_t uid,
+    struct why *why)
+{
+	struct mailbox_message old = { 0 };
 	const struct acct_box *b;
 	struct append *ap;
 
@@ -261,12 +289,18 @@ append_begin(struct account *a, uint32_t box, struct why *why)
 		return NULL;
 	}
 	if (account_need(a, box, RIGHT_INSERT, why) < 0 ||
-	    account_quota_check(a, box, 1, 1, why) < 0)
+	    (m != NULL && may_replace(m, why) < 0))
 		return NULL;
 	ap = mem_zalloc(sizeof(*ap));
 	ap->a = a;
 	ap->box = box;
 	ap->rights = account_rights(a, box);
+	ap->replaces = m;
+	ap->replaces_uid = uid;
+	if (m != NULL && mailbox_message(m, mailbox_seq(m, uid), &old))
+		ap->frees = old.size;
+	if (has_room(ap, 1, 1, why) < 0)
+		append_free(&ap);
 	return ap;
 }
 
@@ -278,8 +312,7 @@ append_next(struct append *ap, const struct append_info *i, struct why *why)
 
 	for (size_t k = 0; k < ap->messages.len; k++)
 		total = num_add_sat(total, ap->messages.v[k].len);
-	if (account_quota_check(ap->a, ap->box, total, ap->messages.len + 1,
-	    why) < 0)
+	if (has_room(ap, total, ap->messages.len + 1, why) < 0)
 		return -1;
 	p = ARRAY_PUSH(&ap->messages);
 	p->flags = target_flags(ap->rights, i->flags);
@@ -340,13 +373,6 @@ append_data(struct append *ap, struct span s, struct why *why)
 	}
 	p->len += s.len;
 	return 0;
-}
-
-void
-append_replaces(struct append *ap, struct mailbox *m, uint32_t uid)
-{
-	ap->replaces = m;
-	ap->replaces_uid = uid;
 }
 
 static int
@@ -428,8 +454,7 @@ append_commit(struct append *ap, struct uid_result *out, struct why *why)
 		words |= ap->messages.v[i].keywords.len > 0;
 		total = num_add_sat(total, ap->messages.v[i].len);
 	}
-	if (account_quota_check(ap->a, ap->box, total, ap->messages.len,
-	    why) < 0)
+	if (has_room(ap, total, ap->messages.len, why) < 0)
 		return -1;
 	if (target_lock(&t, ap->a, ap->box, words, NULL, why) < 0)
 		return -1;

@@ -132,7 +132,7 @@ append(struct account *a, uint32_t n)
 
 	begin();
 	for (uint32_t i = 0; i < n; i++) {
-		struct append *ap = append_begin(a, ACCOUNT_INBOX, &why);
+		struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, &why);
 		struct append_info info = { .flags = 0 };
 		struct uid_result r;
 

@@ -182,7 +182,8 @@ step_create(uint32_t *box)
 static int
 step_append(uint32_t *box)
 {
-	struct append *ap = append_begin(account, *box, &why);
+	struct append *ap = append_begin(account, *box, NULL, 0,
+	    &why);
 	struct append_info info = { .flags = STORE_SEEN };
 	struct uid_result r;
 	int rc = ap != NULL && append_next(ap, &info, &why) == 0 &&
@@ -412,7 +413,8 @@ sync_deliveries(void)
 static void
 append(int i, unsigned count)
 {
-	struct append *ap = append_begin(account, boxes[i], &why);
+	struct append *ap = append_begin(account, boxes[i], NULL, 0,
+		    &why);
 	struct append_info info = { .flags = any(32) & ~(uint32_t)STORE_DELETED };
 	unsigned first = last_tag + 1;
 	struct uid_result r = { 0 };

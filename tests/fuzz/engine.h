@@ -85,7 +85,8 @@ append(const char *text)
 	struct append_info info = { 0 };
 	struct uid_result r;
 	struct why why = WHY_INIT;
-	struct append *ap = append_begin(account, ACCOUNT_INBOX, &why);
+	struct append *ap = append_begin(account, ACCOUNT_INBOX, NULL,
+	    0, &why);
 
 	if (ap == NULL || append_next(ap, &info, &why) != 0 ||
 	    append_data(ap, span_of(text), &why) != 0 ||

@@ -87,7 +87,7 @@ put_input(uint8_t kind, struct span in)
 static int
 append_one(struct account *a)
 {
-	struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL);
+	struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, NULL);
 	struct append_info info = { .flags = STORE_SEEN };
 	struct uid_result r;
 	int rc = -1;

@@ -16,9 +16,12 @@ RFC 7162                           qresync.talk, test_model.py
 RFC 8437                           system/test_unauthenticate.py
 """
 import re
+import shutil
 
-from clauses import clause, e, run_all, untagged
-from imaptalk import parse
+from clauses import clause, e, engine_of, run_all, untagged
+from imaptalk import Engine, parse
+
+guest = engine_of("guest")
 
 MSG = (b"From: Fred <f@example.org>\r\nSubject: one\r\n"
        b"Message-ID: <1@example.org>\r\n\r\nbody\r\n")
@@ -160,6 +163,16 @@ def recursivematch_tells_the_child(c, d):
     assert len(got) == 1 and b'("CHILDINFO" ("SUBSCRIBED"))' in got[0], got
 
 
+@clause("5819 2; 9590 4; 8440 3")
+def mere_parents_have_no_status(c, d):
+    c.ok("CREATE b5/x")
+    c.ok("CREATE b5")
+    c.ok("SUBSCRIBE b5/x")
+    got = c.ok('LIST (SUBSCRIBED RECURSIVEMATCH) "" b5% RETURN (STATUS '
+               '(MESSAGES) MYRIGHTS METADATA (/shared/comment))')
+    assert len(got) == 2 and b"CHILDINFO" in got[0], got
+
+
 @clause("5819 2")
 def status_behind_each_list(c, d):
     box(c, "b2", 2, select=None)
@@ -238,6 +251,81 @@ def replace(c, d):
         == ("NO", "TRYCREATE")
     assert c.status(b"REPLACE 7 c5 {%d+}\r\n%s" % (len(MSG), MSG))[0] == "BAD"
     assert b"MESSAGES 1" in c.ok("STATUS c4 (MESSAGES)")[0]
+
+
+@clause("8508 3.4")
+def replace_counts_what_is_left(c, d):
+    """The quota is asked as if the old one were gone."""
+    full = Engine(settings=("quota_message_limit=3",
+                            "quota_storage_limit=20k"))
+    try:
+        replace_when_full(full.client())
+    finally:
+        full.stop()
+        shutil.rmtree(full.dir)
+
+
+def replace_when_full(x):
+    x.ok("CREATE c6")
+    for _ in range(3):
+        x.append("c6", MSG + b"filler\r\n" * 500)
+    x.ok("SELECT c6")
+    big = MSG + b"filler\r\n" * 500
+    for command in (b"REPLACE 1", b"UID REPLACE 2"):
+        got = x.ok(b"%s c6 {%d+}\r\n%s" % (command, len(big), big))
+        assert any(y.endswith(b" EXPUNGE") for y in got), got
+    assert x.status(b"REPLACE 1 c6 {%d+}\r\n%s" % (
+        4 * len(big), big * 4)) == ("NO", "OVERQUOTA")
+    assert x.status(b"APPEND c6 {%d+}\r\n%s" % (len(MSG), MSG)) == \
+        ("NO", "OVERQUOTA")
+    assert b"MESSAGES 3" in x.ok("STATUS c6 (MESSAGES)")[0]
+    x.close()
+
+
+@clause("8508 3.4, 4.1")
+def replace_needs_all_rights_first(c, d):
+    """Those of STORE, EXPUNGE and APPEND; without them nothing is put."""
+    g = guest.client()
+    box(c, "c7", 2, select=None)
+    c.ok("CREATE c8")
+    c.ok("SETACL c8 guest lri")
+    text = b"%s \"Other Users/tester/%s\" {4+}\r\nA: b"
+    for rights, there in (("lri", b"c7"), ("lrit", b"c7"), ("lrie", b"c7"),
+                          ("lrte", b"c7"), ("lri", b"c8"), ("lrt", b"c8")):
+        c.ok(f"SETACL c7 guest {rights}")
+        g.ok('SELECT "Other Users/tester/c7"')
+        for command in (b"REPLACE 1", b"UID REPLACE 1"):
+            assert g.status(text % (command, there)) == ("NO", "NOPERM"), \
+                (rights, there)
+    assert b"MESSAGES 2" in c.ok("STATUS c7 (MESSAGES)")[0]
+    assert b"MESSAGES 0" in c.ok("STATUS c8 (MESSAGES)")[0]
+    c.ok("SETACL c7 guest lrte")
+    g.ok('SELECT "Other Users/tester/c7"')
+    g.ok(text % (b"REPLACE 1", b"c8"))
+    g.ok('EXAMINE "Other Users/tester/c7"')
+    assert g.status(text % (b"REPLACE 1", b"c8")) == ("NO", "READ-ONLY")
+    assert b"MESSAGES 1" in c.ok("STATUS c8 (MESSAGES)")[0]
+    g.close()
+
+
+# --- RFC 9755 ------------------------------------------------------------------------
+
+@clause("9755 3")
+def utf8_accept(c, d):
+    c.ok("ENABLE UTF8=ACCEPT")
+    box(c, "j1", 1)
+    for bad in ("SEARCH CHARSET UTF-8 ALL", "UID SEARCH CHARSET US-ASCII ALL",
+                "ESEARCH CHARSET UTF-8 ALL", "SORT (DATE) US-ASCII ALL",
+                "UID SORT (DATE) ISO-8859-1 ALL",
+                "THREAD REFERENCES US-ASCII ALL"):
+        assert c.status(bad)[0] == "BAD", bad
+    for good in ("SORT (DATE) UTF-8 ALL", 'SORT (DATE) "utf-8" ALL',
+                 "THREAD REFERENCES UTF-8 ALL"):
+        c.ok(good)
+    assert c.status(b'CREATE "j\xff"')[0] in ("BAD", "NO")
+    # RFC 9051 5.1: none of these in a name.
+    for bad in ("\u0085", "\u2028", "\u2029", "\x7f", "\x1f"):
+        assert c.status(f'CREATE "j{bad}k"')[0] in ("BAD", "NO"), repr(bad)
 
 
 # --- RFC 8474, 8514, 6851, 4315 -----------------------------------------------------------

@@ -375,6 +375,22 @@ def the_search_result(c, d):
     assert len(c.ok("FETCH $ UID")) == 1, "another SELECT empties it"
 
 
+@clause("6.4.9")
+def no_expunge_where_numbers_are(c, d):
+    """A UID command may tell of it, but for a search that has numbers."""
+    box(c, "un", 6)
+    d.ok("SELECT un")
+    for n, text in enumerate(("UID SEARCH 1:2", "UID SEARCH NOT 7:9 OR 1 2",
+                              "UID SORT (ARRIVAL) UTF-8 2",
+                              "UID THREAD REFERENCES UTF-8 1:2")):
+        d.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+        d.ok("EXPUNGE")
+        got = c.ok(text)
+        assert not any(b"EXPUNGE" in x for x in got), (text, got)
+        got = c.ok("UID SEARCH UID 1:9" if n % 2 else "NOOP")
+        assert got.count(b"* 1 EXPUNGE") == 1, got
+
+
 @clause("6.4.5")
 def fetch(c, d):
     box(c, "fe", 2)

@@ -103,7 +103,7 @@ append(struct account *a, uint32_t box, int first, int n, uint32_t flags,
     const char *keyword)
 {
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
-	struct append *ap = append_begin(a, box, &why);
+	struct append *ap = append_begin(a, box, NULL, 0, &why);
 	struct span kw = span_of(keyword);
 	struct append_info info = { .flags = flags, .keywords = &kw,
 	    .nkeywords = keyword != NULL, .date_us = 1000000 };

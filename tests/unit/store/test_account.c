@@ -142,7 +142,7 @@ START_TEST(rights)
 	rq.flags = STORE_FLAGGED;
 	ck_assert_int_eq(mailbox_store_flags(m, &rq, &out, &why), -1);
 	ck_assert_int_eq(account_error(b), ACCOUNT_NOPERM);
-	ck_assert_ptr_null(append_begin(b, box, &why));
+	ck_assert_ptr_null(append_begin(b, box, NULL, 0, &why));
 	ck_assert_int_eq(account_delete(b, SPAN("shared"), &why), -1);
 	ck_assert_int_eq(account_create(b, SPAN("shared/x"), 0, &box, &why),
 	    -1);
@@ -171,7 +171,7 @@ START_TEST(quota)
 	ck_assert_uint_eq(u.messages, 3);
 	ck_assert_uint_gt(u.storage, 100);
 	ck_assert_uint_eq(u.mailboxes, 3);
-	ck_assert_ptr_null(append_begin(a, ACCOUNT_INBOX, &why));
+	ck_assert_ptr_null(append_begin(a, ACCOUNT_INBOX, NULL, 0, &why));
 	ck_assert_int_eq(account_error(a), ACCOUNT_OVERQUOTA);
 	m = open_box(a, ACCOUNT_INBOX);
 	OK(mailbox_expunge(m, NULL, false, &ex, &why));
@@ -179,7 +179,7 @@ START_TEST(quota)
 	OK(account_usage(a, &u, &why));
 	ck_assert_uint_eq(u.messages, 0);
 	ck_assert_uint_eq(u.storage, 0);
-	ap = append_begin(a, ACCOUNT_INBOX, &why);
+	ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, &why);
 	ck_assert_int_eq(append_next(ap, &info, &why), -1);
 	append_free(&ap);
 	account_close(&a);

@@ -51,7 +51,7 @@ static uint32_t
 append_body(struct account *a, int n, size_t len)
 {
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
-	struct append *ap = append_begin(a, ACCOUNT_INBOX, &why);
+	struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, &why);
 	struct append_info info = { .date_us = 1000000 };
 	struct uid_result r;
 	uint32_t uid;

@@ -81,7 +81,7 @@ static int
 add(struct account *a, uint32_t box, unsigned i, uint32_t *uid)
 {
 	struct append_info info = { .flags = i % 3 == 0 ? STORE_SEEN : 0 };
-	struct append *ap = append_begin(a, box, &why);
+	struct append *ap = append_begin(a, box, NULL, 0, &why);
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct uid_result r = { .to = NULL };
 	int rc = -1;

@@ -319,7 +319,7 @@ START_TEST(plain_text_is_found)
 {
 	struct account *a = open_packed(_i % 2 == 0 ? 0 :
 	    compress_level("zstd"));
-	struct append *ap = append_begin(a, ACCOUNT_INBOX, &why);
+	struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, &why);
 	struct append_info info = { .flags = 0 };
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
 	struct mailbox_content content;

@@ -104,7 +104,7 @@ box_of(struct account *a, const char *name)
 static int
 do_append(struct account *a, size_t len)
 {
-	struct append *ap = append_begin(a, ACCOUNT_INBOX, &why);
+	struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, &why);
 	struct append_info info = { .date_us = 1000000 };
 	char block[4096];
 	struct uid_result r;

@@ -40,7 +40,7 @@ END_TEST
 START_TEST(large_message)
 {
 	struct account *a = open_account(format_of(_i));
-	struct append *ap = append_begin(a, ACCOUNT_INBOX, &why);
+	struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, &why);
 	struct append_info info = { .flags = 0 };
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
 	struct mailbox_content c;

@@ -38,7 +38,7 @@ static int
 op_append(struct account *a, int first, int n)
 {
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
-	struct append *ap = append_begin(a, ACCOUNT_INBOX, &why);
+	struct append *ap = append_begin(a, ACCOUNT_INBOX, NULL, 0, &why);
 	struct append_info info = { .date_us = 1000000 };
 	struct uid_result r;
 	int rc = ap == NULL ? -1 : 0;

@@ -147,7 +147,7 @@ append_large(struct account *a, uint32_t box, int n, size_t size)
 	struct buf text = BUF_INIT(BUF_UNLIMITED);
 
 	for (int i = 0; i < n; i++) {
-		struct append *ap = append_begin(a, box, &why);
+		struct append *ap = append_begin(a, box, NULL, 0, &why);
 		struct append_info info = { .flags = 0 };
 		struct uid_result r;
 
