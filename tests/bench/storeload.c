@@ -151,13 +151,14 @@ append(struct account *a, uint32_t n)
 }
 
 static struct mailbox *
-open_box(struct account *a, uint32_t box, const char *what)
+open_box(struct account *a, uint32_t box, unsigned flags, const char *what)
 {
 	struct mailbox *m;
 
 	begin();
-	m = mailbox_open(a, box, MAILBOX_RECENT, &why);
+	m = mailbox_open(a, box, MAILBOX_RECENT | flags, &why);
 	check(m != NULL);
+	(void)mailbox_first_unseen(m);
 	done(what, 1);
 	return m;
 }
@@ -270,7 +271,7 @@ one_more(const struct account_options *o, uint32_t n)
 	for (int turn = 0; turn < 4; turn++) {
 		a = account_open(o, &why);
 		check(a != NULL);
-		m = open_box(a, ACCOUNT_INBOX, turn == 0 ? "first open" :
+		m = open_box(a, ACCOUNT_INBOX, 0, turn == 0 ? "first open" :
 		    turn == 1 ? "open, nothing new" : "open, one new message");
 		if (turn == 3)
 			break;
@@ -346,15 +347,15 @@ main(int argc, char **argv)
 	a = account_open(&o, &why);
 	check(a != NULL);
 	append(a, n);
-	m = open_box(a, ACCOUNT_INBOX, "first open");
+	m = open_box(a, ACCOUNT_INBOX, 0, "first open");
 	mailbox_close(&m);
 	account_close(&a);
 	a = account_open(&o, &why);
-	m = open_box(a, ACCOUNT_INBOX, "open again");
+	m = open_box(a, ACCOUNT_INBOX, MAILBOX_LATER, "open again, as SELECT");
 	read_all(m, n);
 	change(a, m, n, n / 10);
 	mailbox_close(&m);
-	m = open_box(a, ACCOUNT_INBOX, "open, empty now");
+	m = open_box(a, ACCOUNT_INBOX, 0, "open, empty now");
 	mailbox_close(&m);
 	account_close(&a);
 	return 0;
