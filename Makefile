@@ -46,6 +46,8 @@ WARN		:= -Wall -Wextra -Wshadow -Wstrict-prototypes \
 		   -Werror
 HARDEN		:= -fstack-protector-strong -fstack-clash-protection \
 		   -fcf-protection -fPIE -fno-strict-aliasing
+# The same source gives the same bytes, whatever folder it lies in.
+SAME		:= -ffile-prefix-map=$(CURDIR)=.
 ifeq ($(SAN),)
 # Not where a packager's flags say it, nor without optimization.
 HARDEN		+= $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(filter -O0,$(OPT) $(CFLAGS)),,-D_FORTIFY_SOURCE=2)
@@ -65,7 +67,7 @@ DIRS		:= -DSYSCONFDIR='"$(SYSCONFDIR)"' \
 		   -DLIBEXECDIR='"$(LIBEXECDIR)"' -DMANSIO_VERSION='"$(VERSION)"'
 ALL_CPPFLAGS	:= -Ilib -I. -D_GNU_SOURCE -include lib/base/banned.h $(DIRS) \
 		   $(CPPFLAGS)
-ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
+ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) $(SAME) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
 LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt -largon2 -ljansson \
