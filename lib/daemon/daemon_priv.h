@@ -55,6 +55,14 @@ void	 daemon_tell(enum master_msg_type type, uint32_t value);
  * is gone.  A MASTER_MSG_LOG message has been carried out already.
  */
 int	 daemon_hear(struct master_msg *m);
+/* settings.c: read the settings, or do not return. */
+void	 daemon_load_settings(void);
+/* What log lines begin with, as far as it is known by now. */
+void	 daemon_set_tag(void);
+/* The log that the settings name, or master has given. */
+void	 daemon_open_log(void);
+/* -C: the answer is our exit, and lines on standard error. */
+NORETURN void daemon_check_settings(void);
 /* Read the settings again, for a daemon with reload(). */
 void	 daemon_reload(void);
 /* Open the log again where it is ours to open (no master). */
