@@ -6,7 +6,7 @@
  * (when it is due), becomes active while there is room, has its recipients
  * resolved (resolve.c), waits as jobs in the queues of its destinations
  * (sched.c), and is handed to agents in deliveries (agent.c).  When no
- * recipient is under way any more its round is over (message.c): notices are
+ * recipient is under way any more its round is over (round.c): notices are
  * asked for (notice.c), and it is finished (state.c) or becomes or stays a
  * queue file (file.c, later.c).
  *
@@ -241,7 +241,7 @@ struct qmgr {
 
 extern struct qmgr qm;
 
-/* message.c */
+/* message.c, round.c */
 struct message *message_new(enum message_source src, const struct qlog_pos *pos,
 	    uint64_t off, uint64_t len, struct span envelope, struct why *why);
 struct message *message_find(struct span queue_id);
