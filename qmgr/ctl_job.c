@@ -24,6 +24,7 @@ struct ctl_job {
 	char		*site;
 	ARRAY(struct order_id) ids;
 	size_t		at;
+	unsigned	folder;		/* of hold/, to be read next */
 	uint64_t	from_seq;
 	uint32_t	count;
 };
@@ -49,8 +50,7 @@ job_free(struct ctl_job *j)
 }
 
 static bool
-add_held(void *arg, const char *id, int64_t next_us,
-    int64_t changed_us)
+add_held(void *arg, const char *id)
 {
 	struct ctl_job *j = arg;
 	struct order_id k;
@@ -70,14 +70,10 @@ snapshot_active(struct ctl_job *j)
 	}
 }
 
-/* What lies in hold/ and what is on its way there, which may be the same. */
+/* What is on its way to hold/; it may be there when its turn comes. */
 static void
-snapshot_held(struct ctl_job *j)
+snapshot_going_to_hold(struct ctl_job *j)
 {
-	struct why why = WHY_INIT;
-
-	if (qfile_each(&qm.spool, SPOOL_HOLD, add_held, j, &why) < 0)
-		log_warning("hold/: %s", why.text);
 	LIST_FOREACH(l, &qm.messages) {
 		const struct message *m = LIST_ENTRY(l, struct message, link);
 
@@ -85,6 +81,19 @@ snapshot_held(struct ctl_job *j)
 			*ARRAY_PUSH(&j->ids) = (struct order_id){ m->id_us,
 			    m->id_seq };
 	}
+	j->folder = 0;
+}
+
+/* One folder of hold/: to read all of a long queue takes too long for a turn. */
+static void
+next_folder(struct ctl_job *j)
+{
+	struct why why = WHY_INIT;
+
+	j->at = j->ids.len = 0;
+	if (qfile_names(&qm.spool, SPOOL_HOLD, j->folder++, add_held, j,
+	    &why) < 0)
+		log_warning("hold/: %s", why.text);
 }
 
 static struct message *
@@ -202,9 +211,14 @@ piece_deferred(struct ctl_job *j)
 static bool
 piece_held(struct ctl_job *j)
 {
+	if (j->at == j->ids.len) {
+		if (j->folder == spool_folders(SPOOL_HOLD))
+			return false;
+		next_folder(j);
+	}
 	for (size_t n = 0; j->at < j->ids.len && n < PIECE; n++)
 		j->count += order_held(j->ids.v[j->at++], j->op);
-	return j->at < j->ids.len;
+	return true;
 }
 
 static bool
@@ -217,7 +231,7 @@ piece(struct ctl_job *j)
 		if (j->phase == Q_ACTIVE)
 			snapshot_active(j);
 		else if (j->phase == Q_HOLD)
-			snapshot_held(j);
+			snapshot_going_to_hold(j);
 	}
 	switch (j->phase) {
 	case Q_ACTIVE:

@@ -216,8 +216,7 @@ struct file_listing {
 };
 
 static bool
-on_file(void *arg, const char *id, int64_t next_us,
-    int64_t changed_us)
+on_file(void *arg, const char *id)
 {
 	struct file_listing *l = arg;
 	struct qlist_entry entry = { .queue = spool_queue_name(l->q) };
@@ -249,8 +248,11 @@ qlist_files(const struct spool *s, enum spool_queue q, qlist_fn *fn,
     void *arg, struct why *why)
 {
 	struct file_listing l = { .s = s, .q = q, .fn = fn, .arg = arg };
+	int rc = 0;
 
-	return qfile_each(s, q, on_file, &l, why);
+	for (unsigned x = 0; x < spool_folders(q) && rc == 0; x++)
+		rc = qfile_names(s, q, x, on_file, &l, why);
+	return rc < 0 ? -1 : 0;
 }
 
 int
@@ -275,7 +277,7 @@ qlist_find(const struct spool *s, struct span id, qlist_fn *fn, void *arg,
 		spool_path(queues[i], id, path);
 		if (fstatat(s->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		(void)on_file(&f, name, 0, 0);
+		(void)on_file(&f, name);
 		if (f.called) {
 			mem_free(name);
 			return 1;

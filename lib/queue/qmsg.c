@@ -8,7 +8,6 @@
  */
 #include <sys/stat.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,10 +23,12 @@
 #include "io/fd.h"
 #include "queue/qlog_slot.h"
 #include "queue/qmsg.h"
+#include "queue/qmsg_priv.h"
 #include "queue/queue_id.h"
 
 #define COPY_STEP	(256u << 10)
 #define ENVELOPE_BYTES_MAX (64u << 20)	/* of one encoded envelope */
+#define WINDOW		4096		/* bytes that are read at once */
 
 struct qfile {
 	int		fd;
@@ -90,13 +91,6 @@ pwrite_all(int fd, const char *p, size_t n, uint64_t at)
 		n -= (size_t)done;
 	}
 	return 0;
-}
-
-/* "4.3.1" when there is no room, else "4.3.0". */
-static const char *
-io_code(void)
-{
-	return errno == ENOSPC || errno == EDQUOT ? "4.3.1" : "4.3.0";
 }
 
 /* Write the record of the message; its header comes last. */
@@ -271,16 +265,50 @@ damaged(struct why *why, const char *what)
 	return why_set(why, "4.3.0", "queue file is damaged: %s", what);
 }
 
+/*
+ * What was read of a file in one go: of most files all there is, so that
+ * looking at a million of them takes one call each.
+ */
+struct window {
+	int		fd;
+	uint64_t	at, len;
+	char		data[WINDOW];
+};
+
+static int
+window_read(struct window *w, void *to, size_t n, uint64_t at)
+{
+	if (at < w->at || at - w->at > w->len || w->len - (at - w->at) < n) {
+		ssize_t got;
+
+		if (n > sizeof(w->data))
+			return fd_pread_all(w->fd, to, n, (off_t)at);
+		do {
+			got = pread(w->fd, w->data, sizeof(w->data),
+			    (off_t)at);
+		} while (got < 0 && errno == EINTR);
+		if (got < 0)
+			return -1;
+		w->at = at;
+		w->len = (uint64_t)got;
+		/* Shorter than there is, or has it been cut off? */
+		if (w->len < n)
+			return fd_pread_all(w->fd, to, n, (off_t)at);
+	}
+	memcpy(to, w->data + (at - w->at), n);
+	return 0;
+}
+
 /* The record header at at; *end is where the next record begins. */
 static int
-read_head(int fd, uint64_t at, uint64_t size, struct rec_head *r,
+read_head(struct window *w, uint64_t at, uint64_t size, struct rec_head *r,
     uint64_t *end)
 {
 	char head[QLOG_HEADER_LEN];
 
 	*end = at;
 	if (at > size || size - at < sizeof(head) ||
-	    fd_pread_all(fd, head, sizeof(head), (off_t)at) < 0 ||
+	    window_read(w, head, sizeof(head), at) < 0 ||
 	    rec_head_decode(r, head) < 0 || r->generation != 0 ||
 	    r->len > size - at - sizeof(head))
 		return -1;
@@ -315,16 +343,17 @@ out:
 }
 
 static int
-read_message(struct qfile *f, uint64_t size, uint64_t *end, struct why *why)
+read_message(struct qfile *f, struct window *w, uint64_t size, uint64_t *end,
+    struct why *why)
 {
 	struct rec_head r;
 	uint32_t len, crc;
 	char le[4], *p;
 
-	if (read_head(f->fd, 0, size, &r, end) < 0 || r.type != QREC_MESSAGE ||
+	if (read_head(w, 0, size, &r, end) < 0 || r.type != QREC_MESSAGE ||
 	    r.len < 4)
 		return damaged(why, "no message record");
-	if (fd_pread_all(f->fd, le, 4, QLOG_HEADER_LEN) < 0)
+	if (window_read(w, le, 4, QLOG_HEADER_LEN) < 0)
 		return why_errno(why, "4.3.0", "read queue file");
 	len = num_get_le32(le);
 	if (len > r.len - 4 || len > ENVELOPE_BYTES_MAX)
@@ -332,7 +361,7 @@ read_message(struct qfile *f, uint64_t size, uint64_t *end, struct why *why)
 	p = buf_reserve(&f->text, len);
 	if (p == NULL)
 		return damaged(why, "envelope length");
-	if (fd_pread_all(f->fd, p, len, QLOG_HEADER_LEN + 4) < 0)
+	if (window_read(w, p, len, QLOG_HEADER_LEN + 4) < 0)
 		return why_errno(why, "4.3.0", "read queue file");
 	buf_commit(&f->text, len);
 	crc = crc32c(crc32c(0, le, 4), p, len);
@@ -346,43 +375,38 @@ read_message(struct qfile *f, uint64_t size, uint64_t *end, struct why *why)
 
 /* Take the states over, one after the other, up to the first that is torn. */
 static int
-read_states(struct qfile *f, uint64_t at, uint64_t size, struct why *why)
+read_states(struct qfile *f, struct window *w, uint64_t at, uint64_t size,
+    struct why *why)
 {
 	struct rec_head r;
-	uint64_t end, last = 0;
-	uint32_t last_len = 0;
+	uint64_t end;
+	bool any = false;
 
 	f->end = at;
-	while (read_head(f->fd, f->end, size, &r, &end) == 0 &&
+	while (read_head(w, f->end, size, &r, &end) == 0 &&
 	    r.type == QREC_STATE && r.seq == f->states + 1 &&
 	    r.len <= ENVELOPE_BYTES_MAX) {
 		struct buf b = BUF_INIT(BUF_UNLIMITED);
 		char *p = buf_reserve(&b, r.len);
-		bool good = p != NULL && (r.len == 0 || fd_pread_all(f->fd, p,
-		    r.len, (off_t)(f->end + QLOG_HEADER_LEN)) == 0) &&
-		    crc32c(0, p, r.len) == r.payload_crc;
 
-		buf_fini(&b);
-		if (!good)
+		if (p == NULL || (r.len > 0 && window_read(w, p, r.len,
+		    f->end + QLOG_HEADER_LEN) < 0) ||
+		    crc32c(0, p, r.len) != r.payload_crc) {
+			buf_fini(&b);
 			break;
-		last = f->end + QLOG_HEADER_LEN;
-		last_len = r.len;
+		}
+		buf_commit(&b, r.len);
+		/* The spans of the envelope point into what goes here. */
+		envelope_fini(&f->envelope);
+		f->envelope = ENVELOPE_INIT;
+		buf_fini(&f->text);
+		f->text = b;
 		f->end = end;
 		f->states = r.seq;
+		any = true;
 	}
-	if (last == 0)
-		return 0;
-	envelope_fini(&f->envelope);
-	buf_reset(&f->text);
-	if (last_len > 0) {
-		char *p = buf_reserve(&f->text, last_len);
-
-		if (p == NULL || fd_pread_all(f->fd, p, last_len,
-		    (off_t)last) < 0)
-			return why_errno(why, "4.3.0", "read queue file");
-		buf_commit(&f->text, last_len);
-	}
-	return envelope_decode(&f->envelope, buf_span(&f->text), why);
+	return any ? envelope_decode(&f->envelope, buf_span(&f->text), why) :
+	    0;
 }
 
 /* Takes fd, also when there is nothing good in it. */
@@ -390,10 +414,12 @@ static struct qfile *
 read_file(int fd, bool view, struct why *why)
 {
 	struct qfile *f = mem_zalloc(sizeof(*f));
+	struct window w;
 	struct stat st;
 	uint64_t end;
 
-	f->fd = fd;
+	w.fd = f->fd = fd;
+	w.at = w.len = 0;
 	f->view = view;
 	f->text = BUF_INIT(BUF_UNLIMITED);
 	if (fstat(f->fd, &st) < 0) {
@@ -404,8 +430,8 @@ read_file(int fd, bool view, struct why *why)
 		damaged(why, "not a regular file");
 		goto bad;
 	}
-	if (read_message(f, (uint64_t)st.st_size, &end, why) < 0 ||
-	    read_states(f, end, (uint64_t)st.st_size, why) < 0)
+	if (read_message(f, &w, (uint64_t)st.st_size, &end, why) < 0 ||
+	    read_states(f, &w, end, (uint64_t)st.st_size, why) < 0)
 		goto bad;
 	return f;
 bad:
@@ -484,162 +510,4 @@ struct qmsg_content
 qfile_content(const struct qfile *f)
 {
 	return (struct qmsg_content){ f->fd, f->content_at, f->content_len };
-}
-
-/* --- names ------------------------------------------------------------------------ */
-
-int
-qfile_move(const struct spool *s, struct span id, enum spool_queue from,
-    enum spool_queue to, struct why *why)
-{
-	char a[SPOOL_PATH_MAX], b[SPOOL_PATH_MAX];
-
-	if (!queue_id_valid(id))
-		return why_set(why, "4.3.0", "bad queue id");
-	spool_path(from, id, a);
-	spool_path(to, id, b);
-	if (fault_renameat(s->dirfd, a, s->dirfd, b) == 0)
-		return 0;
-	/* The file itself may have gone, too: then it fails once more. */
-	if (errno == ENOENT && (to == SPOOL_DEFERRED || to == SPOOL_HOLD)) {
-		if (spool_make_folder(s, b, why) < 0)
-			return -1;
-		if (fault_renameat(s->dirfd, a, s->dirfd, b) == 0)
-			return 0;
-	}
-	return why_errno(why, io_code(), "rename %s to %s", a, b);
-}
-
-int
-qfile_remove(const struct spool *s, enum spool_queue q, struct span id,
-    struct why *why)
-{
-	char path[SPOOL_PATH_MAX];
-
-	if (!queue_id_valid(id))
-		return why_set(why, "4.3.0", "bad queue id");
-	spool_path(q, id, path);
-	if (fault_unlinkat(s->dirfd, path, 0) < 0)
-		return why_errno(why, "4.3.0", "remove %s", path);
-	return 0;
-}
-
-/* One directory; 1 when fn said stop. */
-static int64_t
-to_us(const struct timespec *t)
-{
-	return (int64_t)t->tv_sec * 1000000 + t->tv_nsec / 1000;
-}
-
-static int
-each_in(const struct spool *s, const char *path,
-    bool (*fn)(void *arg, const char *id, int64_t next_us,
-    int64_t changed_us), void *arg,
-    struct why *why)
-{
-	int rc = 0, fd = openat(s->dirfd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir;
-
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
-		why_errno(why, "4.3.0", "read %s", path);
-		fd_close(&fd);
-		return -1;
-	}
-	while (rc == 0) {
-		struct dirent *de;
-		struct stat st;
-
-		errno = 0;
-		de = readdir(dir);
-		if (de == NULL) {
-			if (errno != 0)
-				rc = why_errno(why, "4.3.0", "read %s", path);
-			break;
-		}
-		if (!queue_id_valid(span_of(de->d_name)))
-			continue;
-		if (fstatat(dirfd(dir), de->d_name, &st,
-		    AT_SYMLINK_NOFOLLOW) < 0) {
-			if (errno == ENOENT)
-				continue;	/* delivered since */
-			rc = why_errno(why, "4.3.0", "stat %s/%s", path,
-			    de->d_name);
-			break;
-		}
-		if (!S_ISREG(st.st_mode))
-			continue;
-		if (!fn(arg, de->d_name, to_us(&st.st_mtim),
-		    to_us(&st.st_ctim)))
-			rc = 1;
-	}
-	closedir(dir);
-	return rc;
-}
-
-static int
-sweep_in(const struct spool *s, const char *path, struct why *why)
-{
-	int fd = openat(s->dirfd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *de;
-	DIR *dir;
-
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
-		why_errno(why, "4.3.0", "read %s", path);
-		fd_close(&fd);
-		return -1;
-	}
-	while ((de = readdir(dir)) != NULL) {
-		struct span name = span_of(de->d_name);
-
-		if (span_starts(name, SPAN("tmp.")) ||
-		    span_ends(name, SPAN(".tmp")))
-			(void)fault_unlinkat(dirfd(dir), de->d_name, 0);
-	}
-	closedir(dir);
-	return 0;
-}
-
-int
-spool_sweep_tmp(const struct spool *s, enum spool_queue q, struct why *why)
-{
-	const char *name = spool_queue_name(q);
-
-	if (q != SPOOL_DEFERRED && q != SPOOL_HOLD)
-		return sweep_in(s, name, why);
-	for (unsigned x = 0; x < 256; x++) {
-		char sub[SPOOL_PATH_MAX];
-
-		snprintf(sub, sizeof(sub), "%s/%02x", name, x);
-		if (sweep_in(s, sub, why) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-int
-qfile_each(const struct spool *s, enum spool_queue q,
-    bool (*fn)(void *arg, const char *id, int64_t next_us,
-    int64_t changed_us), void *arg,
-    struct why *why)
-{
-	const char *name = spool_queue_name(q);
-	int rc;
-
-	if (q != SPOOL_DEFERRED && q != SPOOL_HOLD)
-		return each_in(s, name, fn, arg, why) < 0 ? -1 : 0;
-	for (unsigned x = 0; x < 256; x++) {
-		char sub[SPOOL_PATH_MAX];
-
-		snprintf(sub, sizeof(sub), "%s/%02x", name, x);
-		rc = each_in(s, sub, fn, arg, why);
-		if (rc != 0)
-			return rc < 0 ? -1 : 0;
-	}
-	return 0;
 }

@@ -71,13 +71,20 @@ MUST_CHECK int qfile_move(const struct spool *s, struct span id,
 MUST_CHECK int qfile_remove(const struct spool *s, enum spool_queue q,
 	    struct span id, struct why *why);
 /*
- * Call fn for each file of a queue, in directory order, as it is found: the
- * first comes at once however many there are.  next_us is the mtime, and
+ * Call fn for each file of a queue, a folder after the other, as it is found:
+ * the first comes soon however many there are.  next_us is the mtime, and
  * changed_us when that was set (ctime).  fn returns false to stop.
  */
 MUST_CHECK int qfile_each(const struct spool *s, enum spool_queue q,
 	    bool (*fn)(void *arg, const char *id, int64_t next_us,
 	    int64_t changed_us), void *arg,
+	    struct why *why);
+/* How many folders a queue has. */
+unsigned spool_folders(enum spool_queue q);
+/* The same for one of its folders, and only names; what has one may be gone,
+ * or be no file.  1 when fn has stopped it. */
+MUST_CHECK int qfile_names(const struct spool *s, enum spool_queue q,
+	    unsigned folder, bool (*fn)(void *arg, const char *id), void *arg,
 	    struct why *why);
 /* Remove files under temporary names ("tmp.*", "*.tmp") that a crash has
  * left; while nobody writes there. */
