@@ -19,7 +19,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
@@ -35,8 +34,6 @@
 #include "local/local.h"
 #include "mail/dsn.h"
 #include "store/store_internal.h"
-
-#define COMMAND_PATH	"/usr/bin:/bin:/usr/sbin:/sbin"
 
 static const struct {
 	int		 status;
@@ -100,7 +97,7 @@ make_env(struct delivery *d, const struct attr *a, const struct user *u,
 	const struct envelope *env = &d->job->env;
 	struct span rest = span_of(conf.export_environment), t;
 
-	*ARRAY_PUSH(&e->v) = arena_strdup(e->arena, "PATH=" COMMAND_PATH);
+	*ARRAY_PUSH(&e->v) = arena_strdup(e->arena, "PATH=" PROGRAM_PATH);
 	while (span_token(&rest, " \t\r\n,", &t)) {
 		ptrdiff_t eq = span_find(t, '=');
 		char *name = arena_span_dup(e->arena, t);
@@ -173,57 +170,6 @@ make_argv(const char *command, struct strings *v)
 		*ARRAY_PUSH(&v->v) = arena_strdup(v->arena, command);
 	}
 	*ARRAY_PUSH(&v->v) = NULL;
-}
-
-/* --- the child -------------------------------------------------------------------- */
-
-static NORETURN void
-child_fail(const char *what)
-{
-	static const char sep[] = ": ";
-	const char *e = strerrordesc_np(errno);
-
-	if (write(2, what, strlen(what)) >= 0 && write(2, sep, 2) >= 0 &&
-	    e != NULL && write(2, e, strlen(e)) >= 0)
-		(void)!write(2, "\n", 1);
-	_exit(EX_TEMPFAIL);
-}
-
-/*
- * Between fork and exec, in a process that had another thread: only plain
- * system calls.
- */
-static NORETURN void
-child(const struct command_spec *c, int in, int out)
-{
-	sigset_t none;
-
-	setpgid(0, 0);
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-		_exit(EX_TEMPFAIL);
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, 3u, ~0u, 0u) < 0)
-#endif
-		for (int fd = 3; fd < 65536; fd++)
-			close(fd);
-	for (int s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	umask(077);
-	/* main has restored the process's own ids before it called fork. */
-	if (cred_drop(c->uid, c->gid) < 0)
-		child_fail("cannot become the user");
-	if (c->dir != NULL && chdir(c->dir) < 0)
-		child_fail("cannot change to the working directory");
-	if (c->search && strchr(c->argv[0], '/') == NULL) {
-		/* execvpe() looks where our own PATH says. */
-		if (setenv("PATH", COMMAND_PATH, 1) == 0)
-			execvpe(c->argv[0], c->argv, c->env);
-	} else {
-		execve(c->argv[0], c->argv, c->env);
-	}
-	child_fail(c->argv[0]);
 }
 
 /* --- the parent ------------------------------------------------------------------- */
@@ -422,7 +368,7 @@ command_run(const struct command_spec *c, struct buf *text, bool *late,
 		goto end;
 	}
 	if (pid == 0)
-		child(c, in[0], out[1]);
+		program_exec(&c->run, in[0], out[1], -1);
 	(void)setpgid(pid, pid);	/* whoever comes first */
 	fd_close(&in[0]);
 	fd_close(&out[1]);
@@ -478,11 +424,8 @@ deliver_command(struct delivery *d, const struct attr *a,
 	    d->rcpt->addr : SPAN_EMPTY);
 	make_env(d, a, u, &env);
 	make_argv(command, &argv);
-	c.uid = u->uid;
-	c.gid = u->gid;
-	c.dir = dir;
-	c.argv = argv.v.v;
-	c.env = env.v.v;
+	c.run = (struct program_run){ .uid = u->uid, .gid = u->gid,
+	    .dir = dir, .argv = argv.v.v, .env = env.v.v };
 	c.head = buf_span(&head);
 	status = command_run(&c, &text, &late, &why);
 	if (status < 0 && why.text[0] != '\0')

@@ -6,20 +6,15 @@
 #ifndef LOCAL_COMMAND_H
 #define LOCAL_COMMAND_H
 
-#include <sys/types.h>
-
 #include "local/agent.h"
+#include "local/program.h"
 
 #define COMMAND_OUTPUT_MAX	4096	/* bytes of output that are kept */
 
 struct command_spec {
 	struct job	*job;		/* its content; NULL: head is all */
 	struct span	 head;		/* comes before the content */
-	uid_t		 uid;		/* never 0 */
-	gid_t		 gid;
-	const char	*dir;		/* or NULL */
-	char		*const *argv, *const *env;	/* NULL at the end */
-	bool		 search;	/* argv[0] may be without a path */
+	struct program_run run;
 	int64_t		 limit_s;
 };
 

@@ -18,33 +18,6 @@
 static struct pipe_conf pc;
 static struct agent agent;
 
-static char **
-make_env(struct arena *a)
-{
-	struct span rest = span_of(conf.export_environment), t;
-	ARRAY(char *) v = ARRAY_EMPTY;
-	char **out;
-
-	*ARRAY_PUSH(&v) = arena_strdup(a,
-	    "PATH=/usr/bin:/bin:/usr/sbin:/sbin");
-	while (span_token(&rest, " \t\r\n,", &t)) {
-		char *name = arena_span_dup(a, t);
-		const char *value;
-
-		if (span_starts(t, SPAN("PATH=")) || span_is(t, "PATH"))
-			continue;
-		if (span_find(t, '=') > 0)
-			*ARRAY_PUSH(&v) = name;
-		else if ((value = getenv(name)) != NULL)
-			*ARRAY_PUSH(&v) = arena_printf(a, "%s=%s", name,
-			    value);
-	}
-	out = arena_zalloc(a, (v.len + 1) * sizeof(*out));
-	memcpy(out, v.v, v.len * sizeof(*out));
-	ARRAY_FINI(&v);
-	return out;
-}
-
 /* What comes before the message, with the command's own line ends. */
 static void
 make_head(const struct job *j, struct buf *out)
@@ -101,16 +74,17 @@ deliver_all(struct job *j, struct result *res)
 {
 	struct buf text = BUF_INIT(COMMAND_OUTPUT_MAX);
 	struct buf head = BUF_INIT(BUF_UNLIMITED);
-	struct command_spec c = { .job = j, .search = true, .uid = pc.uid, .gid = pc.gid,
-	    .dir = pc.directory };
+	struct command_spec c = { .job = j, .run = { .search = true,
+	    .uid = pc.program.uid, .gid = pc.program.gid,
+	    .dir = pc.directory } };
 	struct why why = WHY_INIT;
 	struct span out;
 	bool late;
 	int status;
 
-	if (pc.missing != NULL) {
+	if (pc.program.missing != NULL) {
 		log_warning("service %s: %s", daemon_service_name(),
-		    pc.missing);
+		    pc.program.missing);
 		result_defer(res, "4.3.5", "mail system configuration error");
 		return;
 	}
@@ -126,15 +100,15 @@ deliver_all(struct job *j, struct result *res)
 		    SPAN_ARG(j->env.rcpts.v[0].addr));
 		return;
 	}
-	c.argv = pipe_expand(&pc, &j->env, j->req.nexthop, j->content.len,
+	c.run.argv = pipe_expand(&pc, &j->env, j->req.nexthop, j->content.len,
 	    j->arena, &why);
-	if (c.argv == NULL) {
+	if (c.run.argv == NULL) {
 		log_warning("%s: %s", daemon_service_name(), why.text);
 		result_why(res, &why);
 		return;
 	}
 	if (j->env.flags & ENV_PROBE) {
-		result_ok(res, "delivers to command: %s", c.argv[0]);
+		result_ok(res, "delivers to command: %s", c.run.argv[0]);
 		res->durable = true;
 		goto end;
 	}
@@ -147,12 +121,12 @@ deliver_all(struct job *j, struct result *res)
 		c.job = NULL;
 	}
 	c.head = buf_span(&head);
-	c.env = make_env(j->arena);
+	c.run.env = program_env(j->arena);
 	c.limit_s = params_transport_int(daemon_service_name(), "time_limit",
 	    conf.command_time_limit);
 	status = command_run(&c, &text, &late, &why);
 	if ((status < 0 && why.text[0] != '\0') ||
-	    command_judge(c.argv[0], status, late, &text, &why) < 0) {
+	    command_judge(c.run.argv[0], status, late, &text, &why) < 0) {
 		result_why(res, &why);
 		goto end;
 	}
@@ -184,9 +158,9 @@ pipe_check(struct why *why)
 {
 	if (daemon_judge(pipe_pre_jail(why), why) < 0)
 		return -1;
-	if (pc.missing != NULL)
+	if (pc.program.missing != NULL)
 		daemon_remark("service %s: %s: mail for it waits",
-		    daemon_service_name(), pc.missing);
+		    daemon_service_name(), pc.program.missing);
 	return agent_check("pipe_delivery_status_filter",
 	    conf.pipe_delivery_status_filter, why);
 }

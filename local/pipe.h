@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/array.h"
 #include "base/why.h"
+#include "local/program.h"
 #include "queue/envelope.h"
 
 enum {					/* flags= */
@@ -27,19 +28,14 @@ enum {					/* flags= */
 /* The entry's arguments. */
 struct pipe_conf {
 	unsigned	 flags;
-	const char	*missing;	/* "user=x: no such user"; NULL */
-	uid_t		 uid;
-	gid_t		 gid;
+	struct program	 program;
 	const char	*directory;	/* or NULL */
 	const char	*null_sender;
 	const char	*eol;
 	int64_t		 size_max;	/* bytes; 0: any */
-	ARRAY(const char *) argv;
 };
 
-/* argv as daemon_argv() gives it.  user= is looked up: one that is not there
- * (yet) is no error, nor is a command found in the usual places; nothing can
- * be run then.  -1 with why. */
+/* argv as daemon_argv() gives it.  -1 with why. */
 MUST_CHECK int pipe_parse(int argc, char *const *argv, struct pipe_conf *out,
 	    struct why *why);
 /*

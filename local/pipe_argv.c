@@ -6,11 +6,6 @@
  * What a sender or recipient says becomes one word, or a part of one, and is
  * never taken apart or given to a shell.
  */
-#include <errno.h>
-#include <grp.h>
-#include <pwd.h>
-#include <stdio.h>
-
 #include "base/mem.h"
 #include "base/num.h"
 #include "conf/params.h"
@@ -42,45 +37,6 @@ parse_flags(const char *text, unsigned *out, struct why *why)
 			    *text);
 		*out |= letters[i].flag;
 	}
-	return 0;
-}
-
-static int
-parse_user(const char *text, struct pipe_conf *out, struct why *why)
-{
-	struct span rest = span_of(text), user = rest;
-	ptrdiff_t colon = span_find(rest, ':');
-	struct passwd *pw;
-	struct group *gr;
-	char *name;
-
-	if (colon >= 0)
-		user = span_sub(rest, 0, (size_t)colon);
-	name = span_dup(user);
-	pw = getpwnam(name);
-	mem_free(name);
-	if (pw == NULL) {
-		/* Debian's master.cf has entries for programs that few have:
-		 * only mail for them is concerned. */
-		out->missing = mem_printf("user=%s: no such user", text);
-		return 0;
-	}
-	out->uid = pw->pw_uid;
-	out->gid = pw->pw_gid;
-	if (colon >= 0) {
-		gr = getgrnam(text + colon + 1);
-		if (gr == NULL)
-			return why_set(why, "", "user=%s: no such group",
-			    text);
-		out->gid = gr->gr_gid;
-	}
-	/* As Postfix: neither root nor ourselves. */
-	if (out->uid == 0 || out->gid == 0)
-		return why_set(why, "", "user=%s: root is not allowed", text);
-	pw = getpwnam(conf.mail_owner);
-	if (pw != NULL && pw->pw_uid == out->uid)
-		return why_set(why, "", "user=%s: $mail_owner is not allowed",
-		    text);
 	return 0;
 }
 
@@ -116,7 +72,7 @@ parse_one(const char *word, struct pipe_conf *out, struct why *why)
 	if (span_is(name, "flags"))
 		return parse_flags(value, &out->flags, why);
 	if (span_is(name, "user"))
-		return parse_user(value, out, why);
+		return program_user(&out->program, value, why);
 	if (span_is(name, "directory"))
 		out->directory = value;
 	else if (span_is(name, "null_sender"))
@@ -141,23 +97,13 @@ pipe_parse(int argc, char *const *argv, struct pipe_conf *out,
 	    .eol = "\n" };
 	for (int i = 0; i < argc; i++) {
 		if (strncmp(argv[i], "argv=", 5) == 0) {
-			*ARRAY_PUSH(&out->argv) = argv[i] + 5;
-			for (i++; i < argc; i++)
-				*ARRAY_PUSH(&out->argv) = argv[i];
+			program_argv(&out->program, argc - i, argv + i);
 			break;
 		}
 		if (parse_one(argv[i], out, why) < 0)
 			return -1;
 	}
-	/* No message may choose the program: a name without path, which is
-	 * looked for in the usual places, has no macro in it. */
-	if (out->argv.len == 0 || out->argv.v[0][0] == '\0' ||
-	    (out->argv.v[0][0] != '/' && strpbrk(out->argv.v[0], "$/") != NULL))
-		return why_set(why, "", "argv= with the path of a program is "
-		    "missing");
-	if (out->uid == 0 && out->missing == NULL)
-		return why_set(why, "", "user= is missing");
-	return 0;
+	return program_check(&out->program, why);
 }
 
 /* --- macros ---------------------------------------------------------------------- */
@@ -319,17 +265,17 @@ pipe_expand(const struct pipe_conf *c, const struct envelope *e,
 	struct expansion x = { .c = c, .e = e, .nexthop = nexthop,
 	    .size = size };
 	size_t n = e->rcpts.len, at = 0;
-	char **out = arena_zalloc(a, (c->argv.len * MAX(n, 1) + 1) *
+	char **out = arena_zalloc(a, (c->program.argv.len * MAX(n, 1) + 1) *
 	    sizeof(*out));
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
-	for (size_t w = 0; w < c->argv.len; w++) {
+	for (size_t w = 0; w < c->program.argv.len; w++) {
 		x.of_rcpt = true;
 		for (size_t i = 0; i < n && x.of_rcpt; i++) {
 			x.r = &e->rcpts.v[i];
 			x.of_rcpt = false;
 			buf_reset(&b);
-			if (expand_word(&x, c->argv.v[w], &b, why) < 0) {
+			if (expand_word(&x, c->program.argv.v[w], &b, why) < 0) {
 				buf_fini(&b);
 				return NULL;
 			}

@@ -183,6 +183,12 @@ const struct jail sandbox_table[] = {
 	{ .name = "pipe", .user = JAIL_ROOT, .new_privs = true,
 	  .may = JAIL_ANYTHING, .sockets = "private/bounce", .paths = NULL,
 	  .says = "runs the administrator's programs, as their users" },
+	/* They talk to whoever connects, and are no delivery: so they gain no
+	 * rights by programs that are set-uid, and do nothing to the system. */
+	{ .name = "spawn", .user = JAIL_ROOT,
+	  .may = JAIL_PROGRAMS, .sockets = "", .paths = NULL,
+	  .says = "runs the administrator's programs for clients, as their "
+	      "users" },
 	{ .name = NULL },
 };
 

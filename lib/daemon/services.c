@@ -64,6 +64,8 @@ static const struct traits {
 	{ "resolver", PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "quotad",  PLAN_SINGLE, STAGE_CORE, "private/%" },
 	{ "delegate", PLAN_SINGLE, STAGE_CORE, "private/%" },
+	/* Programs that others ask: policy services, above all. */
+	{ "spawn",   PLAN_JUDGES, STAGE_CORE, NULL },
 	{ "mtasts",  PLAN_SINGLE | PLAN_PRESTART, STAGE_CORE, "private/%" },
 	{ "tlsrpt",  PLAN_SINGLE | PLAN_PRESTART, STAGE_BOUNCE, "private/%" },
 	{ "keyd",    PLAN_SINGLE | PLAN_PRESTART | PLAN_JUDGES, STAGE_CORE,
@@ -103,8 +105,6 @@ static const struct {
 	{ "qmqpd", LOG_LEVEL_WARNING, "no QMQP server is installed; nothing "
 	  "listens there" },
 	{ "scache", LOG_LEVEL_INFO, "connections are kept by their owners" },
-	{ "spawn", LOG_LEVEL_WARNING, "no spawn daemon is installed; nothing "
-	  "listens there" },
 	{ "tlsmgr", LOG_LEVEL_INFO, "TLS needs no manager" },
 	{ "tlsproxy", LOG_LEVEL_INFO, "there is no postscreen" },
 };

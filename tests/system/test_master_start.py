@@ -157,11 +157,11 @@ def a_wrong_configuration_does_not_start():
         assert not os.path.exists(m.spool)
         done = m.mansio("check", check=False)
         assert done.returncode == 1 and "master.cf:5:" in done.stderr
-    with Scratch("spawned unix - - y - - spawn\n"
+    with Scratch("scache unix - - y - 1 scache\n"
                  "tlsmgr unix - - y 1000? 1 tlsmgr\n" + SINGLES) as m:
         m.start()       # as a stock master.cf has them
         assert "(tlsmgr) is passed over" in m.log()
-        assert "(spawn) is passed over" in m.log()
+        assert "(scache) is passed over" in m.log()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 # timeout: 240
 """check_policy_service: what a service is told in every stage, and what its
 answers do, are the same as with Postfix, where that is installed.  Postgrey
-greylists, where that is."""
+greylists, and policyd-spf checks under spawn(8), where they are."""
 import os
 import re
 import shutil
@@ -530,8 +530,68 @@ def greylisted(port):
     return 0
 
 
+# --- programs that spawn(8) runs ----------------------------------------------------
+
+SCRIPT = """#!/bin/sh
+echo started >>$1
+while read line; do
+	case $line in
+	sender=bad*) action="reject ${line#sender=}" ;;
+	"") echo "action=${action:-dunno}"; echo; action= ;;
+	esac
+done
+"""
+
+
+def spawned():
+    with tempfile.TemporaryDirectory() as d:
+        os.chmod(d, 0o755)
+        with open(f"{d}/script", "w", encoding="ascii") as f:
+            f.write(SCRIPT)
+        os.chmod(f"{d}/script", 0o755)
+        with open(f"{d}/starts", "w", encoding="ascii"):
+            os.chmod(f"{d}/starts", 0o666)
+        with Instance({"smtpd_recipient_restrictions":
+                       "check_policy_service unix:private/policy",
+                       "policy_time_limit": "3600"},
+                      "policy unix - n n - 0 spawn user=nobody "
+                      f"argv={d}/script {d}/starts\n", users=USERS) as m:
+            for _ in range(5):
+                assert at_rcpt(m.smtp_port) == OK
+            c = Client(m.smtp_port)
+            c.say("EHLO client.example")
+            c.say("MAIL FROM:<bad@client.example>")
+            assert c.say(R0).endswith("rejected: bad@client.example")
+            c.close()
+            with open(f"{d}/starts", encoding="ascii") as f:
+                starts = f.read().split()
+            # The connection is kept, and with it the program.
+            assert starts == ["started"], starts
+            m.command("mansio", "reload")
+            assert at_rcpt(m.smtp_port) == OK
+
+
+def policyd_spf():
+    if not shutil.which("policyd-spf"):
+        print("skip: no policyd-spf")
+        return
+    with Instance({"smtpd_recipient_restrictions":
+                   "check_policy_service unix:private/policyd-spf",
+                   "smtpd_policy_service_timeout": "60s",
+                   "policyd-spf_time_limit": "3600"},
+                  "policyd-spf unix - n n - 0 spawn user=policyd-spf "
+                  "argv=/usr/bin/policyd-spf\n", users=USERS) as m:
+        m.send("u0", "Subject: checked\n\nhi\n", sender="a@client.example")
+        m.wait_idle()
+        text, = m.maildir("u0")
+        # Nothing is asked about a client of this machine.
+        assert b"\nX-Comment: SPF" in text, text
+
+
 def main():
     need_root()
+    spawned()
+    policyd_spf()
     bad = beside_postfix() + without_postfix() + misconfigured() + postgrey()
     sys.exit(bool(bad))
 

@@ -33,7 +33,7 @@ if not LANDLOCK:
 FREE = {"local", "pipe"}                # they run users' programs
 CAPS = 1 << 16 | 1 << 17 | 1 << 19 | 1 << 21 | 1 << 27  # MODULE, RAWIO,
 #                                               PTRACE, ADMIN, MKNOD
-PROGRAMS = {"authd-pam", "authd-nurse-pam"}     # those of modules
+PROGRAMS = {"authd-pam", "authd-nurse-pam", "spawn"}    # those of others
 TABLES = {"cleanup", "rewrite", "bounce", "virtual", "authd", "quotad"}
 ALLOWED = {
     "passwd": TABLES | {"session", "qmgr", "pickup", "showq", "resolver",
