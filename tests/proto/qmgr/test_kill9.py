@@ -7,6 +7,8 @@ have been delivered before."""
 import collections
 import os
 import random
+import socket
+import struct
 import sys
 import threading
 import time
@@ -18,20 +20,30 @@ SECONDS = float(os.environ.get("KILL9_SECONDS", "12"))
 random.seed(int(os.environ.get("SEED", "1")))
 
 
+def qmgr_of(peer):
+    cred = peer.s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return struct.unpack("3i", cred)[0]
+
+
 class Ledger:
-    """An agent with a mailbox: what is written stays, and is recognised."""
+    """An agent with a mailbox: what is written stays, and is recognised.  As
+    local (know_qmgr()), it does not act on what a qmgr that has died since has
+    sent: the next one may have given out the same, and been answered."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.box = collections.Counter()
         self.serial = 0
         self.wrong, self.again, self.peers = [], 0, {}
+        self.dead = set()
         # How often it may still die: each death stops a transport for one
         # transport_retry_time, so while draining that has an end.
         self.deaths = sys.maxsize
 
     def handle(self, d):
         with self.lock:
+            if qmgr_of(d.peer) in self.dead:
+                return
             for i, to in enumerate(d.rcpts):
                 key = (d.id, to)
                 if d.nexthop == "late.test" and d.attempt == 1 and \
@@ -52,6 +64,12 @@ class Ledger:
                 d.status(DELIVERED, rcpt=i,
                          serial=self.serial if d.nexthop != "now.test" else 0)
                 self.peers[d.peer] = (d, self.serial)
+
+    def kill_qmgr(self, rig):
+        pid = rig.qmgr.pid
+        rig.qkill()
+        with self.lock:
+            self.dead.add(pid)
 
     def checkpoints(self, stop):
         while not stop.is_set():
@@ -109,7 +127,7 @@ def main():
             time.sleep(random.uniform(0.1, 0.8))
             kills += 1
             if random.random() < 0.75:
-                r.qkill()
+                led.kill_qmgr(r)
                 r.qstart(wait=False)
             else:
                 r.cleanup_kill()
@@ -118,7 +136,7 @@ def main():
         for t in threads[:2]:
             t.join(30)
         led.deaths = 15
-        r.qkill()
+        led.kill_qmgr(r)
         r.qstart()
         r.wait_empty(60)
         stop2.set()

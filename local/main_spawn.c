@@ -9,7 +9,7 @@
  * time, so the process limit of the entry is how many programs run at once.
  */
 #include "daemon/daemon.h"
-#include "spawn/spawn.h"
+#include "local/spawn.h"
 
 static const struct daemon spawn_daemon = {
 	.name		= "spawn",

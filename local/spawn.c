@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * service - one client, one run of the program.
+ * spawn - one client, one run of the program.
  *
  * The program is in a process group of its own.  When its time is up the
  * group is killed; when the mail system stops it is asked to end first.  A
  * reload lets it go on.  What it leaves running after its own end is its own
  * affair, as with inetd.
  */
-#include "spawn/spawn.h"
+#include "local/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * spawn - the pieces of this folder: service.c is all there is; the entry's
- * attributes and how a program is executed are local/program.h.
+ * spawn - run a program that master.cf names for each client of a service.
  */
-#ifndef SPAWN_SPAWN_H
-#define SPAWN_SPAWN_H
+#ifndef LOCAL_SPAWN_H
+#define LOCAL_SPAWN_H
 
 #include "local/program.h"
 

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: ISC
-$(eval $(call program,spawn,spawn,main.c,libexec,local))
