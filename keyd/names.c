@@ -174,7 +174,13 @@ names_check(struct span table, const char *who)
 	if (m == NULL)
 		m = open_maps(table, &why);
 	if (m == NULL || maps_each(m, check_entry, &c, &why) < 0) {
-		log_error("%s: %s", who, why.text);
+		/* who ends with the parameter's name, and why begins with it. */
+		const char *text = why.text;
+		struct span name = SPAN("tls_server_sni_maps: ");
+
+		if (span_starts(span_of(text), name))
+			text += name.len;
+		log_error("%s: %s", who, text);
 		return -1;
 	}
 	return c.bad ? -1 : 0;

@@ -244,20 +244,41 @@ params_bad_value(struct params_load *l, const struct param_row *row, const char 
 	buf_fini(&want);
 }
 
+/* What stands in the place of a value that is not given; -1: it is none. */
+static int
+store_text(struct params_load *l, const struct param_row *row,
+    const char *text, struct buf *b)
+{
+	struct why why = WHY_INIT;
+
+	buf_reset(b);
+	if (row->type == PARAM_RAW)
+		buf_add_str(b, text);
+	else if (params_expand(text, b, &why) == -1)
+		buf_reset(b);		/* a name in it is broken: reported */
+	return param_store(&l->values, row, buf_span(b));
+}
+
 static void
 store_default(struct params_load *l, const struct param_row *row)
 {
 	struct buf b = BUF_INIT(PARAM_VALUE_MAX);
-	struct why why = WHY_INIT;
 	const char *text = params_default(row);
+	const struct param_row *from = row;
 
-	if (row->type == PARAM_RAW)
-		buf_add_str(&b, text);
-	else if (params_expand(text, &b, &why) == -1)
-		buf_reset(&b);		/* a name in it is broken: reported */
-	if (param_store(&l->values, row, buf_span(&b)) == -1)
-		log_panic("params.def: bad default of %s: %s", row->name,
-		    b.data);
+	while (store_text(l, row, text, &b) == -1) {
+		/* "$other", whose value is wrong: it is told of there, and
+		 * what goes for it goes for us. */
+		from = text[0] == '$' ? params_row(text + 1) : NULL;
+		if (from == NULL)
+			log_panic("params.def: bad default of %s: %s",
+			    row->name, b.data);
+		if (from->type != row->type)
+			params_bad_value(l, row, params_origin(from->name),
+			    b.data);
+		text = params_default(from);
+		l->errors++;
+	}
 	buf_fini(&b);
 }
 

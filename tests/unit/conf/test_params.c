@@ -157,6 +157,24 @@ static const struct {
 	{ "1d", 86400 }, { "86400", 86400 },
 };
 
+/* What takes its default from it is no second error, and no end of us. */
+START_TEST(a_wrong_value_that_others_inherit)
+{
+	conf_write("main.cf", "mua_tls_security_level = dane\n"
+	    "mua_tls_ask_ccert = maybe\n");
+	buf_reset(&conf_problems);
+	ck_assert_int_eq(params_load_flags(conf_dir, NULL, 0,
+	    PARAMS_KEEP_GOING, conf_report, NULL), -1);
+	ck_assert(conf_problem_has("main.cf:1: bad value of "
+	    "mua_tls_security_level: \"dane\""));
+	ck_assert(conf_problem_has("main.cf:2: bad value of "
+	    "mua_tls_ask_ccert: \"maybe\""));
+	ck_assert_ptr_null(strstr(conf_problems.data, "imapd_tls"));
+	ck_assert_str_eq(conf.imapd_tls_security_level, "encrypt");
+	ck_assert(!conf.pop3d_tls_ask_ccert);
+}
+END_TEST
+
 START_TEST(times_have_units)
 {
 	char text[64];
@@ -439,6 +457,7 @@ suite(void)
 	tcase_add_test(t, what_would_be_missed_is_told_about);
 	tcase_add_test(t, limits_at_and_one_past);
 	tcase_add_test(t, all_problems_are_reported_at_once);
+	tcase_add_test(t, a_wrong_value_that_others_inherit);
 	tcase_add_test(t, drop_ins_and_overrides_win);
 	tcase_add_test(t, a_service_is_looked_at_and_left_as_it_was);
 	tcase_add_test(t, a_missing_main_cf_is_an_error);
