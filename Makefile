@@ -301,6 +301,8 @@ install: all
 			n=mansio.conf ;; \
 		*.logrotate) to='$(DESTDIR)$(SYSCONFDIR)/logrotate.d'; \
 			n=mansio ;; \
+		*.fail2ban) to='$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d'; \
+			n=mansio.conf ;; \
 		*) to='$(CONFDIR)' ;; esac; \
 		mkdir -p "$$to"; \
 		case $$to in '$(DESTDIR)$(SYSCONFDIR)'/*) [ ! -e "$$to/$$n" ] || \

@@ -13,19 +13,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/span.h"
 #include "cmd/mansio.h"
 #include "conf/table.h"
+#include "conf/words.h"
 #include "daemon/sandbox.h"
 #include "daemon/services.h"
 
+#define WORDS_DEPTH_MAX	10	/* lists in lists that are looked into */
+
 static unsigned errors, warnings;
+static struct hash said = HASH_INIT;
 
 static void
 report(void *arg, enum log_level level, const char *line)
 {
+	bool first;
+
+	/* Several look at the same setting. */
+	hash_enter(&said, span_of(line), &first);
+	if (!first)
+		return;
 	if (level >= LOG_LEVEL_ERROR) {
 		log_error("%s", line);
 		errors++;
@@ -63,8 +74,8 @@ is_table_type(struct span word)
 }
 
 /*
- * One word of a setting: a table when it is "type:/path".  Others (inline,
- * static) are checked by whoever uses them.
+ * One word of a setting: a table when it is "type:/path" or "type:{...}", whose
+ * rules are read, too.  Others (static) are checked by whoever uses them.
  */
 static void
 check_word(const char *origin, const char *name, struct span word)
@@ -83,7 +94,7 @@ check_word(const char *origin, const char *name, struct span word)
 		colon = span_find(word, ':');
 	}
 	if (colon < 1 || (size_t)colon + 1 >= word.len ||
-	    word.p[colon + 1] != '/' ||
+	    (word.p[colon + 1] != '/' && word.p[colon + 1] != '{') ||
 	    !is_table_type(span_sub(word, 0, (size_t)colon)))
 		return;
 	spec = span_dup(word);
@@ -96,26 +107,53 @@ check_word(const char *origin, const char *name, struct span word)
 	mem_free(spec);
 }
 
+/* Lists may have lists: "{ check_client_access cidr:/file }". */
+static void
+check_words(const char *origin, const char *name, struct span word,
+    unsigned depth)
+{
+	struct span inside;
+
+	if (depth >= WORDS_DEPTH_MAX || !words_unbrace(word, &inside)) {
+		check_word(origin, name, word);
+		return;
+	}
+	while (words_next(&inside, &word) == 1)
+		check_words(origin, name, word, depth + 1);
+}
+
 static void
 check_setting(const char *name, const char *origin)
 {
 	char *value = params_get(name);
 	struct span rest = span_of(value), word;
 
-	while (value != NULL && span_token(&rest, " \t\r\n,", &word))
-		check_word(origin, name, word);
+	/* An open brace is for its reader to complain about. */
+	while (value != NULL && words_next(&rest, &word) == 1)
+		check_words(origin, name, word, 0);
 	mem_free(value);
+}
+
+/* Passwords for other hosts, which rewrite opens while it is root. */
+static bool
+is_secret(const char *name)
+{
+	return span_ends(span_of(name), SPAN("_sasl_password_maps"));
 }
 
 static void
 check_one(const char *name, const char *value, const char *origin, void *arg)
 {
-	/* Postfix's caches and the like, which nothing here opens; and
-	 * passwords, which rewrite opens while it is root. */
-	if (params_kind(name) == PARAM_POSTFIX ||
-	    span_ends(span_of(name), SPAN("_sasl_password_maps")))
-		return;
-	check_setting(name, origin);
+	/* Postfix's caches and the like, which nothing here opens. */
+	if (params_kind(name) != PARAM_POSTFIX && !is_secret(name))
+		check_setting(name, origin);
+}
+
+static void
+check_secret(const char *name, const char *value, const char *origin, void *arg)
+{
+	if (is_secret(name) && strcmp(origin, "default") != 0)
+		check_setting(name, origin);
 }
 
 /* As the daemons do: with mail_owner's rights. */
@@ -125,6 +163,7 @@ check_tables(const struct sandbox_ids *ids)
 	int status;
 	pid_t pid;
 
+	params_each(check_secret, NULL);
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0)

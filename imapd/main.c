@@ -21,6 +21,7 @@ pre_jail(struct why *why)
 		.error_limit = conf.imapd_login_error_limit,
 		.tls = TLS_IMAPD,
 		.tls_wrappermode = conf.imapd_tls_wrappermode,
+		.tls_loglevel = conf.imapd_tls_loglevel,
 		.cleartext_networks = conf.imapd_cleartext_networks,
 	};
 	return front_pre_jail(&imapd_front, &settings, why);

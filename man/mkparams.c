@@ -163,7 +163,7 @@ static void
 put_known(void)
 {
 #define KNOWN(n)	n,
-#define MISSED(n)	n,
+#define MISSED(n, says)	n,
 	static const char *const known[] = {
 #include "conf/params_known.def"
 	};

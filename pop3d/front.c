@@ -320,6 +320,7 @@ pop3_front_pre_jail(struct why *why)
 		.error_limit = conf.pop3d_hard_error_limit,
 		.tls = TLS_POP3D,
 		.tls_wrappermode = conf.pop3d_tls_wrappermode,
+		.tls_loglevel = conf.pop3d_tls_loglevel,
 		.cleartext_networks = conf.pop3d_cleartext_networks,
 	};
 	return front_pre_jail(&pop3_front, &settings, why);

@@ -295,7 +295,7 @@ answered(struct answer *a, const struct rewrite_resolved *r)
 		    "5.1.6 User has moved to %.*s", SPAN_ARG(r->relocated));
 		mem_free(a->transport);
 		mem_free(a->nexthop);
-		a->transport = mem_strdup("error");
+		a->transport = mem_strdup(conf.error_service_name);
 		a->nexthop = mem_strdup(text);
 	} else if (r->status == REWRITE_OK && r->transport.len == 0) {
 		a->status = REWRITE_TEMPFAIL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check - whether the settings that routing goes by make sense ("-C"): tables
- * of a kind that there is, and transports that master.cf has.
+ * check - whether the settings that routing goes by make sense ("-C"), and
+ * those that others have looked up here: tables of a kind that there is, and
+ * transports that master.cf has.
  *
  * A file that is not there is no error here: mail that needs it waits, and
  * mansio check names it.
@@ -69,6 +70,15 @@ check_maps(const char *param)
 	mem_free(value);
 }
 
+static bool
+in_list(const char *name, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(name, list[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 check_list(const char *param)
 {
@@ -83,6 +93,34 @@ check_list(const char *param)
 		error(param, why.text);
 	match_list_free(&l);
 	mem_free(value);
+}
+
+/*
+ * All other tables: most are asked for by name by processes that open no files
+ * themselves.  What has a syntax of its own is judged by its owner.
+ */
+static void
+check_other_maps(void)
+{
+	static const char *const own[] = {
+		"authd_password_maps", "proxy_read_maps", "proxy_write_maps",
+	};
+	const struct param_row *rows;
+	size_t n;
+
+	rows = params_rows(&n);
+	for (size_t i = 0; i < n; i++) {
+		struct span name = span_of(rows[i].name);
+
+		if (rows[i].type != PARAM_STR ||
+		    (!span_ends(name, SPAN("_maps")) &&
+		    !span_ends(name, SPAN("_map"))) ||
+		    strcmp(params_origin(rows[i].name), "default") == 0 ||
+		    in_list(rows[i].name, maps, ARRAY_LEN(maps)) ||
+		    in_list(rows[i].name, own, ARRAY_LEN(own)))
+			continue;
+		check_maps(rows[i].name);
+	}
 }
 
 /* What smtp or lmtp could make nothing of; other agents take any text. */
@@ -180,6 +218,7 @@ rewrite_check(struct why *why)
 	our_check(error);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		check_maps(maps[i]);
+	check_other_maps();
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		check_list(lists[i]);
 	/* What is wrong with the file itself has been said; a service that is

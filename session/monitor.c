@@ -5,6 +5,7 @@
 #include "session/monitor.h"
 
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -33,9 +34,23 @@ monitor_pre_jail(struct why *why)
 	return sandbox_compile(sandbox_find("session-user"), why);
 }
 
+/* RFC 4314 2.1, and the rights of RFC 2086 that are several of these. */
+static int
+check_owner_rights(struct why *why)
+{
+	size_t n = strspn(conf.acl_owner_rights, "lrswipkxteacd");
+
+	if (conf.acl_owner_rights[n] == '\0')
+		return 0;
+	return why_set(why, "", "acl_owner_rights: \"%c\" is no right; "
+	    "expected letters of lrswipkxteacd", conf.acl_owner_rights[n]);
+}
+
 int
 monitor_check(struct why *why)
 {
+	if (daemon_judge(check_owner_rights(why), why) < 0)
+		return -1;
 	for (size_t i = 0; monitor_engines[i] != NULL; i++)
 		if (monitor_engines[i]->check != NULL &&
 		    daemon_judge(monitor_engines[i]->check(why), why) < 0)

@@ -256,6 +256,7 @@ void
 session_ehlo(struct session *s)
 {
 	bool helo = !set.lmtp && (conf.smtp_never_send_ehlo ||
+	    (s->plain_greeting && !conf.smtp_always_send_ehlo) ||
 	    (s->pix & PIX_DISABLE_ESMTP));
 
 	s->features = 0;
@@ -365,6 +366,18 @@ session_secured(struct session *s)
 		session_ready(s);
 }
 
+/* RFC 1869 4.2's servers say so; most of today's, too, from habit. */
+static bool
+says_esmtp(struct span greeting)
+{
+	struct span word;
+
+	while (span_token(&greeting, " \t\r\n", &word))
+		if (span_caseis(word, "ESMTP"))
+			return true;
+	return false;
+}
+
 static void
 on_greeting(struct session *s)
 {
@@ -373,6 +386,7 @@ on_greeting(struct session *s)
 	} else if (s->self) {
 		loops_back(s);
 	} else {
+		s->plain_greeting = !says_esmtp(buf_span(&s->reply.text));
 		quirks_greeting(s);
 		session_ehlo(s);
 	}

@@ -254,6 +254,7 @@ struct session {
 	unsigned	 xforward;	/* XFORWARD_... that it takes */
 	uint64_t	 size_limit;	/* SIZE; 0 unknown */
 	unsigned	 pix;		/* PIX_... */
+	bool		 plain_greeting; /* it does not say ESMTP */
 	struct loop_timer *pix_timer;
 	int64_t		 born_ms;
 	int64_t		 used;		/* transactions */

@@ -303,6 +303,28 @@ bad_list(const char *origin, const char *text)
 	log_warning("%s: %s", origin, text);
 }
 
+bool
+access_result_known(struct span value)
+{
+	static const char *const words[] = {
+		"DUNNO", "OK", "REJECT", "DEFER", "DEFER_IF_PERMIT",
+		"DEFER_IF_REJECT", "WARN", "INFO", "DISCARD", "HOLD", "FILTER",
+		"REDIRECT", "BCC", "PREPEND"
+	};
+	struct span word;
+	uint32_t code;
+
+	if (!span_token(&value, " \t", &word))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (span_caseis(word, words[i]))
+			return true;
+	if (all_digits(word))
+		return word.len != 3 || (span_trim(value).len > 0 &&
+		    num_parse_u32(word, 599, &code) == 0 && code >= 400);
+	return rules_known(word);
+}
+
 enum verdict
 access_result(struct policy_run *r, const struct rule *rule,
     struct span value, struct span key, enum flavour f)

@@ -97,6 +97,8 @@ struct rules *rules_compile(const char *title, const char *origin,
 /* Classes by name, from smtpd_restriction_classes. */
 MUST_CHECK int rules_load_classes(rules_problem_fn *problem);
 const struct rule_def *rules_find_def(struct span name);
+/* Whether a word can stand in a list: a restriction, a class, a table. */
+bool	 rules_known(struct span word);
 /*
  * "inet:host:port" or "inet:host:port, timeout=10s, ...".  The memory is a's, or
  * kept for good where that is NULL.  NULL with why.
@@ -251,6 +253,8 @@ void	 access_domain_keys(struct lookup_keys *k, struct arena *a,
 	    struct span domain);
 void	 access_addr_keys(struct lookup_keys *k, struct arena *a,
 	    struct span addr);
+/* Whether its first word is an action of access(5), or a restriction. */
+bool	 access_result_known(struct span value);
 enum verdict access_result(struct policy_run *r, const struct rule *rule,
 	    struct span value, struct span key, enum flavour f);
 /* The fingerprints of the client's certificate.  False: there is none. */

@@ -15,6 +15,7 @@
 #include "conf/params.h"
 #include "conf/table.h"
 #include "conf/words.h"
+#include "daemon/daemon.h"
 #include "smtpd/policy.h"
 #include "smtpd/restrict.h"
 
@@ -325,6 +326,14 @@ take_argument(struct compile *c, const struct rule_def *def,
 	}
 }
 
+bool
+rules_known(struct span word)
+{
+	return rules_find_def(word) != NULL ||
+	    hash_get(&classes, word) != NULL ||
+	    (span_find(word, ':') > 0 && !span_ends(word, SPAN(":")));
+}
+
 /* A word that is no restriction's name. */
 static void
 other_word(struct compile *c, struct span word)
@@ -380,7 +389,7 @@ warn_dead(struct compile *c)
 			continue;
 		if (strcmp(n, "permit") == 0 || strcmp(n, "reject") == 0 ||
 		    strcmp(n, "defer") == 0) {
-			log_warning("%s: %s: restriction \"%s\" after \"%s\" "
+			daemon_remark("%s: %s: restriction \"%s\" after \"%s\" "
 			    "is ignored", c->origin, c->title,
 			    c->rules.v[i + 1].def == &class_def ? "class" :
 			    c->rules.v[i + 1].def->name, n);
@@ -465,10 +474,11 @@ rules_load_classes(rules_problem_fn *fn)
 			continue;
 		}
 		list->title = cname;
-		list->origin = mem_strdup(params_origin(cname));
+		list->origin = mem_strdup(params_origin(text != NULL ? cname :
+		    "smtpd_restriction_classes"));
 		if (text == NULL || *text == '\0') {
-			log_warning("restriction class %s is not defined or "
-			    "empty", cname);
+			daemon_remark("%s: restriction class %s is not "
+			    "defined or empty", list->origin, cname);
 			mem_free(text);
 			continue;
 		}

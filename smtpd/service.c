@@ -132,6 +132,9 @@ service_parse(struct span arg, struct arena *a, struct why *why)
 	while (rc == 0 && (rc = words_next(&arg, &word)) != 0)
 		rc = rc < 0 ? why_set(why, "", "'{' without '}'") :
 		    set_option(word, a, p, why);
+	if (rc == 0 && !access_result_known(span_of(p->default_action)))
+		rc = why_set(why, "", "default_action: \"%.100s\" is no "
+		    "action of access(5)", p->default_action);
 	if (rc < 0 && a == NULL)
 		service_free(&p);
 	return rc < 0 ? NULL : p;

@@ -97,17 +97,29 @@ clock_syslog(int64_t wall_s, char out[CLOCK_SYSLOG_MAX])
 	    tm.tm_sec);
 }
 
+static int64_t delay_unit = 1;		/* us: the last digit that is shown */
+static int delay_most = 6;
+
+void
+clock_delay_digits(int most)
+{
+	delay_most = MAX(MIN(most, 6), 0);
+	delay_unit = 1;
+	for (int i = delay_most; i < 6; i++)
+		delay_unit *= 10;
+}
+
 /* Without floating point, which would cost more than all the rest of a line:
  * there are four of these in the line of each delivery. */
 const char *
 clock_delay(int64_t us, char out[CLOCK_DELAY_MAX])
 {
-	int64_t unit = 1;
-	int digits = 6, n;
+	int64_t unit = delay_unit;
+	int digits = delay_most, n;
 
-	if (us <= 0) {
+	if (us <= 0 || us < (unit + 1) / 2) {
 		n = snprintf(out, CLOCK_DELAY_MAX, "0");
-	} else if (us < 995000) {
+	} else if (digits > 0 && us < 995000 && us + unit / 2 < 1000000) {
 		while ((us + unit / 2) / unit >= 100) {
 			unit *= 10;
 			digits--;
@@ -118,7 +130,7 @@ clock_delay(int64_t us, char out[CLOCK_DELAY_MAX])
 			digits--;
 		}
 		n = snprintf(out, CLOCK_DELAY_MAX, "0.%0*d", digits, (int)us);
-	} else if (us < 9950000) {
+	} else if (digits > 0 && us < 9950000) {
 		us = (us + 50000) / 100000;
 		n = snprintf(out, CLOCK_DELAY_MAX, "%d.%d", (int)us / 10,
 		    (int)us % 10);

@@ -30,6 +30,9 @@ void	 clock_syslog(int64_t wall_s, char out[CLOCK_SYSLOG_MAX]);
  */
 #define CLOCK_DELAY_MAX 24
 const char *clock_delay(int64_t us, char out[CLOCK_DELAY_MAX]);
+/* How many digits it has after the point at most, 0 to 6 (which is so at
+ * first): delay_logging_resolution_limit. */
+void	 clock_delay_digits(int most);
 
 /* The local zone at that time: minutes east of UTC. */
 int	 clock_zone_min(int64_t wall_s);

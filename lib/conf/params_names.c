@@ -13,7 +13,7 @@
 #define NEAR_MAX	3		/* edits to what may have been meant */
 
 #define KNOWN(n)	n,
-#define MISSED(n)	n,
+#define MISSED(n, says)	n,
 static const char *const known[] = {
 #include "conf/params_known.def"
 };
@@ -21,8 +21,10 @@ static const char *const known[] = {
 #undef MISSED
 
 #define KNOWN(n)
-#define MISSED(n)	n,
-static const char *const missed[] = {
+#define MISSED(n, says)	{ n, says },
+static const struct {
+	const char	*name, *says;
+} missed[] = {
 #include "conf/params_known.def"
 };
 #undef KNOWN
@@ -253,13 +255,14 @@ nearest(const char *name)
 	return best != NULL && found * 3 <= strlen(name) ? best : NULL;
 }
 
-static bool
-is_missed(const char *name)
+/* What is so instead of what the setting says; NULL: nobody will miss it. */
+static const char *
+missed_says(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(missed); i++)
-		if (strcmp(name, missed[i]) == 0)
-			return true;
-	return false;
+		if (strcmp(name, missed[i].name) == 0)
+			return missed[i].says;
+	return NULL;
 }
 
 /* A setting that has no row. */
@@ -290,9 +293,11 @@ check_foreign(struct params_load *l, const struct main_cf_setting *s,
 		return;
 	}
 	if (params_is_known(s->name)) {
-		if (is_missed(s->name) && s->value[0] != '\0')
+		const char *says = missed_says(s->name);
+
+		if (says != NULL && s->value[0] != '\0')
 			params_problem(l->problem, l->arg, false, s->origin,
-			    "%s has no effect here", s->name);
+			    "%s has no effect here: %s", s->name, says);
 		return;
 	}
 	if (hash_find(refs, span_of(s->name)) != NULL ||

@@ -14,11 +14,13 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/span.h"
 #include "daemon/daemon_priv.h"
 #include "io/fd.h"
+#include "mail/address.h"
 
 /* --- settings ---------------------------------------------------------------- */
 
@@ -91,6 +93,15 @@ daemon_load_settings(void)
 	fd_close(&s->settings_fd);
 }
 
+/* How times and addresses look in the log. */
+static void
+set_log_shapes(void)
+{
+	clock_delay_digits((int)conf.delay_logging_resolution_limit);
+	address_show_quoted(strcmp(conf.info_log_address_format,
+	    "internal") != 0);
+}
+
 void
 daemon_reload(void)
 {
@@ -109,6 +120,7 @@ daemon_reload(void)
 	}
 	log_set_debug(daemon_state.debug);
 	log_set_facility(conf.syslog_facility);
+	set_log_shapes();
 	if (daemon_state.d->reload(&why) < 0) {
 		log_error("reload: %s", why.text);
 		daemon_tell(MASTER_MSG_FAILED, 0);
@@ -155,6 +167,7 @@ daemon_open_log(void)
 	int fd;
 
 	daemon_set_tag();
+	set_log_shapes();
 	log_set_debug(daemon_state.debug);
 	if (daemon_state.master_syslog)
 		log_set_facility(conf.syslog_facility);

@@ -277,6 +277,28 @@ front_talk(struct front *f)
 
 /* --- TLS ------------------------------------------------------------------------------------------- */
 
+/* What the line of the login does not have: of a client that never gets so
+ * far, too, and what a certificate of its own says. */
+static void
+log_tls(struct front *f, const struct tls *t)
+{
+	const struct tls_facts *facts = tls_facts(t);
+	struct buf who = BUF_INIT(BUF_UNLIMITED), how = BUF_INIT(BUF_UNLIMITED);
+
+	front_describe(f, &who);
+	tls_describe(t, &how);
+	log_info("%s TLS connection %s: %s%s%s: %s",
+	    tls_trust_name(facts->trust),
+	    facts->resumed ? "reused" : "established", how.data,
+	    facts->sni[0] != '\0' ? ", to " : "", facts->sni, who.data);
+	if (facts->trust != TLS_ANONYMOUS)
+		log_info("certificate: subject_CN=%s, issuer_CN=%s, "
+		    "fingerprint=%s: %s", facts->peer_cn, facts->issuer_cn,
+		    facts->cert_fingerprint, who.data);
+	buf_fini(&how);
+	buf_fini(&who);
+}
+
 static void
 on_tls(void *arg, struct stream *s, struct tls *t, const struct why *fail)
 {
@@ -295,6 +317,8 @@ on_tls(void *arg, struct stream *s, struct tls *t, const struct why *fail)
 		front_end(f, "no TLS");
 		return;
 	}
+	if (front_process.set->tls_loglevel >= 2)
+		log_tls(f, t);
 	if (front_process.set->tls_wrappermode && f->pre->data == NULL)
 		front_process.ops->greet(f);
 	front_talk(f);

@@ -84,6 +84,7 @@ struct front_settings {
 	int64_t		 error_limit;	/* bad commands; then goodbye */
 	enum tls_service tls;		/* whose TLS settings */
 	bool		 tls_wrappermode; /* TLS from the first byte */
+	int64_t		 tls_loglevel;	/* 2: a line for each TLS session */
 	const char	*cleartext_networks; /* log in without TLS from there */
 };
 

@@ -504,11 +504,22 @@ address_quote_822(struct span addr, struct buf *out)
 	quote(addr, out);
 }
 
+static bool show_quoted = true;
+
+void
+address_show_quoted(bool quoted)
+{
+	show_quoted = quoted;
+}
+
 const char *
 address_show(struct span addr, struct buf *tmp)
 {
 	buf_reset(tmp);
-	quote(addr, tmp);
+	if (show_quoted)
+		quote(addr, tmp);
+	else
+		buf_add_span(tmp, addr);
 	return tmp->data;
 }
 

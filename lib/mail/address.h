@@ -52,6 +52,8 @@ bool	 address_domain_valid(struct span domain, int flags);
 bool	 address_literal_valid(struct span domain);
 /* As Postfix logs and shows it: quoted where needed, "" stays "". */
 const char *address_show(struct span addr, struct buf *tmp);
+/* Whether it is; at first it is: info_log_address_format. */
+void	 address_show_quoted(bool quoted);
 
 /* --- header address lists (RFC 5322 3.4, and what people really send) ------- */
 

@@ -334,7 +334,7 @@ classify(struct resolver *r, bool ours, struct span sender, struct route *out)
 	if ((rc = lazy_list_has(&r->alias_domains, domain, &out->why)) != 0) {
 		/* What arrives here has found no alias. */
 		out->class = ROUTE_VIRTUAL_ALIAS;
-		set(&out->transport, SPAN("error"));
+		set(&out->transport, span_of(conf.error_service_name));
 		buf_reset(&out->nexthop);
 		buf_add_str(&out->nexthop, "5.1.1 ");
 		unknown_user(&out->nexthop, "virtual alias");
@@ -405,7 +405,7 @@ look_relocated(struct resolver *r, struct route *out)
 		buf_reset(&out->relocated);
 		return rc;
 	}
-	set(&out->transport, SPAN("error"));
+	set(&out->transport, span_of(conf.error_service_name));
 	buf_reset(&out->nexthop);
 	buf_addf(&out->nexthop, "5.1.6 User has moved to %s",
 	    out->relocated.data);
@@ -437,7 +437,7 @@ look_transport(struct resolver *r, struct route *out)
 		if (t.len > 0) {
 			set(&out->transport, t);
 			buf_reset(&out->nexthop);
-			if (nh.len == 0 && span_is(t, "error"))
+			if (nh.len == 0 && span_is(t, conf.error_service_name))
 				buf_add_str(&out->nexthop,
 				    "Address is undeliverable");
 			else if (nh.len == 0)

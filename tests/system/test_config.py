@@ -32,6 +32,21 @@ WRONG = (
     ("bounce_template_file = /nonexistent/templates",
      "bounce_template_file: /nonexistent/templates: No such file"),
     ("notify_classes = resource, bouncing", '"bouncing" is none'),
+    ("smtpd_recipient_restrictions = check_policy_service "
+     "{ inet:127.0.0.1:1, default_action=BOGUS }",
+     'default_action: "BOGUS" is no action of access(5)'),
+)
+# Not wrong, but hardly meant: a line each, and it starts.
+ODD = (
+    ("smtpd_restriction_classes = loose",
+     "restriction class loose is not defined"),
+    ("smtpd_recipient_restrictions = reject, permit",
+     'restriction "permit" after "reject" is ignored'),
+    ("virtual_alias_maps = pcre:{{/(/ x}}", "skipping this rule"),
+    ("smtpd_client_restrictions = { check_client_access "
+     "cidr:{{10.0.0.1/8 REJECT}} }", "skipping this rule"),
+    ("smtpd_milters = inet:localhost:8891", "milters are not supported yet"),
+    ("smtpd_sasl_type = dovecot", "see authd_password_maps"),
 )
 # All of these at once, each said with its line: whoever finds them, and
 # whatever else is wrong in front of it.
@@ -73,6 +88,13 @@ lmtp_tcp_port = nosuchport
 imapd_cleartext_networks = 1.2.3.4/99
 pop3d_expire = soon
 pop3d_uidl_format = %q
+mua_tls_loglevel = 9
+smtp_sasl_password_maps = sql:x
+smtp_tls_policy_maps = sql:x
+smtpd_sender_login_maps = sql:x
+address_verify_map = sql:x
+tls_server_sni_maps = sql:x
+acl_owner_rights = lrq
 """
 MORE_SERVICES = """\
 smtp unix - - n - - smtp
@@ -167,6 +189,10 @@ def main():
                 write(m, good + setting + "\n")
                 done = m.command("mansio", "check")
                 assert done.stderr == "", done.stderr
+            for setting, says in ODD:
+                write(m, good + setting + "\n")
+                done = m.command("mansio", "check")
+                assert done.stderr.count(says) == 1, (setting, done.stderr)
             write(m, good)
         m.send("alice", "Subject: still here\n\n")
         m.wait_idle()

@@ -45,7 +45,8 @@ for name in ("/usr/sbin/mansio", "/usr/sbin/sendmail", "/usr/bin/mailq",
     assert name in programs, name
 
 # Settings and nothing else lie in /etc; no placeholder is left anywhere.
-assert files("/etc") == ["/etc/logrotate.d/mansio"] + [
+assert files("/etc") == ["/etc/fail2ban/filter.d/mansio.conf",
+                         "/etc/logrotate.d/mansio"] + [
     f"/etc/mansio/{n}" for n in ("aliases", "main.cf", "master.cf")], \
     files("/etc")
 for path in files():

@@ -35,6 +35,7 @@ def stls():
         c.ok("QUIT")
         assert c.at_end()
     m.wait_log("TLSv1.3 with cipher ")
+    m.wait_log("Anonymous TLS connection established: TLSv1.3 with cipher ")
 
 
 def injected_commands():
@@ -142,7 +143,7 @@ def reload_and_death():
     raise AssertionError("the session has not noticed")
 
 
-with Users(tls=True) as m:
+with Users({"pop3d_tls_loglevel": "2"}, tls=True) as m:
     m.send("bob", "Subject: big\r\n\r\n" + ("." * 76 + "\r\n") * 12000)
     m.wait_idle()
     case(stls)

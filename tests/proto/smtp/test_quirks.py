@@ -81,6 +81,22 @@ def test_pix_maps(dns, p):
         assert "PIX" not in m.log()
 
 
+def test_plain_greeting(dns, p):
+    for greeting, always, want in (
+            ("220 peer.test ready", "yes", "EHLO"),
+            ("220 peer.test ready", "no", "HELO"),
+            ("220 peer.test ESMTP ready", "no", "EHLO"),
+            ("220-peer.test\n220 no NOTESMTP here", "no", "HELO")):
+        p.forget()
+        p.on["GREETING"] = greeting
+        with sender(dns, p.port, {**ONCE,
+                                  "smtp_always_send_ehlo": always}) as m:
+            m.send("a@plain.test", TEXT)
+            assert "status=sent" in wait_rcpt(m, "a@plain.test")
+            assert p.commands[0].startswith(f"{want} "), (greeting, p.commands)
+    p.on.clear()
+
+
 def test_discard_by_address(dns, p):
     with sender(dns, p.port, {
             **ONCE, "smtp_discard_ehlo_keywords": "8bitmime",

@@ -185,6 +185,31 @@ START_TEST(delays_have_two_digits_that_count)
 }
 END_TEST
 
+static const struct {
+	int		 most;
+	int64_t		 us;
+	const char	*want;
+} limited[] = {
+	{ 2, 3, "0" }, { 2, 4999, "0" }, { 2, 5000, "0.01" },
+	{ 2, 12345, "0.01" }, { 2, 99999, "0.1" }, { 2, 123456, "0.12" },
+	{ 2, 994999, "0.99" }, { 2, 995000, "1.0" }, { 2, 1340000, "1.3" },
+	{ 1, 49999, "0" }, { 1, 50000, "0.1" }, { 1, 949999, "0.9" },
+	{ 1, 950000, "1.0" }, { 1, 9949999, "9.9" }, { 1, 9950000, "10" },
+	{ 0, 499999, "0" }, { 0, 500000, "1" }, { 0, 1499999, "1" },
+	{ 0, 9400000, "9" }, { 4, 12, "0" }, { 4, 51, "0.0001" },
+	{ 4, 1234, "0.0012" }, { 6, 3, "0.000003" }, { 9, 3, "0.000003" },
+	{ -1, 700000, "1" },
+};
+
+START_TEST(delays_have_no_more_digits_than_are_asked_for)
+{
+	char out[CLOCK_DELAY_MAX];
+
+	clock_delay_digits(limited[_i].most);
+	ck_assert_str_eq(clock_delay(limited[_i].us, out), limited[_i].want);
+}
+END_TEST
+
 START_TEST(log_makes_text_from_outside_safe)
 {
 	log_set_hook(hook);
@@ -337,6 +362,8 @@ suite(void)
 	tcase_add_loop_test(t, dates_have_zone_and_english_names, 0,
 	    ARRAY_LEN(dates));
 	tcase_add_test(t, impossible_dates_are_no_crash);
+	tcase_add_loop_test(t, delays_have_no_more_digits_than_are_asked_for,
+	    0, ARRAY_LEN(limited));
 	tcase_add_loop_test(t, delays_have_two_digits_that_count, 0,
 	    ARRAY_LEN(delays));
 	tcase_add_test(t, log_makes_text_from_outside_safe);

@@ -223,7 +223,8 @@ START_TEST(what_would_be_missed_is_told_about)
 	    "readme_directory = no\nslow_delivery_slot_cost = 3\n"), 0);
 	ck_assert(conf_problem_has("main.cf:1: smtp_tls_per_site has no "
 	    "effect"));
-	ck_assert(conf_problem_has("main.cf:2: smtpd_milters has no effect"));
+	ck_assert(conf_problem_has("main.cf:2: smtpd_milters has no effect "
+	    "here: milters are not supported yet"));
 	ck_assert(!conf_problem_has("main.cf:3: "));
 	ck_assert(!conf_problem_has("main.cf:4: "));
 	ck_assert(conf_problem_has("main.cf:5: slow_delivery_slot_cost has no "
@@ -231,6 +232,19 @@ START_TEST(what_would_be_missed_is_told_about)
 	ck_assert_str_eq(params_name_today("smtp_use_tls"),
 	    "smtp_tls_security_level");
 	ck_assert_ptr_null(params_name_today("smtp_tls_CAfile"));
+}
+END_TEST
+
+START_TEST(a_wrong_value_that_others_have_by_default_is_said_once)
+{
+	ck_assert_int_eq(load("mua_tls_loglevel = 9"), -1);
+	ck_assert(conf_problem_has("main.cf:1: bad value of "
+	    "mua_tls_loglevel: \"9\""));
+	ck_assert(!conf_problem_has("imapd_tls_loglevel"));
+	ck_assert_int_eq(load("mua_tls_loglevel = much"), -1);
+	ck_assert(!conf_problem_has("pop3d_tls_loglevel"));
+	ck_assert_int_eq(load("mua_tls_loglevel = 4"), 0);
+	ck_assert_int_eq(conf.imapd_tls_loglevel, 4);
 }
 END_TEST
 
@@ -455,6 +469,7 @@ suite(void)
 	tcase_add_loop_test(t, old_names_for_tls_still_mean_it, 0,
 	    sizeof(old_names) / sizeof(old_names[0]));
 	tcase_add_test(t, what_would_be_missed_is_told_about);
+	tcase_add_test(t, a_wrong_value_that_others_have_by_default_is_said_once);
 	tcase_add_test(t, limits_at_and_one_past);
 	tcase_add_test(t, all_problems_are_reported_at_once);
 	tcase_add_test(t, a_wrong_value_that_others_inherit);
