@@ -221,7 +221,9 @@ made_received(struct message *m)
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	const char *date = date_text(e->arrival_us);
 
-	if (e->client_addr.len > 0) {
+	/* A notice of our own came from no client, and with no protocol that
+	 * is registered (RFC 5321 4.4). */
+	if (e->client_addr.len > 0 && !span_is(e->protocol, "internal")) {
 		bool six = span_find(e->client_addr, ':') >= 0;
 
 		buf_add_str(&b, "Received: from ");

@@ -254,12 +254,35 @@ mansio_master_pid(void)
 	return pid > 1 ? pid : 0;
 }
 
+/*
+ * Where a standard stream is closed, the next file that is opened would get its
+ * number, and what is printed would go there.  Writing to it fails as before.
+ */
+static void
+occupy_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
+/* A listing that nobody got whole is no success. */
+static int
+finish(int rc)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return rc;
+	log_error("write standard output: %m");
+	return rc != 0 ? rc : MANSIO_FAILED;
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct subcommand *command;
 	int c;
 
+	occupy_standard_streams();
 	log_set_tag("mansio");
 	config_dir = getenv("MAIL_CONFIG");
 	if (config_dir == NULL)
@@ -271,7 +294,7 @@ main(int argc, char **argv)
 			break;
 		case 'h':
 			overview(stdout);
-			return 0;
+			return finish(0);
 		case 'o':
 			*ARRAY_PUSH(&overrides) = optarg;
 			break;
@@ -299,5 +322,7 @@ main(int argc, char **argv)
 		config_dir = path;
 	}
 	command = find(argv[0]);
-	return command != NULL ? command->run(argc, argv) : unknown(argv[0]);
+	if (command == NULL)
+		return unknown(argv[0]);
+	return finish(command->run(argc, argv));
 }

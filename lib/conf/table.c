@@ -200,7 +200,8 @@ table_open_nested(struct span spec, int flags, unsigned nested,
 	type = find_type(span_sub(rest, 0, (size_t)colon));
 	if (type == NULL) {
 		why_set(why, "4.3.5", "bad table \"%.*s\": unsupported type "
-		    "\"%.*s\"", SPAN_ARG(spec), (int)colon, rest.p);
+		    "\"%.*s\"; postconf -m lists those there are",
+		    SPAN_ARG(spec), (int)colon, rest.p);
 		return NULL;
 	}
 	t = mem_zalloc(sizeof(*t));

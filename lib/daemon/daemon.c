@@ -251,6 +251,7 @@ parse_options(int argc, char **argv)
 	s->config_dir = getenv("MAIL_CONFIG");
 	if (s->config_dir == NULL)
 		s->config_dir = SYSCONFDIR "/mansio";
+	opterr = 0;
 	while ((c = getopt(argc, argv, "+Cc:fkL:lmn:o:s:t:uvy")) != -1) {
 		switch (c) {
 		case 'C':
@@ -301,6 +302,8 @@ parse_options(int argc, char **argv)
 			s->master_syslog = true;
 			break;
 		default:
+			fprintf(stderr, "%s: error: option -%c is unknown or "
+			    "lacks its value\n", s->d->name, optopt);
 			usage(s->d->name);
 		}
 	}

@@ -204,6 +204,10 @@ def main():
                     "  -o smtpd_relay_restrictions=permit\n")
         done = m.command("mansio", "check", check=False)
         assert done.returncode == 1 and "relay" in done.stderr, done
+        with open(f"{m.etc}/master.cf", "a", encoding="ascii") as f:
+            f.write("127.0.0.1:2 inet n - - - - smtpd -x\n")
+        done = m.command("mansio", "check", check=False)
+        assert "option -x is unknown" in done.stderr, done
 
         # Nor does it start with that.
         m.stop()

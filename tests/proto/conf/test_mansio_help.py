@@ -27,6 +27,19 @@ for name in commands:
     assert got.returncode == 0 and lines[0].startswith(f"usage: mansio {name}")
     assert re.search(rf"^\.(It|Op|Nm|Ic).*\b{name}\b", page, re.M), name
 
+# What nobody got is no success.
+if os.path.exists("/dev/full"):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        for args in (["help"], ["-h"], ["help", "start"]):
+            done = subprocess.run([f"{BUILD}/bin/mansio", *args], text=True,
+                                  timeout=60, stdout=full, check=False,
+                                  stderr=subprocess.PIPE)
+            assert done.returncode == 1 and "No space left" in done.stderr, \
+                done
+done = subprocess.run(f"exec {BUILD}/bin/mansio help >&-", shell=True,
+                      timeout=60, stderr=subprocess.PIPE, check=False)
+assert done.returncode == 1 and b"write standard output" in done.stderr, done
+
 for wrong in ((), ("help", "frobnicate"), ("frobnicate",), ("help", "a", "b"),
               ("acl", "get")):
     got = mansio(*wrong)
