@@ -25,7 +25,7 @@ static const struct subcommand subcommands[] = {
 	{ "abort", "", "stop at once", mansio_stop },
 	{ "reload", "", "check the configuration and use it", mansio_reload },
 	{ "status", "[-p] [--json]", "what runs", mansio_status },
-	{ "check", "[--strict]", "all problems of the configuration",
+	{ "check", "[-v] [--strict]", "all problems of the configuration",
 	  mansio_check },
 	{ "flush", "", "try to deliver all that waits", mansio_flush },
 	{ "logrotate", "", "put the log file aside and begin another",
@@ -173,6 +173,12 @@ bool
 mansio_verbose(void)
 {
 	return verbose;
+}
+
+void
+mansio_say_more(void)
+{
+	verbose = true;
 }
 
 static void

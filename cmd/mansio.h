@@ -36,6 +36,8 @@ void	 mansio_load_anyhow(void);
 /* As given with -c or MAIL_CONFIG, or the built-in one; absolute. */
 const char *mansio_config_dir(void);
 bool	 mansio_verbose(void);
+/* As -v in front of the command. */
+void	 mansio_say_more(void);
 /* "usage: mansio NAME ..." for a row of the table; returns MANSIO_USAGE. */
 int	 mansio_usage(const char *name);
 /* Execute a program of the suite; does not return. */

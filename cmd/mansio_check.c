@@ -273,7 +273,8 @@ int
 mansio_check(int argc, char **argv)
 {
 	static const struct option longopts[] = {
-		{ "strict", no_argument, NULL, 's' }, { NULL, 0, NULL, 0 },
+		{ "strict", no_argument, NULL, 's' },
+		{ "verbose", no_argument, NULL, 'v' }, { NULL, 0, NULL, 0 },
 	};
 	struct why why = WHY_INIT;
 	struct sandbox_ids ids;
@@ -281,10 +282,13 @@ mansio_check(int argc, char **argv)
 	bool strict = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "s", longopts, NULL)) != -1) {
-		if (c != 's')
+	while ((c = getopt_long(argc, argv, "sv", longopts, NULL)) != -1) {
+		if (c == 's')
+			strict = true;
+		else if (c == 'v')
+			mansio_say_more();
+		else
 			return mansio_usage(argv[0]);
-		strict = true;
 	}
 	if (optind != argc)
 		return mansio_usage(argv[0]);

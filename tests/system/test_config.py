@@ -189,6 +189,9 @@ def main():
                 write(m, good + setting + "\n")
                 done = m.command("mansio", "check")
                 assert done.stderr == "", done.stderr
+            # "-v" is taken on both sides.
+            assert m.command("mansio", "-v", "check").stderr == \
+                m.command("mansio", "check", "-v").stderr
             for setting, says in ODD:
                 write(m, good + setting + "\n")
                 done = m.command("mansio", "check")
