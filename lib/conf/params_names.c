@@ -265,6 +265,18 @@ missed_says(const char *name)
 	return NULL;
 }
 
+/* Warn of a setting without effect, when it or what it is short for is one. */
+static void
+tell_missed(struct params_load *l, const struct main_cf_setting *s,
+    const char *name)
+{
+	const char *says = missed_says(name);
+
+	if (says != NULL && s->value[0] != '\0')
+		params_problem(l->problem, l->arg, false, s->origin,
+		    "%s has no effect here: %s", s->name, says);
+}
+
 /* A setting that has no row. */
 static void
 check_foreign(struct params_load *l, const struct main_cf_setting *s,
@@ -279,9 +291,7 @@ check_foreign(struct params_load *l, const struct main_cf_setting *s,
 	if (suffix != NULL) {
 		def = mem_printf("default%s", suffix);
 		row = params_row(def);
-		if (is_missed(def) && s->value[0] != '\0')
-			params_problem(l->problem, l->arg, false, s->origin,
-			    "%s has no effect here", s->name);
+		tell_missed(l, s, def);
 		mem_free(def);
 		if (row == NULL)
 			row = params_row(suffix + 1);
@@ -293,11 +303,7 @@ check_foreign(struct params_load *l, const struct main_cf_setting *s,
 		return;
 	}
 	if (params_is_known(s->name)) {
-		const char *says = missed_says(s->name);
-
-		if (says != NULL && s->value[0] != '\0')
-			params_problem(l->problem, l->arg, false, s->origin,
-			    "%s has no effect here: %s", s->name, says);
+		tell_missed(l, s, s->name);
 		return;
 	}
 	if (hash_find(refs, span_of(s->name)) != NULL ||
