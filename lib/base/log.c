@@ -50,13 +50,15 @@ static struct {
 	int64_t	stamp_s;
 	char	head[CLOCK_SYSLOG_MAX + 65 + TAG_MAX + 16];
 	size_t	head_len;
+	uint64_t lost;			/* lines that the file did not take */
 	size_t	len;
 	char	gathered[GATHER_MAX];
 } state = { .tag = "mansio", .fd = -1, .fatal_status = 1, .stamp_s = -1 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void
+/* The bytes at the end of it that could not be written. */
+static size_t
 write_fd(int fd, const char *p, size_t n)
 {
 	while (n > 0) {
@@ -65,11 +67,12 @@ write_fd(int fd, const char *p, size_t n)
 		if (done < 0) {
 			if (errno == EINTR)
 				continue;
-			return;		/* there is nobody to tell */
+			break;
 		}
 		p += done;
 		n -= (size_t)done;
 	}
+	return n;
 }
 
 static void update_head(void);
@@ -94,13 +97,44 @@ flush_syslog(void)
 	logsock_flush();
 }
 
+/* The last that the file took may be half a line: the first that it takes again
+ * begins anew. */
+static bool
+tell_lost_lines(void)
+{
+	char text[sizeof(state.head) + 96];
+	int n;
+
+	if (state.lost == 0)
+		return true;
+	update_head();
+	n = snprintf(text, sizeof(text), "\n%.*swarning: %llu lines were lost "
+	    "while the log file did not take them\n", (int)state.head_len,
+	    state.head, (unsigned long long)state.lost);
+	if (write_fd(state.fd, text, (size_t)n) > 0)
+		return false;
+	state.lost = 0;
+	return true;
+}
+
+static void
+flush_file(void)
+{
+	size_t rest = state.len;
+
+	if (tell_lost_lines())
+		rest = write_fd(state.fd, state.gathered, state.len);
+	for (size_t i = state.len - rest; i < state.len; i++)
+		state.lost += state.gathered[i] == '\n';
+}
+
 static void
 flush_locked(void)
 {
 	if (state.to == TO_SYSLOG)
 		flush_syslog();
 	if (state.len > 0 && state.fd >= 0)
-		write_fd(state.fd, state.gathered, state.len);
+		flush_file();
 	state.len = 0;
 }
 
