@@ -225,7 +225,7 @@ app_add(int argc, char **argv)
 		return EX_DATAERR;
 	}
 	if (expires != NULL) {
-		if ((after = mansio_parse_time(expires)) < 0) {
+		if ((after = mansio_parse_time(expires)) <= 0) {
 			log_error("--expires %s: no time such as 90d",
 			    expires);
 			return EX_DATAERR;

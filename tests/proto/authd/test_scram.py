@@ -158,6 +158,11 @@ def states(m, c):
     assert c.plain(bob, "changed", service="pop3")[0] == "ok"
     shown = m.command("mansio", "user", "show", bob).stdout
     assert "phone" in shown and secret not in shown, shown
+    for never in ("0", "0d", "-1d", "soon"):
+        done = m.command("mansio", "user", "app-password", "add", bob, "unmade",
+                         "--expires", never, check=False)
+        assert done.returncode == 65 and "no time" in done.stderr, done
+    assert "unmade" not in m.command("mansio", "user", "show", bob).stdout
     old = m.command("mansio", "user", "app-password", "add", bob, "old",
                     "--expires", "1s").stdout.strip()
     time.sleep(2)
