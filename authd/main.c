@@ -9,9 +9,13 @@
  * bans.  Mechanisms are bytes to decisions (lib/auth/sasl.h); what costs CPU
  * is done by a few threads that serve every client's address in turn.
  */
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "auth/digest.h"
+#include "auth/sasl.h"
 #include "authd/authd.h"
 #include "authd/dovecot.h"
 #include "authd/helper.h"
@@ -22,6 +26,33 @@
 #include "daemon/daemon.h"
 
 bool authd_unprivileged;
+
+/* What is not wrong, but hardly meant. */
+static void
+remark(void)
+{
+	struct span rest = span_of(conf.authd_mechanism_filter), w;
+	const char *keys = conf.authd_oauth_jwks_file;
+	enum sasl_mech m;
+
+	while (span_token(&rest, " \t\r\n,", &w))
+		if (w.p[0] != '!' && !span_caseis(w, "static:rest") &&
+		    sasl_mech_find(w, &m) < 0)
+			daemon_remark("%s: authd_mechanism_filter: no "
+			    "mechanism \"%.*s\"",
+			    params_origin("authd_mechanism_filter"),
+			    SPAN_ARG(w));
+	/* Where the default's user is not there, that is a decision. */
+	if (strcmp(params_origin("authd_owner"), "default") != 0 &&
+	    getpwnam(conf.authd_owner) == NULL)
+		daemon_remark("%s: authd_owner: no user \"%s\": authd runs as "
+		    "mail_owner", params_origin("authd_owner"),
+		    conf.authd_owner);
+	if (keys[0] != '\0' && access(keys, F_OK) < 0)
+		daemon_remark("%s: authd_oauth_jwks_file: %s: %s",
+		    params_origin("authd_oauth_jwks_file"), keys,
+		    strerror(errno));
+}
 
 /* Nothing is made or kept here: only whether all of it could be opened. */
 static int
@@ -35,6 +66,7 @@ check(struct why *why)
 	accounts_close();
 	places_close();
 	origins_load();
+	remark();
 	return guard_load(why);
 }
 

@@ -451,7 +451,12 @@ set_groups(SSL_CTX *ctx, struct why *why)
 		mem_free(name);
 	}
 	ERR_clear_error();
-	if (list.len > 0 && SSL_CTX_set1_groups_list(ctx, list.data) != 1)
+	if (list.len == 0 && conf.tls_eecdh_auto_curves[0] != '\0')
+		rc = why_set(why, "", "%s: tls_eecdh_auto_curves: nothing of "
+		    "\"%s\" is known to OpenSSL",
+		    params_origin("tls_eecdh_auto_curves"),
+		    conf.tls_eecdh_auto_curves);
+	else if (list.len > 0 && SSL_CTX_set1_groups_list(ctx, list.data) != 1)
 		rc = why_set(why, "", "tls_eecdh_auto_curves: \"%s\" is not "
 		    "taken by OpenSSL", list.data);
 	buf_fini(&list);

@@ -32,6 +32,9 @@ WRONG = (
     ("bounce_template_file = /nonexistent/templates",
      "bounce_template_file: /nonexistent/templates: No such file"),
     ("notify_classes = resource, bouncing", '"bouncing" is none'),
+    ("tls_eecdh_auto_curves = nothing, nowhere\n"
+     "smtp_tls_security_level = may",
+     'tls_eecdh_auto_curves: nothing of "nothing, nowhere"'),
     ("smtpd_recipient_restrictions = check_policy_service "
      "{ inet:127.0.0.1:1, default_action=BOGUS }",
      'default_action: "BOGUS" is no action of access(5)'),
@@ -47,6 +50,10 @@ ODD = (
      "cidr:{{10.0.0.1/8 REJECT}} }", "skipping this rule"),
     ("smtpd_milters = inet:localhost:8891", "milters are not supported yet"),
     ("smtpd_sasl_type = dovecot", "see authd_password_maps"),
+    ("authd_mechanism_filter = plain, !cram-md5, foo",
+     'authd_mechanism_filter: no mechanism "foo"'),
+    ("authd_owner = nobody-here", 'authd_owner: no user "nobody-here"'),
+    ("authd_oauth_jwks_file = /nonexistent/jwks", "jwks: No such file"),
 )
 # All of these at once, each said with its line: whoever finds them, and
 # whatever else is wrong in front of it.
@@ -158,7 +165,8 @@ def everything_at_once():
 def main():
     everything_at_once()
     # No process is to end because it has nothing to do.
-    with Instance({"max_idle": "1d"}) as m:
+    with Instance({"max_idle": "1d"},
+                  services="smtp unix - - n - - smtp\n") as m:
         with open(f"{m.etc}/main.cf", encoding="ascii") as f:
             good = f.read()
         line = good.count("\n") + 1
