@@ -89,23 +89,35 @@ by_inode(const void *a, const void *b)
 	return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
-/* A folder that is not there is empty. */
+/* A folder that is not there is empty: 0, and no *dir. */
 static int
-names_read(struct names *n, const struct spool *s, const char *path,
+folder_open(const struct spool *s, const char *path, DIR **dir,
     struct why *why)
 {
-	int rc = 0, fd = openat(s->dirfd, path,
+	int fd = openat(s->dirfd, path,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *de;
-	DIR *dir;
 
+	*dir = NULL;
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
+	if (fd < 0 || (*dir = fdopendir(fd)) == NULL) {
 		why_errno(why, "4.3.0", "read %s", path);
 		fd_close(&fd);
 		return -1;
 	}
+	return 0;
+}
+
+static int
+names_read(struct names *n, const struct spool *s, const char *path,
+    struct why *why)
+{
+	struct dirent *de;
+	DIR *dir;
+	int rc = folder_open(s, path, &dir, why);
+
+	if (dir == NULL)
+		return rc;
 	for (errno = 0; (de = readdir(dir)) != NULL; errno = 0) {
 		if ((de->d_type == DT_REG || de->d_type == DT_UNKNOWN) &&
 		    queue_id_valid(span_of(de->d_name)))
@@ -204,18 +216,12 @@ qfile_each(const struct spool *s, enum spool_queue q,
 static int
 sweep_in(const struct spool *s, const char *path, struct why *why)
 {
-	int fd = openat(s->dirfd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	struct dirent *de;
 	DIR *dir;
+	int rc = folder_open(s, path, &dir, why);
 
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
-		why_errno(why, "4.3.0", "read %s", path);
-		fd_close(&fd);
-		return -1;
-	}
+	if (dir == NULL)
+		return rc;
 	while ((de = readdir(dir)) != NULL) {
 		struct span name = span_of(de->d_name);
 
