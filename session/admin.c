@@ -13,12 +13,14 @@
 
 #define PER_TURN	256		/* sessions */
 #define OUT_HIGH	(64 * 1024)	/* bytes of rows that nobody has read */
+#define BIRTH_MS	1		/* between two looks for a number */
 
 struct question {
 	struct ipc_conn	*to;
 	uint32_t	 tag;
 	bool		 kick;
 	char		*whom;		/* a user, a session id, or "" */
+	bool		 unborn;	/* the next one has no number yet */
 	uint32_t	 count;
 	size_t		 at;
 	ARRAY(uint32_t)	 serials;
@@ -62,16 +64,27 @@ kick(struct conn *c, const struct control_facts *f)
 		hibernate_end(c, "Kicked");
 }
 
+/* A process may be at work before its nursery has said its number. */
+static bool
+is_unborn(const struct conn *c)
+{
+	return c->process != NULL && c->process->pid == 0;
+}
+
 /* Some of it; false: that was all. */
 static bool
 go_on(struct question *q)
 {
 	struct control_facts f;
 
+	q->unborn = false;
 	for (int n = 0; n < PER_TURN && q->at < q->serials.len; n++) {
 		struct conn *c = conn_find(q->serials.v[q->at]);
 
 		if (!q->kick && ipc_out_len(q->to) > OUT_HIGH)
+			break;
+		q->unborn = !q->kick && c != NULL && is_unborn(c);
+		if (q->unborn)
 			break;
 		q->at++;
 		if (c == NULL)
@@ -97,7 +110,7 @@ on_next(void *arg)
 	if (go_on(q)) {
 		/* When the asker does not read, admin_go_on() is called. */
 		if (q->kick || ipc_out_len(q->to) <= OUT_HIGH)
-			loop_timer_set(q->next, 0);
+			loop_timer_set(q->next, q->unborn ? BIRTH_MS : 0);
 		return;
 	}
 	m.count = q->count;

@@ -37,8 +37,9 @@ front_hand_forget(struct front *f)
 	f->request = 0;
 }
 
+/* The client is ours again, and has been told. */
 static void
-refused(struct front *f, int reason, const char *text)
+give_up(struct front *f, int reason, const char *text)
 {
 	struct buf again = f->pre->taken;
 
@@ -49,6 +50,12 @@ refused(struct front *f, int reason, const char *text)
 	stream_put_back(f->client, buf_span(&again));
 	buf_fini(&again);
 	front_process.ops->failed(f, span_of(f->pre->tag), reason, text);
+}
+
+static void
+refused(struct front *f, int reason, const char *text)
+{
+	give_up(f, reason, text);
 	if (front_process.draining)
 		front_goodbye(f, FRONT_BYE_SHUTDOWN);
 	else
@@ -154,14 +161,20 @@ collect(struct hash_entry *e, void *arg)
 		*ARRAY_PUSH(all) = f;
 }
 
+/*
+ * Nobody knows whether these were given to a process before the monitor went;
+ * a client must not have two at the other end.
+ */
 static void
 on_down(void *arg)
 {
 	ARRAY(struct front *) all = ARRAY_EMPTY;
 
 	hash_each(&requests, collect, &all);
-	for (size_t i = 0; i < all.len; i++)
-		refused(all.v[i], AUTH_UNAVAILABLE, "try again later");
+	for (size_t i = 0; i < all.len; i++) {
+		give_up(all.v[i], AUTH_UNAVAILABLE, "try again later");
+		front_goodbye(all.v[i], FRONT_BYE_SHUTDOWN);
+	}
 	ARRAY_FINI(&all);
 }
 

@@ -219,6 +219,7 @@ def alice():
 def the_monitor_dies():
     """Its sessions say goodbye, and the next monitor starts anew."""
     with alice() as a:
+        assert len(who()) == 1      # by now the front knows, too
         os.kill(m.monitor_pid(), signal.SIGKILL)
         assert a.line() == "-ERR [SYS/TEMP] Server shutting down"
         assert a.at_end()
@@ -233,6 +234,29 @@ def the_monitor_dies():
             time.sleep(0.2)
             return False
     until(works, "a login after the monitor's death")
+
+
+def the_monitor_dies_in_a_hand_over():
+    """Nobody knows who has the client, so it is told and closed."""
+    def another():
+        try:
+            with m.pop3("alice") as c:
+                c.ok("QUIT")
+                return True
+        except (AssertionError, EOFError, OSError):
+            time.sleep(0.2)
+            return False
+
+    with m.pop3() as c:
+        c.ok("USER bob@example.test")
+        os.kill(m.monitor_pid(), signal.SIGSTOP)
+        c.send("PASS builder\r\n")
+        time.sleep(1)           # authd's answer, and the front's question
+        os.kill(m.monitor_pid(), signal.SIGKILL)
+        assert c.line() == "-ERR [SYS/TEMP] try again later"
+        assert c.line() == "-ERR [SYS/TEMP] Server shutting down"
+        assert c.at_end()
+    until(another, "a login after the monitor's death")
 
 
 def the_nurseries():
@@ -314,5 +338,6 @@ with Users() as m:
     case(hundreds)
     case(too_many_processes)
     case(the_monitor_dies)
+    case(the_monitor_dies_in_a_hand_over)
     case(stopped)
 print(f"{passed} passed, 0 failed, 0 skipped")
