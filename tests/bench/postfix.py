@@ -3,7 +3,9 @@
 import os
 import pwd
 import shutil
+import socket
 import subprocess
+import threading
 import time
 
 from bench import run
@@ -59,6 +61,17 @@ mailbox_size_limit = 0
 """
 
 
+# Without a postlog service "postfix start" refuses to log to a file; nobody
+# talks to this one.
+LOG_SERVICE = "postlog unix-dgram n - n - 1 postlogd\n"
+
+LOG_MAIN = """\
+maillog_file = {base}/log
+maillog_file_prefixes = {base}
+postlog_service_name = testlog
+"""
+
+
 def available():
     return shutil.which("postfix") is not None
 
@@ -83,6 +96,45 @@ class Postfix:
         run("postmap", f"{base}/etc/vmailbox")
         self.pid = None
         self.removed = 0
+        self.log_thread = None
+
+    def keep_log(self):
+        """Before start(): what Postfix says is in {base}/log.
+
+        Not by its postlogd: all of Postfix has been seen to wait for that for
+        ever.  Here somebody reads before the first line is said.
+        """
+        with open(f"{self.base}/etc/main.cf", "a", encoding="ascii") as f:
+            f.write(LOG_MAIN.format(base=self.base))
+        with open(f"{self.base}/etc/master.cf", "a", encoding="ascii") as f:
+            f.write(LOG_SERVICE)
+        public = f"{self.base}/spool/public"
+        os.makedirs(public)
+        shutil.chown(public, "postfix", "postdrop")
+        os.chmod(public, 0o2710)
+        self.log_path = f"{public}/testlog"
+        self.log_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.log_socket.bind(self.log_path)
+        os.chmod(self.log_path, 0o666)
+        self.log_thread = threading.Thread(
+            target=self.copy_log, args=(open(f"{self.base}/log", "ab"),),
+            daemon=True)
+        self.log_thread.start()
+
+    def copy_log(self, out):
+        with out:
+            while line := self.log_socket.recv(65536):
+                out.write(line + b"\n")
+                out.flush()
+
+    def end_log(self):
+        """When everything that was said is in the file."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(b"", self.log_path)
+        self.log_thread.join()
+        self.log_thread = None
+        self.log_socket.close()
+        os.unlink(self.log_path)
 
     def start(self):
         subprocess.run(["postfix", "-c", f"{self.base}/etc", "start"],
@@ -93,6 +145,8 @@ class Postfix:
     def stop(self):
         subprocess.run(["postfix", "-c", f"{self.base}/etc", "stop"],
                        capture_output=True, timeout=60)
+        if self.log_thread is not None:
+            self.end_log()
         self.pid = None
         self.removed = 0
 

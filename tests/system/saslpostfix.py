@@ -30,8 +30,6 @@ mynetworks =
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 default_transport = discard
 local_transport = discard
-maillog_file = {base}/log
-maillog_file_prefixes = {base}
 """
 
 
@@ -42,8 +40,7 @@ class SaslPostfix:
         self.postfix = postfix.Postfix(base, port, 1)
         with open(f"{base}/etc/main.cf", "a", encoding="ascii") as f:
             f.write(MAIN.format(base=base, socket=socket) + more)
-        with open(f"{base}/etc/master.cf", "a", encoding="ascii") as f:
-            f.write("postlog unix-dgram n - n - 1 postlogd\n")
+        self.postfix.keep_log()
 
     def log(self):
         with open(f"{self.base}/log", encoding="utf-8") as f:

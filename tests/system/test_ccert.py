@@ -211,12 +211,9 @@ def theirs(d):
         make_tables(d, ("postmap",))
         p = postfix.Postfix(base, port, 1)
         with open(f"{base}/etc/main.cf", "a", encoding="ascii") as f:
-            f.write(f"maillog_file = {base}/log\n"
-                    f"maillog_file_prefixes = {base}\n")
             f.writelines(f"{k} = {v}\n" for k, v in settings(d).items())
         with open(f"{base}/etc/master.cf", "a", encoding="ascii") as f:
-            f.write("postlog unix-dgram n - n - 1 postlogd\n" +
-                    services(d, ports, "n"))
+            f.write(services(d, ports, "n"))
         p.start()
         try:
             return answers(d, ports)

@@ -122,9 +122,6 @@ def theirs(settings):
         with open(f"{d}/etc/main.cf", "a", encoding="ascii") as f:
             for k, v in {**ALWAYS, **settings}.items():
                 f.write(f"{k} = {v.format(base=d)}\n")
-            f.write(f"maillog_file = {d}/log\nmaillog_file_prefixes = {d}\n")
-        with open(f"{d}/etc/master.cf", "a", encoding="ascii") as f:
-            f.write("postlog unix-dgram n - n - 1 postlogd\n")
         write_table(f"{d}/etc", "postmap")
         p.start()
         try:

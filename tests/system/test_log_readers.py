@@ -111,11 +111,9 @@ def with_postfix():
         os.chmod(d, 0o755)
         p = postfix.Postfix(d, port, len(USERS))
         with open(f"{d}/etc/main.cf", "a", encoding="ascii") as f:
-            f.write(f"maillog_file = {d}/log\nmaillog_file_prefixes = {d}\n"
-                    "myhostname = mail.example.test\n")
+            f.write("myhostname = mail.example.test\n")
             f.writelines(f"{k} = {v}\n" for k, v in SETTINGS.items())
-        with open(f"{d}/etc/master.cf", "a", encoding="ascii") as f:
-            f.write("postlog unix-dgram n - n - 1 postlogd\n")
+        p.keep_log()
         p.start()
         try:
             counts = mails(port)

@@ -29,11 +29,8 @@ def start_postfix(base, certs, port, back):
                 "virtual_mailbox_domains = plain.test\n"
                 f"virtual_mailbox_maps = hash:{base}/etc/vmailbox\n"
                 f"relayhost = [127.0.0.1]:{back}\n"
-                "smtp_tls_security_level = encrypt\n"
-                f"maillog_file = {base}/log\n"
-                f"maillog_file_prefixes = {base}\n")
-    with open(f"{base}/etc/master.cf", "a", encoding="ascii") as f:
-        f.write("postlog unix-dgram n - n - 1 postlogd\n")
+                "smtp_tls_security_level = encrypt\n")
+    p.keep_log()
     with open(f"{base}/etc/vmailbox", "w", encoding="ascii") as f:
         f.writelines(f"u{i}@plain.test plain.test/u{i}/\n" for i in range(3))
     postfix.run("postmap", f"{base}/etc/vmailbox")
