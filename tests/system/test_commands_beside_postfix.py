@@ -139,12 +139,12 @@ class Queue(Side):
             e["queue_id"] = self.names[e["queue_id"]]
         return entries
 
-    def settle(self, want):
+    def settle(self, want=None):
         """Until so many messages wait, and none is tried."""
         end = time.monotonic() + 60
         while True:
             entries = self.queued()
-            if len(entries) == want and not any(
+            if want in (None, len(entries)) and not any(
                     e["queue_name"] in ("active", "incoming", "maildrop")
                     for e in entries):
                 return
@@ -679,6 +679,7 @@ def superuser(c):
     )
     for args, *stdin in steps:
         c.run(f"postsuper {args}", *stdin)
+        settle(c)               # what is released is tried at once here
         c.run("postqueue -j")
 
 
@@ -690,7 +691,7 @@ def down(c):
         c.run(line, but=["err"])
 
 
-def settle(c, want):
+def settle(c, want=None):
     for side in c.sides:
         side.settle(want)
 
