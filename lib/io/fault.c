@@ -69,6 +69,10 @@ fail(void)
 {
 	int err = atomic_load(&fault_err);
 
+#ifdef FAULT
+	/* What recovers from it may have nothing to say. */
+	dprintf(STDERR_FILENO, "fault: a call fails\n");
+#endif
 	if (err == FAULT_KILL)
 		raise(SIGKILL);
 	errno = err;

@@ -10,7 +10,8 @@
  *
  * In the programs below build/.../fault/ MANSIO_FAULT="n:ENOSPC" ("n:EIO",
  * "n:KILL") in the environment arms it, for tests only; MANSIO_FAULT_TAG=smtpd
- * limits that to the process with this program name.
+ * limits that to the process with this program name.  A line on standard error
+ * says when the call has come.
  */
 #ifndef IO_FAULT_H
 #define IO_FAULT_H
