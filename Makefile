@@ -70,10 +70,18 @@ ALL_CPPFLAGS	:= -Ilib -I. -D_GNU_SOURCE -include lib/base/banned.h $(DIRS) \
 ALL_CFLAGS	:= -std=c17 $(OPT) $(WARN) $(HARDEN) $(SAME) -pthread $(CFLAGS)
 ALL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 		   $(if $(SAN),-fsanitize=$(SAN)) -pthread $(LDFLAGS)
+# Libraries that one can do without are used when they are there; WITH_CURL=
+# and so on builds without one, whatever is there.
+found		= $(if $(wildcard $(1:%=/usr/include/%)),1)
+WITH_CURL	?= $(call found,curl/curl.h */curl/curl.h)
+WITH_PAM	?= $(call found,security/pam_appl.h)
+WITH_ZSTD	?= $(call found,zstd.h */zstd.h)
+USE_CURL	:= $(WITH_CURL:%=-DWITH_CURL)
+USE_PAM		:= $(WITH_PAM:%=-DWITH_PAM)
+USE_ZSTD	:= $(WITH_ZSTD:%=-DWITH_ZSTD)
 LIBS		:= -lssl -lcrypto -levent_core -ldb-5.3 -lpcre2-8 -lseccomp -lcrypt -largon2 -ljansson \
-		   $(if $(wildcard /usr/include/security/pam_appl.h),-lpam) \
-		   $(if $(wildcard /usr/include/curl/curl.h /usr/include/*/curl/curl.h),-lcurl) \
-		   $(if $(wildcard /usr/include/zstd.h /usr/include/*/zstd.h),-lzstd) \
+		   $(if $(WITH_PAM),-lpam) $(if $(WITH_CURL),-lcurl) \
+		   $(if $(WITH_ZSTD),-lzstd) \
 		   -lunbound -lidn2 -lunistring -lz
 
 Q		:= $(if $(V),,@)
@@ -143,7 +151,7 @@ all: $(ARCHIVES) $(PROGRAMS) $(LINKS:%=$(BUILD)/bin/%) $(EXTRA_ALL)
 
 # Everything is compiled again when the flags have changed: PREFIX is in them.
 FLAGS_FILE	:= $(BUILD)/flags
-FLAGS_NOW	:= $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)
+FLAGS_NOW	:= $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(USE_CURL) $(USE_PAM) $(USE_ZSTD)
 ifneq ($(file <$(FLAGS_FILE)),$(FLAGS_NOW))
 $(shell mkdir -p $(BUILD))
 $(file >$(FLAGS_FILE),$(FLAGS_NOW))
@@ -153,6 +161,11 @@ $(BUILD)/%.o: %.c $(FLAGS_FILE)
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# One file each knows such a library.
+$(BUILD)/lib/http/http.o: ALL_CPPFLAGS += $(USE_CURL)
+$(BUILD)/authd/pam_helper.o: ALL_CPPFLAGS += $(USE_PAM)
+$(BUILD)/lib/store/compress.o: ALL_CPPFLAGS += $(USE_ZSTD)
 
 # Linked before libio, it takes the place of the one there.
 $(BUILD)/fault/fault.o: lib/io/fault.c $(FLAGS_FILE)
@@ -248,7 +261,7 @@ man: $(MAN_PAGES)
 
 # T=word looks only at C files that have it in their name.
 lint: layers man
-	@CPPFLAGS='$(subst ','\'',$(ALL_CPPFLAGS))' JOBS=$(JOBS) tests/lint $(T)
+	@CPPFLAGS='$(subst ','\'',$(ALL_CPPFLAGS)) $(USE_CURL) $(USE_PAM) $(USE_ZSTD)' JOBS=$(JOBS) tests/lint $(T)
 
 # --- speed: see tests/README ---------------------------------------------------
 BENCH		?=

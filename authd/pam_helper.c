@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "io/fd.h"
 
-#if __has_include(<security/pam_appl.h>)
+#ifdef WITH_PAM
 #include <security/pam_appl.h>
 #include <stdlib.h>
 

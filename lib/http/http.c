@@ -34,7 +34,7 @@ struct http_request {
 
 #define CA_MAX		(8u << 20)	/* bytes of certificates */
 
-#if __has_include(<curl/curl.h>)
+#ifdef WITH_CURL
 #include <curl/curl.h>
 
 _Static_assert(sizeof(((struct http_request *)0)->error) >= CURL_ERROR_SIZE,

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-#if __has_include(<zstd.h>)
+#ifdef WITH_ZSTD
 #include <zstd.h>
 
 #define LEVEL	3		/* of "zstd" */
