@@ -36,6 +36,13 @@ backlog_empty(void)
 	return intake.head == intake.backlog.len && intake.cursor == 0;
 }
 
+uint64_t
+intake_heard(void)
+{
+	/* While the log is read, the feed knows of more. */
+	return MAX(qm.book.counted, intake.target);
+}
+
 size_t
 intake_backlog(void)
 {
@@ -226,11 +233,11 @@ start_waiting(const struct waiting *w, struct why *why)
 }
 
 struct message *
-intake_next(void)
+intake_next(uint64_t upto)
 {
 	struct waiting w;
 
-	while (backlog_first(&w)) {
+	while (backlog_first(&w) && w.seq <= upto) {
 		struct why why = WHY_INIT;
 		struct message *m;
 

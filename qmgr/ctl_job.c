@@ -2,6 +2,12 @@
 /*
  * ctl_job - what is done to all messages, or shown of them: a piece each turn
  * of the loop, so that mail goes on meanwhile.
+ *
+ * An order is for the messages that are there when it comes, and misses none
+ * that changes its queue meanwhile.  One that becomes active out of the log
+ * gets the order in that moment (ctl_jobs_meet()); one that is due stays in
+ * deferred/ until the job has been there (qm.paused).  Nothing keeps back mail
+ * that comes after the order, or a message that has been dealt with.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -10,6 +16,7 @@
 #include "queue/queue_id.h"
 
 #define PIECE		200		/* messages of a job in one turn */
+#define PIECE_US	1000		/* and how long that may take */
 #define OUT_HIGH	(1u << 20)	/* a listing waits for the reader */
 #define JOBS_MAX	64		/* of one connection */
 
@@ -21,11 +28,13 @@ struct ctl_job {
 	unsigned	op, queues;
 	unsigned	phase;		/* the bit of the queue it is at */
 	bool		started;	/* that phase has been */
+	bool		pauses;		/* what is due */
 	char		*site;
 	ARRAY(struct order_id) ids;
 	size_t		at;
 	unsigned	folder;		/* of hold/, to be read next */
 	uint64_t	from_seq;
+	uint64_t	upto_seq;	/* what is newer is not meant */
 	uint32_t	count;
 };
 
@@ -33,6 +42,15 @@ static struct {
 	struct list	 all;
 	struct loop_timer *timer;
 } jobs;
+
+/* It has been through deferred/: what is due there may go on. */
+static void
+unpause(struct ctl_job *j)
+{
+	if (j->pauses && --qm.paused == 0)
+		intake_pump();
+	j->pauses = false;
+}
 
 static void
 job_free(struct ctl_job *j)
@@ -42,8 +60,7 @@ job_free(struct ctl_job *j)
 		j->c->n_jobs--;
 	}
 	list_remove(&j->all);
-	if (j->op != QCTL_LIST && --qm.paused == 0)
-		intake_pump();
+	unpause(j);
 	ARRAY_FINI(&j->ids);
 	mem_free(j->site);
 	mem_free(j);
@@ -153,12 +170,23 @@ flush_if_site(struct order_id k, struct span site)
 
 /* --- a piece of each queue; false: it is over -------------------------------------- */
 
+/* Files are slow sometimes: the n-th message of a turn is begun in time only. */
+static bool
+in_time(size_t n)
+{
+	static int64_t until_us;
+
+	if (n == 0)
+		until_us = clock_mono_us() + PIECE_US;
+	return n == 0 || (n < PIECE && clock_mono_us() < until_us);
+}
+
 static bool
 piece_active(struct ctl_job *j)
 {
 	struct message *m;
 
-	for (size_t n = 0; j->at < j->ids.len && n < PIECE; n++) {
+	for (size_t n = 0; j->at < j->ids.len && in_time(n); n++) {
 		m = by_id(j->ids.v[j->at++]);
 		if (m == NULL)
 			continue;
@@ -180,8 +208,8 @@ piece_incoming(struct ctl_job *j)
 
 	if (j->op == QCTL_LIST)
 		return intake_each(&j->from_seq, PIECE, list_waiting, j);
-	for (size_t n = 0; n < PIECE; n++) {
-		m = intake_next();
+	for (size_t n = 0; in_time(n); n++) {
+		m = intake_next(j->upto_seq);
 		if (m == NULL)
 			return false;
 		j->count += order_active(m, j->op);
@@ -192,7 +220,7 @@ piece_incoming(struct ctl_job *j)
 static bool
 piece_deferred(struct ctl_job *j)
 {
-	for (size_t n = 0; j->at < qm.later.len && n < PIECE; j->at++) {
+	for (size_t n = 0; j->at < qm.later.len && in_time(n); j->at++) {
 		const struct later_item *l = later_at(&qm.later,
 		    (uint32_t)j->at);
 		struct order_id k;
@@ -216,7 +244,7 @@ piece_held(struct ctl_job *j)
 			return false;
 		next_folder(j);
 	}
-	for (size_t n = 0; j->at < j->ids.len && n < PIECE; n++)
+	for (size_t n = 0; j->at < j->ids.len && in_time(n); n++)
 		j->count += order_held(j->ids.v[j->at++], j->op);
 	return true;
 }
@@ -264,6 +292,8 @@ run_jobs(void *arg)
 		if (j->op == QCTL_LIST && ipc_out_len(j->c->conn) > OUT_HIGH)
 			continue;	/* on_drain() goes on */
 		if (!(j->phase & j->queues) || !piece(j)) {
+			if (j->phase == Q_DEFERRED)
+				unpause(j);
 			j->phase <<= 1;
 			j->started = false;
 			if (j->phase > Q_HOLD) {
@@ -295,15 +325,34 @@ ctl_job_start(struct ctl *c, uint32_t tag, unsigned op, unsigned queues,
 	j->queues = queues;
 	j->phase = Q_ACTIVE;
 	j->site = span_dup(site);
-	/* What is done to all must not miss those that change queues. */
-	if (op != QCTL_LIST)
-		qm.paused++;
+	j->upto_seq = intake_heard();
+	/* A flush is for what waits: what becomes active has been flushed. */
+	j->pauses = (queues & Q_DEFERRED) && op != QCTL_LIST &&
+	    op != QCTL_FLUSH_SITE && op != QCTL_FLUSH_ID;
+	qm.paused += j->pauses;
 	if (c != NULL) {
 		c->n_jobs++;
 		list_append(&c->jobs, &j->link);
 	}
 	list_append(&jobs.all, &j->all);
 	loop_timer_set(jobs.timer, 0);
+}
+
+void
+ctl_jobs_meet(struct message *m)
+{
+	LIST_FOREACH(l, &jobs.all) {
+		struct ctl_job *j = LIST_ENTRY(l, struct ctl_job, all);
+
+		if (j->op == QCTL_LIST || !(j->queues & Q_INCOMING) ||
+		    j->phase > Q_INCOMING || m->pos.seq > j->upto_seq)
+			continue;
+		/* It will be found among the active ones. */
+		if ((j->queues & Q_ACTIVE) && j->phase == Q_ACTIVE &&
+		    !j->started)
+			continue;
+		j->count += order_active(m, j->op);
+	}
 }
 
 bool

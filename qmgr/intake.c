@@ -101,7 +101,7 @@ intake_room(bool deferred)
 {
 	/* Those that wait for a checkpoint only are not active, but bounded
 	 * too: a hung agent must not fill the memory. */
-	return !qm.draining && qm.paused == 0 &&
+	return !qm.draining && !(deferred && qm.paused > 0) &&
 	    qm.n_active < share(conf.qmgr_message_active_limit, deferred) &&
 	    qm.n_rcpts < share(conf.qmgr_message_recipient_limit, deferred) &&
 	    qm.n_messages < (uint64_t)conf.qmgr_message_active_limit * 8;
@@ -132,6 +132,7 @@ pump(void *arg)
 	for (size_t n = 0; intake_room(false); n++) {
 		const struct later_item *due = later_first(&qm.later);
 		bool have_new = !backlog_empty();
+		struct message *m;
 
 		if (due != NULL && (due->next_us > now || !intake_room(true)))
 			due = NULL;
@@ -145,8 +146,8 @@ pump(void *arg)
 		if (due != NULL && (intake.later_turn || !have_new))
 			(void)intake_file(due->id_us, due->seq,
 			    due->flags & LATER_RECOVERED);
-		else
-			(void)intake_next();
+		else if ((m = intake_next(UINT64_MAX)) != NULL)
+			ctl_jobs_meet(m);
 	}
 	if (more)
 		loop_timer_set(intake.pump_timer, 0);	/* others' turn first */

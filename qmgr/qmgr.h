@@ -232,7 +232,7 @@ struct qmgr {
 	struct heap	 wakes;		/* queues, by monotonic ms */
 	uint64_t	 deliveries;	/* under way */
 	bool		 draining;
-	unsigned	 paused;	/* jobs on all messages: none starts */
+	unsigned	 paused;	/* jobs on all: what is due stays */
 	struct {			/* since the start, for STATUS */
 		uint64_t active, delivered, deferred, bounced, removed,
 		    recovered;
@@ -281,9 +281,10 @@ int	 intake_start(struct why *why);
 void	 intake_stop(void);
 void	 intake_pump(void);		/* there may be room again */
 size_t	 intake_backlog(void);		/* messages that wait in the log */
-/* Make one of them active, whatever the limits: the next, or the one with
- * this id.  NULL when there is none. */
-struct message *intake_next(void);
+uint64_t intake_heard(void);		/* newer ones have a higher seq */
+/* Make one of them active, whatever the limits: the next, unless its seq is
+ * above upto, or the one with this id.  NULL when there is none. */
+struct message *intake_next(uint64_t upto);
 struct message *intake_find(struct span id);
 /* Show at most max of them from *from_seq on, which goes up; false when
  * there are no more. */
@@ -363,6 +364,8 @@ int	 control_start(struct why *why);
 void	 control_stop(void);
 int	 control_config(struct why *why);
 void	 control_accept(int fd, const struct sock_addr *peer, int index);
+/* A message of the log has become active: it gets the orders for all. */
+void	 ctl_jobs_meet(struct message *m);
 
 /* config.c */
 int	 config_master(struct why *why);	/* before the jail */
