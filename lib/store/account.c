@@ -259,16 +259,41 @@ account_owner(const struct account *a)
 
 /* --- durability ------------------------------------------------------------------ */
 
+#define DIRTY_MAX	256		/* descriptors that wait for the sync */
+
 struct account_sync {
 	ARRAY(int)	fds;
 	char		*path;
+	bool		lost;		/* an earlier part of it failed */
 };
+
+static void	take_dirty(struct account *, struct account_sync *);
+
+/*
+ * A COPY into a maildir writes a file for each message, of which there may be
+ * more than a process may have open: some go to the disk before the others.
+ */
+static void
+sync_some(struct account *a)
+{
+	struct account_sync *y = mem_zalloc(sizeof(*y));
+	struct why why = WHY_INIT;
+
+	y->path = mem_strdup(a->path);
+	take_dirty(a, y);
+	if (account_sync_run(y, &why) < 0)
+		a->lost = true;
+	account_sync_free(&y);
+}
 
 void
 account_note_dirty(struct account *a, int fd)
 {
-	int d = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int d;
 
+	if (a->dirty.len >= DIRTY_MAX)
+		sync_some(a);
+	d = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (d < 0)
 		log_fatal("%s: cannot keep a descriptor to sync: out of "
 		    "descriptors", a->path);
@@ -298,9 +323,9 @@ bool
 account_dirty(const struct account *a)
 {
 	for (size_t i = 0; i < a->mounts.len; i++)
-		if (a->mounts.v[i].a->dirty.len > 0)
+		if (a->mounts.v[i].a->dirty.len > 0 || a->mounts.v[i].a->lost)
 			return true;
-	return a->dirty.len > 0;
+	return a->dirty.len > 0 || a->lost;
 }
 
 static void
@@ -308,6 +333,7 @@ take_dirty(struct account *a, struct account_sync *y)
 {
 	for (size_t i = 0; i < a->dirty.len; i++)
 		*ARRAY_PUSH(&y->fds) = a->dirty.v[i];
+	y->lost |= a->lost;
 	a->dirty.len = 0;
 	a->sync_turn++;
 }
@@ -327,6 +353,8 @@ account_sync_begin(struct account *a)
 int
 account_sync_run(struct account_sync *y, struct why *why)
 {
+	if (y->lost)
+		return why_set(why, "4.3.0", "%s: cannot sync", y->path);
 	/*
 	 * All of it is on its way first: so the first sync waits for nearly
 	 * everything, and the file system's journal is committed once.

@@ -82,6 +82,7 @@ struct account {
 	struct timespec		 listed;	/* maildir: root's time */
 	uint64_t		 change;	/* counts applied records */
 	ARRAY(int)		 dirty;		/* descriptors to be synced */
+	bool			 lost;		/* some could not be */
 	uint64_t		 sync_turn;	/* counts account_sync() */
 	uint64_t		 ahead;		/* bytes appended (mailbox_append.c) */
 	ARRAY(struct packed *)	 writers;	/* journals open for appending */

@@ -7,9 +7,11 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/hash.h"
 #include "base/num.h"
+#include "io/fault.h"
 #include "store/maildir_view.h"
 #include "tests/unit/store/mailbox_test.h"
 
@@ -359,6 +361,57 @@ START_TEST(renamed_while_moved)
 }
 END_TEST
 
+/* More files than a process may have open wait for the sync of one COPY. */
+START_TEST(copied_without_end)
+{
+	struct rlimit lim = { 400, 400 };
+	struct account *a;
+	struct uid_result res;
+	struct mailbox *m;
+	struct ranges r;
+	uint32_t box;
+
+	make_many();
+	a = open_account(STORE_MAILDIR);
+	m = open_box(a, ACCOUNT_INBOX);
+	OK(account_create(a, SPAN("x"), 0, &box, &why));
+	OK(setrlimit(RLIMIT_NOFILE, &lim));
+	r = uids(1, mailbox_uid(m, MANY));
+	OK(mailbox_copy(m, &r, a, box, &res, &why));
+	ck_assert_uint_eq(ranges_count(res.to), MANY);
+	ck_assert(account_dirty(a));
+	OK(account_sync(a, &why));
+	ck_assert(!account_dirty(a));
+	mailbox_close(&m);
+	m = open_box(a, box);
+	ck_assert_uint_eq(mailbox_count(m), MANY);
+	mailbox_close(&m);
+	ranges_fini(&r);
+	account_close(&a);
+}
+END_TEST
+
+/* Where some of that cannot be synced, nothing is promised any more. */
+START_TEST(synced_too_late)
+{
+	struct account *a = open_account(STORE_MAILDIR);
+	int i = 0;
+
+	fault_arm(1, EIO);
+	for (; fault_count() == 0; i++) {
+		ck_assert_int_lt(i, 10000);
+		account_note_dirty(a, a->dirfd);
+	}
+	ck_assert_int_gt(i, 100);
+	fault_arm(0, 0);
+	for (i = 0; i < 2; i++) {
+		ck_assert(account_dirty(a));
+		ck_assert_int_eq(account_sync(a, &why), -1);
+	}
+	account_close(&a);
+}
+END_TEST
+
 START_TEST(expunged_files_wait)
 {
 	struct account *a = open_account(STORE_MAILDIR);
@@ -416,6 +469,8 @@ suite(void)
 	tcase_add_test(t, names_of_others);
 	tcase_add_loop_test(t, others_do_what_they_like, 0, 4);
 	tcase_add_test(t, renamed_while_moved);
+	tcase_add_test(t, copied_without_end);
+	tcase_add_test(t, synced_too_late);
 	tcase_add_test(t, expunged_files_wait);
 	suite_add_tcase(s, t);
 	return s;
