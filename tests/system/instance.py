@@ -225,6 +225,24 @@ class Instance:
             time.sleep(0.05)
         raise TimeoutError(f"no {text!r} in the log:\n{self.log()[-4000:]}")
 
+    def reload(self, *settings, timeout=30):
+        """With new settings, name=value, if there are any.
+
+        master answers when it has them, and its processes come after it: here
+        it ends when none takes a client with the old ones any more."""
+        if settings:
+            self.command("postconf", "-e", *settings)
+        self.command("mansio", "reload")
+        end = time.monotonic() + timeout
+        # An answer may be of the same turn as the signal, and before it.
+        for _ in range(2):
+            while late := [
+                    p for s in json.loads(self.command(
+                        "mansio", "status", "--json").stdout)["services"]
+                    for p in s["processes"]
+                    if not p["answered"] and p["state"] != "exiting"]:
+                assert time.monotonic() < end, late
+
     def queue(self):
         """The queue as postqueue -j lists it."""
         out = self.command("postqueue", "-j").stdout

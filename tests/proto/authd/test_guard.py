@@ -80,8 +80,7 @@ def by_hand(m, c):
     assert c.plain(BOB, "builder", client="127.0.0.1")[1] == BANNED
     time.sleep(1.2)
     assert c.plain(BOB, "builder", client="127.0.0.1")[0] == "ok"
-    m.command("mansio", "reload")
-    time.sleep(0.5)
+    m.reload()
     assert c.plain(ALICE, "wonderland", client="198.51.100.31")[1] == BANNED
     for bad in ("192.0.2.0/24", "x:y", ""):
         assert not c.ban(BAN, bad)[0], bad

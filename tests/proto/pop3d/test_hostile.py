@@ -173,10 +173,8 @@ def two_at_once():
 
 
 def locked():
-    m.command("postconf", "-e", "pop3d_lock_mailbox=yes",
-              "pop3d_timeout=2s", "pop3d_login_timeout=2s")
-    m.command("mansio", "reload")
-    time.sleep(1)
+    m.reload("pop3d_lock_mailbox=yes", "pop3d_timeout=2s",
+             "pop3d_login_timeout=2s")
     with m.pop3("carol") as a, m.pop3() as b:
         b.ok("USER carol@example.test")
         b.err("PASS christmas", "[IN-USE]")

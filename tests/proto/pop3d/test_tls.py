@@ -102,13 +102,7 @@ def much_mail():
 
 
 def only_with_tls():
-    m.command("postconf", "-e", "mua_cleartext_networks=")
-    m.command("mansio", "reload")
-    for _ in range(100):
-        with m.pop3() as c:
-            if "USER" not in c.many("CAPA"):
-                break
-            time.sleep(0.05)
+    m.reload("mua_cleartext_networks=")
     with m.pop3() as c:
         capa = c.many("CAPA")
         sasl = [x for x in capa if x.startswith("SASL ")]

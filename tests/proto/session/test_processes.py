@@ -171,10 +171,8 @@ def log_moved():
 
 def hundreds():
     """who and kick with more sessions than are shown in a turn."""
-    m.command("postconf", "-e", "pop3d_user_connection_limit=0",
-              "mua_client_connection_count_limit=0")
-    m.command("mansio", "reload")
-    time.sleep(0.5)
+    m.reload("pop3d_user_connection_limit=0",
+             "mua_client_connection_count_limit=0")
     alice = [m.pop3("alice") for _ in range(300)]
     bob = [m.pop3("bob") for _ in range(100)]
     rows = who()
@@ -194,9 +192,7 @@ def hundreds():
 
 
 def too_many_processes():
-    m.command("postconf", "-e", "session_process_limit=1")
-    m.command("mansio", "reload")
-    time.sleep(0.5)
+    m.reload("session_process_limit=1")
     with m.pop3("alice") as a, m.pop3() as b:
         b.ok("USER bob@example.test")
         b.err("PASS builder", "[SYS/TEMP]")

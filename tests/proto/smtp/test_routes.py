@@ -80,8 +80,7 @@ def test_transport_table():
                     f".two.test relay:[127.0.0.1]:{p.port}\n"
                     "three.test error:5.7.1 closed\n"
                     f"*  smtp:[127.0.0.1]:{p.port}\n")
-        m.command("mansio", "reload")
-        time.sleep(1.5)
+        m.reload()
         for to in ("a@one.test", "a@b.two.test", "a@other.test"):
             m.send(to, TEXT)
             assert "status=sent" in wait_rcpt(m, to)
@@ -269,8 +268,7 @@ def test_lmtp():
         with Peer(lmtp=True, path=path) as q:
             with open(f"{m.etc}/main.cf", "a", encoding="ascii") as f:
                 f.write(f"default_transport = lmtp:unix:{path}\n")
-            m.command("mansio", "reload")
-            time.sleep(1.5)
+            m.reload()
             m.send("u@l.test", TEXT)
             line = wait_rcpt(m, "u@l.test")
             assert f"relay=mail.example.test[{path}]" in line, line
