@@ -321,7 +321,7 @@ static const struct {
 };
 
 static void
-run(struct pop3 *p, const struct pop3_line *line)
+dispatch(struct pop3 *p, const struct pop3_line *line)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		if (commands[i].verb != line->verb)
@@ -334,6 +334,20 @@ run(struct pop3 *p, const struct pop3_line *line)
 		err(p, "Unknown command");
 	else
 		err(p, "Already logged in");
+}
+
+/*
+ * A long session asks for messages that are gone now and then; only errors in
+ * a row tell a client that is lost.
+ */
+static void
+run(struct pop3 *p, const struct pop3_line *line)
+{
+	int64_t before = p->errors;
+
+	dispatch(p, line);
+	if (p->errors == before)
+		p->errors = 0;
 }
 
 /* UPDATE (RFC 1939 6). */

@@ -130,7 +130,7 @@ struct pop3 {
 	bool			 skipping;	/* a line that is too long */
 	bool			 eof;		/* the client has said all */
 	bool			 utf8;
-	int64_t			 errors;
+	int64_t			 errors;	/* in a row */
 	uint64_t		 retr, top, retr_bytes;	/* for the log */
 };
 

@@ -56,6 +56,13 @@ def too_many_errors():
             for _ in range(19):
                 c.err("BOGUS")
             c.many("CAPA")
+            if user:            # now in a row, as in Dovecot
+                for _ in range(19):
+                    c.err("RETR 99")
+                c.ok("NOOP")
+                for _ in range(20):
+                    c.send("BOGUS\r\n")
+                assert c.at_end()
 
 
 def noise():
