@@ -77,6 +77,13 @@ struct loop_signal {
 	struct event	 event;
 };
 
+/* What is ready in one turn is called in this order. */
+enum priority {
+	PRIO_ORDERS,		/* signals but SIGCHLD */
+	PRIO_REST,		/* what events have when nothing is said */
+	PRIORITIES
+};
+
 static void
 libevent_says(int severity, const char *text)
 {
@@ -106,7 +113,8 @@ loop_new(void)
 		log_fatal("libevent: no configuration");
 	l->base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
-	if (l->base == NULL)
+	if (l->base == NULL || event_base_priority_init(l->base,
+	    PRIORITIES) < 0)
 		log_fatal("libevent: no event base: %m");
 	if (event_assign(&l->tick, l->base, -1, 0, tick, l) < 0)
 		log_panic("loop_new: no timer");
@@ -535,7 +543,9 @@ loop_signal_new(struct loop *l, int signo, loop_fn *fn, void *arg)
 	s->fn = fn;
 	s->arg = arg;
 	if (event_assign(&s->event, l->base, signo, EV_SIGNAL | EV_PERSIST,
-		signal_came, s) < 0 || event_add(&s->event, NULL) < 0)
+		signal_came, s) < 0 || event_priority_set(&s->event,
+		signo == SIGCHLD ? PRIO_REST : PRIO_ORDERS) < 0 ||
+	    event_add(&s->event, NULL) < 0)
 		log_fatal("cannot wait for signal %d: %m", signo);
 	return s;
 }

@@ -63,6 +63,11 @@ void	 loop_timer_set(struct loop_timer *t, int64_t in_ms);	/* once */
 void	 loop_timer_cancel(struct loop_timer *t);
 void	 loop_timer_free(struct loop_timer **t);
 
+/*
+ * Before whatever else is ready in that turn: a client who came after we were
+ * told to reload does not meet the old settings.  Only SIGCHLD has to wait its
+ * turn, for a child's last words are often ready beside it.
+ */
 struct loop_signal *loop_signal_new(struct loop *l, int signo, loop_fn *fn,
 	    void *arg);
 void	 loop_signal_free(struct loop_signal **s);

@@ -248,6 +248,33 @@ START_TEST(signals_come_on_the_loop)
 }
 END_TEST
 
+static void
+take_byte(void *arg, unsigned events)
+{
+	char c;
+
+	ck_assert_int_eq(read(sv[0], &c, 1), 1);
+	note("i");
+}
+
+/* Who connects after a SIGHUP was sent may be ready before it is. */
+START_TEST(signals_come_before_what_else_is_ready)
+{
+	struct loop_io *io = loop_io_new(l, sv[0], take_byte, NULL);
+	struct loop_signal *s = loop_signal_new(l, SIGHUP, note_arg,
+	    (char[]){ "s" });
+
+	loop_io_want(io, LOOP_READ);
+	run_for(1);
+	ck_assert_int_eq(write(sv[1], "x", 1), 1);
+	raise(SIGHUP);
+	run_for(5);
+	ck_assert_str_eq(trace, "si");
+	loop_signal_free(&s);
+	loop_io_free(&io);
+}
+END_TEST
+
 /* --- deferred calls ---------------------------------------------------------- */
 
 static struct loop_defer first, second, third;
@@ -444,6 +471,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, timers_fire_once_in_order_and_not_early);
 	tcase_add_test(t, many_timers_keep_their_order_whatever_moves);
 	tcase_add_test(t, signals_come_on_the_loop);
+	tcase_add_test(t, signals_come_before_what_else_is_ready);
 	tcase_add_test(t, deferred_calls_run_once_at_the_end_of_the_turn);
 	tcase_add_test(t, time_stands_still_in_a_turn_and_moves_between);
 	tcase_add_test(t, a_worker_does_one_job_after_the_other);
