@@ -47,7 +47,7 @@ class Boxes:
                 with open(name, "rb") as f:
                     if text.encode() in f.read():
                         return True
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 pass
         return False
 

@@ -405,7 +405,6 @@ def transports(m):
     with open(f"{m.base}/etc/main.cf", "a", encoding="utf-8") as f:
         f.write(f"mailbox_transport_maps = texthash:{m.base}/etc/mtm\n")
     m.command("mansio", "reload")
-    time.sleep(0.5)
     m.fake("faketp", handle)
     m.fake("slowtp", handle)
     before = m.mbox(B)

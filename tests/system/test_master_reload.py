@@ -306,11 +306,13 @@ def the_log_is_rotated():
         # mv and kill -USR1, as logrotate(8) does it.
         os.rename(m.logfile, m.logfile + ".1")
         os.kill(m.pid(), signal.SIGUSR1)
-        wait_for(lambda: os.path.exists(m.logfile))
-        time.sleep(0.2 * SLOW)
-        with m.client("private/x") as c:
-            c.ask("log third")
-        wait_for(lambda: "third" in m.log())
+
+        def written():
+            # A process has the new one soon, and until then the old one.
+            with m.client("private/x") as c:
+                c.ask("log third")
+            return "third" in m.log()
+        wait_for(written)
 
 
 if __name__ == "__main__":
