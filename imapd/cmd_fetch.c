@@ -122,8 +122,6 @@ answer_message(struct imap *im, struct fetch *f, struct fetch_msg *m)
 		struct why why = WHY_INIT;
 		size_t before = b->len;
 
-		if (f->items[i].kind == FETCH_UID && IMAP_HAS(im, UIDONLY))
-			continue;
 		if (b->len > first)
 			buf_add_char(b, ' ');
 		switch (put_item(m, &f->items[i], &why)) {
@@ -399,7 +397,8 @@ cmd_fetch(struct imap *im, struct scan *s)
 	f->down = im->limited_to != 0;
 	if (f->sets_seen && !im->readonly)
 		set_seen(im, f);
-	if (uid || IMAP_HAS(im, UIDONLY))
+	/* UIDFETCH has it in front; also where it is asked for (RFC 9586 3.3). */
+	if (uid && !IMAP_HAS(im, UIDONLY))
 		fetch_add_first(im, f, FETCH_UID);
 	f->msg = arena_zalloc(&im->arena, sizeof(*f->msg));
 	f->msg->arena = arena_zalloc(&im->arena, sizeof(*f->msg->arena));

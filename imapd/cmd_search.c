@@ -262,7 +262,24 @@ put_scores(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
 	buf_add_char(&im->out, ')');
 }
 
-/* RFC 9394 3.1: which part of the results the window shows. */
+/* RFC 9394 3.1: which of n results the window shows, from 1; *from > *to: none
+ * of them. */
+static void
+window_of(const struct search_cmd *c, size_t n, uint64_t *from, uint64_t *to)
+{
+	if (c->from > 0) {
+		*from = (uint64_t)c->from;
+		*to = (uint64_t)c->to;
+	} else {
+		/* -1 is the last. */
+		uint64_t a = (uint64_t)-c->to, b = (uint64_t)-c->from;
+
+		*from = MAX(a, b) >= n ? 1 : n - MAX(a, b) + 1;
+		*to = MIN(a, b) > n ? 0 : n - MIN(a, b) + 1;
+	}
+	*to = MIN(*to, n);
+}
+
 static void
 put_window(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
     size_t n)
@@ -270,20 +287,15 @@ put_window(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
 	uint64_t from, to;
 
 	if (c->from > 0) {
-		from = (uint64_t)c->from;
-		to = (uint64_t)c->to;
-		buf_addf(&im->out, " PARTIAL (%ju:%ju ", (uintmax_t)from,
-		    (uintmax_t)to);
+		buf_addf(&im->out, " PARTIAL (%ju:%ju ", (uintmax_t)c->from,
+		    (uintmax_t)c->to);
 	} else {
 		uint64_t a = (uint64_t)-c->to, b = (uint64_t)-c->from;
 
-		/* -1 is the last; the widest comes first. */
 		buf_addf(&im->out, " PARTIAL (-%ju:-%ju ",
 		    (uintmax_t)MIN(a, b), (uintmax_t)MAX(a, b));
-		from = MAX(a, b) >= n ? 1 : n - MAX(a, b) + 1;
-		to = MIN(a, b) > n ? 0 : n - MIN(a, b) + 1;
 	}
-	to = MIN(to, n);
+	window_of(c, n, &from, &to);
 	if (from > to) {
 		buf_add_str(&im->out, "NIL)");
 		return;
@@ -367,19 +379,24 @@ search_put_extended(struct imap *im, const struct search_cmd *c,
 	buf_add_str(&im->out, "\r\n");
 }
 
-/* RFC 5182 2.1: what is saved depends on what else is asked for. */
+/* RFC 5182 2.1, RFC 9394 3.2: what is saved depends on what else is asked for;
+ * with some of it, only that. */
 void
 search_save(struct imap *im, const struct search_cmd *c, const uint32_t *seqs,
     size_t n)
 {
-	bool ends = (c->give & (RETURN_MIN | RETURN_MAX)) &&
-	    !(c->give & (RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL));
+	bool some = (c->give & (RETURN_MIN | RETURN_MAX | RETURN_PARTIAL)) &&
+	    !(c->give & (RETURN_ALL | RETURN_COUNT));
+	uint64_t from = 1, to = some ? 0 : n;
 
+	if (some && (c->give & RETURN_PARTIAL))
+		window_of(c, n, &from, &to);
 	ranges_reset(&im->saved);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t uid = mailbox_uid(im->box, seqs[i]);
 
-		if (!ends || ((c->give & RETURN_MIN) && i == 0) ||
+		if ((i + 1 >= from && i + 1 <= to) ||
+		    ((c->give & RETURN_MIN) && i == 0) ||
 		    ((c->give & RETURN_MAX) && i == n - 1))
 			ranges_add(&im->saved, uid, uid);
 	}

@@ -25,6 +25,16 @@ qresync_fini(struct qresync *q)
 	ranges_fini(&q->sequids);
 }
 
+/* RFC 7162 7: '"*" is not allowed'. */
+static bool
+scan_known(struct scan *s, struct ranges *out)
+{
+	if (!scan_set(s, out))
+		return false;
+	return out->v[out->len - 1].hi != SCAN_STAR ||
+	    scan_bad(s, "Invalid QRESYNC parameters.");
+}
+
 /* "QRESYNC (uidvalidity modseq [uids] [(seqs uids)])", after the word. */
 static bool
 scan_qresync(struct imap *im, struct scan *s, struct qresync *q)
@@ -40,13 +50,19 @@ scan_qresync(struct imap *im, struct scan *s, struct qresync *q)
 		return scan_bad(s, "Invalid QRESYNC parameters.");
 	if (scan_is(s, ' ') && s->at + 1 < s->in.len &&
 	    s->in.p[s->at + 1] != '(') {
-		if (!scan_sp(s) || !scan_set(s, &q->uids))
+		if (!scan_sp(s) || !scan_known(s, &q->uids))
 			return false;
 		q->has_uids = true;
 	}
 	if (scan_is(s, ' ')) {
-		if (!scan_sp(s) || !scan_open(s) || !scan_set(s, &q->seqs) ||
-		    !scan_sp(s) || !scan_set(s, &q->sequids) || !scan_close(s))
+		if (IMAP_HAS(im, UIDONLY)) {	/* RFC 9586 3.7 */
+			s->code = "UIDREQUIRED";
+			return scan_bad(s, "Message numbers are not allowed "
+			    "once UIDONLY is enabled.");
+		}
+		if (!scan_sp(s) || !scan_open(s) || !scan_known(s, &q->seqs) ||
+		    !scan_sp(s) || !scan_known(s, &q->sequids) ||
+		    !scan_close(s))
 			return false;
 		q->has_seqs = true;
 	}

@@ -111,7 +111,12 @@ def qresync_only_when_enabled(c, d):
     c.ok("ENABLE QRESYNC")
     for bad in ("UID FETCH 1:2 FLAGS (VANISHED)",
                 "FETCH 1:2 FLAGS (CHANGEDSINCE 1 VANISHED)",
-                f"SELECT a6 (QRESYNC ({v}))", "SELECT a6 (QRESYNC (0 1))"):
+                f"SELECT a6 (QRESYNC ({v}))", "SELECT a6 (QRESYNC (0 1))",
+                # 7: '"*" is not allowed' in any of them.
+                f"SELECT a6 (QRESYNC ({v} 1 1:*))",
+                f"SELECT a6 (QRESYNC ({v} 1 *))",
+                f"SELECT a6 (QRESYNC ({v} 1 1:2 (1:* 1:2)))",
+                f"SELECT a6 (QRESYNC ({v} 1 1:2 (1:2 1:*)))"):
         assert c.status(bad)[0] == "BAD", bad
 
 
@@ -224,10 +229,39 @@ def partial(c, d):
     assert len(untagged(got, b"FETCH")) == 2, got
 
 
+@clause("9394 3.2")
+def what_of_a_partial_result_is_saved(c, d):
+    box(c, "c9", 6)
+    for options, want in (
+            ("PARTIAL 2:3", "2:3"), ("PARTIAL -1:-2", "5:6"),
+            ("PARTIAL 9:10", ""), ("PARTIAL 2:3 MIN", "1:3"),
+            ("PARTIAL 2:3 MAX", "2:3,6"), ("PARTIAL 3:3 MIN MAX", "1,3,6"),
+            ("PARTIAL 9:10 MIN", "1"), ("PARTIAL 2:3 COUNT", "1:6"),
+            ("PARTIAL 2:3 COUNT MIN MAX", "1:6"), ("ALL MIN", "1:6")):
+        for verb, keys in (("SEARCH", "ALL"), ("UID SEARCH", "ALL"),
+                           ("SORT", "(ARRIVAL) UTF-8 ALL")):
+            got = c.ok(f"{verb} RETURN (SAVE {options}) {keys}")
+            assert b"* ESEARCH" in got[0], got
+            got = c.ok("SEARCH RETURN (ALL) $")[0]
+            assert got.endswith(f") ALL {want}".encode() if want else b'")'), \
+                (options, verb, got)
+
+
 @clause("9586 3")
 def uidonly(c, d):
-    c.ok("ENABLE UIDONLY")
+    c.ok("ENABLE UIDONLY QRESYNC")
     box(c, "c3", 3)
+    # 3.8: whatever takes numbers.
+    assert c.status(b"REPLACE 1 c3 {%d+}\r\n%s" % (len(MSG), MSG)) == \
+        ("BAD", "UIDREQUIRED")
+    # 3.7: no message sequence match data; the client stays where it is.
+    assert c.status("SELECT c3 (QRESYNC (1 1 1:3 (1:3 1:3)))") == \
+        ("BAD", "UIDREQUIRED")
+    # 3.3: the UID as an item, where it was asked for.
+    for items in ("UID", "(UID)", "(UID FLAGS)", "(FLAGS UID)"):
+        got = untagged(c.ok(f"UID FETCH 2 {items}"), b"UIDFETCH")
+        assert len(got) == 1 and got[0].startswith(b"* 2 UIDFETCH (") and \
+            b"UID 2" in got[0], got
     for bad in ("FETCH 1 FLAGS", "STORE 1 FLAGS ()", "SEARCH ALL",
                 "COPY 1 INBOX", "MOVE 1 INBOX", "SORT (ARRIVAL) UTF-8 ALL"):
         assert c.status(bad) == ("BAD", "UIDREQUIRED"), bad
