@@ -25,6 +25,7 @@
 #include "base/num.h"
 #include "conf/params.h"
 #include "conf/table.h"
+#include "mail/address.h"
 
 #define DELAY_MAX_MS	15000
 #define USER_FACTOR	10
@@ -265,9 +266,41 @@ guard_succeeded(const struct sock_addr *client, struct span user)
 
 /* --- the administrator ------------------------------------------------------------ */
 
-/* "192.0.2.1", "2001:db8::/64", "joe@example.org" as a kind and a name. */
+/*
+ * Whether an administrator who writes this can mean a user.  A client may try
+ * whatever it likes as a name; a slip of the pen is not to be taken for one,
+ * least of all an address that is none ("192.0.2.300").
+ */
+static bool
+may_be_user(struct span what)
+{
+	struct span local, domain;
+	bool digits = true;
+
+	address_split(what, &local, &domain);
+	if (domain.p != NULL)
+		return address_domain_valid(domain, ADDRESS_UTF8);
+	for (size_t i = 0; i < local.len; i++) {
+		char c = local.p[i];
+
+		if (c == '.' || (c >= '0' && c <= '9'))
+			continue;
+		digits = false;
+		if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') &&
+		    !(c & 0x80) && c != '_' && c != '+' && c != '\\' &&
+		    (i == 0 || (c != '-' && c != '$')))
+			return false;
+	}
+	return !digits || span_find(local, '.') < 0;
+}
+
+/*
+ * "192.0.2.1", "2001:db8::/64", "joe@example.org" as a kind and a name.
+ * strict: see may_be_user(); a ban can be ended by any name that it has.
+ */
 static int
-parse(struct span what, char *kind, struct buf *name, struct why *why)
+parse(struct span what, bool strict, char *kind, struct buf *name,
+    struct why *why)
 {
 	struct sock_addr a;
 	char net[GUARD_KEY_MAX];
@@ -289,7 +322,8 @@ parse(struct span what, char *kind, struct buf *name, struct why *why)
 		return 0;
 	}
 	*kind = 'u';
-	if (slash >= 0 || account_name(what, SPAN(""), name) < 0)
+	if (slash >= 0 || (strict && !may_be_user(what)) ||
+	    account_name(what, SPAN(""), name) < 0)
 		return why_set(why, "", "\"%.*s\" is neither an address nor "
 		    "a user", SPAN_ARG(what));
 	return 0;
@@ -302,7 +336,7 @@ guard_ban(struct span what, int64_t seconds, struct why *why)
 	struct guard_entry *e;
 	char kind;
 
-	if (parse(what, &kind, &name, why) < 0) {
+	if (parse(what, true, &kind, &name, why) < 0) {
 		buf_fini(&name);
 		return -1;
 	}
@@ -343,7 +377,7 @@ guard_unban(struct span what)
 	if (span_is(what, "all")) {
 		LIST_FOREACH(l, &guard_by_use)
 			n += unban(LIST_ENTRY(l, struct guard_entry, link));
-	} else if (parse(what, &kind, &name, NULL) == 0 &&
+	} else if (parse(what, false, &kind, &name, NULL) == 0 &&
 	    (e = guard_find(kind, buf_span(&name), false)) != NULL) {
 		n = unban(e);
 	}

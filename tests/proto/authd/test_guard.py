@@ -82,7 +82,8 @@ def by_hand(m, c):
     assert c.plain(BOB, "builder", client="127.0.0.1")[0] == "ok"
     m.reload()
     assert c.plain(ALICE, "wonderland", client="198.51.100.31")[1] == BANNED
-    for bad in ("192.0.2.0/24", "x:y", ""):
+    for bad in ("192.0.2.0/24", "x:y", "", "192.0.2.300", "!!bad", "--",
+                "joe smith", "joe@bad..example", "joe@"):
         assert not c.ban(BAN, bad)[0], bad
     said = m.command("mansio", "ban", "192.0.2.0/24", check=False).stderr
     assert '"192.0.2.0/24": only single IPv4 addresses' in said, said
