@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "daemon/daemon.h"
 #include "smtpd/smtpd.h"
 #include "tls/tls.h"
 
@@ -29,7 +30,8 @@ starttls_open(struct why *why)
 	bool implicit = starttls_implicit();
 
 	level = implicit ? TLS_LEVEL_ENCRYPT : tls_service_level(service());
-	return tls_server_new(service(), implicit, &server, why);
+	return tls_server_new(service(), implicit, daemon_judge, &server,
+	    why);
 }
 
 void

@@ -134,6 +134,9 @@ const char *const *params_transport_suffixes(void);
 char	*params_transport_default(const char *suffix);
 /* Where the value came from: "/etc/mansio/main.cf:12", "default", "-o". */
 const char *params_origin(const char *name);
+/* The parameter that a value is written at: name, or, where it is not set and
+ * its default is "$other", what that one's value is taken from. */
+const char *params_source(const char *name);
 
 const char *params_config_dir(void);
 /* config_dir as params_load() takes it: NULL is the default.  mem_free(). */

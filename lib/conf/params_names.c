@@ -364,6 +364,20 @@ params_check_names(struct params_load *l)
 	hash_fini(&refs, NULL);
 }
 
+const char *
+params_source(const char *name)
+{
+	const struct param_row *row = params_row(name), *next;
+
+	while (row != NULL && !params_loading_is_set(row->name)) {
+		next = row->def[0] == '$' ? params_row(row->def + 1) : NULL;
+		if (next == NULL)
+			break;
+		row = next;
+	}
+	return row != NULL ? row->name : name;
+}
+
 void
 params_check_name(struct params_load *l, const struct main_cf_setting *s)
 {

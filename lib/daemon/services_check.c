@@ -159,6 +159,9 @@ take_line(struct opinion *o, const char *line)
 		return;
 	o->error |= level == LOG_LEVEL_ERROR;
 	o->r.bad |= level == LOG_LEVEL_ERROR;
+	/* An option is found on the line of its service. */
+	if (strncmp(line, "-o: ", 4) == 0)
+		line += 4;
 	if (follows(o, line))
 		return;
 	for (size_t i = 0; i < o->said.len; i++)

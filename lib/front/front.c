@@ -649,7 +649,8 @@ front_pre_jail(const struct front_ops *ops, const struct front_settings *s,
 	    conf.mua_client_event_limit_exceptions, 0, why);
 	if (daemon_judge(p->exceptions == NULL ? -1 : 0, why) < 0)
 		return -1;
-	return tls_server_new(s->tls, s->tls_wrappermode, &p->tls, why);
+	return tls_server_new(s->tls, s->tls_wrappermode, daemon_judge, &p->tls,
+	    why);
 }
 
 int

@@ -271,7 +271,6 @@ static int
 read_anchor(struct tls_client *c, struct span name, struct why *why)
 {
 	X509_STORE *store = X509_STORE_new(), *old;
-	struct why text = WHY_INIT;
 	char *file = span_dup(name);
 	int rc = 0;
 
@@ -283,9 +282,8 @@ read_anchor(struct tls_client *c, struct span name, struct why *why)
 		old = hash_put(&c->anchors, name, store);
 		X509_STORE_free(old);
 	} else {
-		tls_openssl_why(&text, file);
-		rc = why_set(why, "", "%s_tls_trust_anchor_file: %s",
-		    c->conf.prefix, text.text);
+		rc = tls_cas_why(file, why);
+		why_prefix(why, "%s_tls_trust_anchor_file", c->conf.prefix);
 		X509_STORE_free(store);
 	}
 	mem_free(file);

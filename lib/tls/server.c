@@ -42,6 +42,7 @@ struct tls_ctx {
 struct tls_server {
 	struct tls_settings	 set;
 	bool			 mandatory;
+	tls_judge_fn		*judge;		/* of wrong settings, or NULL */
 	SSL_CTX			*base;		/* without certificates */
 	SSL_CTX			*def;		/* or NULL: not ready */
 	struct loop		*loop;
@@ -254,6 +255,24 @@ verify_callback(int ok, X509_STORE_CTX *ctx)
 	return 1;
 }
 
+/* A setting with the name's end is wrong: why begins with its name then, the
+ * one that the value is written at. */
+static int
+blame(const struct tls_server *srv, const char *end, int rc, struct why *why)
+{
+	char *name = mem_printf("%s_tls_%s%s", srv->set.prefix,
+	    srv->mandatory ? "mandatory_" : "", end);
+
+	if (params_row(name) == NULL) {
+		mem_free(name);
+		name = mem_printf("%s_tls_%s", srv->set.prefix, end);
+	}
+	if (rc < 0)
+		why_prefix(why, "%s", params_source(name));
+	mem_free(name);
+	return rc < 0 && srv->judge != NULL ? srv->judge(rc, why) : rc;
+}
+
 static SSL_CTX *
 make_ctx(struct tls_server *srv, struct why *why)
 {
@@ -267,12 +286,16 @@ make_ctx(struct tls_server *srv, struct why *why)
 	buf_addf(&exclude, "%s %s", s->exclude_ciphers,
 	    srv->mandatory ? s->mandatory_exclude_ciphers : "");
 	rc = tls_set_common(ctx, why);
+	if (rc < 0 && srv->judge != NULL)
+		rc = srv->judge(rc, why);
 	if (rc == 0)
-		rc = tls_set_protocols(ctx, srv->mandatory ?
-		    s->mandatory_protocols : s->protocols, why);
+		rc = blame(srv, "protocols", tls_set_protocols(ctx,
+		    srv->mandatory ? s->mandatory_protocols : s->protocols,
+		    why), why);
 	if (rc == 0)
-		rc = tls_set_ciphers(ctx, srv->mandatory ?
-		    s->mandatory_ciphers : s->ciphers, exclude.data, why);
+		rc = blame(srv, "ciphers", tls_set_ciphers(ctx,
+		    srv->mandatory ? s->mandatory_ciphers : s->ciphers,
+		    exclude.data, why), why);
 	buf_fini(&exclude);
 	if (rc < 0) {
 		SSL_CTX_free(ctx);
@@ -426,8 +449,34 @@ changed(struct keyd_listener *l)
 
 /* --- the interface ------------------------------------------------------------------------------- */
 
+/* The context and what it stands on. */
+static int
+set_up(struct tls_server *srv, struct why *why)
+{
+	const struct tls_settings *s = &srv->set;
+	int rc = 0;
+
+	if (tls_digest(s->digest) == NULL)
+		rc = why_set(why, "", "smtpd_tls_fingerprint_digest: unknown "
+		    "digest \"%s\"", s->digest);
+	if (rc < 0 && srv->judge != NULL)
+		rc = srv->judge(rc, why);
+	if (rc == 0 && (srv->base = make_ctx(srv, why)) == NULL)
+		rc = -1;
+	if (rc == 0)
+		rc = blame(srv, "CAfile", tls_set_cas(srv->base, s->ca_file,
+		    "", why), why);
+	if (rc == 0)
+		rc = blame(srv, "CApath", tls_set_cas(srv->base, "",
+		    s->ca_path, why), why);
+	if (rc == 0 && s->ca_file[0] != '\0')
+		SSL_CTX_set_client_CA_list(srv->base,
+		    SSL_load_client_CA_file(s->ca_file));
+	return rc;
+}
+
 int
-tls_server_new(enum tls_service which, bool mandatory,
+tls_server_new(enum tls_service which, bool mandatory, tls_judge_fn *judge,
     struct tls_server **out, struct why *why)
 {
 	struct tls_server *srv = mem_zalloc(sizeof(*srv));
@@ -447,21 +496,15 @@ tls_server_new(enum tls_service which, bool mandatory,
 		return 0;
 	}
 	tls_init();
-	srv->base = make_ctx(srv, why);
-	if (srv->base != NULL && tls_digest(srv->set.digest) == NULL)
-		why_set(why, "", "smtpd_tls_fingerprint_digest: unknown "
-		    "digest \"%s\"", srv->set.digest);
-	else if (srv->base != NULL && tls_set_cas(srv->base, srv->set.ca_file,
-	    srv->set.ca_path, why) == 0) {
-		if (srv->set.ca_file[0] != '\0')
-			SSL_CTX_set_client_CA_list(srv->base,
-			    SSL_load_client_CA_file(srv->set.ca_file));
-		*out = srv;
-		return 0;
+	srv->judge = judge;
+	if (set_up(srv, why) < 0) {
+		tls_server_free(&srv);
+		return -1;
 	}
-	why_prefix(why, "%s: TLS", srv->set.name);
-	tls_server_free(&srv);
-	return -1;
+	/* From here on they are right. */
+	srv->judge = NULL;
+	*out = srv;
+	return 0;
 }
 
 void

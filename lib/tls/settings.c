@@ -5,6 +5,7 @@
 #include "tls/settings.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -114,7 +115,7 @@ mua_files(void)
 static void
 smtpd_settings(struct tls_settings *s)
 {
-	s->name = "smtpd";
+	s->name = s->prefix = "smtpd";
 	s->level = conf.smtpd_tls_security_level[0] != '\0' ?
 	    conf.smtpd_tls_security_level : conf.smtpd_enforce_tls ?
 	    "encrypt" : conf.smtpd_use_tls ? "" : "none";
@@ -133,7 +134,7 @@ smtpd_settings(struct tls_settings *s)
 
 /* Mail readers have one kind of protocols and ciphers. */
 #define READER_SETTINGS(s, d) do {					\
-	(s)->name = #d;							\
+	(s)->name = (s)->prefix = #d;					\
 	(s)->level = conf.d##_tls_security_level;			\
 	(s)->files = files_or(conf.d##_tls_chain_files,			\
 	    conf.d##_tls_cert_file, conf.d##_tls_key_file, mua_files()); \
@@ -506,15 +507,30 @@ read_ca_dir(SSL_CTX *ctx, const char *path, struct why *why)
 }
 
 int
-tls_set_cas(SSL_CTX *ctx, const char *file, const char *path,
-    struct why *why)
+tls_cas_why(const char *file, struct why *why)
 {
 	struct why text = WHY_INIT;
 
-	ERR_clear_error();
-	if (file[0] != '\0' && SSL_CTX_load_verify_file(ctx, file) != 1) {
+	/* OpenSSL's words for the first two are for programmers. */
+	if (access(file, R_OK) < 0)
+		why_errno(why, "", "%s", file);
+	else if (ERR_GET_REASON(ERR_peek_last_error()) ==
+	    X509_R_NO_CERTIFICATE_OR_CRL_FOUND)
+		why_set(why, "", "%s: no certificate in it", file);
+	else {
 		tls_openssl_why(&text, file);
-		return why_set(why, "", "%s", text.text);
+		why_set(why, "", "%s", text.text);
 	}
+	ERR_clear_error();
+	return -1;
+}
+
+int
+tls_set_cas(SSL_CTX *ctx, const char *file, const char *path,
+    struct why *why)
+{
+	ERR_clear_error();
+	if (file[0] != '\0' && SSL_CTX_load_verify_file(ctx, file) != 1)
+		return tls_cas_why(file, why);
 	return path[0] != '\0' ? read_ca_dir(ctx, path, why) : 0;
 }

@@ -13,7 +13,8 @@
 #include "tls/tls.h"
 
 struct tls_settings {
-	const char	*name;		/* "smtpd": for messages */
+	const char	*name;		/* "lmtpd": for messages */
+	const char	*prefix;	/* "smtpd": of its parameters' names */
 	const char	*level;		/* may be "" */
 	char		*files;		/* chains and keys; to mem_free() */
 	const char	*sni_maps;

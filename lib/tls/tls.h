@@ -82,15 +82,20 @@ enum tls_service {
 	TLS_SMTPD, TLS_LMTPD, TLS_IMAPD, TLS_POP3D, TLS_SERVICE_COUNT
 };
 
+/* What is to come of a wrong setting (rc -1, why): -1 ends there; 0, after it
+ * was said somewhere, and the next are looked at too. */
+typedef int tls_judge_fn(int rc, struct why *why);
+
 /*
  * Read the settings and make the context; *out is NULL, with success, when
  * the level is none or no certificate is configured (with a warning when the
  * level is encrypt).  mandatory: every session of this process is to be as
  * good as encrypt says (implicit TLS), whatever the level.  Call it in
- * pre_jail(), and in check() (then free it).  -1 with why.
+ * pre_jail(), and in check().  -1 with why, which begins with the name of the
+ * parameter that is wrong; judge, unless NULL, is asked before that.
  */
 MUST_CHECK int tls_server_new(enum tls_service which, bool mandatory,
-	    struct tls_server **out, struct why *why);
+	    tls_judge_fn *judge, struct tls_server **out, struct why *why);
 /*
  * In start(): ask keyd for the certificates, waiting for them a moment, and
  * keep up with their changes.  srv may be NULL.  Without keyd the server is
@@ -192,10 +197,6 @@ MUST_CHECK int tls_binding(const struct tls *t, enum tls_binding kind,
 const char *tls_binding_name(enum tls_binding kind);
 
 /* --- clients ---------------------------------------------------------------------- */
-
-/* What is to come of a wrong setting (rc -1, why): -1 ends there; 0, after it
- * was said somewhere, and the next are looked at too. */
-typedef int tls_judge_fn(int rc, struct why *why);
 
 /* Settings common to all connections of a process. */
 struct tls_client_conf {

@@ -136,6 +136,9 @@ MUST_CHECK int tls_ssl_ciphers(SSL *ssl, const char *grade,
 	    const char *exclude, struct why *why);
 /* Groups, options, memory: the same for all contexts. */
 MUST_CHECK int tls_set_common(SSL_CTX *ctx, struct why *why);
+/* Why a file of certificates could not be loaded, from OpenSSL's queue and
+ * the file itself: -1. */
+int	 tls_cas_why(const char *file, struct why *why);
 MUST_CHECK int tls_set_cas(SSL_CTX *ctx, const char *file, const char *path,
 	    struct why *why);
 const EVP_MD *tls_digest(const char *name);	/* or NULL */

@@ -93,7 +93,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (params_load(argv[1], NULL, 0, NULL, NULL) < 0 ||
 	    chdir(conf.queue_directory) < 0 ||
-	    tls_server_new(TLS_SMTPD, false, &server, &why) < 0 ||
+	    tls_server_new(TLS_SMTPD, false, NULL, &server, &why) < 0 ||
 	    server == NULL)
 		log_fatal("cannot start: %s", why.text);
 	l = loop_new();

@@ -153,7 +153,8 @@ pair_setup(const char *settings)
 	mem_free(pair_file("main.cf", &main_cf));
 	ck_assert_int_eq(params_load(tmp, NULL, 0, NULL, NULL), 0);
 	loop = loop_new();
-	ck_assert_int_eq(tls_server_new(TLS_SMTPD, false, &server, &why), 0);
+	ck_assert_int_eq(tls_server_new(TLS_SMTPD, false, NULL, &server,
+	    &why), 0);
 	ck_assert_ptr_nonnull(server);
 	set = tls_set_load(span_of(path), 0, &why);
 	ck_assert_msg(set != NULL, "%s", why.text);
