@@ -66,6 +66,36 @@ parse_owner(const char *text, uid_t *uid, gid_t *gid, struct why *why)
 }
 
 int
+dovecot_check(struct why *why)
+{
+	const char *path = conf.authd_dovecot_socket;
+	const char *slash = strrchr(path, '/');
+	char *dir;
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+	int rc = 0;
+
+	if (path[0] == '\0')
+		return 0;
+	if (parse_owner(conf.authd_dovecot_socket_owner, &uid, &gid, why) < 0)
+		return -1;
+	/* Where we are when we run; the first start makes it. */
+	if (path[0] != '/' && access(conf.queue_directory, F_OK) < 0)
+		return 0;
+	dir = mem_printf("%s%s%.*s", path[0] == '/' ? "" :
+	    conf.queue_directory, path[0] == '/' ? "" : "/", slash != NULL ?
+	    (int)(slash - path) + 1 : 0, path);
+	if (stat(dir, &st) < 0)
+		rc = why_errno(why, "", "authd_dovecot_socket: %s", dir);
+	else if (!S_ISDIR(st.st_mode))
+		rc = why_set(why, "", "authd_dovecot_socket: %s: not a "
+		    "directory", dir);
+	mem_free(dir);
+	return rc;
+}
+
+int
 dovecot_open(struct why *why)
 {
 	const char *path = conf.authd_dovecot_socket;

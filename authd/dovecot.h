@@ -18,6 +18,8 @@
 
 #define DOVECOT_LINE_MAX	(32 * 1024)	/* bytes */
 
+/* Whether it could be opened, for check(). */
+MUST_CHECK int dovecot_check(struct why *why);
 /* Before the jail; nothing where the setting is empty. */
 MUST_CHECK int dovecot_open(struct why *why);
 void	 dovecot_start(struct loop *l);

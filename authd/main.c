@@ -61,6 +61,7 @@ check(struct why *why)
 	if (daemon_judge(accounts_check(why), why) < 0 ||
 	    daemon_judge(places_open(why), why) < 0 ||
 	    daemon_judge(introspect_check(why), why) < 0 ||
+	    daemon_judge(dovecot_check(why), why) < 0 ||
 	    daemon_judge(pam_check(why), why) < 0)
 		return -1;
 	accounts_close();

@@ -62,6 +62,17 @@ quota_parse(struct span text, struct quota_limits *out)
 	return 0;
 }
 
+int
+quota_judge(struct span text, struct why *why)
+{
+	struct quota_limits l;
+
+	if (quota_parse(text, &l) < 0)
+		return why_set(why, "", "\"%.*s\" is no quota such as "
+		    "\"500/1h 2000/1d\"", SPAN_ARG(text));
+	return 0;
+}
+
 /* --- the decision ------------------------------------------------------------------ */
 
 static void
@@ -115,11 +126,12 @@ find_limits(struct maps *maps, const char *title, struct span who,
 {
 	struct buf value = BUF_INIT(TABLE_VALUE_MAX);
 	int rc = maps_get(maps, who, false, &value, why);
+	struct why bad = WHY_INIT;
 
 	out->n = 0;
 	if (rc == 1 && quota_parse(buf_span(&value), out) < 0) {
-		log_warning("%s: \"%s\" for %.*s is no quota such as "
-		    "\"500/1h 2000/1d\"", title, value.data, SPAN_ARG(who));
+		(void)!quota_judge(buf_span(&value), &bad);
+		log_warning("%s: %.*s: %s", title, SPAN_ARG(who), bad.text);
 		rc = why_set(why, "4.3.5", "mail system configuration error");
 	}
 	buf_fini(&value);

@@ -24,6 +24,8 @@ struct quota_limits {
 
 /* "500/1h 2000/1d", "unlimited"; -1: neither. */
 MUST_CHECK int quota_parse(struct span text, struct quota_limits *out);
+/* Whether a table can have this value; see maps_judge(). */
+MUST_CHECK int quota_judge(struct span text, struct why *why);
 /*
  * Count a message that goes to n recipients, or put it on hold or refuse it.
  * -1 when it was refused.

@@ -96,8 +96,11 @@ cleanup_reload(struct why *why)
 int
 cleanup_check(struct why *why)
 {
-	struct settings *s = settings_new(why);
+	struct settings *s;
 
+	daemon_judge_values("sender_quota_maps", quota_judge);
+	daemon_judge_values("sender_domain_quota_maps", quota_judge);
+	s = settings_new(why);
 	if (s == NULL)
 		return -1;
 	settings_free(&s);

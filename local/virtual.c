@@ -137,6 +137,10 @@ virtual_check(struct why *why)
 	if (conf.virtual_mailbox_maps[0] != '\0' &&
 	    daemon_judge(virtual_pre_jail(why), why) < 0)
 		return -1;
+	daemon_judge_values("virtual_mailbox_maps", virtual_judge_mailbox);
+	daemon_judge_values("virtual_uid_maps", virtual_judge_uid);
+	daemon_judge_values("virtual_gid_maps", virtual_judge_gid);
+	daemon_judge_values("quota_maps", store_quota_judge);
 	return agent_check("virtual_delivery_status_filter",
 	    conf.virtual_delivery_status_filter, why);
 }

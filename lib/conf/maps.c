@@ -206,6 +206,72 @@ maps_each(struct maps *m, table_each_fn *fn, void *arg, struct why *why)
 	return 0;
 }
 
+/* --- what is in them --------------------------------------------------------- */
+
+struct judging {
+	maps_judge_fn	*fn;
+	const char	*spec;
+	unsigned	 looked, bad;
+	struct why	 first;
+};
+
+static bool
+judge_entry(void *arg, struct span key, struct span value)
+{
+	struct judging *j = arg;
+	struct why why = WHY_INIT;
+
+	if (j->looked++ >= MAPS_JUDGE_MAX)
+		return false;
+	if (j->fn(value, &why) < 0 && j->bad++ == 0)
+		why_set(&j->first, "4.3.5", "%s: %.*s: %s", j->spec,
+		    SPAN_ARG(key), why.text);
+	return true;
+}
+
+/* static: has one value, and no key. */
+static bool
+judge_static(struct judging *j, struct table *t)
+{
+	struct buf value = BUF_INIT(TABLE_VALUE_MAX);
+	struct why why = WHY_INIT;
+	bool bad = table_get(t, SPAN("x"), &value, &why) == 1 &&
+	    j->fn(buf_span(&value), &why) < 0;
+
+	if (bad)
+		why_set(&j->first, "4.3.5", "%s: %s", j->spec, why.text);
+	buf_fini(&value);
+	return bad;
+}
+
+int
+maps_judge(struct maps *m, maps_judge_fn *fn, bool *all, struct why *why)
+{
+	struct judging j = { .fn = fn, .first = WHY_INIT };
+	struct why cannot = WHY_INIT;
+
+	*all = false;
+	for (size_t i = 0; i < m->list.len && !*all; i++) {
+		struct table *t = late_table_get(m->list.v[i], &cannot);
+
+		j.spec = m->list.v[i]->spec;
+		/* Whoever opened it has told of one that cannot be. */
+		if (t == NULL)
+			continue;
+		if (t->type == &table_type_static)
+			*all = judge_static(&j, t);
+		else
+			(void)!table_each(t, judge_entry, &j, &cannot);
+	}
+	if (*all || j.bad == 1)
+		return why_set(why, "4.3.5", "%s: %s", m->title,
+		    j.first.text);
+	if (j.bad > 1)
+		return why_set(why, "4.3.5", "%s: %s (and %u more)", m->title,
+		    j.first.text, j.bad - 1);
+	return 0;
+}
+
 const char *
 maps_last_table(const struct maps *m)
 {

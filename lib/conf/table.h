@@ -91,6 +91,17 @@ MUST_CHECK int maps_get(struct maps *m, struct span key, bool partial,
  */
 MUST_CHECK int maps_each(struct maps *m, table_each_fn *fn, void *arg,
 	    struct why *why);
+/* Whether a value is one that the parameter can use: 0, or -1 with why. */
+typedef int maps_judge_fn(struct span value, struct why *why);
+/*
+ * Judge what static: tables give, and the first MAPS_JUDGE_MAX entries of
+ * those that can be listed.  0, or -1 with why, which tells of the first that
+ * is bad and of how many are; *all, when it goes for every key, so that
+ * nothing can work.
+ */
+#define MAPS_JUDGE_MAX	20000
+MUST_CHECK int maps_judge(struct maps *m, maps_judge_fn *fn, bool *all,
+	    struct why *why);
 /* The spec of the table that gave the last answer ("hash:/a"). */
 const char *maps_last_table(const struct maps *m);
 

@@ -31,6 +31,7 @@
 #include "base/cc.h"
 #include "base/why.h"
 #include "conf/params.h"
+#include "conf/table.h"
 #include "io/loop.h"
 #include "io/sock.h"
 
@@ -82,6 +83,12 @@ int	 daemon_main(const struct daemon *d, int argc, char **argv);
  * exit status tells of it.  Otherwise, or when rc is no failure, rc.
  */
 MUST_CHECK int daemon_judge(int rc, struct why *why);
+/*
+ * In check(): judge the values in the tables of that parameter, as
+ * maps_judge() does.  A bad one is a remark; where it is all there is, an
+ * error.
+ */
+void	 daemon_judge_values(const char *param, maps_judge_fn *fn);
 /* What is no error, but to be known: a warning, also of a check. */
 void	 daemon_remark(const char *fmt, ...) PRINTF(1, 2);
 /* Whether that found anything: what a failed part left is not to be used. */

@@ -278,6 +278,26 @@ daemon_judge(int rc, struct why *why)
 	return 0;
 }
 
+void
+daemon_judge_values(const char *param, maps_judge_fn *fn)
+{
+	char *value = params_get(param);
+	struct why why = WHY_INIT;
+	struct maps *m = maps_new(param, value, TABLE_FOLD, &why);
+	bool all;
+
+	/* One that is written wrong has been told of. */
+	if (m != NULL && maps_judge(m, fn, &all, &why) < 0) {
+		if (all)
+			(void)!daemon_judge(-1, &why);
+		else
+			daemon_remark("%s: %s", params_origin(param),
+			    why.text);
+	}
+	maps_free(&m);
+	mem_free(value);
+}
+
 bool
 daemon_judged_bad(void)
 {

@@ -189,6 +189,14 @@ store_quota_write(int dirfd, const char *name, const struct store_quota *q,
 
 /* --- quota_maps ------------------------------------------------------------------ */
 
+int
+store_quota_judge(struct span text, struct why *why)
+{
+	struct store_quota q;
+
+	return store_quota_parse(text, &q, why);
+}
+
 struct quota_map *
 quota_map_new(struct why *why)
 {

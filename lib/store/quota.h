@@ -45,6 +45,8 @@ bool	 store_quota_limited(const struct store_quota *q);
 /* 0, or -1 with why; resources that text does not name are unset. */
 MUST_CHECK int store_quota_parse(struct span text, struct store_quota *out,
 	    struct why *why);
+/* Whether quota_maps can have this value; see maps_judge(). */
+MUST_CHECK int store_quota_judge(struct span text, struct why *why);
 /* Append it as text; what is unset is left out. */
 void	 store_quota_format(const struct store_quota *q, struct buf *out);
 

@@ -97,12 +97,55 @@ virtual_parse_mailbox(struct span v, enum store_format dirs,
 	return 0;
 }
 
+static int
+parse_id(struct span value, int64_t least, uint32_t *out, struct why *why)
+{
+	uint64_t n;
+
+	value = span_trim(value);
+	if (num_parse_u64(value, UINT32_MAX - 1, &n) < 0 ||
+	    n < (uint64_t)least)
+		return why_set(why, "4.3.5", "\"%.*s\" is no number from "
+		    "%lld", SPAN_ARG(value), (long long)least);
+	*out = (uint32_t)n;
+	return 0;
+}
+
+int
+virtual_judge_uid(struct span value, struct why *why)
+{
+	uint32_t id;
+
+	return parse_id(value, conf.virtual_minimum_uid, &id, why);
+}
+
+int
+virtual_judge_gid(struct span value, struct why *why)
+{
+	uint32_t id;
+
+	return parse_id(value, 1, &id, why);
+}
+
+int
+virtual_judge_mailbox(struct span value, struct why *why)
+{
+	struct buf path = BUF_INIT(BUF_UNLIMITED);
+	enum store_format format;
+	bool detect;
+	int rc = virtual_parse_mailbox(value, STORE_MAILDIR, &format, &detect,
+	    &path, why);
+
+	buf_fini(&path);
+	return rc;
+}
+
 /* A number from a table, or the fixed owner's.  0, -1 with why. */
 static int
 find_id(struct virtual_map *v, struct maps *m, const char *title,
     struct span addr, int64_t least, uint32_t fixed, uint32_t *out, struct why *why)
 {
-	uint64_t n;
+	struct why bad = WHY_INIT;
 	int rc;
 
 	if (maps_empty(m)) {
@@ -121,15 +164,11 @@ find_id(struct virtual_map *v, struct maps *m, const char *title,
 		return why_set(why, "4.3.5", "mail system configuration "
 		    "error");
 	}
-	if (num_parse_u64(span_trim(buf_span(&v->value)), UINT32_MAX - 1,
-	    &n) < 0 || n < (uint64_t)least) {
-		log_warning("%s: bad value \"%s\" for %.*s (a number from "
-		    "%lld)", title, v->value.data, SPAN_ARG(addr),
-		    (long long)least);
+	if (parse_id(buf_span(&v->value), least, out, &bad) < 0) {
+		log_warning("%s: %.*s: %s", title, SPAN_ARG(addr), bad.text);
 		return why_set(why, "4.3.5", "mail system configuration "
 		    "error");
 	}
-	*out = (uint32_t)n;
 	return 0;
 }
 

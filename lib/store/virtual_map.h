@@ -66,5 +66,9 @@ MUST_CHECK int virtual_map_find(struct virtual_map *m, struct span addr,
 MUST_CHECK int virtual_parse_mailbox(struct span value,
 	    enum store_format dirs, enum store_format *format, bool *detect,
 	    struct buf *out, struct why *why);
+/* Whether those tables can have these values; see maps_judge(). */
+MUST_CHECK int virtual_judge_mailbox(struct span value, struct why *why);
+MUST_CHECK int virtual_judge_uid(struct span value, struct why *why);
+MUST_CHECK int virtual_judge_gid(struct span value, struct why *why);
 
 #endif

@@ -53,6 +53,11 @@ ODD = (
     ("authd_mechanism_filter = plain, !cram-md5, foo",
      'authd_mechanism_filter: no mechanism "foo"'),
     ("authd_owner = nobody-here", 'authd_owner: no user "nobody-here"'),
+    ("quota_maps = inline:{{joe@example.test = 5G}, {a@b = much}, {c@d = x}}",
+     'a@b: "much" is no quota (storage=10G messages=100000 mailboxes=200) '
+     "(and 1 more)"),
+    ("sender_domain_quota_maps = inline:{{a.example = often}}",
+     'a.example: "often" is no quota'),
     ("authd_oauth_jwks_file = /nonexistent/jwks", "jwks: No such file"),
 )
 # All of these at once, each said with its line: whoever finds them, and
@@ -66,6 +71,18 @@ smtpd_sender_restrictions = nonsense
 smtpd_authorized_xclient_hosts = 300.1.2.3/8
 smtpd_sasl_mechanism_filter = !
 smtpd_tls_cert_file = /nonexistent/cert.pem
+smtpd_tls_protocols = SSLv9
+smtpd_tls_ciphers = fancy
+smtpd_tls_mandatory_protocols = TLSv7
+mua_tls_ciphers = fancier
+smtpd_tls_fingerprint_digest = md17
+smtpd_tls_CAfile = /nonexistent/clients.pem
+smtpd_tls_CApath = /nonexistent/clients
+authd_dovecot_socket = /nonexistent/auth
+sender_quota_maps = static:many
+virtual_uid_maps = static:vmail
+virtual_gid_maps = static:users
+quota_maps = static:much
 proxy_interfaces = 1.2.3.
 relay_domains = sql:x
 body_checks = sql:x

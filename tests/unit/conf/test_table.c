@@ -611,6 +611,48 @@ START_TEST(maps_take_the_first_answer)
 }
 END_TEST
 
+static int
+judge_digits(struct span value, struct why *why)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if (value.p[i] < '0' || value.p[i] > '9')
+			return why_set(why, "", "\"%.*s\" is bad",
+			    SPAN_ARG(value));
+	return 0;
+}
+
+static const struct {
+	const char	*value, *text;		/* NULL: it is right */
+	bool		 all;
+} judged[] = {
+	{ "", NULL, false },
+	{ "static:5 inline:{{a=1},{b=2}}", NULL, false },
+	/* Patterns cannot be listed. */
+	{ "regexp:{{/a/ x}}", NULL, false },
+	{ "static:x", "x_maps: static:x: \"x\" is bad", true },
+	{ "inline:{{a=x},{b=2}}", "x_maps: inline:{{a=x},{b=2}}: a: \"x\" is "
+	  "bad", false },
+	{ "inline:{{a=x},{b=y}} inline:{c=z}", "x_maps: inline:{{a=x},{b=y}}: "
+	  "a: \"x\" is bad (and 2 more)", false },
+	/* The one that goes for all is the one to tell of. */
+	{ "inline:{a=x} static:y", "x_maps: static:y: \"y\" is bad", true },
+};
+
+START_TEST(values_are_judged)			/* a loop test */
+{
+	struct why why = WHY_INIT;
+	struct maps *m = maps_new("x_maps", judged[_i].value, TABLE_FOLD, &why);
+	bool all;
+	int rc = maps_judge(m, judge_digits, &all, &why);
+
+	ck_assert_int_eq(rc, judged[_i].text == NULL ? 0 : -1);
+	ck_assert(all == judged[_i].all);
+	ck_assert_str_eq(why.text, judged[_i].text == NULL ? "" :
+	    judged[_i].text);
+	maps_free(&m);
+}
+END_TEST
+
 START_TEST(a_missing_table_is_tried_again)
 {
 	struct why why = WHY_INIT;
@@ -659,6 +701,7 @@ suite(void)
 	tcase_add_test(t, a_changed_file_is_read_again);
 	tcase_add_loop_test(t, damaged_databases_are_errors, 0, 4);
 	tcase_add_test(t, maps_take_the_first_answer);
+	tcase_add_loop_test(t, values_are_judged, 0, ARRAY_LEN(judged));
 	tcase_add_test(t, a_missing_table_is_tried_again);
 	suite_add_tcase(s, t);
 	return s;
