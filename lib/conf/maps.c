@@ -210,10 +210,21 @@ maps_each(struct maps *m, table_each_fn *fn, void *arg, struct why *why)
 
 struct judging {
 	maps_judge_fn	*fn;
+	size_t		 table;
 	const char	*spec;
 	unsigned	 looked, bad;
+	struct buf	 key;		/* of the first: tables have no order */
+	size_t		 key_table;
 	struct why	 first;
 };
+
+/* Of all that are bad it is always the same that is told of. */
+static bool
+comes_first(const struct judging *j, struct span key)
+{
+	return j->bad == 0 || (j->table == j->key_table &&
+	    span_cmp(key, buf_span(&j->key)) < 0);
+}
 
 static bool
 judge_entry(void *arg, struct span key, struct span value)
@@ -223,9 +234,16 @@ judge_entry(void *arg, struct span key, struct span value)
 
 	if (j->looked++ >= MAPS_JUDGE_MAX)
 		return false;
-	if (j->fn(value, &why) < 0 && j->bad++ == 0)
+	if (j->fn(value, &why) == 0)
+		return true;
+	if (comes_first(j, key)) {
+		buf_reset(&j->key);
+		buf_add_span(&j->key, key);
+		j->key_table = j->table;
 		why_set(&j->first, "4.3.5", "%s: %.*s: %s", j->spec,
 		    SPAN_ARG(key), why.text);
+	}
+	j->bad++;
 	return true;
 }
 
@@ -247,13 +265,15 @@ judge_static(struct judging *j, struct table *t)
 int
 maps_judge(struct maps *m, maps_judge_fn *fn, bool *all, struct why *why)
 {
-	struct judging j = { .fn = fn, .first = WHY_INIT };
+	struct judging j = { .fn = fn, .first = WHY_INIT,
+	    .key = BUF_INIT(BUF_UNLIMITED) };
 	struct why cannot = WHY_INIT;
 
 	*all = false;
 	for (size_t i = 0; i < m->list.len && !*all; i++) {
 		struct table *t = late_table_get(m->list.v[i], &cannot);
 
+		j.table = i;
 		j.spec = m->list.v[i]->spec;
 		/* Whoever opened it has told of one that cannot be. */
 		if (t == NULL)
@@ -263,6 +283,7 @@ maps_judge(struct maps *m, maps_judge_fn *fn, bool *all, struct why *why)
 		else
 			(void)!table_each(t, judge_entry, &j, &cannot);
 	}
+	buf_fini(&j.key);
 	if (*all || j.bad == 1)
 		return why_set(why, "4.3.5", "%s: %s", m->title,
 		    j.first.text);
