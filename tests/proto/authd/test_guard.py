@@ -3,6 +3,7 @@
 """authd: delays, bans by address and by user, exceptions, mansio ban; a
 flood; the cache of verified passwords."""
 import os
+import signal
 import sys
 import time
 
@@ -104,8 +105,22 @@ def nobody_to_ask(m):
             assert "(this command is for root)" in said, said
 
 
+def keepers(m):
+    return [p for p, n in below(m.master_pid()).items()
+            if n == "authd-keeper"]
+
+
 def over_a_restart(m):
     """authd dies: bans, counts and known networks are still there."""
+    path = f"{m.base}/lib/authd.bans"
+
+    def text():
+        try:
+            with open(path, encoding="utf-8") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
     def again():
         end = time.monotonic() + 30
         while True:
@@ -118,23 +133,31 @@ def over_a_restart(m):
                 time.sleep(0.1)
 
     def die():
-        time.sleep(2)               # it is a second behind
         authd, = [p for p, n in m.children().items() if n == "authd"]
         os.kill(authd, 9)
         while authd in m.children():
             time.sleep(0.05)
         return again()
 
+    def kept(address, there=True):
+        """The file is behind, but has all of one moment."""
+        end = time.monotonic() + 30
+        while (f" {address}" in text()) != there:
+            assert time.monotonic() < end, text()
+            time.sleep(0.05)
+
     c = again()
     home = {"client": "203.0.113.77"}
     assert c.plain(BOB, "builder", **home)[0] == "ok"
     m.command("mansio", "ban", "198.51.100.40", "1h")
-    m.command("mansio", "ban", "198.51.100.41", "1")
     for i in range(3):
         c.plain(ALICE, f"guess{i}", client="198.51.100.42")
     for i in range(60):
         c.plain(BOB, f"guess{i}", client=f"198.19.{i}.1")
+    m.command("mansio", "ban", "198.51.100.41", "1")
     c.close()
+    kept("198.51.100.41")
+    time.sleep(1)               # it is over
     c = die()
     bans = c.bans()
     assert bans["198.51.100.40"][0] and 3500 < bans["198.51.100.40"][1] <= \
@@ -150,19 +173,23 @@ def over_a_restart(m):
     assert c.plain(ALICE, "wonderland", client="198.51.100.42")[1] == BANNED
     m.command("mansio", "unban", "all")
     c.close()
+    kept("198.51.100.40", False)
     c = die()
     assert not any(b[0] for b in c.bans().values()), c.bans()
     c.close()
     # A damaged file is a warning.
-    path = f"{m.base}/lib/authd.bans"
     assert os.stat(path).st_mode & 0o777 == 0o600
-    for text in (b"\0" * 100, b"key 1 2\na 1 2\nx\nu -1 0 0 0 - n\n",
+    for damage in (b"\0" * 100, b"key 1 2\na 1 2\nx\nu -1 0 0 0 - n\n",
                  b"key 1\n", b"key 1 2\na 9 1 99999999999 1 - 192.0.2.77"):
-        time.sleep(1.5)
+        while len(keepers(m)) != 1:
+            time.sleep(0.05)
+        keeper, = keepers(m)
+        os.kill(keeper, signal.SIGSTOP)     # it writes nothing over it
         with open(path, "wb") as f:
-            f.write(text)
+            f.write(damage)
         authd, = [p for p, n in m.children().items() if n == "authd"]
-        os.kill(authd, 9)
+        os.kill(authd, signal.SIGKILL)
+        os.kill(keeper, signal.SIGKILL)
         while authd in m.children():
             time.sleep(0.05)
         c = again()
@@ -175,15 +202,11 @@ def over_a_restart(m):
 
 def keeper_dies(m, c):
     """Another one follows, with all that is to be kept."""
-    def keeper():
-        return [p for p, n in below(m.master_pid()).items()
-                if n == "authd-keeper"]
-
     path = f"{m.base}/lib/authd.bans"
     # The process that sees it writes to the log that there is now.
     m.command("mansio", "logrotate")
     time.sleep(0.5)
-    first, = keeper()
+    first, = keepers(m)
     os.kill(first, 9)
     m.command("mansio", "ban", "198.51.100.50", "1h")
     end = time.monotonic() + 60
@@ -193,7 +216,7 @@ def keeper_dies(m, c):
                 break
         assert time.monotonic() < end, m.log()[-2000:]
         time.sleep(0.1)
-    assert keeper() not in ([], [first])
+    assert keepers(m) not in ([], [first])
     m.wait_log(f"process authd-keeper pid {first} killed by signal 9")
     assert c.plain(BOB, "builder")[0] == "ok"
     m.command("mansio", "unban", "all")
