@@ -398,6 +398,16 @@ class Rig(cleanuplib.Instance):
     def numbers(self):
         return {k: int(v) for k, v in self.ctl(QSTATUS)[3]}
 
+    def wait_numbers(self, **want):
+        """Until they are these; the feed is behind cleanup's answers."""
+        end = time.time() + 60
+        while time.time() < end:
+            n = self.numbers()
+            if all(n[k] == v for k, v in want.items()):
+                return n
+            time.sleep(0.02)
+        raise AssertionError(f"{n}, not {want}")
+
     def files(self, q):
         return sorted(f for _, _, fs in os.walk(self.path(q)) for f in fs)
 

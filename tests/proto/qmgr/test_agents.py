@@ -339,7 +339,7 @@ def a_small_message_overtakes_a_huge_one(r):
     first = a.next()
     assert first.id == big and len(first.rcpts) == 10
     small = r.send("s@ok.test")
-    time.sleep(0.3)
+    r.wait_numbers(active=2)
     first.status(DELIVERED)
     order = []
     for _ in range(20):
@@ -445,9 +445,7 @@ def the_active_set_is_bounded(r):
     a = r.agent("ok")
     for i in range(60):
         r.send(f"u{i}@ok.test")
-    time.sleep(0.3)
-    n = r.numbers()
-    assert n["active"] == 20 and n["incoming"] >= 40, n
+    r.wait_numbers(active=20, incoming=40)
     seen = set()
     for _ in range(60):
         d = a.next()
