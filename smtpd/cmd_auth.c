@@ -35,7 +35,7 @@ auth_start(struct loop *l, const char *path)
 bool
 auth_enabled(const struct session *s)
 {
-	return client != NULL && !(ehlo_discard & EHLO_AUTH) &&
+	return client != NULL && !(s->discard & EHLO_AUTH) &&
 	    !policy_list_has(LIST_SASL_EXCEPTIONS, s);
 }
 

@@ -585,7 +585,7 @@ cmd_bdat(struct session *s, struct span arg)
 	size_t nreplies;
 	bool last;
 
-	if (ehlo_discard & EHLO_CHUNKING) {
+	if (s->discard & EHLO_CHUNKING) {
 		/* We cannot know how much to skip: 521 and the end. */
 		reply(s, "521 5.5.1 Error: command not implemented");
 		session_close(s, NULL);

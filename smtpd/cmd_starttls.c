@@ -53,15 +53,15 @@ starttls_required(const struct session *s)
 }
 
 static bool
-enabled(void)
+enabled(const struct session *s)
 {
-	return level != TLS_LEVEL_NONE && !(ehlo_discard & EHLO_STARTTLS);
+	return level != TLS_LEVEL_NONE && !(s->discard & EHLO_STARTTLS);
 }
 
 bool
 starttls_offered(const struct session *s)
 {
-	return enabled() && s->secured == NULL && tls_server_ready(server);
+	return enabled(s) && s->secured == NULL && tls_server_ready(server);
 }
 
 /* --- what is known of the connection ------------------------------------------------ */
@@ -241,7 +241,7 @@ cmd_starttls(struct session *s, struct span arg)
 		reply(s, "501 5.5.4 Syntax: STARTTLS");
 	} else if (s->secured != NULL) {
 		reply(s, "554 5.5.1 Error: TLS already active");
-	} else if (!enabled()) {
+	} else if (!enabled(s)) {
 		reply(s, "502 5.5.1 Error: command not implemented");
 	} else if (!limits_event(s, LIMIT_TLS)) {
 		reply(s, "421 4.7.0 %s Error: too many new TLS sessions from "

@@ -77,9 +77,9 @@ static const struct command {
 	[CMD_UNKNOWN]	= { "UNKNOWN", "unknown", 0, F_ABSENT, NULL },
 };
 
-unsigned ehlo_discard;
-
+static unsigned ehlo_discard;		/* EHLO_*: for all clients */
 static struct match_list *forbidden, *noops;
+static struct maps *discards, *rewrites;
 
 static const struct {
 	const char	*word;
@@ -108,36 +108,85 @@ command_log_name(enum cmd c)
 	return commands[c].log_name;
 }
 
-void
-command_start(void)
+/* EHLO_* for the words, and for what other settings take away. */
+static unsigned
+discard_of(struct span rest, const char *param)
 {
-	struct span rest = span_of(conf.smtpd_discard_ehlo_keywords), word;
-	struct why why = WHY_INIT;
+	unsigned off = 0;
+	struct span word;
 
 	while (span_token(&rest, ", \t\r\n", &word)) {
 		bool known = false;
 
 		for (size_t i = 0; i < ARRAY_LEN(ehlo_words); i++)
 			if (span_caseis(word, ehlo_words[i].word)) {
-				ehlo_discard |= ehlo_words[i].bit;
+				off |= ehlo_words[i].bit;
 				known = true;
 			}
 		if (!known)
-			log_warning("%s: smtpd_discard_ehlo_keywords: "
-			    "unknown keyword \"%.*s\" is ignored",
-			    params_origin("smtpd_discard_ehlo_keywords"),
+			log_warning("%s: %s: unknown keyword \"%.*s\" is "
+			    "ignored", params_origin(param), param,
 			    SPAN_ARG(word));
 	}
 	if (!conf.smtputf8_enable)
-		ehlo_discard |= EHLO_SMTPUTF8;
+		off |= EHLO_SMTPUTF8;
 	if (!conf.requiretls_enable)
-		ehlo_discard |= EHLO_REQUIRETLS;
-	if (ehlo_discard & EHLO_CHUNKING)
-		ehlo_discard |= EHLO_BINARY;	/* RFC 3030 3 */
-	if (ehlo_discard & EHLO_8BITMIME)
-		ehlo_discard |= EHLO_BINARY;
+		off |= EHLO_REQUIRETLS;
+	if (off & EHLO_CHUNKING)
+		off |= EHLO_BINARY;	/* RFC 3030 3 */
+	if (off & EHLO_8BITMIME)
+		off |= EHLO_BINARY;
 	if (conf.disable_vrfy_command)
-		ehlo_discard |= EHLO_VRFY;
+		off |= EHLO_VRFY;
+	return off;
+}
+
+unsigned
+command_discard(void)
+{
+	return ehlo_discard;
+}
+
+/* What is not announced to this client.  -1: the table cannot be read. */
+static int
+find_discard(struct session *s)
+{
+	struct buf words = BUF_INIT(TABLE_VALUE_MAX);
+	struct why why = WHY_INIT;
+	int rc = maps_get(discards, span_of(s->addr_text), false, &words,
+	    &why);
+
+	s->discard = ehlo_discard;
+	if (rc > 0)
+		s->discard = discard_of(buf_span(&words),
+		    "smtpd_discard_ehlo_keyword_address_maps");
+	else if (rc < 0)
+		log_warning("smtpd_discard_ehlo_keyword_address_maps: %s",
+		    why.text);
+	buf_fini(&words);
+	return MIN(rc, 0);
+}
+
+int
+command_open(struct why *why)
+{
+	discards = maps_new("smtpd_discard_ehlo_keyword_address_maps",
+	    conf.smtpd_discard_ehlo_keyword_address_maps,
+	    TABLE_FOLD | TABLE_FIXED, why);
+	if (discards == NULL)
+		return -1;
+	rewrites = maps_new("smtpd_command_filter", conf.smtpd_command_filter,
+	    TABLE_FOLD | TABLE_FIXED, why);
+	return rewrites == NULL ? -1 : 0;
+}
+
+void
+command_start(void)
+{
+	struct why why = WHY_INIT;
+
+	ehlo_discard = discard_of(span_of(conf.smtpd_discard_ehlo_keywords),
+	    "smtpd_discard_ehlo_keywords");
 	forbidden = match_list_new("smtpd_forbidden_commands",
 	    conf.smtpd_forbidden_commands, 0, &why);
 	if (forbidden == NULL)
@@ -157,17 +206,17 @@ command_parse_flags(const struct session *s)
 
 	if (!conf.strict_rfc821_envelopes)
 		f |= PARSE_LAX;
-	if (!(ehlo_discard & EHLO_SMTPUTF8))
+	if (!(s->discard & EHLO_SMTPUTF8))
 		f |= PARSE_UTF8;
-	if (!(ehlo_discard & EHLO_SIZE))
+	if (!(s->discard & EHLO_SIZE))
 		f |= PARSE_SIZE;
-	if (!(ehlo_discard & EHLO_8BITMIME))
+	if (!(s->discard & EHLO_8BITMIME))
 		f |= PARSE_8BITMIME;
-	if (!(ehlo_discard & EHLO_BINARY))
+	if (!(s->discard & EHLO_BINARY))
 		f |= PARSE_BINARY;
-	if (!(ehlo_discard & EHLO_DSN))
+	if (!(s->discard & EHLO_DSN))
 		f |= PARSE_DSN;
-	if (s->secured != NULL && !(ehlo_discard & EHLO_REQUIRETLS))
+	if (s->secured != NULL && !(s->discard & EHLO_REQUIRETLS))
 		f |= PARSE_REQUIRETLS;
 	return f;
 }
@@ -234,8 +283,59 @@ malformed(struct span line, struct span *verb, struct span *arg)
 	return NULL;
 }
 
+/*
+ * smtpd_command_filter: *line becomes what is done instead.  False: the table
+ * cannot be read.
+ */
+static bool
+rewrite_line(struct session *s, struct span *line, struct buf *out)
+{
+	struct span key = *line;
+	struct why why = WHY_INIT;
+	bool secret;
+	int rc;
+
+	if (maps_empty(rewrites))
+		return true;
+	while (key.len > 0 && (key.p[0] == ' ' || key.p[0] == '\t'))
+		key = span_from(key, 1);
+	rc = maps_get(rewrites, key, false, out, &why);
+	if (rc < 0)
+		log_warning("%s: smtpd_command_filter: %s", s->namaddr,
+		    why.text);
+	if (rc <= 0)
+		return rc == 0;
+	secret = span_casestarts(key, SPAN("AUTH ")) ||
+	    span_casestarts(buf_span(out), SPAN("AUTH "));
+	if (secret)
+		log_info("%s: replacing command \"AUTH ...\"", s->namaddr);
+	else
+		log_info("%s: replacing command \"%.*s\" with \"%.*s\"",
+		    s->namaddr, SPAN_ARG(span_sub(*line, 0, 100)),
+		    SPAN_ARG(span_sub(buf_span(out), 0, 100)));
+	*line = buf_span(out);
+	return true;
+}
+
+static void	 run_line(struct session *s, struct span line);
+
 void
 command_line(struct session *s, struct span line)
+{
+	struct buf instead = BUF_INIT(TABLE_VALUE_MAX);
+
+	if (rewrite_line(s, &line, &instead)) {
+		run_line(s, line);
+	} else {
+		s->counted = false;
+		s->cmd = s->last_cmd = CMD_UNKNOWN;
+		reply(s, "451 4.3.0 Error: temporary lookup failure");
+	}
+	buf_wipe(&instead);
+}
+
+static void
+run_line(struct session *s, struct span line)
 {
 	const struct command *c;
 	struct span verb, arg;
@@ -298,7 +398,7 @@ static void
 ehlo_reply(struct session *s)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
-	unsigned off = ehlo_discard;
+	unsigned off = s->discard;
 	size_t last = 0;
 
 	buf_addf(&b, "250-%s\r\n", conf.myhostname);
@@ -363,6 +463,10 @@ hello_done(struct session *s, bool ok, const char *text)
 		return;
 	}
 	s->esmtp = s->cmd != CMD_HELO;
+	if (s->esmtp && find_discard(s) < 0) {
+		reply(s, "451 4.3.0 Error: temporary lookup failure");
+		return;
+	}
 	/* RFC 5321 4.1.4: EHLO and HELO reset everything, as RSET does. */
 	session_reset(s);
 	session_set_state(s, ST_READY);
@@ -482,7 +586,7 @@ cmd_vrfy(struct session *s, struct span arg)
 		return;
 	}
 	/* RFC 6531 3.7.4.2. */
-	if (!(ehlo_discard & EHLO_SMTPUTF8) &&
+	if (!(s->discard & EHLO_SMTPUTF8) &&
 	    span_caseends(arg, SPAN(" SMTPUTF8"))) {
 		arg = span_trim(span_sub(arg, 0, arg.len - strlen(" SMTPUTF8")));
 		utf8 = true;

@@ -117,6 +117,15 @@ make_line(char *line, size_t size, const char *fmt, va_list ap)
 	return len;
 }
 
+static void
+put_reply(struct session *s, struct span line)
+{
+	struct buf all = BUF_INIT(BUF_UNLIMITED);
+
+	put(s, footer_add(s, line, &all) ? buf_span(&all) : line);
+	buf_fini(&all);
+}
+
 void
 reply(struct session *s, const char *fmt, ...)
 {
@@ -130,7 +139,7 @@ reply(struct session *s, const char *fmt, ...)
 	if (log_debug_on())
 		log_debug("> %s: %.*s", s->namaddr, (int)n - 2, line);
 	count(s, span_make(line, n));
-	put(s, span_make(line, n));
+	put_reply(s, span_make(line, n));
 }
 
 void
@@ -145,5 +154,5 @@ reply_more(struct session *s, const char *fmt, ...)
 	va_end(ap);
 	if (log_debug_on())
 		log_debug("> %s: %.*s", s->namaddr, (int)n - 2, line);
-	put(s, span_make(line, n));
+	put_reply(s, span_make(line, n));
 }

@@ -543,6 +543,7 @@ session_new(int fd, const struct sock_addr *peer, int index)
 	s->held = BUF_INIT(SMTPD_OUT_MAX);
 	s->cmd = CMD_UNKNOWN;
 	s->last_cmd = CMD_COUNT;
+	s->discard = command_discard();
 	s->state = proxied ? ST_PROXY : ST_CONNECT;
 	trace_id_make(trace);
 	memcpy(s->trace, trace, MIN(strlen(trace), sizeof(s->trace) - 1));

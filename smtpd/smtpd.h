@@ -9,7 +9,7 @@
  *	cmd_mail.c	MAIL and RCPT	cmd_data.c	DATA and BDAT
  *	cmd_auth.c	AUTH		cmd_xclient.c	XCLIENT, XFORWARD
  *	cmd_starttls.c	STARTTLS, implicit TLS
- *	reply.c		replies, error counting, delays
+ *	reply.c		replies, error counting, delays; footer.c, their footers
  *	rules.c plan.c	restrictions, compiled; policy.c, evaluated
  *	ask.c		what they ask; service.c, of policy services
  *	access.c	access(5): search keys and results
@@ -245,6 +245,7 @@ struct session {
 	uint32_t	 messages;	/* MAIL commands, for trace ids */
 
 	unsigned	 errors, junk;
+	unsigned	 discard;	/* EHLO_*: not announced */
 	int64_t		 until_ms;	/* the present request's deadline */
 	uint64_t	 data_bytes;	/* of this message, for the log */
 	uint64_t	 skip_left;	/* ST_SKIP: bytes of a refused chunk */
@@ -334,7 +335,10 @@ void	 command_start(void);
 void	 command_line(struct session *s, struct span line);
 const char *command_name(enum cmd c);	/* "RCPT" */
 const char *command_log_name(enum cmd c);	/* "rcpt" */
-extern unsigned ehlo_discard;		/* EHLO_* */
+/* The tables of commands and clients; before the jail. */
+MUST_CHECK int command_open(struct why *why);
+/* EHLO_* of what is not announced to those who are in no table. */
+unsigned command_discard(void);
 enum {
 	EHLO_PIPELINING = 1 << 0, EHLO_SIZE = 1 << 1, EHLO_VRFY = 1 << 2,
 	EHLO_CODES = 1 << 3, EHLO_8BITMIME = 1 << 4, EHLO_DSN = 1 << 5,
@@ -401,6 +405,13 @@ void	 reply_more_lines(struct session *s, struct span lines);
 /* Lines that are ready to be sent; the first decides how they count. */
 void	 reply_lines(struct session *s, struct span lines);
 void	 reply_flush_held(struct session *s);
+
+/* footer.c */
+MUST_CHECK int footer_open(struct why *why);	/* before the jail */
+/* Add reply, a line with its CR LF, to out with the footer that it gets;
+ * false, and out as it was, when it gets none. */
+MUST_CHECK bool footer_add(const struct session *s, struct span reply,
+	    struct buf *out);
 
 /* policy.c */
 enum stage {

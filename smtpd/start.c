@@ -10,7 +10,8 @@ int
 smtpd_pre_jail(struct why *why)
 {
 	command_start();
-	if (policy_compile(why) < 0)
+	if (policy_compile(why) < 0 || command_open(why) < 0 ||
+	    footer_open(why) < 0)
 		return -1;
 	if (auth_open(why) < 0 || starttls_open(why) < 0)
 		return -1;
@@ -31,6 +32,8 @@ smtpd_check(struct why *why)
 		rc = -1;
 	}
 	if (daemon_judge(policy_open(why), why) < 0 ||
+	    daemon_judge(command_open(why), why) < 0 ||
+	    daemon_judge(footer_open(why), why) < 0 ||
 	    daemon_judge(peername_open(why), why) < 0 ||
 	    daemon_judge(auth_open(why), why) < 0 ||
 	    daemon_judge(starttls_open(why), why) < 0)
