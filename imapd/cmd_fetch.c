@@ -269,6 +269,7 @@ fetch_step(struct imap *im)
 		}
 		if (!send_message(im, m, false))
 			return STEP_FULL;
+		fetch_msg_tell(m);
 		free_message(f);
 		if (im->mode == MODE_END)
 			return STEP_DONE;
@@ -289,6 +290,7 @@ fetch_one(struct imap *im, struct fetch *f, uint32_t seq)
 	if (m.m.uid != 0) {
 		answer_message(im, f, &m);
 		(void)send_message(im, &m, true);
+		fetch_msg_tell(&m);
 	}
 	/* There is no command that could fail. */
 	f->failed = f->failed_code = NULL;

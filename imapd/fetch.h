@@ -76,7 +76,7 @@ struct fetch_msg {
 	/* fetch_msg.c's, loaded at first use: */
 	bool		 has_record, has_content, has_parsed;
 	bool		 has_header;	/* parsed, but only the header */
-	bool		 damaged;	/* content is not what was stored */
+	bool		 damaged;	/* something is not what was stored */
 	struct mailbox_content record, content;
 	struct message_cache cache;
 	struct message	 parsed;
@@ -111,10 +111,13 @@ void	 fetch_add_flags(struct imap *im, struct fetch *f);
 void	 fetch_msg_init(struct fetch_msg *m, struct imap *im, uint32_t seq,
 	    struct arena *arena);
 void	 fetch_msg_fini(struct fetch_msg *m);
+/*
+ * Behind an answer for which it was read: say so when the message is damaged.
+ * What is left of one is shown, so that a person may save it, but nobody shall
+ * take it for what was stored.  (RFC 9051 7.1.2, RFC 5530 3)
+ */
+void	 fetch_msg_tell(const struct fetch_msg *m);
 const struct message_cache *fetch_msg_cache(struct fetch_msg *m,
-	    struct why *why);
-/* The same for SORT and THREAD (mailbox_cache_keys()). */
-const struct message_cache *fetch_msg_keys(struct fetch_msg *m,
 	    struct why *why);
 const struct message *fetch_msg_parsed(struct fetch_msg *m, struct why *why);
 /*

@@ -13,7 +13,7 @@ fetch_msg_init(struct fetch_msg *m, struct imap *im, uint32_t seq,
 	m->seq = seq;
 	m->arena = arena;
 	m->has_record = m->has_content = false;
-	m->has_parsed = m->has_header = false;
+	m->has_parsed = m->has_header = m->damaged = false;
 	if (!mailbox_message(im->box, seq, &m->m))
 		memset(&m->m, 0, sizeof(m->m));
 }
@@ -37,6 +37,22 @@ fetch_msg_fini(struct fetch_msg *m)
 	m->has_content = m->has_record = false;
 }
 
+void
+fetch_msg_tell(const struct fetch_msg *m)
+{
+	if (m->damaged)
+		buf_addf(&m->im->out, "* NO [CORRUPTION] Message with UID %u "
+		    "is damaged: only what is left of it was read.\r\n",
+		    (unsigned)m->m.uid);
+}
+
+/* Why something of it cannot be had. */
+static void
+note_error(struct fetch_msg *m)
+{
+	m->damaged |= account_error(m->im->account) == ACCOUNT_CORRUPT;
+}
+
 /* The bytes; of a damaged message what is left of it (the log says so). */
 static int
 load(struct fetch_msg *m, struct why *why)
@@ -44,9 +60,11 @@ load(struct fetch_msg *m, struct why *why)
 	if (m->has_content)
 		return 0;
 	memset(&m->content, 0, sizeof(m->content));
-	m->damaged = mailbox_content(m->box, m->m.uid, &m->content, why) < 0;
-	if (m->damaged && m->content.bytes.p == NULL)
-		return -1;
+	if (mailbox_content(m->box, m->m.uid, &m->content, why) < 0) {
+		note_error(m);
+		if (m->content.bytes.p == NULL)
+			return -1;
+	}
 	m->has_content = true;
 	return 0;
 }
@@ -93,21 +111,10 @@ fetch_msg_cache(struct fetch_msg *m, struct why *why)
 	if (m->has_record)
 		return &m->cache;
 	memset(&m->record, 0, sizeof(m->record));
-	if (mailbox_cache(m->box, m->m.uid, &m->record, &m->cache, why) < 0)
+	if (mailbox_cache(m->box, m->m.uid, &m->record, &m->cache, why) < 0) {
+		note_error(m);
 		return NULL;
-	m->has_record = true;
-	return &m->cache;
-}
-
-const struct message_cache *
-fetch_msg_keys(struct fetch_msg *m, struct why *why)
-{
-	if (m->has_record)
-		return &m->cache;
-	memset(&m->record, 0, sizeof(m->record));
-	if (mailbox_cache_keys(m->box, m->m.uid, &m->record, &m->cache,
-	    why) < 0)
-		return NULL;
+	}
 	m->has_record = true;
 	return &m->cache;
 }

@@ -367,6 +367,7 @@ matches(struct search_run *r, uint32_t seq)
 		a = ask(r, r->search->top);
 	if (a == YES && r->scored)
 		put_score(r);
+	fetch_msg_tell(&r->msg);
 	fetch_msg_fini(&r->msg);
 	arena_reset(&r->arena);
 	return a == YES;

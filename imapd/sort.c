@@ -213,13 +213,14 @@ gather_one(struct sorter *so, struct imap *im, uint32_t seq, size_t i,
 	/* One that cannot be read sorts as if it were empty. */
 	fetch_msg_init(&m, im, seq, arena);
 	if (records)
-		c = fetch_msg_keys(&m, &why);
+		c = fetch_msg_cache(&m, &why);
 	for (size_t k = 0; k < so->spec->n; k++) {
 		struct sort_value *v = &so->values[i * so->spec->n + k];
 
 		get_value(so, &m, c, so->spec->v[k].key, v);
 		v->index = (uint32_t)i;
 	}
+	fetch_msg_tell(&m);
 	fetch_msg_fini(&m);
 	arena_reset(arena);
 }

@@ -179,11 +179,6 @@ uint64_t mailbox_lines_size(struct mailbox *m, uint32_t seq);
 MUST_CHECK int mailbox_cache(struct mailbox *m, uint32_t uid,
 	    struct mailbox_content *out, struct message_cache *c,
 	    struct why *why);
-/* The same for keys that only order messages: its checksum, which takes longer
- * than they do, is not looked at. */
-MUST_CHECK int mailbox_cache_keys(struct mailbox *m, uint32_t uid,
-	    struct mailbox_content *out, struct message_cache *c,
-	    struct why *why);
 /* Threads: 1 and RFC 8474's THREADID, 0 there is none (NIL), -1. */
 MUST_CHECK int mailbox_threadid(struct mailbox *m, uint32_t uid,
 	    uint8_t out[16], struct why *why);

@@ -464,11 +464,10 @@ find_cache(struct mailbox *m, const struct record *r)
 
 /*
  * Records are mostly read one after the other, and are too far apart for the
- * processor to see that.  Their ends (previews) are not wanted for the keys
- * alone.
+ * processor to see that.
  */
 static void
-prefetch_record(const struct mailbox *m, uint32_t i, bool keys)
+prefetch_record(const struct mailbox *m, uint32_t i)
 {
 	const struct cache_map *map;
 	const struct record *r;
@@ -482,7 +481,7 @@ prefetch_record(const struct mailbox *m, uint32_t i, bool keys)
 		return;
 	for (size_t at = 0; at < MIN(r->cache_len, PREFETCH); at += 64)
 		__builtin_prefetch(map->p + r->cache_at + at);
-	if (keys || r->cache_len <= PREFETCH + PREFETCH_END)
+	if (r->cache_len <= PREFETCH + PREFETCH_END)
 		return;
 	for (size_t at = 0; at < PREFETCH_END; at += 64)
 		__builtin_prefetch(map->p + r->cache_at + r->cache_len - 1 -
@@ -521,9 +520,9 @@ make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 	return 0;
 }
 
-static int
-get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
-    struct message_cache *c, bool trusted, struct why *why)
+int
+mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
+    struct message_cache *c, struct why *why)
 {
 	struct record *r;
 	uint32_t i;
@@ -536,10 +535,9 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);
 	out->bytes = find_cache(m, r);
-	prefetch_record(m, i + AHEAD, trusted);
+	prefetch_record(m, i + AHEAD);
 	if (out->bytes.p != NULL) {
-		bool again = trusted ||
-		    mailbox_was_checked(m, i, CHECKED_RECORD);
+		bool again = mailbox_was_checked(m, i, CHECKED_RECORD);
 
 		if ((again ? message_cache_again(out->bytes, c) :
 		    message_cache_decode(out->bytes, c)) == 0) {
@@ -550,18 +548,4 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		out->bytes = SPAN_EMPTY;
 	}
 	return make_cache(m, i, out, c, why);
-}
-
-int
-mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
-    struct message_cache *c, struct why *why)
-{
-	return get_cache(m, uid, out, c, false, why);
-}
-
-int
-mailbox_cache_keys(struct mailbox *m, uint32_t uid,
-    struct mailbox_content *out, struct message_cache *c, struct why *why)
-{
-	return get_cache(m, uid, out, c, true, why);
 }

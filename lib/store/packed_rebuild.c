@@ -267,6 +267,9 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 			    p->path);
 			goto out;
 		}
+		if (rb.v.len == 0)
+			log_warning("%s: %s is damaged: it is set aside as %s, "
+			    "and begun anew", p->path, p->jname, aside);
 	}
 	if (fault_renameat(p->dirfd, tmp, p->dirfd, p->jname) < 0) {
 		(void)store_fail(why, "cannot make the journal of", p->path);
