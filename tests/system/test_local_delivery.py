@@ -256,7 +256,7 @@ def forward_loops(m):
         assert "to-and-fro" not in m.mbox(u)
     # an alias that leads back to where a .forward came from
     m.alias(f"round {A}\n")
-    m.command("mansio", "reload")
+    m.reload()
     own(f"{m.home(A)}/.forward", A, f"round@{D}\n")
     unlink(f"{m.home(B)}/.forward")
     m.post("round", "circle", sender=f"{X}@{D}")
@@ -269,9 +269,8 @@ def forward_loops(m):
                                              Reflector) as far:
             far.rig, far.passed = m, 0
             threading.Thread(target=far.serve_forever, daemon=True).start()
-            m.command("postconf", "-e", "transport_maps = inline:{ {far.test "
-                      f"= smtp:[127.0.0.1]:{far.server_address[1]}}} }}")
-            m.command("mansio", "reload")
+            m.reload("transport_maps = inline:{ {far.test = smtp:[127.0.0.1]"
+                     f":{far.server_address[1]}}} }}")
             own(f"{m.home(A)}/.forward", A, "a@far.test\n")
             m.post(to, f"far-{len(to)}", sender=f"{X}@{D}")
             wait("the other host", lambda far=far: far.passed)
@@ -292,7 +291,7 @@ def forward_loops(m):
     unlink(f"{m.shared}/{X}")       # others count what comes there
     m.alias("")
     m.command("postconf", "-X", "transport_maps")
-    m.command("mansio", "reload")
+    m.reload()
 
 
 def aliases(m):
@@ -306,7 +305,7 @@ def aliases(m):
             f"badlist nosuchuser1, {A}\nowner-badlist {C}\n"
             f"multi {A}, {B}\n"
             f"postmaster {C}\n")
-    m.command("mansio", "reload")
+    m.reload()
     m.post("inc", "included")
     m.post("cmd", "cmd")
     m.post("file", "file")
@@ -357,7 +356,7 @@ def root_and_strangers(m):
     m.empty()
     m.once("root", "to-root-link")
     m.alias(f"root {A}\npostmaster {C}\n")
-    m.command("mansio", "reload")
+    m.reload()
     m.post("root", "to-root-2")
     m.empty()
     m.once(A, "to-root-2")
@@ -404,7 +403,7 @@ def transports(m):
         f.write(f"{B} faketp:\n{X} slowtp:\n")
     with open(f"{m.base}/etc/main.cf", "a", encoding="utf-8") as f:
         f.write(f"mailbox_transport_maps = texthash:{m.base}/etc/mtm\n")
-    m.command("mansio", "reload")
+    m.reload()
     m.fake("faketp", handle)
     m.fake("slowtp", handle)
     before = m.mbox(B)

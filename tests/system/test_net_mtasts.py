@@ -190,7 +190,7 @@ def test_lasting(net, m, site, w):
     again = Site(w[""], (net.cert_of_all, net.key_of_all), {})
     # A failure is not repeated for five minutes, unless somebody asks.
     m.command("mansio", "probe", "-f", "alien.plain.test")
-    m.command("mansio", "reload")
+    m.reload()
     sent(m, "alien.plain.test", "status=sent", "erin")
     again.stop()
 

@@ -441,7 +441,7 @@ u4@example.test check_policy_service inet:127.0.0.1:25
             nobody_waits(m, service)
             killed(m, service)
             connections(m, service, limited)
-            m.command("mansio", "reload")
+            m.reload()
             assert at_rcpt(m.smtp_port) == OK
             away(m, service)
     return bad
@@ -567,7 +567,7 @@ def spawned():
                 starts = f.read().split()
             # The connection is kept, and with it the program.
             assert starts == ["started"], starts
-            m.command("mansio", "reload")
+            m.reload()
             assert at_rcpt(m.smtp_port) == OK
 
 

@@ -146,14 +146,14 @@ def requeue(m):
     """-r: where mail goes is asked anew, so a change of routes helps."""
     some = [i for i, e in listing(m).items() if e["sender"] == "x@one.test"]
     tool(m, "postconf", "-e", "default_transport=discard:by the new route")
-    m.command("mansio", "reload")
+    m.reload()
     done = tool(m, "postsuper", "-r", "-", stdin="\n".join(some) + "\n")
     assert total(done) == len(some), done.stderr
     wait("they went the new way", lambda: not set(some) & set(listing(m)))
     assert m.log().count("by the new route") == N
     tool(m, "postconf", "-e",
          "default_transport=" + SETTINGS["default_transport"])
-    m.command("mansio", "reload")
+    m.reload()
     assert "going on with the old settings" not in m.log()
 
 

@@ -103,8 +103,7 @@ def test_link(m):
 def test_reload(m):
     """From syslog to a file and back, without a restart."""
     def log_to(value):
-        m.command("postconf", "-e", f"maillog_file = {value}")
-        m.command("mansio", "reload")
+        m.reload(f"maillog_file = {value}")
     with Syslogd() as s:
         send(m)
         until(lambda: not missing(s.lines, 1))

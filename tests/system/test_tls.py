@@ -360,7 +360,7 @@ def out_of_date(m):
     assert m.serial() == serial
     with open(f"{m.etc}/main.cf", "w", encoding="utf-8") as f:
         f.write(settings)
-    m.command("mansio", "reload")
+    m.reload()
     assert m.serial() == serial
 
 
