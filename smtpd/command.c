@@ -575,8 +575,8 @@ cmd_vrfy(struct session *s, struct span arg)
 	bool utf8 = false;
 
 	/* RFC 5321 7.3: a server that does not verify says 252, not 502,
-	 * which Postfix says here. */
-	if (conf.disable_vrfy_command) {
+	 * which Postfix says here; what is no VRFY at all (3.5.1) is 501. */
+	if (conf.disable_vrfy_command && arg.len > 0) {
 		reply(s, "252 2.5.2 Cannot VRFY user, but will accept "
 		    "message and attempt delivery");
 		return;
