@@ -6,6 +6,7 @@
  * in imap_pump(), which is the only place where output leaves and where a
  * connection is freed.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -205,22 +206,43 @@ nothing_under_way(const struct imap *im)
 
 /* RFC 9585: the client should not think that we are dead. */
 static void
-say_progress(struct imap *im)
+say_progress(struct imap *im, struct buf *out)
 {
-	if (loop_now_ms(im->loop) - im->progress_ms <
-	    conf.imapd_progress_interval * 1000)
+	int64_t now = clock_mono_ms();	/* the loop's is the turn's */
+
+	if (now - im->progress_ms < conf.imapd_progress_interval * 1000)
 		return;
-	im->progress_ms = loop_now_ms(im->loop);
-	buf_add_str(&im->out, "* OK [INPROGRESS (");
+	im->progress_ms = now;
+	buf_add_str(out, "* OK [INPROGRESS (");
 	/* "]" would end the code: "it MUST be set to NIL" (RFC 9585 4). */
-	put_nstring(&im->out, strchr(im->tag, ']') == NULL ?
+	put_nstring(out, strchr(im->tag, ']') == NULL ?
 	    span_of(im->tag) : SPAN_EMPTY);
 	if (im->done < im->goal)
-		buf_addf(&im->out, " %ju %ju", (uintmax_t)im->done,
+		buf_addf(out, " %ju %ju", (uintmax_t)im->done,
 		    (uintmax_t)im->goal);
 	else
-		buf_add_str(&im->out, " NIL NIL");
-	buf_add_str(&im->out, ")] Still working.\r\n");
+		buf_add_str(out, " NIL NIL");
+	buf_add_str(out, ")] Still working.\r\n");
+}
+
+/*
+ * It passes what waits in im->out, which promises what is not on the disk yet,
+ * and which is whole lines where a command begins.
+ */
+void
+imap_say_progress(void *arg, uint64_t done, uint64_t goal)
+{
+	struct buf line = BUF_INIT(BUF_UNLIMITED);
+	struct imap *im = arg;
+
+	im->done = done;
+	im->goal = goal;
+	say_progress(im, &line);
+	if (line.len > 0) {
+		stream_write_span(im->conn->stream, buf_span(&line));
+		stream_flush(im->conn->stream);
+	}
+	buf_fini(&line);
 }
 
 static void
@@ -241,7 +263,7 @@ run(struct imap *im)
 			im->full = true;
 			break;
 		case STEP_MORE:
-			say_progress(im);
+			say_progress(im, &im->out);
 			loop_timer_set(im->again, 0);
 			return;
 		}

@@ -159,9 +159,13 @@ copy_records(struct source *s, struct target *t, unsigned rights,
 		if (map_kwset(s, t, rights & RIGHT_WRITE ? r->kwset : 0,
 		    &a.kwset, why) < 0)
 			return -1;
-		if (share)
+		if (share) {
 			target_put_reference(t, r, &a);
-		else if (put_bytes(s, t, r, &a, why) < 0)
+			continue;
+		}
+		if (m->copying != NULL)
+			m->copying(m->copying_arg, i, s->records.len);
+		if (put_bytes(s, t, r, &a, why) < 0)
 			return -1;
 	}
 	return 0;
@@ -281,6 +285,13 @@ out:
 	ARRAY_FINI(&s.from);
 	ARRAY_FINI(&s.to);
 	return rc;
+}
+
+void
+mailbox_on_copying(struct mailbox *m, mailbox_copying_fn *fn, void *arg)
+{
+	m->copying = fn;
+	m->copying_arg = arg;
 }
 
 int

@@ -109,6 +109,8 @@ struct mailbox {
 	unsigned	 flags;
 	unsigned	 rights;
 	struct packed	*p;
+	mailbox_copying_fn *copying;		/* or NULL */
+	void		*copying_arg;
 	/* records */
 	void		*map;			/* of the index file */
 	struct stat	 map_st;

@@ -5,8 +5,10 @@ several mailboxes), RFC 9394 (PARTIAL), RFC 9585 (INPROGRESS).
 
 More of it is in test_context.py and, at random, in test_model.py."""
 import re
+import shutil
 
 from clauses import clause, engine_of, run_all, untagged
+from imaptalk import Engine
 
 guest = engine_of("guest")
 # Each step of a long command is told of, not one in ten seconds.
@@ -368,6 +370,36 @@ def in_progress(c, d):
         assert goals == {b"200"}, goals
         assert b"INPROGRESS" not in got[-1]
     b.close()
+
+
+@clause("9585 3")
+def in_progress_of_copies(c, d):
+    """Where bytes are written: of each message."""
+    x = Engine(settings=("store_format=maildir", "imapd_progress_interval=0"))
+    try:
+        a = x.client()
+        box(a, "from", [b"x"] * 4)
+        a.ok("CREATE to")
+        for command in ("COPY 1:4 to", "UID COPY 1:4 to", "MOVE 1:4 to"):
+            tag = a.start(command)
+            got = a.until(tag)
+            assert got[:4] == [b'* OK [INPROGRESS ("%s" %d 4)] Still working.' %
+                               (tag.encode(), i) for i in range(4)], got
+            assert b" OK " in got[-1] and b"COPYUID" in b"".join(got), got
+        # Behind others in one turn, and where nothing is done.
+        a.ok("SELECT to")
+        a.send(b"p1 NOOP\r\np2 UID COPY 1:2 from\r\np3 UID COPY 99 from\r\n"
+               b"p4 COPY 1 nowhere\r\n")
+        got = [y for y in a.until("p4") if b"EXISTS" not in y]
+        said = [y for y in got if b"INPROGRESS" in y]
+        assert [y.split()[4] for y in said] == [b"0", b"1"] and \
+            all(b'("p2" ' in y for y in said), got
+        assert [y for y in got if y[:1] == b"p"][1].startswith(b"p2 OK [COPY")
+        assert b"MESSAGES 2" in a.ok("STATUS from (MESSAGES)")[0]
+        a.close()
+    finally:
+        x.stop()
+        shutil.rmtree(x.dir)
 
 
 run_all("RFC")
