@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -22,6 +23,8 @@
 
 _Static_assert(STORE_WATCH_MASK == (IN_MODIFY | IN_ATTRIB | IN_MOVE |
     IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF), "mailbox.h");
+
+#define REPLACED_MAX	8	/* times in a row, between two of our calls */
 
 struct watched {
 	struct account	*a;
@@ -105,11 +108,15 @@ store_watch_fds(struct account *a, uint32_t box, int *fds, int max,
 	    ACCOUNT_UNAVAILABLE);
 }
 
-/* Watch what the mailbox's files are now. */
+/*
+ * Watch what the mailbox's files are now.  1: one was replaced before it was
+ * watched, so that nothing would ever be heard of it.
+ */
 static int
-set_watch(struct store_watch *w, struct watched *e, struct why *why)
+watch_files(struct store_watch *w, struct watched *e, struct why *why)
 {
 	int fds[STORE_WATCH_FDS], n, rc = 0;
+	struct stat st;
 	char path[64];
 
 	n = store_watch_fds(e->a, e->box, fds, STORE_WATCH_FDS, why);
@@ -121,10 +128,23 @@ set_watch(struct store_watch *w, struct watched *e, struct why *why)
 		if (e->wd[i] < 0) {
 			(void)store_fail(why, "cannot watch", e->a->path);
 			rc = account_fail(e->a, ACCOUNT_LIMIT);
+		} else if (rc == 0 && fstat(fds[i], &st) == 0 &&
+		    st.st_nlink == 0) {
+			rc = 1;
 		}
 		close(fds[i]);
 	}
 	return n < 0 ? -1 : rc;
+}
+
+static int
+set_watch(struct store_watch *w, struct watched *e, struct why *why)
+{
+	int rc = 1;
+
+	for (int i = 0; rc == 1 && i < REPLACED_MAX; i++)
+		rc = watch_files(w, e, why);
+	return MIN(rc, 0);
 }
 
 int
