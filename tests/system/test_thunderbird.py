@@ -66,6 +66,7 @@ f.markMessagesRead([h], true); f.markMessagesFlagged([h], true);
 f.addKeywordsToMessages([h], "$label1 own_word");
 await sleep(300); await refresh(f);
 """)
+    t.idles()
     with m.imap() as c:
         c.select("INBOX")
         found = c.search(None, "SEEN FLAGGED KEYWORD $label1 KEYWORD own_word")

@@ -237,13 +237,15 @@ await l.promise;
 """, to, subject, body)
 
     def idles(self):
-        """Wait until it is in IDLE: of what it is told in the answer to
-        another command it takes no notice before the next look."""
+        """Wait until it has read that it is in IDLE: of what it is told in
+        the answer to another command, or in one packet with "+ idling", it
+        takes no notice before the next look."""
         end = time.monotonic() + WAIT_S
         while True:
-            last = re.findall(r":SendData: (?:\d+ )?(IDLE|DONE)\b",
+            last = re.findall(r":SendData: (?:\d+ )?DONE\b|"
+                              r":CreateNewLineFromSocket: \+ idling",
                               self.transcript())
-            if last and last[-1] == "IDLE":
+            if last and last[-1].endswith("idling"):
                 return
             assert time.monotonic() < end, "it does not idle"
             time.sleep(0.05)
