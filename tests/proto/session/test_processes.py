@@ -159,11 +159,24 @@ def reloaded():
     none_left()
 
 
+def writes_to_the_log(pid):
+    """To the file that has its name now."""
+    log = os.stat(m.logfile)
+    try:
+        return any(os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), log)
+                   for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:                 # it ends, or closes one
+        return False
+
+
 def log_moved():
     with m.pop3("alice") as a:
+        old = os.stat(m.logfile).st_ino
         m.command("mansio", "logrotate")
-        until(lambda: len(os.listdir(f"{m.base}/log")) > 1, "the old log")
-        time.sleep(0.5)
+        until(lambda: os.path.exists(m.logfile) and
+              os.stat(m.logfile).st_ino != old, "a new log")
+        until(lambda: all(map(writes_to_the_log, m.session_pids())),
+              "the session's new log")
         a.ok("QUIT")
     m.wait_log("pop3: logout: user=<alice@example.test>, Logged out")
     none_left()
