@@ -221,9 +221,10 @@ date_format(int64_t wall_s, int zone_min, char out[DATE_MAX])
 	secs = local - days * 86400;
 	date_civil(days, &year, &month, &day);
 	off = zone_min < 0 ? -zone_min : zone_min;
-	snprintf(out, DATE_MAX, "%.3s, %02d %.3s %04lld %02d:%02d:%02d "
-	    "%c%02d%02d", weekdays + 3 * (((days % 7) + 11) % 7), day,
-	    months + 3 * (month - 1), (long long)year, (int)(secs / 3600),
+	/* The remainders only tell the compiler how long the text can be. */
+	snprintf(out, DATE_MAX, "%.3s, %02d %.3s %04d %02d:%02d:%02d "
+	    "%c%02d%02d", weekdays + 3 * (((days % 7) + 11) % 7), day % 100,
+	    months + 3 * (month - 1), (int)(year % 100000), (int)(secs / 3600 % 24),
 	    (int)(secs / 60 % 60), (int)(secs % 60),
-	    zone_min < 0 ? '-' : '+', off / 60, off % 60);
+	    zone_min < 0 ? '-' : '+', off / 60 % 100, off % 60);
 }
