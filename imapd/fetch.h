@@ -119,6 +119,9 @@ void	 fetch_msg_fini(struct fetch_msg *m);
 void	 fetch_msg_tell(const struct fetch_msg *m);
 const struct message_cache *fetch_msg_cache(struct fetch_msg *m,
 	    struct why *why);
+/* The same for SEARCH (mailbox_cache_search()). */
+const struct message_cache *fetch_msg_search(struct fetch_msg *m,
+	    struct why *why);
 const struct message *fetch_msg_parsed(struct fetch_msg *m, struct why *why);
 /*
  * Certainly not there, as far as that can be said without taking the message

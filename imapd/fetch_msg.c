@@ -105,18 +105,33 @@ fetch_msg_header(struct fetch_msg *m, struct why *why)
 	return &m->parsed;
 }
 
-const struct message_cache *
-fetch_msg_cache(struct fetch_msg *m, struct why *why)
+typedef int (*cache_fn)(struct mailbox *m, uint32_t uid,
+    struct mailbox_content *out, struct message_cache *c, struct why *why);
+
+static const struct message_cache *
+get_record(struct fetch_msg *m, cache_fn get, struct why *why)
 {
 	if (m->has_record)
 		return &m->cache;
 	memset(&m->record, 0, sizeof(m->record));
-	if (mailbox_cache(m->box, m->m.uid, &m->record, &m->cache, why) < 0) {
+	if (get(m->box, m->m.uid, &m->record, &m->cache, why) < 0) {
 		note_error(m);
 		return NULL;
 	}
 	m->has_record = true;
 	return &m->cache;
+}
+
+const struct message_cache *
+fetch_msg_cache(struct fetch_msg *m, struct why *why)
+{
+	return get_record(m, mailbox_cache, why);
+}
+
+const struct message_cache *
+fetch_msg_search(struct fetch_msg *m, struct why *why)
+{
+	return get_record(m, mailbox_cache_search, why);
 }
 
 bool
@@ -127,7 +142,7 @@ fetch_msg_lacks_word(struct fetch_msg *m, bool header,
 	const struct message_cache *c;
 	struct span bytes;
 
-	if (!k->word || (c = fetch_msg_cache(m, &why)) == NULL ||
+	if (!k->word || (c = fetch_msg_search(m, &why)) == NULL ||
 	    !(c->flags & MESSAGE_WORDS_STAND) || load(m, &why) < 0 ||
 	    m->damaged)
 		return false;

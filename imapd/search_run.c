@@ -122,7 +122,7 @@ ask_sent(struct search_run *r, const struct search_key *k)
 
 	if (r->level < LEVEL_RECORD)
 		return UNKNOWN;
-	if ((c = fetch_msg_cache(&r->msg, &why)) == NULL ||
+	if ((c = fetch_msg_search(&r->msg, &why)) == NULL ||
 	    !(c->flags & MESSAGE_HAS_DATE))
 		return NO;
 	return compare_days(k->kind, SEARCH_SENT_BEFORE, SEARCH_SENT_ON,
@@ -163,7 +163,8 @@ static enum answer
 ask_record(struct search_run *r, const struct search_key *k)
 {
 	struct why why = WHY_INIT;
-	const struct message_cache *c = fetch_msg_cache(&r->msg, &why);
+	const struct message_cache *c = fetch_msg_search(&r->msg, &why);
+	int says;
 
 	if (c == NULL)
 		return UNKNOWN;
@@ -172,9 +173,10 @@ ask_record(struct search_run *r, const struct search_key *k)
 		return NO;
 	if (k->kind == SEARCH_HEADER)
 		return UNKNOWN;
-	return message_cache_has(c, &k->text) ||
-	    mailbox_has_plain(r->im->box, r->msg.m.uid, c, &k->text) ?
-	    YES : UNKNOWN;
+	if (message_cache_has(c, &k->text))
+		return YES;
+	says = mailbox_has_plain(r->im->box, r->msg.m.uid, c, &k->text);
+	return says == 0 ? UNKNOWN : yes(says > 0);
 }
 
 static enum answer

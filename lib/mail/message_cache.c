@@ -4,10 +4,11 @@
  *
  * Layout: HEAD bytes (below), then the strings one after the other.
  *
- *	u32 magic and version   u32 length of all   u32 CRC32C of what follows
- *	u32 flags               u64 crlf_size       u64 header_crlf
- *	i64 sent_s              i32 zone_min        u32 nrefs
- *	u64 msgid               u32 length of each string, in order
+ *	u32 magic and version   u32 length of all
+ *	u32 CRC32C of flags to the end              u32 the same to STR_START's
+ *	u32 flags               i32 zone_min        u64 crlf_size
+ *	u64 header_crlf         i64 sent_s          u64 msgid
+ *	u32 nrefs               u32 length of each string, in order
  *	signature, 256 bytes
  */
 #include "base/array.h"
@@ -27,15 +28,15 @@
 #define MAGIC	(MAGIC_ANY + MESSAGE_CACHE_VERSION)
 
 enum {					/* strings, in their order */
-	STR_REFS, STR_PLAIN, STR_SUBJECT, STR_FROM, STR_TO, STR_CC,
+	STR_PLAIN, STR_START, STR_REFS, STR_SUBJECT, STR_FROM, STR_TO, STR_CC,
 	STR_DISPLAY_FROM, STR_DISPLAY_TO, STR_ENVELOPE, STR_STRUCTURE,
-	STR_BODY, STR_PREVIEW, STR_START, STRINGS
+	STR_BODY, STR_PREVIEW, STRINGS
 };
 
 enum {					/* offsets */
-	AT_MAGIC = 0, AT_LEN = 4, AT_CRC = 8, AT_FLAGS = 12, AT_SIZE = 16,
-	AT_HEADER = 24, AT_SENT = 32, AT_ZONE = 40, AT_NREFS = 44,
-	AT_MSGID = 48, AT_LENS = 56,
+	AT_MAGIC = 0, AT_LEN = 4, AT_CRC = 8, AT_CRC_SEARCH = 12,
+	AT_FLAGS = 16, AT_ZONE = 20, AT_SIZE = 24, AT_HEADER = 32,
+	AT_SENT = 40, AT_MSGID = 48, AT_NREFS = 56, AT_LENS = 60,
 	AT_SIGNATURE = AT_LENS + 4 * STRINGS,
 	HEAD = AT_SIGNATURE + SIGNATURE_SIZE,
 	HEAD_MIN = 356			/* of any version */
@@ -351,14 +352,18 @@ message_cache_encode(const struct message *m, struct buf *out)
 	struct span f[ENVELOPE_FIELDS];
 	struct signature sig;
 	uint8_t head[HEAD] = { 0 };
-	uint32_t flags = 0;
+	uint32_t flags = 0, crc;
+	size_t searched;
 	char *p;
 
 	buf_add(out, head, HEAD);
 	e.str_start = out->len;
 	envelope_fields(m->root, f);
-	flags |= put_thread(&e, f);
 	put_plain(&e, m);
+	signature_and_start(&sig, m, out);
+	end_string(&e);
+	searched = record_len(&e);
+	flags |= put_thread(&e, f);
 	flags |= put_keys(&e, f);
 	flags |= put_wire_strings(&e, m);
 	if (has_attachment(m))
@@ -367,8 +372,6 @@ message_cache_encode(const struct message *m, struct buf *out)
 		flags |= MESSAGE_CUT;
 	if (message_words_stand(m))
 		flags |= MESSAGE_WORDS_STAND;
-	signature_and_start(&sig, m, out);
-	end_string(&e);
 	p = out->data + e.start;
 	memcpy(p + AT_SIGNATURE, sig.bits, SIGNATURE_SIZE);
 	num_put_le32(p + AT_MAGIC, MAGIC);
@@ -376,8 +379,10 @@ message_cache_encode(const struct message *m, struct buf *out)
 	num_put_le32(p + AT_FLAGS, flags);
 	num_put_le64(p + AT_SIZE, m->crlf_size);
 	num_put_le64(p + AT_HEADER, m->root->header_crlf);
-	num_put_le32(p + AT_CRC, crc32c(0, p + AT_FLAGS,
-	    record_len(&e) - AT_FLAGS));
+	crc = crc32c(0, p + AT_FLAGS, searched - AT_FLAGS);
+	num_put_le32(p + AT_CRC_SEARCH, crc);
+	num_put_le32(p + AT_CRC, crc32c(crc, p + searched,
+	    record_len(&e) - searched));
 }
 
 /* --- decoding ---------------------------------------------------------------------- */
@@ -395,24 +400,54 @@ message_cache_len(struct span in)
 	    len : 0;
 }
 
+/* *crc: the checksum of what is searched, which ends at the result; 0: it is
+ * another one. */
+static size_t
+check_searched(struct span in, uint32_t *crc)
+{
+	size_t len = message_cache_len(in), end;
+
+	if (len < HEAD)
+		return 0;
+	end = (size_t)num_get_le32(in.p + AT_LENS + 4 * STR_PLAIN) +
+	    num_get_le32(in.p + AT_LENS + 4 * STR_START);
+	if (end > len - HEAD)
+		return 0;
+	end += HEAD;
+	*crc = crc32c(0, in.p + AT_FLAGS, end - AT_FLAGS);
+	return *crc == num_get_le32(in.p + AT_CRC_SEARCH) ? end : 0;
+}
+
 int
 message_cache_decode(struct span in, struct message_cache *c)
 {
-	size_t len = message_cache_len(in);
+	uint32_t crc;
+	size_t at = check_searched(in, &crc);
 
-	if (len < HEAD || crc32c(0, in.p + AT_FLAGS, len - AT_FLAGS) !=
+	if (at == 0 || crc32c(crc, in.p + at, message_cache_len(in) - at) !=
 	    num_get_le32(in.p + AT_CRC))
 		return -1;
 	return message_cache_again(in, c);
 }
 
 int
+message_cache_decode_search(struct span in, struct message_cache *c)
+{
+	uint32_t crc;
+
+	if (check_searched(in, &crc) == 0 || message_cache_again(in, c) < 0)
+		return -1;
+	c->preview = SPAN_EMPTY;
+	return 0;
+}
+
+int
 message_cache_again(struct span in, struct message_cache *c)
 {
 	struct span *const strings[STRINGS] = {
-		&c->refs, &c->plain, &c->base_subject, &c->from, &c->to,
-		&c->cc, &c->display_from, &c->display_to, &c->envelope,
-		&c->structure, &c->body, &c->preview, &c->start,
+		&c->plain, &c->start, &c->refs, &c->base_subject, &c->from,
+		&c->to, &c->cc, &c->display_from, &c->display_to,
+		&c->envelope, &c->structure, &c->body, &c->preview,
 	};
 	size_t len = message_cache_len(in), at = HEAD;
 	const char *p = in.p;

@@ -3,8 +3,9 @@
  * message_cache - all that listing, sorting, threading and searching want to
  * know of a message, in one record that is made once, at delivery.
  *
- * The record is a byte string: version, length and CRC32C first, numbers
- * little-endian.  It says nothing that the message does not: when it is lost,
+ * The record is a byte string: version, length and checksums (CRC32C) first,
+ * numbers little-endian.  What searching asks comes before the rest, and has a
+ * checksum of its own.  It says nothing that the message does not: when it is lost,
  * damaged or of another version, it is made again.  It holds what FETCH
  * ENVELOPE, BODYSTRUCTURE, BODY and PREVIEW answer as it goes over the wire,
  * so that answering is copying.  mansio-store(5) shows the layout.
@@ -15,7 +16,7 @@
 #include "mail/message.h"
 #include "mail/message_text.h"
 
-#define MESSAGE_CACHE_VERSION	3
+#define MESSAGE_CACHE_VERSION	4
 #define MESSAGE_CACHE_MAX	(1u << 20)	/* bytes of a record, at most */
 #define MESSAGE_CACHE_REFS_MAX	200	/* ids of References that are kept:
 					 * the first and the last ones */
@@ -71,6 +72,13 @@ void	 message_cache_encode(const struct message *m, struct buf *out);
  * damaged or of another version; make it again.
  */
 MUST_CHECK int message_cache_decode(struct span in, struct message_cache *c);
+/*
+ * The same for who searches: only numbers, flags, signature, places of plain
+ * text and its start are compared with a checksum, which is half of the work.
+ * The preview is empty, and the other strings are not to be relied on.
+ */
+MUST_CHECK int message_cache_decode_search(struct span in,
+	    struct message_cache *c);
 /* The same of one that was decoded before and cannot have changed since: its
  * checksum is not looked at again. */
 MUST_CHECK int message_cache_again(struct span in, struct message_cache *c);

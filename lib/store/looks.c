@@ -12,6 +12,8 @@
 #define MAPPED		0x80u		/* beside the count */
 #define COUNT_MAX	0x7fu
 #define WINDOWS_MAX	65536u		/* what lies behind them is touched */
+#define AROUND		(64u << 10)	/* bytes that the kernel maps with a
+					 * page, as far as it has them */
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22		/* Linux 5.14 */
@@ -51,11 +53,14 @@ looks_at(struct looks *l, const char *map, size_t size, uint64_t offset)
 	if (!is_many(l, window) && (window == 0 || !is_many(l, window - 1)))
 		return false;
 	l->v[window] |= MAPPED;
-	/* Where it fails (an older kernel, a file that was cut off) pages are
-	 * mapped as they are touched, as ever. */
-	if (at < size)
-		(void)madvise((void *)(uintptr_t)(map + at),
-		    MIN(size - at, LOOKS_WINDOW), MADV_POPULATE_READ);
+	/*
+	 * A page of each piece, since to ask for all of them makes the kernel
+	 * go through them twice.  Where it fails (an older kernel, a file that
+	 * was cut off) pages are mapped as they are touched, as ever.
+	 */
+	for (size_t end = MIN(size, at + LOOKS_WINDOW); at < end; at += AROUND)
+		(void)madvise((void *)(uintptr_t)(map + at), 1,
+		    MADV_POPULATE_READ);
 	return true;
 }
 

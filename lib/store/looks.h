@@ -4,7 +4,7 @@
  *
  * To map a page costs about half of what reading a few hundred bytes costs,
  * whether it is done by a fault, with the pages around it, or for a window of
- * the file in one call; what is mapped costs nothing when it is looked at
+ * the file in advance; what is mapped costs nothing when it is looked at
  * again.  So looks are counted by window: few of them are better read, many
  * better mapped, and who has looked at much of one window is taken to go on
  * with the next.

@@ -179,6 +179,10 @@ uint64_t mailbox_lines_size(struct mailbox *m, uint32_t seq);
 MUST_CHECK int mailbox_cache(struct mailbox *m, uint32_t uid,
 	    struct mailbox_content *out, struct message_cache *c,
 	    struct why *why);
+/* The same as message_cache_decode_search() takes it apart. */
+MUST_CHECK int mailbox_cache_search(struct mailbox *m, uint32_t uid,
+	    struct mailbox_content *out, struct message_cache *c,
+	    struct why *why);
 /* Threads: 1 and RFC 8474's THREADID, 0 there is none (NIL), -1. */
 MUST_CHECK int mailbox_threadid(struct mailbox *m, uint32_t uid,
 	    uint8_t out[16], struct why *why);
@@ -192,11 +196,12 @@ bool	 mailbox_maybe(struct mailbox *m, uint32_t uid,
 	    const struct signature_query *q);
 
 /*
- * Whether the string is certainly in a text part of the message, whose record
- * is c: what its bytes say, where they need no decoding; they are not compared
- * with their checksum.  False: nothing is known.
+ * Whether the string is in a text part of the message, whose record is c, as
+ * far as its bytes say that without being decoded.  1: certainly (the bytes are
+ * not compared with their checksum); -1: certainly nowhere in the message, which
+ * is said only of a word; 0: nothing is known.
  */
-bool	 mailbox_has_plain(struct mailbox *m, uint32_t uid,
+MUST_CHECK int mailbox_has_plain(struct mailbox *m, uint32_t uid,
 	    const struct message_cache *c, const struct message_key *k);
 
 /* --- what has changed -------------------------------------------------------------- */

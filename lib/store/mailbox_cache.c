@@ -44,8 +44,8 @@
 #define MAP_MORE	(1u << 20)	/* bytes mapped ahead of the file */
 #define WRITE_STEP	(512u << 10)	/* bytes gathered for one write */
 #define AHEAD		3u		/* records: memory takes so long */
-#define PREFETCH	448u		/* bytes of a record that comes next */
-#define PREFETCH_END	640u		/* and at its end */
+#define PREFETCH	896u		/* bytes of a record that comes next: what
+					 * is searched of it */
 #define WASTE_MIN	(4u << 20)	/* bytes, and as much again as is used */
 
 /* --- which checksums were right --------------------------------------------------- */
@@ -56,20 +56,20 @@ mailbox_was_checked(struct mailbox *m, uint32_t i, unsigned what)
 	uint32_t n = record_count(m);
 
 	if (m->nchecked < n) {
-		uint32_t grown = (n + n / 4 + 64) & ~3u;
+		uint32_t grown = (n + n / 4 + 64) & ~1u;
 
-		m->checked = mem_realloc_array(m->checked, grown / 4, 1);
-		memset(m->checked + m->nchecked / 4, 0,
-		    (grown - m->nchecked) / 4);
+		m->checked = mem_realloc_array(m->checked, grown / 2, 1);
+		memset(m->checked + m->nchecked / 2, 0,
+		    (grown - m->nchecked) / 2);
 		m->nchecked = grown;
 	}
-	return m->checked[i / 4] & what << i % 4 * 2;
+	return m->checked[i / 2] & what << i % 2 * 4;
 }
 
 void
 mailbox_set_checked(struct mailbox *m, uint32_t i, unsigned what)
 {
-	m->checked[i / 4] |= (uint8_t)(what << i % 4 * 2);
+	m->checked[i / 2] |= (uint8_t)(what << i % 2 * 4);
 }
 
 /* --- the file --------------------------------------------------------------------- */
@@ -481,11 +481,6 @@ prefetch_record(const struct mailbox *m, uint32_t i)
 		return;
 	for (size_t at = 0; at < MIN(r->cache_len, PREFETCH); at += 64)
 		__builtin_prefetch(map->p + r->cache_at + at);
-	if (r->cache_len <= PREFETCH + PREFETCH_END)
-		return;
-	for (size_t at = 0; at < PREFETCH_END; at += 64)
-		__builtin_prefetch(map->p + r->cache_at + r->cache_len - 1 -
-		    at);
 }
 
 /* Make it of the message, for out and for later. */
@@ -520,9 +515,31 @@ make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 	return 0;
 }
 
-int
-mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
-    struct message_cache *c, struct why *why)
+/* what: CHECKED_RECORD or CHECKED_SEARCH. */
+static int
+take_apart(struct mailbox *m, uint32_t i, struct span in, unsigned what,
+    struct message_cache *c)
+{
+	int rc;
+
+	if (mailbox_was_checked(m, i, CHECKED_RECORD))
+		return message_cache_again(in, c);
+	if (what == CHECKED_RECORD) {
+		rc = message_cache_decode(in, c);
+	} else if (mailbox_was_checked(m, i, CHECKED_SEARCH)) {
+		rc = message_cache_again(in, c);
+		c->preview = SPAN_EMPTY;
+	} else {
+		rc = message_cache_decode_search(in, c);
+	}
+	if (rc == 0)
+		mailbox_set_checked(m, i, what);
+	return rc;
+}
+
+static int
+get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
+    struct message_cache *c, unsigned what, struct why *why)
 {
 	struct record *r;
 	uint32_t i;
@@ -537,15 +554,23 @@ mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 	out->bytes = find_cache(m, r);
 	prefetch_record(m, i + AHEAD);
 	if (out->bytes.p != NULL) {
-		bool again = mailbox_was_checked(m, i, CHECKED_RECORD);
-
-		if ((again ? message_cache_again(out->bytes, c) :
-		    message_cache_decode(out->bytes, c)) == 0) {
-			if (!again)
-				mailbox_set_checked(m, i, CHECKED_RECORD);
+		if (take_apart(m, i, out->bytes, what, c) == 0)
 			return 0;
-		}
 		out->bytes = SPAN_EMPTY;
 	}
 	return make_cache(m, i, out, c, why);
+}
+
+int
+mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
+    struct message_cache *c, struct why *why)
+{
+	return get_cache(m, uid, out, c, CHECKED_RECORD, why);
+}
+
+int
+mailbox_cache_search(struct mailbox *m, uint32_t uid,
+    struct mailbox_content *out, struct message_cache *c, struct why *why)
+{
+	return get_cache(m, uid, out, c, CHECKED_SEARCH, why);
 }

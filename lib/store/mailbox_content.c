@@ -28,6 +28,7 @@
 
 /* A word that is common stands near the beginning. */
 #define LOOK_FIRST	768u		/* bytes of a text */
+#define LOOK_WHOLE	4096u		/* of a message: all of it at once */
 #define LOOK_MOST	16384u		/* more is mapped */
 
 /* --- the bytes ---------------------------------------------------------------- */
@@ -260,16 +261,12 @@ segment_has(struct mailbox *m, const struct record *r, uint64_t at,
 	return p != NULL && message_plain_has(span_make(p, (size_t)len), k);
 }
 
-bool
-mailbox_has_plain(struct mailbox *m, uint32_t uid,
+static bool
+parts_have(struct mailbox *m, const struct record *r,
     const struct message_cache *c, const struct message_key *k)
 {
-	const struct record *r = record_by_uid(m, uid);
 	uint64_t at, len;
 
-	if (!k->plain || m->md != NULL || r == NULL ||
-	    r->flags & RECORD_ZSTD)
-		return false;
 	for (size_t i = 0; message_cache_plain(c, i, &at, &len); i++) {
 		if (at > r->len || len > r->len - at)
 			break;
@@ -277,4 +274,52 @@ mailbox_has_plain(struct mailbox *m, uint32_t uid,
 			return true;
 	}
 	return false;
+}
+
+/* What the whole message says of a word, where all words of its text stand in
+ * it as they are: one look at it answers both ways. */
+static int
+words_say(struct mailbox *m, uint32_t i, const struct message_cache *c,
+    const struct message_key *k)
+{
+	const struct record *r = record_at(m, i);
+	uint64_t at, len;
+	char room[LOOK_MOST];
+	struct span all = account_look(m->a, r->segment, r->offset +
+	    PACKED_MESSAGE_HEADER, r->len, (size_t)r->len, room);
+
+	if (all.len == 0)
+		return 0;
+	for (size_t n = 0; message_cache_plain(c, n, &at, &len); n++) {
+		if (at > all.len || len > all.len - at)
+			return 0;
+		if (message_plain_has(span_sub(all, (size_t)at, (size_t)len),
+		    k))
+			return 1;
+	}
+	/* Who takes it apart tells of damage. */
+	if (!message_lacks_word(all, k) ||
+	    (!mailbox_was_checked(m, i, CHECKED_BYTES) &&
+	    crc32c(0, all.p, all.len) != r->crc))
+		return 0;
+	mailbox_set_checked(m, i, CHECKED_BYTES);
+	return -1;
+}
+
+int
+mailbox_has_plain(struct mailbox *m, uint32_t uid,
+    const struct message_cache *c, const struct message_key *k)
+{
+	uint32_t i = record_find(m, uid);
+	const struct record *r;
+	bool stand;
+
+	if (!k->plain || m->md != NULL || i >= record_count(m) ||
+	    (r = record_at(m, i))->uid != uid || r->flags & RECORD_ZSTD)
+		return 0;
+	stand = k->word && c->flags & MESSAGE_WORDS_STAND &&
+	    r->len <= LOOK_MOST;
+	if ((!stand || r->len > LOOK_WHOLE) && parts_have(m, r, c, k))
+		return 1;
+	return stand ? words_say(m, i, c, k) : 0;
 }

@@ -307,7 +307,12 @@ void	 mailbox_gather_cache(struct mailbox *m);
 void	 mailbox_cache_fini(struct mailbox *m);
 /* Which checksums of a message were right when they were looked at: two bits
  * each. */
-enum { CHECKED_BYTES = 1 << 0, CHECKED_RECORD = 1 << 1 };
+enum {
+	CHECKED_BYTES	= 1 << 0,
+	CHECKED_RECORD	= 1 << 1,	/* all of it */
+	CHECKED_SEARCH	= 1 << 2,	/* what message_cache_decode_search()
+					 * does */
+};
 bool	 mailbox_was_checked(struct mailbox *m, uint32_t i, unsigned what);
 void	 mailbox_set_checked(struct mailbox *m, uint32_t i, unsigned what);
 

@@ -12,6 +12,8 @@
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define HEAD	368		/* bytes; then the strings */
+
 static unsigned sum;
 
 static void
@@ -28,12 +30,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct message_cache c;
 
 	buf_add(&b, data, size);
-	if (b.len >= 12) {
+	if (b.len >= HEAD) {
+		/* What has a checksum of its own ends with the second string. */
+		size_t end = HEAD + MIN((size_t)num_get_le32(b.data + 60) +
+		    num_get_le32(b.data + 64), b.len - HEAD);
+		uint32_t crc = crc32c(0, b.data + 16, end - 16);
+
 		num_put_le32(b.data, 0x4d433000u + MESSAGE_CACHE_VERSION);
 		num_put_le32(b.data + 4, (uint32_t)b.len);
-		num_put_le32(b.data + 8, crc32c(0, b.data + 12, b.len - 12));
+		num_put_le32(b.data + 8, crc32c(crc, b.data + end,
+		    b.len - end));
+		num_put_le32(b.data + 12, crc);
 	}
 	if (message_cache_decode(buf_span(&b), &c) == 0) {
+		if (message_cache_decode_search(buf_span(&b), &c) < 0)
+			abort();
 		touch(c.envelope);
 		touch(c.structure);
 		touch(c.body);

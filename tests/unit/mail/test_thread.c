@@ -238,18 +238,31 @@ START_TEST(a_damaged_record_is_refused)
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct message_cache c;
 	struct message m;
+	size_t searched;
 
 	message_parse(&m, span_of(mail));
 	message_cache_encode(&m, &b);
+	ck_assert_int_eq(message_cache_decode_search(buf_span(&b), &c), 0);
+	ck_assert_uint_eq(c.preview.len, 0);
+	searched = (size_t)(c.start.p + c.start.len - b.data);
+	ck_assert_uint_eq(searched, (size_t)(c.signature.p - b.data) +
+	    c.signature.len + c.plain.len + c.start.len);
 	for (size_t i = 0; i < b.len; i++) {
 		b.data[i] ^= 0x10;
 		ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), -1);
+		/* The checksum of all, and what only that covers: the others
+		 * are what was compared. */
+		ck_assert_int_eq(message_cache_decode_search(buf_span(&b),
+		    &c), i / 4 == 2 || i >= searched ? 0 : -1);
 		b.data[i] ^= 0x10;
 		ck_assert_int_eq(message_cache_decode(span_sub(buf_span(&b),
 		    0, i), &c), -1);
+		ck_assert_int_eq(message_cache_decode_search(
+		    span_sub(buf_span(&b), 0, i), &c), -1);
 	}
 	buf_add_str(&b, "what follows");
 	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
+	ck_assert_int_eq(message_cache_decode_search(buf_span(&b), &c), 0);
 	message_fini(&m);
 	buf_fini(&b);
 }
