@@ -20,6 +20,7 @@
 
 #define DAY_S		86400
 #define LOOK_EVERY	256		/* messages between looks at the clock */
+#define LARGE		65536		/* bytes; one that takes time */
 
 enum level { LEVEL_INDEX, LEVEL_RECORD, LEVEL_HEADER, LEVEL_TEXT, LEVELS };
 enum answer { NO, YES, UNKNOWN };
@@ -175,6 +176,8 @@ ask_record(struct search_run *r, const struct search_key *k)
 		return UNKNOWN;
 	if (message_cache_has(c, &k->text))
 		return YES;
+	if (r->msg.m.size > LARGE && !in_time(r))
+		return UNKNOWN;
 	says = mailbox_has_plain(r->im->box, r->msg.m.uid, c, &k->text);
 	return says == 0 ? UNKNOWN : yes(says > 0);
 }
