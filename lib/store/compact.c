@@ -182,18 +182,20 @@ has_waste(const struct mailbox *m, int64_t before_us)
 }
 
 int
-mailbox_compact(struct account *a, uint32_t box, bool force, struct why *why)
+mailbox_compact(struct account *a, uint32_t box, enum compact_how how,
+    struct why *why)
 {
 	struct mailbox *m = mailbox_open_whole(a, box, why);
 	struct compaction c = { .m = m, .out = BUF_INIT(BUF_UNLIMITED),
 	    .name = BUF_INIT(BUF_UNLIMITED),
 	    .before_us = compact_before(a) };
+	size_t damaged = 0;
 	struct stat st;
 	int rc = -1;
 
 	if (m == NULL)
 		return -1;
-	if (!force && !has_waste(m, c.before_us)) {
+	if (how == COMPACT_WASTE && !has_waste(m, c.before_us)) {
 		mailbox_close(&m);
 		return 0;
 	}
@@ -201,9 +203,12 @@ mailbox_compact(struct account *a, uint32_t box, bool force, struct why *why)
 		goto out;
 	put_words(&c);
 	if (fstat(m->p->jfd, &st) < 0 || packed_scan_file(m->p->jfd,
-	    PACKED_START, (uint64_t)st.st_size, NULL, copy_arrival, &c) < 0) {
+	    PACKED_START, (uint64_t)st.st_size, &damaged, copy_arrival,
+	    &c) < 0) {
 		(void)store_fail(why, "cannot read", a->path);
 		(void)account_io(a, why);
+	} else if (damaged > 0 && how != COMPACT_ACCEPT) {
+		rc = 0;
 	} else {
 		if (c.name.len > 0)
 			packed_record_encode(&c.out, PACKED_NAME, 1,

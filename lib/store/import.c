@@ -610,7 +610,7 @@ raise_uidnext(struct import *im, struct why *why)
 	forget_old(im);
 	/* Others have the file open and know what its head said: they find
 	 * another file. */
-	return rc < 0 ? -1 : mailbox_compact(im->a, im->box, true, why) < 0 ?
+	return rc < 0 ? -1 : mailbox_compact(im->a, im->box, COMPACT_NOW, why) < 0 ?
 	    -1 : 0;
 }
 

@@ -387,7 +387,7 @@ struct mailbox_verified {
 /* Compare the index with the journal and all messages with their checksums. */
 MUST_CHECK int mailbox_verify(struct account *a, uint32_t box,
 	    struct mailbox_verified *out, struct why *why);
-/* Make index and cache anew. */
+/* Make index and cache anew; what a damaged journal does not say is given up. */
 MUST_CHECK int mailbox_rebuild(struct account *a, uint32_t box,
 	    struct why *why);
 

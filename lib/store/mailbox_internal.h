@@ -331,11 +331,17 @@ int	 account_purge_hold(struct account *a, struct why *why);
 
 /* --- compact.c ------------------------------------------------------------------ */
 
+enum compact_how {
+	COMPACT_WASTE,		/* when something in it is over */
+	COMPACT_NOW,
+	COMPACT_ACCEPT,		/* also what is damaged is given up */
+};
+
 /*
  * Write the journal anew, without what is over: 1 done, 0 it was not worth
- * it (and not forced); -1.
+ * it, or the journal is damaged: what cannot be read may name messages; -1.
  */
-int	 mailbox_compact(struct account *a, uint32_t box, bool force,
+int	 mailbox_compact(struct account *a, uint32_t box, enum compact_how how,
 	    struct why *why);
 /* What was expunged before this time is over. */
 int64_t	 compact_before(const struct account *a);

@@ -359,7 +359,7 @@ mailbox_close(struct mailbox **mp)
 	box = m->box;
 	mem_free(m);
 	/* Only when nobody else of ours has it open: it takes the lock. */
-	if (compact && mailbox_compact(a, box, true, NULL) < 0)
+	if (compact && mailbox_compact(a, box, COMPACT_NOW, NULL) < 0)
 		log_warning("%s: cannot compact a journal", a->path);
 }
 

@@ -53,6 +53,7 @@ struct purge {
 	struct account	*a;
 	int64_t		 before_us;
 	ARRAY(struct seg) segs;
+	bool		 hold;		/* a journal is damaged */
 	struct account_purged *out;
 };
 
@@ -98,6 +99,28 @@ list_segments(struct purge *p, struct why *why)
 	return 0;
 }
 
+static bool
+pass_over(void *arg, const struct packed_record *r)
+{
+	return true;
+}
+
+/* What a damaged record named nobody can say, and an index made without it
+ * does not know. */
+static void
+look_for_damage(struct purge *p, const struct mailbox *m)
+{
+	size_t damaged = 0;
+
+	if (packed_scan_file(m->p->jfd, PACKED_START, m->p->head.state.tail,
+	    &damaged, pass_over, NULL) >= 0 && damaged == 0)
+		return;
+	log_warning("%s: the journal of %s is damaged: no space is given "
+	    "back before \"mansio index rebuild\"", p->a->path,
+	    account_box_by_id(p->a, m->box)->name);
+	p->hold = true;
+}
+
 /* What a mailbox names. */
 static int
 note_box(struct purge *p, uint32_t box, struct why *why)
@@ -107,6 +130,7 @@ note_box(struct purge *p, uint32_t box, struct why *why)
 
 	if (m == NULL)
 		return p->a->error == ACCOUNT_NONEXISTENT ? 0 : -1;
+	look_for_damage(p, m);
 	if ((s = find_seg(p, m->p->head.state.segment)) != NULL)
 		s->open = true;
 	for (uint32_t i = 0; i < record_count(m); i++) {
@@ -466,8 +490,8 @@ account_purge_some(struct account *a, uint32_t most,
 		account_maildir_purge(a, p.before_us, out);
 	for (size_t i = 0; i < a->boxes.len; i++) {
 		const struct acct_box *b = &a->boxes.v[i];
-		int did = b->gone ? 0 : mailbox_compact(a, b->box, false,
-		    why);
+		int did = b->gone ? 0 : mailbox_compact(a, b->box,
+		    COMPACT_WASTE, why);
 
 		if (did < 0 && a->error != ACCOUNT_NONEXISTENT)
 			goto out;
@@ -480,8 +504,8 @@ account_purge_some(struct account *a, uint32_t most,
 			if (note_box(&p, a->boxes.v[i].box, why) < 0)
 				goto out;
 		}
-		for (size_t i = 0; i < p.segs.len && out->segments < most;
-		    i++) {
+		for (size_t i = 0; !p.hold && i < p.segs.len &&
+		    out->segments < most; i++) {
 			if (purge_segment(&p, &p.segs.v[i], why) < 0)
 				goto out;
 		}

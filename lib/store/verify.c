@@ -84,6 +84,7 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 	static const char *const suffixes[] = { "idx", "cch" };
 	struct mailbox *m = mailbox_open_inside(a, box, 0, why);
 	char name[PACKED_NAME_MAX];
+	bool damaged;
 
 	if (m == NULL)
 		return -1;
@@ -115,6 +116,9 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 			mailbox_content_done(&c);
 	}
 	index_save(m, true);
+	damaged = m->p->damaged;
 	mailbox_close(&m);
-	return 0;
+	/* Who asks for this gives up what cannot be read (purge.c). */
+	return damaged ? MIN(mailbox_compact(a, box, COMPACT_ACCEPT, why), 0) :
+	    0;
 }

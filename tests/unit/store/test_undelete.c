@@ -249,6 +249,87 @@ START_TEST(purging)
 }
 END_TEST
 
+/* Where the last message that came begins. */
+static bool
+last_arrival(void *arg, const struct packed_record *r)
+{
+	uint64_t *at = arg;
+
+	if (r->type == PACKED_ARRIVAL)
+		*at = r->offset;
+	return true;
+}
+
+/* One bit of it is another one. */
+static void
+damage_last_arrival(int fd)
+{
+	struct stat st;
+	uint64_t at = 0;
+	char c;
+
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_gt(packed_scan_file(fd, PACKED_START,
+	    (uint64_t)st.st_size, NULL, last_arrival, &at), 0);
+	ck_assert_uint_gt(at, 0);
+	at += PACKED_RECORD_HEADER + 2;
+	ck_assert_int_eq(pread(fd, &c, 1, (off_t)at), 1);
+	c ^= 1;
+	ck_assert_int_eq(pwrite(fd, &c, 1, (off_t)at), 1);
+}
+
+START_TEST(a_damaged_journal_keeps_the_segments)
+{
+	struct account *a = open_account(STORE_PACKED);
+	struct account_purged got;
+	struct mailbox *m;
+	struct expunge_result ex;
+	struct uid_result res;
+	struct ranges r = uids(1, 40);
+	uint32_t box, uid;
+	struct stat st;
+	char path[120], name[PACKED_NAME_MAX];
+	int fd;
+
+	OK(account_create(a, SPAN("copy"), 0, &box, &why));
+	append_large(a, ACCOUNT_INBOX, 100, 1000000);
+	m = open_box(a, ACCOUNT_INBOX);
+	OK(mailbox_copy(m, &r, a, box, &res, &why));
+	ranges_add(&r, 41, 60);
+	OK(mailbox_expunge(m, &r, true, &ex, &why));
+	mailbox_close(&m);
+	/* Something behind it, or it would be taken for an unfinished one. */
+	m = open_box(a, box);
+	uid = mailbox_uid(m, 1);
+	store_flags(m, uid, uid, FLAGS_ADD, STORE_SEEN, NULL);
+	mailbox_close(&m);
+	account_close(&a);
+	packed_name(box, "jrn", name);
+	snprintf(path, sizeof(path), "%s/user/%s", dir, name);
+	fd = open(path, O_RDWR);
+	ck_assert_int_ge(fd, 0);
+	damage_last_arrival(fd);
+	packed_name(box, "idx", name);
+	snprintf(path, sizeof(path), "%s/user/%s", dir, name);
+	(void)unlink(path);
+	a = open_account(STORE_PACKED);
+	a->before_us = clock_wall_us() + 1;
+	OK(account_purge(a, &got, &why));
+	ck_assert_uint_eq(got.segments, 0);
+	/* Not by another way, either. */
+	ck_assert_int_eq(mailbox_compact(a, box, COMPACT_NOW, &why), 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_uint_eq(st.st_nlink, 1);
+	close(fd);
+	/* Until somebody says so. */
+	OK(mailbox_rebuild(a, box, &why));
+	OK(account_purge(a, &got, &why));
+	ck_assert_uint_eq(got.segments, 1);
+	account_close(&a);
+	ranges_fini(&r);
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -263,6 +344,7 @@ suite(void)
 	    FORMATS);
 	tcase_add_loop_test(t, purge_is_due_once_in_an_interval, 0, FORMATS);
 	tcase_add_test(t, purging);
+	tcase_add_test(t, a_damaged_journal_keeps_the_segments);
 	suite_add_tcase(s, t);
 	return s;
 }
