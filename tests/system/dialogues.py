@@ -43,15 +43,22 @@ class Client:
         self.s = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.f = self.s.makefile("rb")
 
+    def line(self):
+        """With its end; "" when there is no more, whether the other side
+        closed or reset, which is a matter of who was faster."""
+        try:
+            return self.f.readline().decode("latin1")
+        except TimeoutError:
+            return "waits"
+        except OSError:
+            return ""
+
     def answer(self):
         """"250 2.1.0", or what there is of it."""
         while True:
-            try:
-                line = self.f.readline().decode("latin1")
-            except TimeoutError:
-                return "waits"
-            except OSError:
-                line = ""
+            line = self.line()
+            if line == "waits":
+                return line
             if line[3:4] != "-":
                 break
         m = re.match(r"(\d{3})( \d\.\d+\.\d+)?(?= |$)", line)

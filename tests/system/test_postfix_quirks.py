@@ -50,9 +50,9 @@ class Client(dialogues.Client):
     def answer(self):
         lines = []
         while not lines or lines[-1][3:4] == "-":
-            line = self.f.readline().decode("latin1").rstrip("\r\n")
-            if line == "":
-                return "closed"
+            line = self.line().rstrip("\r\n")
+            if line in ("", "waits"):
+                return line or "closed"
             lines.append(line)
         if lines[0][0] not in "45":
             # Ours has more extensions, and each its own order.
