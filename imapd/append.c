@@ -157,11 +157,8 @@ scan_replaced(struct imap *im, struct scan *s, uint32_t *uid)
 
 	if (im->state != STATE_SELECTED)
 		return scan_bad(s, "No mailbox selected.");
-	if (!uids && IMAP_HAS(im, UIDONLY)) {	/* RFC 9586 3.8 */
-		s->code = "UIDREQUIRED";
-		return scan_bad(s, "Message numbers are not allowed once "
-		    "UIDONLY is enabled.");
-	}
+	if (!uids && !imap_may_number(im, s))
+		return false;
 	if (scan_take(s, '*'))		/* RFC 9051 9 seq-number */
 		n = uids ? mailbox_uid(im->box, mailbox_count(im->box)) :
 		    mailbox_count(im->box);

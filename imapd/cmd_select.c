@@ -55,12 +55,8 @@ scan_qresync(struct imap *im, struct scan *s, struct qresync *q)
 		q->has_uids = true;
 	}
 	if (scan_is(s, ' ')) {
-		if (IMAP_HAS(im, UIDONLY)) {	/* RFC 9586 3.7 */
-			s->code = "UIDREQUIRED";
-			return scan_bad(s, "Message numbers are not allowed "
-			    "once UIDONLY is enabled.");
-		}
-		if (!scan_sp(s) || !scan_open(s) || !scan_known(s, &q->seqs) ||
+		if (!imap_may_number(im, s) || !scan_sp(s) ||
+		    !scan_open(s) || !scan_known(s, &q->seqs) ||
 		    !scan_sp(s) || !scan_known(s, &q->sequids) ||
 		    !scan_close(s))
 			return false;

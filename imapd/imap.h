@@ -265,6 +265,9 @@ void	 put_date_time(struct buf *b, int64_t wall_s, int zone_min);
 
 /* --- sets.c: message sets ------------------------------------------------------------ */
 
+/* Whether message numbers may be named; else BAD, once UIDONLY is enabled (RFC
+ * 9586 3). */
+bool	 imap_may_number(struct imap *im, struct scan *s);
 /*
  * A sequence-set, or "$", as ranges of sequence numbers of the view; UIDs
  * that are not there are left out, numbers that are not there are BAD.

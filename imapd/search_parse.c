@@ -435,11 +435,8 @@ parse_set(struct parser *p)
 
 	if (k == NULL)
 		return NULL;
-	if (IMAP_HAS(p->im, UIDONLY) && !scan_is(p->s, '$')) {
-		p->s->code = "UIDREQUIRED";	/* RFC 9586 3 */
-		scan_bad(p->s, "Message numbers are not allowed.");
+	if (!scan_is(p->s, '$') && !imap_may_number(p->im, p->s))
 		return NULL;
-	}
 	return take_set(p, false, k) ? k : NULL;
 }
 

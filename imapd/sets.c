@@ -51,6 +51,16 @@ imap_resolve(struct imap *im, const struct ranges *set, bool uid,
 }
 
 bool
+imap_may_number(struct imap *im, struct scan *s)
+{
+	if (!IMAP_HAS(im, UIDONLY))
+		return true;
+	s->code = "UIDREQUIRED";
+	return scan_bad(s, "Message numbers are not allowed once UIDONLY is "
+	    "enabled.");
+}
+
+bool
 imap_scan_set(struct imap *im, struct scan *s, bool uid, struct ranges *seqs)
 {
 	struct ranges set = RANGES_INIT;
@@ -60,11 +70,8 @@ imap_scan_set(struct imap *im, struct scan *s, bool uid, struct ranges *seqs)
 		imap_resolve(im, &im->saved, true, seqs);
 		return true;
 	}
-	if (!uid && IMAP_HAS(im, UIDONLY)) {	/* RFC 9586 3 */
-		s->code = "UIDREQUIRED";
-		return scan_bad(s, "Message numbers are not allowed once "
-		    "UIDONLY is enabled.");
-	}
+	if (!uid && !imap_may_number(im, s))
+		return false;
 	ok = scan_set(s, &set);
 	if (ok && !imap_resolve(im, &set, uid, seqs))
 		ok = scan_bad(s, "Invalid messageset");
