@@ -75,6 +75,7 @@ struct fetch_msg {
 	struct arena	*arena;		/* for as long as this message */
 	/* fetch_msg.c's, loaded at first use: */
 	bool		 has_record, has_content, has_parsed;
+	enum message_cache_part part;	/* of the record */
 	bool		 has_header;	/* parsed, but only the header */
 	bool		 damaged;	/* something is not what was stored */
 	struct mailbox_content record, content;
@@ -117,11 +118,9 @@ void	 fetch_msg_fini(struct fetch_msg *m);
  * take it for what was stored.  (RFC 9051 7.1.2, RFC 5530 3)
  */
 void	 fetch_msg_tell(const struct fetch_msg *m);
+/* This part of its cache record at least. */
 const struct message_cache *fetch_msg_cache(struct fetch_msg *m,
-	    struct why *why);
-/* The same for SEARCH (mailbox_cache_search()). */
-const struct message_cache *fetch_msg_search(struct fetch_msg *m,
-	    struct why *why);
+	    enum message_cache_part part, struct why *why);
 const struct message *fetch_msg_parsed(struct fetch_msg *m, struct why *why);
 /*
  * Certainly not there, as far as that can be said without taking the message

@@ -180,7 +180,8 @@ put_binary_size(struct fetch_msg *m, const struct fetch_item *it,
 static int
 put_cached(struct fetch_msg *m, enum fetch_kind kind, struct why *why)
 {
-	const struct message_cache *c = fetch_msg_cache(m, why);
+	const struct message_cache *c = fetch_msg_cache(m,
+	    MESSAGE_CACHE_ALL, why);
 	const struct message *msg;
 	struct buf *b = &m->text;
 
@@ -215,7 +216,8 @@ put_cached(struct fetch_msg *m, enum fetch_kind kind, struct why *why)
 static int
 put_preview(struct fetch_msg *m, struct why *why)
 {
-	const struct message_cache *c = fetch_msg_cache(m, why);
+	const struct message_cache *c = fetch_msg_cache(m,
+	    MESSAGE_CACHE_ALL, why);
 
 	if (c == NULL)
 		return -1;

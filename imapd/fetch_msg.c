@@ -26,15 +26,22 @@ forget_parsed(struct fetch_msg *m)
 	m->has_parsed = m->has_header = false;
 }
 
+static void
+forget_record(struct fetch_msg *m)
+{
+	if (m->has_record && m->record.hold != NULL)
+		mailbox_content_done(&m->record);
+	m->has_record = false;
+}
+
 void
 fetch_msg_fini(struct fetch_msg *m)
 {
 	forget_parsed(m);
 	if (m->has_content)
 		mailbox_content_done(&m->content);
-	if (m->has_record && m->record.hold != NULL)
-		mailbox_content_done(&m->record);
-	m->has_content = m->has_record = false;
+	forget_record(m);
+	m->has_content = false;
 }
 
 void
@@ -105,33 +112,21 @@ fetch_msg_header(struct fetch_msg *m, struct why *why)
 	return &m->parsed;
 }
 
-typedef int (*cache_fn)(struct mailbox *m, uint32_t uid,
-    struct mailbox_content *out, struct message_cache *c, struct why *why);
-
-static const struct message_cache *
-get_record(struct fetch_msg *m, cache_fn get, struct why *why)
+const struct message_cache *
+fetch_msg_cache(struct fetch_msg *m, enum message_cache_part part,
+    struct why *why)
 {
-	if (m->has_record)
+	if (m->has_record && m->part >= part)
 		return &m->cache;
-	memset(&m->record, 0, sizeof(m->record));
-	if (get(m->box, m->m.uid, &m->record, &m->cache, why) < 0) {
+	forget_record(m);
+	if (mailbox_cache(m->box, m->m.uid, part, &m->record, &m->cache,
+	    why) < 0) {
 		note_error(m);
 		return NULL;
 	}
 	m->has_record = true;
+	m->part = part;
 	return &m->cache;
-}
-
-const struct message_cache *
-fetch_msg_cache(struct fetch_msg *m, struct why *why)
-{
-	return get_record(m, mailbox_cache, why);
-}
-
-const struct message_cache *
-fetch_msg_search(struct fetch_msg *m, struct why *why)
-{
-	return get_record(m, mailbox_cache_search, why);
 }
 
 bool
@@ -142,7 +137,8 @@ fetch_msg_lacks_word(struct fetch_msg *m, bool header,
 	const struct message_cache *c;
 	struct span bytes;
 
-	if (!k->word || (c = fetch_msg_search(m, &why)) == NULL ||
+	if (!k->word || (c = fetch_msg_cache(m,
+	    MESSAGE_CACHE_SEARCH, &why)) == NULL ||
 	    !(c->flags & MESSAGE_WORDS_STAND) || load(m, &why) < 0 ||
 	    m->damaged)
 		return false;

@@ -123,7 +123,7 @@ ask_sent(struct search_run *r, const struct search_key *k)
 
 	if (r->level < LEVEL_RECORD)
 		return UNKNOWN;
-	if ((c = fetch_msg_search(&r->msg, &why)) == NULL ||
+	if ((c = fetch_msg_cache(&r->msg, MESSAGE_CACHE_KEYS, &why)) == NULL ||
 	    !(c->flags & MESSAGE_HAS_DATE))
 		return NO;
 	return compare_days(k->kind, SEARCH_SENT_BEFORE, SEARCH_SENT_ON,
@@ -164,7 +164,8 @@ static enum answer
 ask_record(struct search_run *r, const struct search_key *k)
 {
 	struct why why = WHY_INIT;
-	const struct message_cache *c = fetch_msg_search(&r->msg, &why);
+	const struct message_cache *c = fetch_msg_cache(&r->msg,
+	    MESSAGE_CACHE_SEARCH, &why);
 	int says;
 
 	if (c == NULL)

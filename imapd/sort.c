@@ -213,7 +213,7 @@ gather_one(struct sorter *so, struct imap *im, uint32_t seq, size_t i,
 	/* One that cannot be read sorts as if it were empty. */
 	fetch_msg_init(&m, im, seq, arena);
 	if (records)
-		c = fetch_msg_cache(&m, &why);
+		c = fetch_msg_cache(&m, MESSAGE_CACHE_KEYS, &why);
 	for (size_t k = 0; k < so->spec->n; k++) {
 		struct sort_value *v = &so->values[i * so->spec->n + k];
 

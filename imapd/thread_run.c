@@ -30,7 +30,7 @@ get_message(struct imap *im, uint32_t seq, bool uid, struct arena *keep,
 	out->num = uid ? m.m.uid : seq;
 	out->sent_s = m.m.date_us / 1000000;
 	/* One that cannot be read is a thread of its own. */
-	if ((c = fetch_msg_cache(&m, &why)) != NULL) {
+	if ((c = fetch_msg_cache(&m, MESSAGE_CACHE_KEYS, &why)) != NULL) {
 		out->msgid = c->msgid;
 		out->is_reply = (c->flags & MESSAGE_IS_REPLY) != 0;
 		if (c->flags & MESSAGE_HAS_DATE)

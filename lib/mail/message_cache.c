@@ -5,11 +5,11 @@
  * Layout: HEAD bytes (below), then the strings one after the other.
  *
  *	u32 magic and version   u32 length of all
- *	u32 CRC32C of flags to the end              u32 the same to STR_START's
- *	u32 flags               i32 zone_min        u64 crlf_size
- *	u64 header_crlf         i64 sent_s          u64 msgid
+ *	u32 CRC32C of flags to the end, u32 to the end of MESSAGE_CACHE_SEARCH,
+ *	u32 to the end of MESSAGE_CACHE_KEYS
+ *	u32 flags               u64 crlf_size       u64 header_crlf
+ *	i64 sent_s              u64 msgid           i32 zone_min
  *	u32 nrefs               u32 length of each string, in order
- *	signature, 256 bytes
  */
 #include "base/array.h"
 #include "base/crc32c.h"
@@ -28,18 +28,32 @@
 #define MAGIC	(MAGIC_ANY + MESSAGE_CACHE_VERSION)
 
 enum {					/* strings, in their order */
-	STR_PLAIN, STR_START, STR_REFS, STR_SUBJECT, STR_FROM, STR_TO, STR_CC,
-	STR_DISPLAY_FROM, STR_DISPLAY_TO, STR_ENVELOPE, STR_STRUCTURE,
-	STR_BODY, STR_PREVIEW, STRINGS
+	STR_REFS, STR_SUBJECT, STR_FROM, STR_TO, STR_CC, STR_DISPLAY_FROM,
+	STR_DISPLAY_TO,
+	STR_SIGNATURE, STR_PLAIN, STR_START,
+	STR_ENVELOPE, STR_STRUCTURE, STR_BODY, STR_PREVIEW, STRINGS
+};
+
+/* How many strings a part and those before it have. */
+static const int part_strings[] = {
+	[MESSAGE_CACHE_KEYS] = STR_DISPLAY_TO + 1,
+	[MESSAGE_CACHE_SEARCH] = STR_START + 1,
+	[MESSAGE_CACHE_ALL] = STRINGS,
 };
 
 enum {					/* offsets */
-	AT_MAGIC = 0, AT_LEN = 4, AT_CRC = 8, AT_CRC_SEARCH = 12,
-	AT_FLAGS = 16, AT_ZONE = 20, AT_SIZE = 24, AT_HEADER = 32,
-	AT_SENT = 40, AT_MSGID = 48, AT_NREFS = 56, AT_LENS = 60,
-	AT_SIGNATURE = AT_LENS + 4 * STRINGS,
-	HEAD = AT_SIGNATURE + SIGNATURE_SIZE,
-	HEAD_MIN = 356			/* of any version */
+	AT_MAGIC = 0, AT_LEN = 4, AT_CRC_ALL = 8, AT_CRC_SEARCH = 12,
+	AT_CRC_KEYS = 16, AT_FLAGS = 20, AT_SIZE = 24, AT_HEADER = 32,
+	AT_SENT = 40, AT_MSGID = 48, AT_ZONE = 56, AT_NREFS = 60,
+	AT_LENS = 64,
+	HEAD = AT_LENS + 4 * STRINGS,
+	LEN_MIN = 356			/* of a record of any version */
+};
+
+static const int part_crc[] = {
+	[MESSAGE_CACHE_KEYS] = AT_CRC_KEYS,
+	[MESSAGE_CACHE_SEARCH] = AT_CRC_SEARCH,
+	[MESSAGE_CACHE_ALL] = AT_CRC_ALL,
 };
 
 /* --- message ids --------------------------------------------------------------- */
@@ -345,26 +359,54 @@ put_thread(struct encoder *e, const struct span *f)
 	return flags;
 }
 
+/* Which texts a search need not read. */
+static void
+put_searched(struct encoder *e, const struct message *m)
+{
+	static const uint8_t room[SIGNATURE_SIZE];
+	struct signature sig;
+	size_t at = record_len(e);
+
+	buf_add(e->out, room, sizeof(room));
+	end_string(e);
+	put_plain(e, m);
+	signature_and_start(&sig, m, e->out);
+	end_string(e);
+	memcpy(e->out->data + e->start + at, sig.bits, SIGNATURE_SIZE);
+}
+
+/* Each goes on from the one of the part before. */
+static void
+put_checksums(char *p)
+{
+	size_t from = AT_FLAGS, to = HEAD;
+	uint32_t crc = 0;
+	int str = 0;
+
+	for (int part = 0; part <= MESSAGE_CACHE_ALL; part++) {
+		for (; str < part_strings[part]; str++)
+			to += num_get_le32(p + AT_LENS + 4 * str);
+		crc = crc32c(crc, p + from, to - from);
+		num_put_le32(p + part_crc[part], crc);
+		from = to;
+	}
+}
+
 void
 message_cache_encode(const struct message *m, struct buf *out)
 {
 	struct encoder e = { .out = out, .start = out->len };
 	struct span f[ENVELOPE_FIELDS];
-	struct signature sig;
 	uint8_t head[HEAD] = { 0 };
-	uint32_t flags = 0, crc;
-	size_t searched;
+	uint32_t flags = 0;
 	char *p;
 
 	buf_add(out, head, HEAD);
 	e.str_start = out->len;
 	envelope_fields(m->root, f);
-	put_plain(&e, m);
-	signature_and_start(&sig, m, out);
-	end_string(&e);
-	searched = record_len(&e);
 	flags |= put_thread(&e, f);
 	flags |= put_keys(&e, f);
+	put_searched(&e, m);
 	flags |= put_wire_strings(&e, m);
 	if (has_attachment(m))
 		flags |= MESSAGE_HAS_ATTACHMENT;
@@ -373,16 +415,12 @@ message_cache_encode(const struct message *m, struct buf *out)
 	if (message_words_stand(m))
 		flags |= MESSAGE_WORDS_STAND;
 	p = out->data + e.start;
-	memcpy(p + AT_SIGNATURE, sig.bits, SIGNATURE_SIZE);
 	num_put_le32(p + AT_MAGIC, MAGIC);
 	num_put_le32(p + AT_LEN, (uint32_t)record_len(&e));
 	num_put_le32(p + AT_FLAGS, flags);
 	num_put_le64(p + AT_SIZE, m->crlf_size);
 	num_put_le64(p + AT_HEADER, m->root->header_crlf);
-	crc = crc32c(0, p + AT_FLAGS, searched - AT_FLAGS);
-	num_put_le32(p + AT_CRC_SEARCH, crc);
-	num_put_le32(p + AT_CRC, crc32c(crc, p + searched,
-	    record_len(&e) - searched));
+	put_checksums(p);
 }
 
 /* --- decoding ---------------------------------------------------------------------- */
@@ -392,78 +430,70 @@ message_cache_len(struct span in)
 {
 	uint32_t len;
 
-	if (in.len < HEAD_MIN ||
+	if (in.len < LEN_MIN ||
 	    (num_get_le32(in.p + AT_MAGIC) & ~0xffu) != MAGIC_ANY)
 		return 0;
 	len = num_get_le32(in.p + AT_LEN);
-	return len >= HEAD_MIN && len <= MESSAGE_CACHE_MAX && len <= in.len ?
+	return len >= LEN_MIN && len <= MESSAGE_CACHE_MAX && len <= in.len ?
 	    len : 0;
 }
 
-/* *crc: the checksum of what is searched, which ends at the result; 0: it is
- * another one. */
+/* Where the part ends; 0: not inside of the record, or it is none of this
+ * version. */
 static size_t
-check_searched(struct span in, uint32_t *crc)
+end_of_part(struct span in, enum message_cache_part part)
 {
-	size_t len = message_cache_len(in), end;
+	size_t len = message_cache_len(in), end = HEAD;
 
-	if (len < HEAD)
+	if (len < HEAD || num_get_le32(in.p + AT_MAGIC) != MAGIC)
 		return 0;
-	end = (size_t)num_get_le32(in.p + AT_LENS + 4 * STR_PLAIN) +
-	    num_get_le32(in.p + AT_LENS + 4 * STR_START);
-	if (end > len - HEAD)
-		return 0;
-	end += HEAD;
-	*crc = crc32c(0, in.p + AT_FLAGS, end - AT_FLAGS);
-	return *crc == num_get_le32(in.p + AT_CRC_SEARCH) ? end : 0;
+	for (int i = 0; i < part_strings[part]; i++) {
+		size_t n = num_get_le32(in.p + AT_LENS + 4 * i);
+
+		if (n > len - end)
+			return 0;
+		end += n;
+	}
+	return part < MESSAGE_CACHE_ALL || end == len ? end : 0;
 }
 
 int
-message_cache_decode(struct span in, struct message_cache *c)
+message_cache_decode(struct span in, enum message_cache_part part,
+    struct message_cache *c)
 {
-	uint32_t crc;
-	size_t at = check_searched(in, &crc);
+	size_t end = end_of_part(in, part);
 
-	if (at == 0 || crc32c(crc, in.p + at, message_cache_len(in) - at) !=
-	    num_get_le32(in.p + AT_CRC))
+	if (end == 0 || crc32c(0, in.p + AT_FLAGS, end - AT_FLAGS) !=
+	    num_get_le32(in.p + part_crc[part]))
 		return -1;
-	return message_cache_again(in, c);
+	return message_cache_again(in, part, c);
 }
 
 int
-message_cache_decode_search(struct span in, struct message_cache *c)
-{
-	uint32_t crc;
-
-	if (check_searched(in, &crc) == 0 || message_cache_again(in, c) < 0)
-		return -1;
-	c->preview = SPAN_EMPTY;
-	return 0;
-}
-
-int
-message_cache_again(struct span in, struct message_cache *c)
+message_cache_again(struct span in, enum message_cache_part part,
+    struct message_cache *c)
 {
 	struct span *const strings[STRINGS] = {
-		&c->plain, &c->start, &c->refs, &c->base_subject, &c->from,
-		&c->to, &c->cc, &c->display_from, &c->display_to,
+		&c->refs, &c->base_subject, &c->from, &c->to, &c->cc,
+		&c->display_from, &c->display_to,
+		&c->signature, &c->plain, &c->start,
 		&c->envelope, &c->structure, &c->body, &c->preview,
 	};
-	size_t len = message_cache_len(in), at = HEAD;
 	const char *p = in.p;
+	size_t at = HEAD;
 
-	if (len < HEAD || num_get_le32(p + AT_MAGIC) != MAGIC)
+	if (end_of_part(in, part) == 0)
 		return -1;
 	for (int i = 0; i < STRINGS; i++) {
 		size_t n = num_get_le32(p + AT_LENS + 4 * i);
 
-		if (n > len - at)
-			return -1;
-		*strings[i] = span_make(p + at, n);
+		*strings[i] = i < part_strings[part] ? span_make(p + at, n) :
+		    SPAN_EMPTY;
 		at += n;
 	}
 	c->nrefs = num_get_le32(p + AT_NREFS);
-	if (at != len || c->refs.len != (uint64_t)c->nrefs * 8)
+	if (c->refs.len != (uint64_t)c->nrefs * 8 ||
+	    (c->signature.p != NULL && c->signature.len != SIGNATURE_SIZE))
 		return -1;
 	c->flags = num_get_le32(p + AT_FLAGS);
 	c->crlf_size = num_get_le64(p + AT_SIZE);
@@ -471,7 +501,6 @@ message_cache_again(struct span in, struct message_cache *c)
 	c->sent_s = (int64_t)num_get_le64(p + AT_SENT);
 	c->zone_min = (int32_t)num_get_le32(p + AT_ZONE);
 	c->msgid = num_get_le64(p + AT_MSGID);
-	c->signature = span_make(p + AT_SIGNATURE, SIGNATURE_SIZE);
 	return 0;
 }
 

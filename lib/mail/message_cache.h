@@ -4,8 +4,8 @@
  * know of a message, in one record that is made once, at delivery.
  *
  * The record is a byte string: version, length and checksums (CRC32C) first,
- * numbers little-endian.  What searching asks comes before the rest, and has a
- * checksum of its own.  It says nothing that the message does not: when it is lost,
+ * numbers little-endian.  It has parts, one behind the other, each with a
+ * checksum of its own, so that who needs little compares little.  It says nothing that the message does not: when it is lost,
  * damaged or of another version, it is made again.  It holds what FETCH
  * ENVELOPE, BODYSTRUCTURE, BODY and PREVIEW answer as it goes over the wire,
  * so that answering is copying.  mansio-store(5) shows the layout.
@@ -16,7 +16,7 @@
 #include "mail/message.h"
 #include "mail/message_text.h"
 
-#define MESSAGE_CACHE_VERSION	4
+#define MESSAGE_CACHE_VERSION	5
 #define MESSAGE_CACHE_MAX	(1u << 20)	/* bytes of a record, at most */
 #define MESSAGE_CACHE_REFS_MAX	200	/* ids of References that are kept:
 					 * the first and the last ones */
@@ -36,6 +36,13 @@ enum {					/* message_cache.flags */
 	MESSAGE_PREVIEW_WORDS	= 1 << 7,	/* the preview's words stand so in
 						 * the message's text */
 	MESSAGE_WORDS_STAND	= 1 << 8,	/* message_words_stand() */
+};
+
+/* Parts of a record; each has those before it. */
+enum message_cache_part {
+	MESSAGE_CACHE_KEYS,	/* numbers, references, what is sorted by */
+	MESSAGE_CACHE_SEARCH,	/* signature, places and start of text */
+	MESSAGE_CACHE_ALL,	/* what goes over the wire */
 };
 
 /* A record taken apart; the spans are of the record. */
@@ -62,26 +69,23 @@ struct message_cache {
 	struct span	base_subject;	/* RFC 5256 2.1 */
 	struct span	from, to, cc;	/* addr-mailbox of the first address */
 	struct span	display_from, display_to;	/* RFC 5957 */
-	struct span	signature;	/* SIGNATURE_SIZE bytes (signature.h) */
+	struct span	signature;	/* SIGNATURE_SIZE bytes (signature.h), or
+					 * of another part */
 };
 
 /* Append the record of a message that was parsed with message_parse(). */
 void	 message_cache_encode(const struct message *m, struct buf *out);
 /*
- * Take a record apart.  in may be longer than the record.  0, or -1: it is
- * damaged or of another version; make it again.
+ * Take a record apart.  in may be longer than the record.  Only the part is
+ * compared with its checksum, and the strings of the others are empty.  0, or
+ * -1: it is damaged or of another version; make it again.
  */
-MUST_CHECK int message_cache_decode(struct span in, struct message_cache *c);
-/*
- * The same for who searches: only numbers, flags, signature, places of plain
- * text and its start are compared with a checksum, which is half of the work.
- * The preview is empty, and the other strings are not to be relied on.
- */
-MUST_CHECK int message_cache_decode_search(struct span in,
-	    struct message_cache *c);
-/* The same of one that was decoded before and cannot have changed since: its
- * checksum is not looked at again. */
-MUST_CHECK int message_cache_again(struct span in, struct message_cache *c);
+MUST_CHECK int message_cache_decode(struct span in,
+	    enum message_cache_part part, struct message_cache *c);
+/* The same of a part that was decoded before and cannot have changed since:
+ * its checksum is not looked at again. */
+MUST_CHECK int message_cache_again(struct span in,
+	    enum message_cache_part part, struct message_cache *c);
 /* The bytes that the record at in has, of whatever version; 0: it is damaged
  * at the start. */
 size_t	 message_cache_len(struct span in);

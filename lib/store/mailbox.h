@@ -31,11 +31,10 @@
 #include "base/ranges.h"
 #include "base/span.h"
 #include "base/why.h"
+#include "mail/message_cache.h"
 #include "store/account.h"
 
 struct mailbox;
-struct message_cache;
-struct message_key;
 struct signature_query;
 
 enum {					/* mailbox_open */
@@ -174,15 +173,11 @@ uint64_t mailbox_lines_size(struct mailbox *m, uint32_t seq);
 /*
  * The cache record of a message (mail/message_cache.h), from where it was
  * stored; made, and kept, when there was none.  *c, whose spans are of it, is
- * good until mailbox_content_done().
+ * good until mailbox_content_done(), and has this part at least.
  */
 MUST_CHECK int mailbox_cache(struct mailbox *m, uint32_t uid,
-	    struct mailbox_content *out, struct message_cache *c,
-	    struct why *why);
-/* The same as message_cache_decode_search() takes it apart. */
-MUST_CHECK int mailbox_cache_search(struct mailbox *m, uint32_t uid,
-	    struct mailbox_content *out, struct message_cache *c,
-	    struct why *why);
+	    enum message_cache_part part, struct mailbox_content *out,
+	    struct message_cache *c, struct why *why);
 /* Threads: 1 and RFC 8474's THREADID, 0 there is none (NIL), -1. */
 MUST_CHECK int mailbox_threadid(struct mailbox *m, uint32_t uid,
 	    uint8_t out[16], struct why *why);

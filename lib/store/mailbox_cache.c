@@ -44,8 +44,6 @@
 #define MAP_MORE	(1u << 20)	/* bytes mapped ahead of the file */
 #define WRITE_STEP	(512u << 10)	/* bytes gathered for one write */
 #define AHEAD		3u		/* records: memory takes so long */
-#define PREFETCH	896u		/* bytes of a record that comes next: what
-					 * is searched of it */
 #define WASTE_MIN	(4u << 20)	/* bytes, and as much again as is used */
 
 /* --- which checksums were right --------------------------------------------------- */
@@ -233,8 +231,13 @@ entry_head(const char *h, uint32_t *uid, uint32_t *len)
 }
 
 static void
-note_entry(struct record *r, uint64_t at, uint32_t len)
+note_entry(struct mailbox *m, struct record *r, uint64_t at, uint32_t len)
 {
+	uint32_t i;
+
+	/* Other bytes than those that were looked at. */
+	if (m->nchecked > 0 && (i = record_find(m, r->uid)) < m->nchecked)
+		m->checked[i / 2] &= (uint8_t)~(CHECKED_RECORDS << i % 2 * 4);
 	/* Somebody has made it anew: what lies in the segment is damaged. */
 	if (r->cache_len != len)
 		r->flags &= ~RECORD_BEHIND;
@@ -260,7 +263,7 @@ mailbox_read_cache(struct mailbox *m)
 		    cache_bytes(m, at + ENTRY_HEAD, len) == NULL)
 			break;
 		if ((r = record_by_uid(m, uid)) != NULL)
-			note_entry(r, at + ENTRY_HEAD, len);
+			note_entry(m, r, at + ENTRY_HEAD, len);
 		at += ENTRY_HEAD + packed_align(len);
 	}
 	m->cache_tail = at;
@@ -380,7 +383,8 @@ read_behind(struct gatherer *g, const struct record *r)
 	    PACKED_MESSAGE_HEADER + r->len)) < 0)
 		return false;
 	buf_commit(&g->record, r->cache_len);
-	return message_cache_decode(buf_span(&g->record), &c) == 0;
+	return message_cache_decode(buf_span(&g->record), MESSAGE_CACHE_ALL,
+	    &c) == 0;
 }
 
 void
@@ -467,8 +471,14 @@ find_cache(struct mailbox *m, const struct record *r)
  * processor to see that.
  */
 static void
-prefetch_record(const struct mailbox *m, uint32_t i)
+prefetch_record(const struct mailbox *m, uint32_t i,
+    enum message_cache_part part)
 {
+	/* Bytes, mostly; more than this is a long stretch. */
+	static const uint32_t some[] = {
+		[MESSAGE_CACHE_KEYS] = 256, [MESSAGE_CACHE_SEARCH] = 896,
+		[MESSAGE_CACHE_ALL] = 896,
+	};
 	const struct cache_map *map;
 	const struct record *r;
 
@@ -479,7 +489,7 @@ prefetch_record(const struct mailbox *m, uint32_t i)
 	if (r->cache_at == 0 || r->cache_at > map->size ||
 	    r->cache_len > map->size - r->cache_at)
 		return;
-	for (size_t at = 0; at < MIN(r->cache_len, PREFETCH); at += 64)
+	for (size_t at = 0; at < MIN(r->cache_len, some[part]); at += 64)
 		__builtin_prefetch(map->p + r->cache_at + at);
 }
 
@@ -505,7 +515,7 @@ make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 	memcpy(hold + 1, b.data, b.len);
 	out->bytes = span_make(hold + 1, b.len);
 	out->hold = hold;
-	if (message_cache_decode(out->bytes, c) < 0)
+	if (message_cache_decode(out->bytes, MESSAGE_CACHE_ALL, c) < 0)
 		log_panic("a cache record that was just made is damaged");
 	if (r->size == 0)
 		r->size = c->crlf_size;
@@ -515,31 +525,23 @@ make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 	return 0;
 }
 
-/* what: CHECKED_RECORD or CHECKED_SEARCH. */
 static int
-take_apart(struct mailbox *m, uint32_t i, struct span in, unsigned what,
-    struct message_cache *c)
+take_apart(struct mailbox *m, uint32_t i, struct span in,
+    enum message_cache_part part, struct message_cache *c)
 {
-	int rc;
-
-	if (mailbox_was_checked(m, i, CHECKED_RECORD))
-		return message_cache_again(in, c);
-	if (what == CHECKED_RECORD) {
-		rc = message_cache_decode(in, c);
-	} else if (mailbox_was_checked(m, i, CHECKED_SEARCH)) {
-		rc = message_cache_again(in, c);
-		c->preview = SPAN_EMPTY;
-	} else {
-		rc = message_cache_decode_search(in, c);
-	}
-	if (rc == 0)
-		mailbox_set_checked(m, i, what);
-	return rc;
+	for (int p = MESSAGE_CACHE_ALL; p >= (int)part; p--)
+		if (mailbox_was_checked(m, i, CHECKED_RECORD << p))
+			return message_cache_again(in,
+			    (enum message_cache_part)p, c);
+	if (message_cache_decode(in, part, c) < 0)
+		return -1;
+	mailbox_set_checked(m, i, CHECKED_RECORD << part);
+	return 0;
 }
 
-static int
-get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
-    struct message_cache *c, unsigned what, struct why *why)
+int
+mailbox_cache(struct mailbox *m, uint32_t uid, enum message_cache_part part,
+    struct mailbox_content *out, struct message_cache *c, struct why *why)
 {
 	struct record *r;
 	uint32_t i;
@@ -552,25 +554,11 @@ get_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);
 	out->bytes = find_cache(m, r);
-	prefetch_record(m, i + AHEAD);
+	prefetch_record(m, i + AHEAD, part);
 	if (out->bytes.p != NULL) {
-		if (take_apart(m, i, out->bytes, what, c) == 0)
+		if (take_apart(m, i, out->bytes, part, c) == 0)
 			return 0;
 		out->bytes = SPAN_EMPTY;
 	}
 	return make_cache(m, i, out, c, why);
-}
-
-int
-mailbox_cache(struct mailbox *m, uint32_t uid, struct mailbox_content *out,
-    struct message_cache *c, struct why *why)
-{
-	return get_cache(m, uid, out, c, CHECKED_RECORD, why);
-}
-
-int
-mailbox_cache_search(struct mailbox *m, uint32_t uid,
-    struct mailbox_content *out, struct message_cache *c, struct why *why)
-{
-	return get_cache(m, uid, out, c, CHECKED_SEARCH, why);
 }

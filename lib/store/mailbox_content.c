@@ -203,7 +203,7 @@ mailbox_threadid(struct mailbox *m, uint32_t uid, uint8_t out[16],
 	struct message_cache c;
 	uint64_t root;
 
-	if (mailbox_cache(m, uid, &rec, &c, why) < 0)
+	if (mailbox_cache(m, uid, MESSAGE_CACHE_KEYS, &rec, &c, why) < 0)
 		return -1;
 	/*
 	 * The oldest message that it names: the start of the thread, as far as
@@ -227,11 +227,10 @@ mailbox_maybe(struct mailbox *m, uint32_t uid,
 	struct message_cache c;
 	bool maybe = true;
 
-	if (q->n == 0 || mailbox_cache(m, uid, &rec, &c, NULL) < 0)
+	if (q->n == 0 || mailbox_cache(m, uid, MESSAGE_CACHE_SEARCH, &rec, &c,
+	    NULL) < 0)
 		return true;
-	if (c.signature.len == SIGNATURE_SIZE)
-		maybe = signature_may_contain(
-		    (const uint8_t *)c.signature.p, q);
+	maybe = signature_may_contain((const uint8_t *)c.signature.p, q);
 	mailbox_content_done(&rec);
 	return maybe;
 }

@@ -305,13 +305,13 @@ void	 mailbox_note_cache(struct mailbox *m);
 /* Copy the records that lie behind messages into it. */
 void	 mailbox_gather_cache(struct mailbox *m);
 void	 mailbox_cache_fini(struct mailbox *m);
-/* Which checksums of a message were right when they were looked at: two bits
+/* Which checksums of a message were right when they were looked at: four bits
  * each. */
 enum {
 	CHECKED_BYTES	= 1 << 0,
-	CHECKED_RECORD	= 1 << 1,	/* all of it */
-	CHECKED_SEARCH	= 1 << 2,	/* what message_cache_decode_search()
-					 * does */
+	CHECKED_RECORD	= 1 << 1,	/* shifted by the part of the cache
+					 * record */
+	CHECKED_RECORDS	= 7 << 1,
 };
 bool	 mailbox_was_checked(struct mailbox *m, uint32_t i, unsigned what);
 void	 mailbox_set_checked(struct mailbox *m, uint32_t i, unsigned what);

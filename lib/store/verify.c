@@ -111,8 +111,8 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 		struct message_cache record;
 
 		/* A damaged message has none; verify tells of it. */
-		if (mailbox_cache(m, mailbox_uid(m, seq), &c, &record,
-		    NULL) == 0)
+		if (mailbox_cache(m, mailbox_uid(m, seq),
+		    MESSAGE_CACHE_ALL, &c, &record, NULL) == 0)
 			mailbox_content_done(&c);
 	}
 	index_save(m, true);

@@ -174,8 +174,8 @@ read_all(struct mailbox *m, uint32_t n)
 		struct mailbox_content c;
 		struct message_cache mc;
 
-		check(mailbox_cache(m, mailbox_uid(m, seq), &c, &mc,
-		    &why) == 0);
+		check(mailbox_cache(m, mailbox_uid(m, seq),
+		    MESSAGE_CACHE_ALL, &c, &mc, &why) == 0);
 		sum += mc.envelope.len;
 		mailbox_content_done(&c);
 	}

@@ -315,7 +315,7 @@ is_kept(struct mailbox *m, uint32_t uid, unsigned tag)
 	char want[16];
 	bool ok;
 
-	if (mailbox_cache(m, uid, &c, &rec, &why) < 0)
+	if (mailbox_cache(m, uid, MESSAGE_CACHE_ALL, &c, &rec, &why) < 0)
 		return false;
 	snprintf(want, sizeof(want), "%u", tag);
 	ok = span_is(rec.base_subject, want);

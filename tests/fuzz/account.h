@@ -101,7 +101,8 @@ look(struct account *a, uint32_t box, unsigned flags)
 				__builtin_trap();
 		(void)!mailbox_content(m, msg.uid, &bytes, NULL);
 		mailbox_content_done(&bytes);
-		if (mailbox_cache(m, msg.uid, &bytes, &record, NULL) == 0)
+		if (mailbox_cache(m, msg.uid, MESSAGE_CACHE_ALL, &bytes,
+		    &record, NULL) == 0)
 			mailbox_content_done(&bytes);
 	}
 	(void)!mailbox_vanished(m, 3, &gone, NULL);

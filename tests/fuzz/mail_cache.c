@@ -12,7 +12,7 @@
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define HEAD	368		/* bytes; then the strings */
+#define HEAD	120		/* bytes; then the strings */
 
 static unsigned sum;
 
@@ -23,6 +23,17 @@ touch(struct span s)
 		sum += (unsigned char)s.p[i];
 }
 
+/* Of flags to the end of the first strings. */
+static void
+put_crc(struct buf *b, size_t at, int strings)
+{
+	size_t end = HEAD;
+
+	for (int i = 0; i < strings; i++)
+		end = MIN(end + num_get_le32(b->data + 64 + 4 * i), b->len);
+	num_put_le32(b->data + at, crc32c(0, b->data + 20, end - 20));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -31,19 +42,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	buf_add(&b, data, size);
 	if (b.len >= HEAD) {
-		/* What has a checksum of its own ends with the second string. */
-		size_t end = HEAD + MIN((size_t)num_get_le32(b.data + 60) +
-		    num_get_le32(b.data + 64), b.len - HEAD);
-		uint32_t crc = crc32c(0, b.data + 16, end - 16);
-
 		num_put_le32(b.data, 0x4d433000u + MESSAGE_CACHE_VERSION);
 		num_put_le32(b.data + 4, (uint32_t)b.len);
-		num_put_le32(b.data + 8, crc32c(crc, b.data + end,
-		    b.len - end));
-		num_put_le32(b.data + 12, crc);
+		put_crc(&b, 16, 7);
+		put_crc(&b, 12, 10);
+		put_crc(&b, 8, 14);
 	}
-	if (message_cache_decode(buf_span(&b), &c) == 0) {
-		if (message_cache_decode_search(buf_span(&b), &c) < 0)
+	if (message_cache_decode(buf_span(&b), MESSAGE_CACHE_ALL, &c) == 0) {
+		if (message_cache_decode(buf_span(&b), MESSAGE_CACHE_SEARCH,
+		    &c) < 0 || message_cache_decode(buf_span(&b),
+		    MESSAGE_CACHE_KEYS, &c) < 0 || message_cache_again(
+		    buf_span(&b), MESSAGE_CACHE_ALL, &c) < 0)
 			abort();
 		touch(c.envelope);
 		touch(c.structure);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "mail/message_cache.h"
+#include "mail/signature.h"
 #include "mail/thread.h"
 
 #define MSGS_MAX	16
@@ -118,7 +119,8 @@ START_TEST(threads_are_those_of_rfc_5256)
 	for (size_t i = 0; i < n; i++) {
 		struct message_cache c;
 
-		ck_assert_int_eq(message_cache_decode(rest, &c), 0);
+		ck_assert_int_eq(message_cache_decode(rest,
+		    MESSAGE_CACHE_ALL, &c), 0);
 		rest = span_from(rest, message_cache_len(rest));
 		for (uint32_t r = 0; r < c.nrefs; r++)
 			refs[i][r] = message_cache_ref(&c, r);
@@ -207,7 +209,8 @@ START_TEST(a_record_says_what_the_message_does)
 	message_parse(&m, span_of(mail));
 	message_cache_encode(&m, &b);
 	ck_assert_uint_eq(message_cache_len(buf_span(&b)), b.len);
-	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
+	ck_assert_int_eq(message_cache_decode(buf_span(&b),
+	    MESSAGE_CACHE_ALL, &c), 0);
 	ck_assert_uint_eq(c.flags, MESSAGE_HAS_DATE | MESSAGE_HAS_ATTACHMENT |
 	    MESSAGE_IS_REPLY | MESSAGE_HAS_MSGID);
 	ck_assert_int_eq(c.sent_s, 1704161045);
@@ -233,36 +236,73 @@ START_TEST(a_record_says_what_the_message_does)
 }
 END_TEST
 
+static bool
+decodes(struct span in, int part)
+{
+	struct message_cache c;
+
+	return message_cache_decode(in, (enum message_cache_part)part,
+	    &c) == 0;
+}
+
 START_TEST(a_damaged_record_is_refused)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	size_t ends[MESSAGE_CACHE_ALL + 1];
+	struct message_cache c;
+	struct message m;
+
+	message_parse(&m, span_of(mail));
+	message_cache_encode(&m, &b);
+	ck_assert_int_eq(message_cache_decode(buf_span(&b), MESSAGE_CACHE_ALL,
+	    &c), 0);
+	ends[MESSAGE_CACHE_KEYS] = (size_t)(c.display_to.p +
+	    c.display_to.len - b.data);
+	ends[MESSAGE_CACHE_SEARCH] = (size_t)(c.start.p + c.start.len -
+	    b.data);
+	ends[MESSAGE_CACHE_ALL] = b.len;
+	for (int part = 0; part <= MESSAGE_CACHE_ALL; part++)
+		for (size_t i = 0; i < b.len; i++) {
+			/* The checksums of all, of what is searched, of keys:
+			 * each part looks at its own. */
+			bool other = i / 4 >= 2 && i / 4 <= 4 && i / 4 !=
+			    4 - (size_t)part;
+
+			b.data[i] ^= 0x10;
+			ck_assert_int_eq(decodes(buf_span(&b), part),
+			    other || i >= ends[part]);
+			b.data[i] ^= 0x10;
+			ck_assert(!decodes(span_sub(buf_span(&b), 0, i),
+			    part));
+		}
+	buf_add_str(&b, "what follows");
+	for (int part = 0; part <= MESSAGE_CACHE_ALL; part++)
+		ck_assert(decodes(buf_span(&b), part));
+	message_fini(&m);
+	buf_fini(&b);
+}
+END_TEST
+
+START_TEST(a_part_has_nothing_of_those_behind_it)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 	struct message_cache c;
 	struct message m;
-	size_t searched;
 
 	message_parse(&m, span_of(mail));
 	message_cache_encode(&m, &b);
-	ck_assert_int_eq(message_cache_decode_search(buf_span(&b), &c), 0);
-	ck_assert_uint_eq(c.preview.len, 0);
-	searched = (size_t)(c.start.p + c.start.len - b.data);
-	ck_assert_uint_eq(searched, (size_t)(c.signature.p - b.data) +
-	    c.signature.len + c.plain.len + c.start.len);
-	for (size_t i = 0; i < b.len; i++) {
-		b.data[i] ^= 0x10;
-		ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), -1);
-		/* The checksum of all, and what only that covers: the others
-		 * are what was compared. */
-		ck_assert_int_eq(message_cache_decode_search(buf_span(&b),
-		    &c), i / 4 == 2 || i >= searched ? 0 : -1);
-		b.data[i] ^= 0x10;
-		ck_assert_int_eq(message_cache_decode(span_sub(buf_span(&b),
-		    0, i), &c), -1);
-		ck_assert_int_eq(message_cache_decode_search(
-		    span_sub(buf_span(&b), 0, i), &c), -1);
-	}
-	buf_add_str(&b, "what follows");
-	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
-	ck_assert_int_eq(message_cache_decode_search(buf_span(&b), &c), 0);
+	ck_assert_int_eq(message_cache_decode(buf_span(&b),
+	    MESSAGE_CACHE_SEARCH, &c), 0);
+	ck_assert(span_is(c.base_subject, "HELLO"));
+	ck_assert_uint_eq(c.signature.len, SIGNATURE_SIZE);
+	ck_assert_uint_gt(c.start.len, 0);
+	ck_assert_uint_eq(c.envelope.len + c.structure.len + c.body.len +
+	    c.preview.len, 0);
+	ck_assert_int_eq(message_cache_again(buf_span(&b), MESSAGE_CACHE_KEYS,
+	    &c), 0);
+	ck_assert(span_is(c.display_to, "B@Y.TEST"));
+	ck_assert_uint_eq(c.signature.len + c.plain.len + c.start.len, 0);
+	ck_assert_uint_eq(c.envelope.len + c.preview.len, 0);
 	message_fini(&m);
 	buf_fini(&b);
 }
@@ -280,7 +320,8 @@ START_TEST(what_is_too_large_is_left_out)
 	message_parse(&m, buf_span(&in));
 	message_cache_encode(&m, &b);
 	ck_assert_uint_le(b.len, MESSAGE_CACHE_MAX);
-	ck_assert_int_eq(message_cache_decode(buf_span(&b), &c), 0);
+	ck_assert_int_eq(message_cache_decode(buf_span(&b),
+	    MESSAGE_CACHE_ALL, &c), 0);
 	ck_assert(c.flags & MESSAGE_NO_STRUCTURE);
 	ck_assert(!(c.flags & MESSAGE_NO_ENVELOPE));
 	message_fini(&m);
@@ -345,6 +386,7 @@ suite(void)
 	tcase_add_test(t, long_chains_take_their_time_and_no_stack);
 	tcase_add_test(t, a_record_says_what_the_message_does);
 	tcase_add_test(t, a_damaged_record_is_refused);
+	tcase_add_test(t, a_part_has_nothing_of_those_behind_it);
 	tcase_add_test(t, what_is_too_large_is_left_out);
 	tcase_add_loop_test(t, previews_are_the_first_words, 0,
 	    ARRAY_LEN(previews));

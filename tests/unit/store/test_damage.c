@@ -118,8 +118,8 @@ build(void)
 		    &why), 0);
 		m = mailbox_open(a, i ? box : ACCOUNT_INBOX, 0, &why);
 		for (uint32_t n = 1; n <= mailbox_count(m); n++) {
-			ck_assert_int_eq(mailbox_cache(m, mailbox_uid(m, n), &c,
-			    &rec, &why), 0);
+			ck_assert_int_eq(mailbox_cache(m, mailbox_uid(m, n),
+			    MESSAGE_CACHE_ALL, &c, &rec, &why), 0);
 			mailbox_content_done(&c);
 		}
 		mailbox_close(&m);
@@ -253,7 +253,8 @@ count_whole(struct account *a, uint32_t box, unsigned flags, uint32_t *top)
 
 		*top = MAX(*top, uid);
 		NEED(mailbox_message(m, n, &msg), "no message %u", n);
-		if (mailbox_cache(m, uid, &c, &rec, &why) == 0)
+		if (mailbox_cache(m, uid, MESSAGE_CACHE_ALL, &c, &rec,
+		    &why) == 0)
 			mailbox_content_done(&c);
 		if (mailbox_content(m, uid, &c, &why) == 0) {
 			const char *at = memmem(c.bytes.p, c.bytes.len,

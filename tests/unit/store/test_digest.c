@@ -110,7 +110,8 @@ check_record(struct mailbox *m, uint32_t uid)
 	struct message_cache rec;
 	char want[64];
 
-	ck_assert_msg(mailbox_cache(m, uid, &c, &rec, &why) == 0, "%s",
+	ck_assert_msg(mailbox_cache(m, uid, MESSAGE_CACHE_ALL, &c, &rec,
+	    &why) == 0, "%s",
 	    why.text);
 	snprintf(want, sizeof(want), "NUMBER %u%.*s", uid, (int)uid % 7,
 	    "SSSSSSSS");
@@ -351,8 +352,8 @@ check_searched(struct mailbox *m, uint32_t uid)
 		snprintf(text, sizeof(text), "body of %u",
 		    (unsigned)(uid + (uint32_t)i * 1000));
 		ck_assert_int_eq(message_key_init(&k, span_of(text)), 0);
-		ck_assert_int_eq(mailbox_cache_search(m, uid, &content, &c,
-		    &why), 0);
+		ck_assert_int_eq(mailbox_cache(m, uid,
+		    MESSAGE_CACHE_SEARCH, &content, &c, &why), 0);
 		ck_assert_int_eq(message_cache_has(&c, &k), i == 0);
 		mailbox_content_done(&content);
 		message_key_fini(&k);
@@ -423,7 +424,8 @@ START_TEST(plain_text_is_found)
 	m = open_inbox(a);
 	small = m->extra.v[0].flags & RECORD_ZSTD;
 	ck_assert_int_eq(small, _i % 2 == 1 && compress_level("zstd") != 0);
-	ck_assert_int_eq(mailbox_cache(m, 1, &content, &c, &why), 0);
+	ck_assert_int_eq(mailbox_cache(m, 1, MESSAGE_CACHE_ALL, &content, &c,
+	    &why), 0);
 	/* Often enough for it to be mapped in the end. */
 	for (size_t n = 0; n < 3 * ARRAY_LEN(keys); n++) {
 		size_t i = n % ARRAY_LEN(keys);

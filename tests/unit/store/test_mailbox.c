@@ -83,7 +83,8 @@ START_TEST(what_is_kept_of_a_message)
 		uint32_t found = 0;
 
 		m = open_box(a, ACCOUNT_INBOX);
-		OK(mailbox_cache(m, uid + 5, &rec, &c, &why));
+		OK(mailbox_cache(m, uid + 5, MESSAGE_CACHE_ALL, &rec, &c,
+		    &why));
 		ck_assert_uint_eq(message_cache_len(rec.bytes),
 		    rec.bytes.len);
 		ck_assert_uint_eq(c.crlf_size, message(m, 6).size);
