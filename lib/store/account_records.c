@@ -48,7 +48,8 @@ apply_box(struct account *a, struct span in)
 
 	if (in.len < BOX_FIXED || num_get_le32(p) == 0)
 		return;
-	name = span_from(in, BOX_FIXED);
+	/* By another name nobody would find it. */
+	name = account_canon(span_from(in, BOX_FIXED));
 	if (name.len == 0 || name.len > ACCOUNT_NAME_MAX || span_has_nul(name))
 		return;
 	if (!find_box(a, num_get_le32(p), &at)) {
@@ -130,7 +131,7 @@ apply_gone(struct account *a, struct span in)
 static void
 apply_subscribed(struct account *a, struct span in)
 {
-	struct span name = span_from(in, 4);
+	struct span name = account_canon(span_from(in, 4));
 
 	if (in.len < 5 || name.len > ACCOUNT_NAME_MAX || span_has_nul(name))
 		return;

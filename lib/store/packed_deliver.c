@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "io/fault.h"
 #include "io/fd.h"
 #include "store/packed_file.h"
@@ -48,10 +49,13 @@ index_record(void *arg, const struct packed_record *r)
 	struct packed *p = arg;
 	struct packed_arrival a;
 
+	/* Those with ids and the bytes in another place were delivered here,
+	 * too: a purge or an import gave them that. */
 	if (r->type == PACKED_ARRIVAL &&
 	    packed_arrival_decode(&a, r->payload) == 0 &&
-	    a.queue_id.len > 0 && !(a.how & (PACKED_REF | PACKED_FILE)))
+	    a.queue_id.len > 0 && !(a.how & PACKED_FILE))
 		packed_index_add(p, &a);
+	p->moved |= r->type == PACKED_MOVED;
 	return true;
 }
 
@@ -70,6 +74,41 @@ build_index(struct packed *p, struct why *why)
 	return 0;
 }
 
+static bool
+moved_record(void *arg, const struct packed_record *r)
+{
+	struct place *pl = arg;
+
+	for (struct span in = r->type == PACKED_MOVED ? r->payload :
+	    SPAN_EMPTY; in.len >= 16; in = span_from(in, 16)) {
+		if (num_get_le32(in.p) != pl->uid)
+			continue;
+		pl->segment = num_get_le32(in.p + 4);
+		pl->offset = num_get_le64(in.p + 8);
+	}
+	return true;
+}
+
+/* Whether the bytes are in their place: 1, 0, -1 with errno; 2: but without the
+ * header, which is needed only to rebuild the journal. */
+static int
+check_place(struct packed *p, const struct place *pl)
+{
+	uint8_t h[PACKED_MESSAGE_HEADER];
+	struct packed_message pm;
+	int rc;
+
+	if (packed_segment_open(p, pl->segment) < 0)
+		return errno == ENOENT ? 0 : -1;
+	rc = packed_check_bytes(p->segfd, pl->offset + sizeof(h), pl->len,
+	    pl->crc);
+	if (rc == 1 && (fd_pread_all(p->segfd, h, sizeof(h),
+	    (off_t)pl->offset) < 0 || packed_message_decode(&pm,
+	    span_make(h, sizeof(h))) < 0 || pm.crc != pl->crc))
+		rc = 2;
+	return rc;
+}
+
 /*
  * Is this delivery in the journal?  1: yes, and its bytes are right, or have
  * been made right; 0: no; -1 why.
@@ -79,9 +118,8 @@ look_for(struct store *s, struct packed *p, const struct store_message *m,
     struct why *why)
 {
 	struct buf key = BUF_INIT(BUF_UNLIMITED);
-	const struct place *pl;
+	struct place *pl;
 	struct packed_message pm;
-	uint8_t h[PACKED_MESSAGE_HEADER];
 	struct packed_source src = { .head = m->head, .content = m->content };
 	struct line_count lines;
 	char name[PACKED_NAME_MAX];
@@ -98,12 +136,27 @@ look_for(struct store *s, struct packed *p, const struct store_message *m,
 	buf_fini(&key);
 	if (pl == NULL)
 		return 0;
-	packed_segment_name(pl->segment, name);
-	if (packed_segment_open(p, pl->segment) < 0) {
-		if (errno != ENOENT)
-			return store_fail(why, "cannot open a segment of",
-			    p->path);
+	rc = check_place(p, pl);
+	if (rc == 0 && p->moved) {
+		/* A purge may have given them another place. */
+		rc = packed_scan_file(p->jfd, PACKED_START,
+		    p->head.state.tail, NULL, moved_record, pl) < 0 ? -1 :
+		    check_place(p, pl);
+	}
+	if (rc < 0)
+		return store_fail(why, "cannot read", p->path);
+	if (rc == 1)
+		return 1;
+	zstd = pl->zstd && packed_compress(&src, s->opt.compression,
+	    &s->small, &lines, &whole);
+	if (pl->zstd != zstd || pl->len != (zstd ? src.head.len :
+	    m->head.len + m->content->len))
+		return rc == 2;	/* else it is damaged: deliver it anew */
+	log_warning("%.*s: %s: writing message %u again: its bytes were lost",
+	    SPAN_ARG(m->queue_id), p->path, (unsigned)pl->uid);
+	if (p->segfd < 0) {
 		/* Its directory entry was lost; the number is ours still. */
+		packed_segment_name(pl->segment, name);
 		p->segfd = fault_openat(p->dirfd, name, O_RDWR | O_CREAT |
 		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (p->segfd < 0)
@@ -112,24 +165,6 @@ look_for(struct store *s, struct packed *p, const struct store_message *m,
 		p->segno = pl->segment;
 		p->ddirty = true;
 	}
-	rc = packed_check_bytes(p->segfd, pl->offset + sizeof(h), pl->len, pl->crc);
-	if (rc == 1) {
-		/* The header is needed only to rebuild the journal. */
-		if (fd_pread_all(p->segfd, h, sizeof(h),
-		    (off_t)pl->offset) == 0 && packed_message_decode(&pm,
-		    span_make(h, sizeof(h))) == 0 && pm.crc == pl->crc &&
-		    pm.uid == pl->uid)
-			return 1;
-	} else if (rc < 0) {
-		return store_fail(why, "cannot read", p->path);
-	}
-	zstd = pl->zstd && packed_compress(&src, s->opt.compression,
-	    &s->small, &lines, &whole);
-	if (pl->zstd != zstd || pl->len != (zstd ? src.head.len :
-	    m->head.len + m->content->len))
-		return rc;	/* whole: there; damaged: deliver it anew */
-	log_warning("%.*s: %s: writing message %u again: its bytes were lost",
-	    SPAN_ARG(m->queue_id), p->path, (unsigned)pl->uid);
 	pm = (struct packed_message){
 		.box = p->head.box, .uidvalidity = p->head.uidvalidity,
 		.uid = pl->uid, .date_us = pl->date_us, .zstd = zstd,
@@ -138,10 +173,8 @@ look_for(struct store *s, struct packed *p, const struct store_message *m,
 	/* A cache record behind it was lost, too; readers make another. */
 	if (packed_segment_write(p, &src, &pm, pl->offset, &lines, why) < 0)
 		return -1;
-	if (pm.crc == pl->crc)
-		return 1;
 	/* Same length, other bytes: the record would not match. */
-	return 0;
+	return pm.crc == pl->crc;
 }
 
 static void

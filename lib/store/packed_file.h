@@ -27,6 +27,7 @@ struct packed {
 	struct hash		 index;		/* queue id NUL rcpt -> place */
 	bool			 have_index, locked, checked;
 	bool			 damaged;	/* records were passed over */
+	bool			 moved;		/* index: some have other places */
 	uint64_t		 saved_tail;
 	uint64_t		 upto;		/* read no further; 0: all */
 	struct buf		 out;		/* records being put */

@@ -88,6 +88,8 @@ take_arrival(struct packed *p, const struct packed_arrival *a)
 		st->uidnext = a->uid + 1;
 	st->messages++;
 	st->bytes += a->size != 0 ? a->size : a->len;
+	if (p->have_index && a->queue_id.len > 0 && !(a->how & PACKED_FILE))
+		packed_index_add(p, a);
 	if (a->how & (PACKED_REF | PACKED_FILE))
 		return;
 	if (a->segment > st->segment) {
@@ -97,8 +99,6 @@ take_arrival(struct packed *p, const struct packed_arrival *a)
 	uint64_t end = a->offset + packed_need(a->len, a->cache_len);
 	if (a->segment == st->segment && end > st->segment_tail)
 		st->segment_tail = end;
-	if (p->have_index && a->queue_id.len > 0)
-		packed_index_add(p, a);
 }
 
 static bool
@@ -125,6 +125,7 @@ catch_record(void *arg, const struct packed_record *r)
 	}
 	if (r->type == PACKED_DELETED || r->type == PACKED_RESTORED)
 		st->deleted = r->type == PACKED_DELETED;
+	p->moved |= r->type == PACKED_MOVED;
 	if (p->hook != NULL)
 		p->hook(p->hook_arg, r, false);
 	return true;
