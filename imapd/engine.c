@@ -318,6 +318,9 @@ imap_pump(struct imap *im)
 	} else {
 		if (stream_paused(s))
 			stream_resume(s);
+		/* The CRLF after a literal is often a packet of its own. */
+		if (im->mode == MODE_APPEND || im->mode == MODE_SKIP)
+			stream_ack(s);
 		session_idle(im->conn, nothing_under_way(im));
 	}
 }

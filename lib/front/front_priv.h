@@ -55,6 +55,7 @@ struct front {
 						 * pump; 0: none */
 	enum front_state	 state;
 	bool			 half_closed;	/* FRONT_PUMP: no more input */
+	uint64_t		 literal;	/* FRONT_PUMP: front_pump_ends() */
 	struct loop_defer	 later;
 };
 
@@ -120,5 +121,11 @@ void	 front_pump(struct front *f, int fd);
  * caller's.  -1: more than we keep.
  */
 MUST_CHECK int front_pump_end(struct front *f, int fd, struct buf *rest);
+/*
+ * Whether what a client sent may end with a command's end; *literal is what
+ * still belongs to a literal.  A guess, for which nothing but the time of an
+ * acknowledgement hangs: we do not read the commands that we pass on.
+ */
+bool	 front_pump_ends(uint64_t *literal, struct span in);
 
 #endif

@@ -8,6 +8,7 @@
  * it is idle.  An end on one side becomes an end of output on the other; the
  * session's end is the client's.
  */
+#include <ctype.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -31,11 +32,44 @@ pass(struct stream *from, struct stream *to)
 		stream_pause(from);
 }
 
+bool
+front_pump_ends(uint64_t *literal, struct span in)
+{
+	struct span line = in;
+	uint64_t n = 0, unit = 1;
+
+	if (*literal > in.len) {
+		*literal -= in.len;
+		return false;
+	}
+	*literal = 0;
+	if (!span_ends(in, SPAN("\n")))
+		return false;
+	/* "{123}" and "{123+}": the command goes on after so many bytes. */
+	line.len--;
+	if (span_ends(line, SPAN("\r")))
+		line.len--;
+	if (!span_ends(line, SPAN("}")))
+		return true;
+	line.len--;
+	if (span_ends(line, SPAN("+")))
+		line.len--;
+	for (; line.len > 0 && unit <= UINT32_MAX && isdigit(
+	    (unsigned char)line.p[line.len - 1]); line.len--, unit *= 10)
+		n += (uint64_t)(line.p[line.len - 1] - '0') * unit;
+	if (unit == 1 || !span_ends(line, SPAN("{")))
+		return true;
+	*literal = n + 1;		/* and no less than a line's end */
+	return false;
+}
+
 static void
 client_read(void *arg, struct stream *s)
 {
 	struct front *f = arg;
 
+	if (!front_pump_ends(&f->literal, stream_input(s)))
+		stream_ack(s);
 	pass(s, f->inner);
 }
 

@@ -87,6 +87,14 @@ void	 stream_kick(struct stream *s);
 void	 stream_pause(struct stream *s);
 void	 stream_resume(struct stream *s);
 bool	 stream_paused(const struct stream *s);
+/*
+ * The peer is in the middle of what it says: acknowledge what has come.  One
+ * that writes in small pieces and has not turned off Nagle's algorithm sends
+ * the next piece only then, and the kernel waits 40 ms for words of ours that
+ * the acknowledgement could go with.  Input that the handler leaves is
+ * acknowledged without this.
+ */
+void	 stream_ack(struct stream *s);
 void	 stream_set_in_max(struct stream *s, size_t in_max);
 void	 stream_set_out_max(struct stream *s, size_t out_max);
 

@@ -11,6 +11,8 @@
  * never because a peer has announced them.
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -294,15 +296,15 @@ stream_on_readable(struct stream *s)
 		memcpy(s->kept + s->kept_len, to, (size_t)got);
 		s->kept_len = have;
 	}
-	if (have < s->want && have < s->in_max)
+	if (have < s->want && have < s->in_max) {
+		stream_ack(s);
 		return;
-	if (in_place) {
-		stream_show(s, span_make(s->kept, have));
-	} else {
-		if (s->kept_len > 0)
-			memcpy(shared, s->kept, s->kept_len);
-		stream_show(s, span_make(shared, have));
 	}
+	if (!in_place && s->kept_len > 0)
+		memcpy(shared, s->kept, s->kept_len);
+	if (stream_show(s, span_make(in_place ? s->kept : shared, have)) &&
+	    s->kept_len > 0 && !s->paused)
+		stream_ack(s);
 }
 
 /* --- what the owner calls ---------------------------------------------------- */
@@ -361,6 +363,16 @@ bool
 stream_paused(const struct stream *s)
 {
 	return s->paused;
+}
+
+void
+stream_ack(struct stream *s)
+{
+	int on = 1;
+
+	if (s->kind == KIND_SOCKET && !s->freed)
+		(void)setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &on,
+		    sizeof(on));
 }
 
 void

@@ -306,6 +306,72 @@ START_TEST(all_is_shown_before_the_end_when_it_takes_turns)
 }
 END_TEST
 
+/* The kernel waits for words of ours to go with its acknowledgements. */
+static void
+be_slow(void)
+{
+	int off = 0;
+
+	ck_assert_int_eq(setsockopt(stream_fd(s), IPPROTO_TCP, TCP_QUICKACK,
+	    &off, sizeof(off)), 0);
+}
+
+static bool
+is_quick(void)
+{
+	int on = -1;
+	socklen_t len = sizeof(on);
+
+	ck_assert_int_eq(getsockopt(stream_fd(s), IPPROTO_TCP, TCP_QUICKACK,
+	    &on, &len), 0);
+	return on != 0;
+}
+
+static void
+say_and_wait(const char *text)
+{
+	uint64_t before = stream_bytes_in(s);
+
+	be_slow();
+	say(text);
+	while (stream_bytes_in(s) < before + strlen(text))
+		run_for(2);
+}
+
+START_TEST(half_a_line_is_acknowledged_at_once)
+{
+	struct sock_addr a;
+	struct why why = WHY_INIT;
+	int listener, fd, on = 1;
+
+	ck_assert_int_eq(sock_addr_parse(SPAN("127.0.0.1"), 0, &a), 0);
+	listener = sock_listen_inet(&a, 1, &why);
+	ck_assert_int_ge(listener, 0);
+	a.len = sizeof(a.ss);
+	ck_assert_int_eq(getsockname(listener, &a.sa, &a.len), 0);
+	stream_free(&s);
+	fd_close(&peer);
+	peer = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(peer, &a.sa, a.len), 0);
+	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on,
+	    sizeof(on)), 0);
+	fd = accept(listener, NULL, NULL);
+	ck_assert_int_ge(fd, 0);
+	s = stream_new(l, fd, IN_MAX, OUT_MAX, &ops, &seen);
+	leave_last = 4;
+	say_and_wait("half");
+	ck_assert(is_quick());
+	want = 100;
+	say_and_wait("1");
+	say_and_wait("2");
+	ck_assert(is_quick());
+	be_slow();
+	stream_ack(s);
+	ck_assert(is_quick());
+	fd_close(&listener);
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -324,6 +390,7 @@ suite(void)
 	tcase_add_test(t, a_large_message_arrives_in_one_span);
 	tcase_add_test(t, all_is_shown_before_the_end_when_it_pauses);
 	tcase_add_test(t, all_is_shown_before_the_end_when_it_takes_turns);
+	tcase_add_test(t, half_a_line_is_acknowledged_at_once);
 	suite_add_tcase(su, t);
 	return su;
 }
