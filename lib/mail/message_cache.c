@@ -438,39 +438,60 @@ message_cache_len(struct span in)
 	    len : 0;
 }
 
-/* Where the part ends; 0: not inside of the record, or it is none of this
- * version. */
-static size_t
-end_of_part(struct span in, enum message_cache_part part)
+/* The bytes of strings from first to (not) last, as the head tells them; too
+ * many: more than any record has. */
+static uint64_t
+strings_len(const char *p, int first, int last)
 {
-	size_t len = message_cache_len(in), end = HEAD;
+	uint64_t n = 0;
+
+	for (int i = first; i < last; i++)
+		n += num_get_le32(p + AT_LENS + 4 * i);
+	return n;
+}
+
+int
+message_cache_split(struct span in, struct message_cache_bytes *out)
+{
+	size_t len = message_cache_len(in), at = 0;
+	int str = 0;
 
 	if (len < HEAD || num_get_le32(in.p + AT_MAGIC) != MAGIC)
-		return 0;
-	for (int i = 0; i < part_strings[part]; i++) {
-		size_t n = num_get_le32(in.p + AT_LENS + 4 * i);
-
-		if (n > len - end)
-			return 0;
-		end += n;
-	}
-	return part < MESSAGE_CACHE_ALL || end == len ? end : 0;
-}
-
-int
-message_cache_decode(struct span in, enum message_cache_part part,
-    struct message_cache *c)
-{
-	size_t end = end_of_part(in, part);
-
-	if (end == 0 || crc32c(0, in.p + AT_FLAGS, end - AT_FLAGS) !=
-	    num_get_le32(in.p + part_crc[part]))
 		return -1;
-	return message_cache_again(in, part, c);
+	for (int part = 0; part <= MESSAGE_CACHE_ALL; part++) {
+		uint64_t n = strings_len(in.p, str, part_strings[part]) +
+		    (part == 0 ? HEAD : 0);
+
+		if (n > len - at)
+			return -1;
+		out->part[part] = span_sub(in, at, (size_t)n);
+		at += (size_t)n;
+		str = part_strings[part];
+	}
+	return at == len ? 0 : -1;
 }
 
-int
-message_cache_again(struct span in, enum message_cache_part part,
+/* Each part has as many bytes as the head says that its strings have. */
+static bool
+lengths_are_right(const struct message_cache_bytes *in,
+    enum message_cache_part part)
+{
+	struct span head = in->part[MESSAGE_CACHE_KEYS];
+	int str = 0;
+
+	if (head.len < HEAD || num_get_le32(head.p + AT_MAGIC) != MAGIC)
+		return false;
+	for (int p = 0; p <= (int)part; p++) {
+		if (in->part[p].len != strings_len(head.p, str,
+		    part_strings[p]) + (p == 0 ? HEAD : 0))
+			return false;
+		str = part_strings[p];
+	}
+	return true;
+}
+
+static int
+take_apart(const struct message_cache_bytes *in, enum message_cache_part part,
     struct message_cache *c)
 {
 	struct span *const strings[STRINGS] = {
@@ -479,21 +500,24 @@ message_cache_again(struct span in, enum message_cache_part part,
 		&c->signature, &c->plain, &c->start,
 		&c->envelope, &c->structure, &c->body, &c->preview,
 	};
-	const char *p = in.p;
-	size_t at = HEAD;
+	const char *p = in->part[MESSAGE_CACHE_KEYS].p;
+	int str = 0;
 
-	if (end_of_part(in, part) == 0)
-		return -1;
-	for (int i = 0; i < STRINGS; i++) {
-		size_t n = num_get_le32(p + AT_LENS + 4 * i);
+	for (int k = 0; k <= MESSAGE_CACHE_ALL; k++) {
+		size_t at = k == 0 ? HEAD : 0;
 
-		*strings[i] = i < part_strings[part] ? span_make(p + at, n) :
-		    SPAN_EMPTY;
-		at += n;
+		for (; str < part_strings[k]; str++) {
+			size_t n = num_get_le32(p + AT_LENS + 4 * str);
+
+			*strings[str] = k <= (int)part ?
+			    span_make(in->part[k].p + at, n) : SPAN_EMPTY;
+			at += n;
+		}
 	}
 	c->nrefs = num_get_le32(p + AT_NREFS);
 	if (c->refs.len != (uint64_t)c->nrefs * 8 ||
-	    (c->signature.p != NULL && c->signature.len != SIGNATURE_SIZE))
+	    (part >= MESSAGE_CACHE_SEARCH &&
+	    c->signature.len != SIGNATURE_SIZE))
 		return -1;
 	c->flags = num_get_le32(p + AT_FLAGS);
 	c->crlf_size = num_get_le64(p + AT_SIZE);
@@ -502,6 +526,38 @@ message_cache_again(struct span in, enum message_cache_part part,
 	c->zone_min = (int32_t)num_get_le32(p + AT_ZONE);
 	c->msgid = num_get_le64(p + AT_MSGID);
 	return 0;
+}
+
+int
+message_cache_decode(const struct message_cache_bytes *in,
+    enum message_cache_part part, struct message_cache *c)
+{
+	struct span head = in->part[MESSAGE_CACHE_KEYS];
+	uint32_t crc;
+
+	if (!lengths_are_right(in, part))
+		return -1;
+	crc = crc32c(0, head.p + AT_FLAGS, head.len - AT_FLAGS);
+	for (int p = 1; p <= (int)part; p++)
+		crc = crc32c(crc, in->part[p].p, in->part[p].len);
+	return crc == num_get_le32(head.p + part_crc[part]) ?
+	    take_apart(in, part, c) : -1;
+}
+
+int
+message_cache_whole(struct span in, struct message_cache *c)
+{
+	struct message_cache_bytes parts;
+
+	return message_cache_split(in, &parts) == 0 ?
+	    message_cache_decode(&parts, MESSAGE_CACHE_ALL, c) : -1;
+}
+
+int
+message_cache_again(const struct message_cache_bytes *in,
+    enum message_cache_part part, struct message_cache *c)
+{
+	return lengths_are_right(in, part) ? take_apart(in, part, c) : -1;
 }
 
 bool

@@ -44,6 +44,12 @@ enum message_cache_part {
 	MESSAGE_CACHE_SEARCH,	/* signature, places and start of text */
 	MESSAGE_CACHE_ALL,	/* what goes over the wire */
 };
+#define MESSAGE_CACHE_PARTS	3
+
+/* Where they are: one behind the other, or each with those of other records. */
+struct message_cache_bytes {
+	struct span	part[MESSAGE_CACHE_PARTS];
+};
 
 /* A record taken apart; the spans are of the record. */
 struct message_cache {
@@ -76,15 +82,23 @@ struct message_cache {
 /* Append the record of a message that was parsed with message_parse(). */
 void	 message_cache_encode(const struct message *m, struct buf *out);
 /*
- * Take a record apart.  in may be longer than the record.  Only the part is
- * compared with its checksum, and the strings of the others are empty.  0, or
+ * The parts of a record that lies in one piece; in may be longer than it.  0,
+ * or -1: it is damaged at the start or of another version.
+ */
+MUST_CHECK int message_cache_split(struct span in,
+	    struct message_cache_bytes *out);
+/*
+ * Take a record apart.  Only the part is compared with its checksum (those
+ * behind it may be missing), and the strings of the others are empty.  0, or
  * -1: it is damaged or of another version; make it again.
  */
-MUST_CHECK int message_cache_decode(struct span in,
+MUST_CHECK int message_cache_decode(const struct message_cache_bytes *in,
 	    enum message_cache_part part, struct message_cache *c);
+/* All of a record that lies in one piece. */
+MUST_CHECK int message_cache_whole(struct span in, struct message_cache *c);
 /* The same of a part that was decoded before and cannot have changed since:
  * its checksum is not looked at again. */
-MUST_CHECK int message_cache_again(struct span in,
+MUST_CHECK int message_cache_again(const struct message_cache_bytes *in,
 	    enum message_cache_part part, struct message_cache *c);
 /* The bytes that the record at in has, of whatever version; 0: it is damaged
  * at the start. */

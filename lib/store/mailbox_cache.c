@@ -8,9 +8,8 @@
  * reads all of them reads no messages with them.  It has those that a reader
  * had to make, and mailbox_gather_cache() copies the others there.
  *
- *	"MNSOCCH2", u64 generation of the journal, u64 its own number, u64 0
- * then, each at a multiple of 8,
- *	u32 "CCHE", u32 UID, u32 bytes, u32 CRC of what is before, record
+ *	"MNSOCCH3", u64 generation of the journal, u64 its own number, u64 0
+ * then batches of records (cache_batch.h), each at a multiple of 8.
  *
  * It can be deleted at any time.  It only grows, at its end and under its
  * flock, for others have mapped it: a file that cannot be gone on with, or is
@@ -34,16 +33,17 @@
 #include "base/rnd.h"
 #include "io/fault.h"
 #include "io/fd.h"
-#include "mail/message_cache.h"
+#include "store/cache_batch.h"
 #include "store/mailbox_internal.h"
 
-#define ENTRY_MAGIC	0x45484343u	/* "CCHE" */
-#define ENTRY_HEAD	16
-#define FILE_MAGIC	"MNSOCCH2"
+#define FILE_MAGIC	"MNSOCCH3"
 #define FILE_HEAD	32
 #define MAP_MORE	(1u << 20)	/* bytes mapped ahead of the file */
-#define WRITE_STEP	(512u << 10)	/* bytes gathered for one write */
+#define WRITE_STEP	(2u << 20)	/* bytes gathered for one write: what a
+					 * part has of them is more than a
+					 * window of looks.h */
 #define AHEAD		3u		/* records: memory takes so long */
+#define PREFETCH	896u		/* bytes of a part of one, at most */
 #define WASTE_MIN	(4u << 20)	/* bytes, and as much again as is used */
 
 /* --- which checksums were right --------------------------------------------------- */
@@ -220,24 +220,19 @@ mailbox_cache_fini(struct mailbox *m)
 	m->nchecked = 0;
 }
 
-/* An entry's head that is right: its UID and length. */
-static bool
-entry_head(const char *h, uint32_t *uid, uint32_t *len)
+/* The record is in another place than what was looked at. */
+static void
+forget_checked(struct mailbox *m, uint32_t i)
 {
-	*uid = num_get_le32(h + 4);
-	*len = num_get_le32(h + 8);
-	return num_get_le32(h) == ENTRY_MAGIC && *len <= MESSAGE_CACHE_MAX &&
-	    num_get_le32(h + 12) == crc32c(0, h, 12);
+	if (i < m->nchecked)
+		m->checked[i / 2] &= (uint8_t)~(CHECKED_RECORDS << i % 2 * 4);
 }
 
 static void
 note_entry(struct mailbox *m, struct record *r, uint64_t at, uint32_t len)
 {
-	uint32_t i;
-
-	/* Other bytes than those that were looked at. */
-	if (m->nchecked > 0 && (i = record_find(m, r->uid)) < m->nchecked)
-		m->checked[i / 2] &= (uint8_t)~(CHECKED_RECORDS << i % 2 * 4);
+	if (m->nchecked > 0)
+		forget_checked(m, record_find(m, r->uid));
 	/* Somebody has made it anew: what lies in the segment is damaged. */
 	if (r->cache_len != len)
 		r->flags &= ~RECORD_BEHIND;
@@ -245,27 +240,44 @@ note_entry(struct mailbox *m, struct record *r, uint64_t at, uint32_t len)
 	r->cache_len = len;
 }
 
+/* Note the records of a batch; false: it is damaged. */
+static bool
+note_batch(struct mailbox *m, uint64_t at, uint32_t len, uint32_t records)
+{
+	uint64_t end = at + len;
+
+	at += CACHE_BATCH_HEAD;
+	for (uint32_t i = 0; i < records; i++) {
+		struct cache_entry e;
+		struct record *r;
+
+		if (end - at < CACHE_ENTRY_HEAD || !cache_entry_decode(
+		    cache_bytes(m, at, CACHE_ENTRY_HEAD), &e) ||
+		    cache_entry_step(&e) > end - at)
+			return false;
+		if ((r = record_by_uid(m, e.uid)) != NULL)
+			note_entry(m, r, at + CACHE_ENTRY_HEAD, e.bytes);
+		at += cache_entry_step(&e);
+	}
+	return true;
+}
+
 /* Note what is in the file behind cache_tail. */
 void
 mailbox_read_cache(struct mailbox *m)
 {
+	uint32_t len, records;
 	const char *p;
 	uint64_t at;
 
 	if (open_cache(m, false) < 0)
 		return;
 	at = MAX(m->cache_tail, FILE_HEAD);
-	while ((p = cache_bytes(m, at, ENTRY_HEAD)) != NULL) {
-		uint32_t uid, len;
-		struct record *r;
-
-		if (!entry_head(p, &uid, &len) ||
-		    cache_bytes(m, at + ENTRY_HEAD, len) == NULL)
-			break;
-		if ((r = record_by_uid(m, uid)) != NULL)
-			note_entry(m, r, at + ENTRY_HEAD, len);
-		at += ENTRY_HEAD + packed_align(len);
-	}
+	while ((p = cache_bytes(m, at, CACHE_BATCH_HEAD)) != NULL &&
+	    cache_batch_decode(p, &len, &records) &&
+	    cache_bytes(m, at, len) != NULL &&
+	    note_batch(m, at, len, records))
+		at += len;
 	m->cache_tail = at;
 }
 
@@ -280,25 +292,11 @@ mailbox_note_cache(struct mailbox *m)
 	mailbox_read_cache(m);
 }
 
-static void
-put_entry(struct buf *b, uint32_t uid, struct span record)
-{
-	static const char zeros[8];
-	uint8_t h[ENTRY_HEAD];
-
-	num_put_le32(h, ENTRY_MAGIC);
-	num_put_le32(h + 4, uid);
-	num_put_le32(h + 8, (uint32_t)record.len);
-	num_put_le32(h + 12, crc32c(0, h, 12));
-	buf_add(b, h, sizeof(h));
-	buf_add_span(b, record);
-	buf_add(b, zeros, (8 - record.len % 8) % 8);
-}
-
-/* Append entries.  0: they are there and noted. */
+/* Append a batch.  0: its records are there and noted. */
 static int
-append_entries(struct mailbox *m, struct span entries)
+append_batch(struct mailbox *m, struct cache_batch *b)
 {
+	struct span bytes = cache_batch_end(b);
 	struct stat st;
 	int rc = -1;
 
@@ -313,7 +311,7 @@ append_entries(struct mailbox *m, struct span entries)
 		/* Cut off, or damaged, in the middle. */
 		remove_file(m);
 		return -1;
-	} else if (fd_pwrite_all(m->cachefd, entries.p, entries.len,
+	} else if (fd_pwrite_all(m->cachefd, bytes.p, bytes.len,
 	    st.st_size) < 0) {
 		remove_file(m);
 		return -1;
@@ -326,13 +324,14 @@ append_entries(struct mailbox *m, struct span entries)
 }
 
 static void
-write_cache(struct mailbox *m, const struct record *r, struct span record)
+write_cache(struct mailbox *m, uint32_t uid, struct span record)
 {
-	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct cache_batch b;
 
-	put_entry(&b, r->uid, record);
-	(void)append_entries(m, buf_span(&b));
-	buf_fini(&b);
+	cache_batch_init(&b);
+	cache_batch_add(&b, uid, record);
+	(void)append_batch(m, &b);
+	cache_batch_fini(&b);
 }
 
 /* --- gathering -------------------------------------------------------------------- */
@@ -349,7 +348,7 @@ is_waste(const struct mailbox *m)
 		const struct record *r = record_at(m, i);
 
 		if (r->cache_at != 0 && !(r->flags & MESSAGE_EXPUNGED))
-			used += ENTRY_HEAD + packed_align(r->cache_len);
+			used += CACHE_ENTRY_HEAD + packed_align(r->cache_len);
 	}
 	return m->cache_tail - used > MAX(used, WASTE_MIN);
 }
@@ -358,7 +357,8 @@ struct gatherer {
 	struct mailbox	*m;
 	int		 fd;		/* of a segment, or -1 */
 	uint32_t	 segment;
-	struct buf	 record, entries;
+	struct buf	 record;
+	struct cache_batch batch;
 };
 
 /* The record behind a message. */
@@ -383,22 +383,21 @@ read_behind(struct gatherer *g, const struct record *r)
 	    PACKED_MESSAGE_HEADER + r->len)) < 0)
 		return false;
 	buf_commit(&g->record, r->cache_len);
-	return message_cache_decode(buf_span(&g->record), MESSAGE_CACHE_ALL,
-	    &c) == 0;
+	return message_cache_whole(buf_span(&g->record), &c) == 0;
 }
 
 void
 mailbox_gather_cache(struct mailbox *m)
 {
 	struct gatherer g = { .m = m, .fd = -1,
-	    .record = BUF_INIT(BUF_UNLIMITED),
-	    .entries = BUF_INIT(BUF_UNLIMITED) };
+	    .record = BUF_INIT(BUF_UNLIMITED) };
 	bool ok = true;
 
 	if (is_waste(m)) {
 		remove_file(m);
 		forget_places(m);
 	}
+	cache_batch_init(&g.batch);
 	/* Those that the index knows were gathered before it was written. */
 	for (uint32_t i = m->cache_tail <= FILE_HEAD ? 0 : m->nbase;
 	    ok && i < record_count(m); i++) {
@@ -406,91 +405,119 @@ mailbox_gather_cache(struct mailbox *m)
 
 		if (!(r->flags & RECORD_BEHIND) || r->cache_at != 0 ||
 		    r->flags & MESSAGE_EXPUNGED ||
-		    r->cache_len > MESSAGE_CACHE_MAX || !read_behind(&g, r))
+		    r->cache_len > MESSAGE_CACHE_MAX ||
+		    !read_behind(&g, r))
 			continue;
-		put_entry(&g.entries, r->uid, buf_span(&g.record));
-		if (g.entries.len >= WRITE_STEP) {
-			ok = append_entries(m, buf_span(&g.entries)) == 0;
-			buf_reset(&g.entries);
-		}
+		cache_batch_add(&g.batch, r->uid, buf_span(&g.record));
+		if (cache_batch_len(&g.batch) < WRITE_STEP)
+			continue;
+		ok = append_batch(m, &g.batch) == 0;
+		cache_batch_fini(&g.batch);
+		cache_batch_init(&g.batch);
 	}
-	if (ok && g.entries.len > 0)
-		(void)append_entries(m, buf_span(&g.entries));
+	if (ok && g.batch.records > 0)
+		(void)append_batch(m, &g.batch);
 	fd_close(&g.fd);
 	buf_fini(&g.record);
-	buf_fini(&g.entries);
+	cache_batch_fini(&g.batch);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
 
-static struct span
-find_behind(struct mailbox *m, const struct record *r)
+/* Of the record behind a message, in one piece. */
+static bool
+find_behind(struct mailbox *m, const struct record *r,
+    struct message_cache_bytes *out)
 {
 	struct why why = WHY_INIT;
 	const char *p;
 
 	if (!(r->flags & RECORD_BEHIND) || m->a == NULL)
-		return SPAN_EMPTY;
+		return false;
 	p = account_map(m->a, r->segment, packed_align(r->offset +
 	    PACKED_MESSAGE_HEADER + r->len), r->cache_len, &why);
-	return p != NULL ? span_make(p, r->cache_len) : SPAN_EMPTY;
+	return p != NULL &&
+	    message_cache_split(span_make(p, r->cache_len), out) == 0;
 }
 
-/* Its entry in the cache file. */
-static const char *
-find_entry(struct mailbox *m, const struct record *r)
+/* Of its entry in the cache file, as far as the part. */
+static bool
+find_entry(struct mailbox *m, const struct record *r,
+    enum message_cache_part part, struct message_cache_bytes *out)
 {
 	struct cache_map *map;
+	struct cache_entry e;
 	const char *p;
+	uint64_t at;
 
-	if (r->cache_at < ENTRY_HEAD || open_cache(m, false) < 0 ||
-	    (p = cache_bytes(m, r->cache_at - ENTRY_HEAD,
-	    ENTRY_HEAD + (uint64_t)r->cache_len)) == NULL)
-		return NULL;
+	if (r->cache_at < CACHE_ENTRY_HEAD || open_cache(m, false) < 0)
+		return false;
+	at = r->cache_at - CACHE_ENTRY_HEAD;
+	if ((p = cache_bytes(m, at, CACHE_ENTRY_HEAD)) == NULL)
+		return false;
 	map = &m->cache_maps.v[m->cache_maps.len - 1];
-	(void)looks_at(&map->looks, map->p, map->size, r->cache_at);
-	return num_get_le32(p) == ENTRY_MAGIC &&
-	    num_get_le32(p + 4) == r->uid &&
-	    num_get_le32(p + 8) == r->cache_len ? p : NULL;
+	(void)looks_at(&map->looks, map->p, map->size, at);
+	if (!cache_entry_decode(p, &e) || e.uid != r->uid ||
+	    e.bytes != r->cache_len)
+		return false;
+	for (int i = 0; i <= (int)part; i++) {
+		if (i > 0)
+			(void)looks_at(&map->looks, map->p, map->size,
+			    at + e.at[i]);
+		if ((uint64_t)e.at[i] + e.len[i] > map->size - at)
+			return false;
+		out->part[i] = span_make(p + e.at[i], e.len[i]);
+	}
+	return true;
 }
 
-/* Where it should be; p NULL: it is not there. */
-static struct span
-find_cache(struct mailbox *m, const struct record *r)
+/* Where it should be, as far as the part; false: it is not there. */
+static bool
+find_cache(struct mailbox *m, uint32_t i, enum message_cache_part part,
+    struct message_cache_bytes *out)
 {
-	const char *p;
+	const struct record *r = record_at(m, i);
 
 	if (r->cache_len == 0 || r->cache_len > MESSAGE_CACHE_MAX)
-		return SPAN_EMPTY;
-	return (p = find_entry(m, r)) != NULL ?
-	    span_make(p + ENTRY_HEAD, r->cache_len) : find_behind(m, r);
+		return false;
+	if (r->cache_at != 0) {
+		if (find_entry(m, r, part, out))
+			return true;
+		forget_checked(m, i);
+	}
+	return find_behind(m, r, out);
 }
 
 /*
- * Records are mostly read one after the other, and are too far apart for the
- * processor to see that.
+ * Records are mostly read one after the other.  Their first parts lie so, too,
+ * but of the others the next one is too far for the processor to see that.
  */
 static void
 prefetch_record(const struct mailbox *m, uint32_t i,
     enum message_cache_part part)
 {
-	/* Bytes, mostly; more than this is a long stretch. */
-	static const uint32_t some[] = {
-		[MESSAGE_CACHE_KEYS] = 256, [MESSAGE_CACHE_SEARCH] = 896,
-		[MESSAGE_CACHE_ALL] = 896,
-	};
 	const struct cache_map *map;
 	const struct record *r;
+	struct cache_entry e;
+	const char *h;
 
-	if (i >= record_count(m) || m->cache_maps.len == 0)
+	if (part == MESSAGE_CACHE_KEYS || i >= record_count(m) ||
+	    m->cache_maps.len == 0)
 		return;
 	map = &m->cache_maps.v[m->cache_maps.len - 1];
 	r = record_at(m, i);
-	if (r->cache_at == 0 || r->cache_at > map->size ||
-	    r->cache_len > map->size - r->cache_at)
+	if (r->cache_at < CACHE_ENTRY_HEAD || r->cache_at > map->size)
 		return;
-	for (size_t at = 0; at < MIN(r->cache_len, some[part]); at += 64)
-		__builtin_prefetch(map->p + r->cache_at + at);
+	h = map->p + r->cache_at - CACHE_ENTRY_HEAD;
+	cache_entry_guess(h, &e);
+	for (int k = 1; k <= (int)part; k++) {
+		uint32_t len = MIN(e.len[k], PREFETCH);
+
+		if (e.at[k] + (uint64_t)len > map->size - r->cache_at)
+			return;
+		for (uint32_t b = 0; b < len; b += 64)
+			__builtin_prefetch(h + e.at[k] + b);
+	}
 }
 
 /* Make it of the message, for out and for later. */
@@ -515,27 +542,33 @@ make_cache(struct mailbox *m, uint32_t i, struct mailbox_content *out,
 	memcpy(hold + 1, b.data, b.len);
 	out->bytes = span_make(hold + 1, b.len);
 	out->hold = hold;
-	if (message_cache_decode(out->bytes, MESSAGE_CACHE_ALL, c) < 0)
+	if (message_cache_whole(out->bytes, c) < 0)
 		log_panic("a cache record that was just made is damaged");
 	if (r->size == 0)
 		r->size = c->crlf_size;
 	if (m->p->writable)
-		write_cache(m, r, out->bytes);
+		write_cache(m, r->uid, out->bytes);
 	buf_fini(&b);
 	return 0;
 }
 
+/* As far as the part at least: more, where that was looked at before. */
 static int
-take_apart(struct mailbox *m, uint32_t i, struct span in,
-    enum message_cache_part part, struct message_cache *c)
+get_parts(struct mailbox *m, uint32_t i, enum message_cache_part part,
+    struct message_cache *c)
 {
-	for (int p = MESSAGE_CACHE_ALL; p >= (int)part; p--)
-		if (mailbox_was_checked(m, i, CHECKED_RECORD << p))
-			return message_cache_again(in,
-			    (enum message_cache_part)p, c);
-	if (message_cache_decode(in, part, c) < 0)
+	struct message_cache_bytes bytes;
+	enum message_cache_part p = MESSAGE_CACHE_ALL;
+
+	while (p > part && !mailbox_was_checked(m, i, CHECKED_RECORD << p))
+		p--;
+	if (!find_cache(m, i, p, &bytes))
 		return -1;
-	mailbox_set_checked(m, i, CHECKED_RECORD << part);
+	if (mailbox_was_checked(m, i, CHECKED_RECORD << p))
+		return message_cache_again(&bytes, p, c);
+	if (message_cache_decode(&bytes, p, c) < 0)
+		return -1;
+	mailbox_set_checked(m, i, CHECKED_RECORD << p);
 	return 0;
 }
 
@@ -553,12 +586,7 @@ mailbox_cache(struct mailbox *m, uint32_t uid, enum message_cache_part part,
 	    r->flags & RECORD_OFFERED)
 		return account_say(m->a, ACCOUNT_EXPUNGED, why, "no message "
 		    "with UID %u", (unsigned)uid);
-	out->bytes = find_cache(m, r);
 	prefetch_record(m, i + AHEAD, part);
-	if (out->bytes.p != NULL) {
-		if (take_apart(m, i, out->bytes, part, c) == 0)
-			return 0;
-		out->bytes = SPAN_EMPTY;
-	}
-	return make_cache(m, i, out, c, why);
+	return get_parts(m, i, part, c) == 0 ? 0 :
+	    make_cache(m, i, out, c, why);
 }

@@ -121,8 +121,7 @@ put_thread(const struct message *m, struct buf *out)
 	struct message_cache c;
 
 	message_cache_encode(m, &b);
-	if (message_cache_decode(buf_span(&b),
-	    MESSAGE_CACHE_ALL, &c) < 0)
+	if (message_cache_whole(buf_span(&b), &c) < 0)
 		log_panic("record cannot be decoded");
 	buf_addf(out, "%016llx", (unsigned long long)c.msgid);
 	for (uint32_t i = 0; i < c.nrefs; i++)

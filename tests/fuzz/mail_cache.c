@@ -38,6 +38,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	struct message_cache_bytes parts;
 	struct message_cache c;
 
 	buf_add(&b, data, size);
@@ -48,11 +49,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		put_crc(&b, 12, 10);
 		put_crc(&b, 8, 14);
 	}
-	if (message_cache_decode(buf_span(&b), MESSAGE_CACHE_ALL, &c) == 0) {
-		if (message_cache_decode(buf_span(&b), MESSAGE_CACHE_SEARCH,
-		    &c) < 0 || message_cache_decode(buf_span(&b),
+	if (message_cache_split(buf_span(&b), &parts) == 0 &&
+	    message_cache_decode(&parts, MESSAGE_CACHE_ALL, &c) == 0) {
+		if (message_cache_decode(&parts, MESSAGE_CACHE_SEARCH,
+		    &c) < 0 || message_cache_decode(&parts,
 		    MESSAGE_CACHE_KEYS, &c) < 0 || message_cache_again(
-		    buf_span(&b), MESSAGE_CACHE_ALL, &c) < 0)
+		    &parts, MESSAGE_CACHE_ALL, &c) < 0)
 			abort();
 		touch(c.envelope);
 		touch(c.structure);

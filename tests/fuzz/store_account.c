@@ -33,12 +33,15 @@ journal_of_messages(struct buf *out)
 	buf_fini(&b);
 }
 
-/* A cache file: entries u8 UID, u8, u16 length, record, with right heads. */
+/*
+ * A cache file: batches of one record each, from u8 UID, u8 what is wrong with
+ * it, u16 length, record.
+ */
 static void
 cache_of(struct span in, struct buf *out)
 {
-	char head[32] = "MNSOCCH2";
-	uint8_t h[16];
+	char head[32] = "MNSOCCH3";
+	uint8_t h[48];
 
 	num_put_le64(head + 8, 9);
 	num_put_le64(head + 16, 1);
@@ -46,11 +49,26 @@ cache_of(struct span in, struct buf *out)
 	while (in.len >= 4) {
 		const uint8_t *p = (const uint8_t *)in.p;
 		size_t n = MIN((size_t)num_get_le16(p + 2), in.len - 4);
+		uint32_t len[3] = { (uint32_t)n, 0, 0 };
+		struct message_cache_bytes parts;
 
-		num_put_le32(h, 0x45484343);
-		num_put_le32(h + 4, p[0]);
-		num_put_le32(h + 8, (uint32_t)n);
+		if (message_cache_split(span_sub(in, 4, n), &parts) == 0)
+			for (int i = 0; i < 3; i++)
+				len[i] = (uint32_t)parts.part[i].len;
+		num_put_le32(h, 0x42484343);
+		num_put_le32(h + 4, (uint32_t)((sizeof(h) + n + 7) & ~7ull));
+		num_put_le32(h + 8, 1 + (p[1] & 1));
 		num_put_le32(h + 12, crc32c(0, h, 12) ^ (p[1] == 255));
+		num_put_le32(h + 16, 0x45484343);
+		num_put_le32(h + 20, p[0]);
+		for (int i = 0; i < 3; i++)
+			num_put_le32(h + 24 + 4 * i, len[i] + (p[1] & 2) *
+			    UINT32_C(0x7ffffff0));
+		/* As they follow, or anywhere. */
+		num_put_le32(h + 36, 32 + len[0] + (p[1] & 4) *
+		    UINT32_C(0x3fffffff));
+		num_put_le32(h + 40, 32 + len[0] + len[1] + (p[1] & 8) * 100);
+		num_put_le32(h + 44, crc32c(0, h + 16, 28) ^ (p[1] == 254));
 		buf_add(out, h, sizeof(h));
 		buf_add_span(out, span_sub(in, 4, n));
 		while (out->len % 8 != 0)
