@@ -247,6 +247,9 @@ def compare_orders(dove, us, mails, sound):
     # Without those that README gives another place.
     some = ','.join(str(i) for i, (_, data) in enumerate(mails, 1)
                     if not explain.is_odd(data, sound))
+    if not some:
+        print('none of them is plain enough to be sorted with Dovecot')
+        return [], 0
     for cmd in ORDERS:
         cmd = cmd.format(some)
         if sound:
