@@ -6,7 +6,8 @@
  * <number>.seg that it appends message bytes to; mansio-store(5) shows every
  * byte.  The journal says what is in the mailbox; the segments can rebuild it.
  *
- * Journal: a head of PACKED_START bytes, then records of
+ * Journal: a head of PACKED_START bytes (what does not change, twice, and two
+ * states), then records of
  *	u32 magic, u32 crc of all that follows, u16 type, u16 flags (0),
  *	u32 len, u64 modseq, payload, zeros up to a multiple of 8
  * all little-endian, CRC32C.  A record is there when its CRC is right.
@@ -39,6 +40,8 @@
 #define PACKED_INBOX_BOX	1
 #define PACKED_ACCOUNT		"account.jrn"	/* box 0 */
 #define PACKED_START		2048	/* bytes: where records begin */
+#define PACKED_HEAD_WHOLE	60	/* bytes of what does not change, */
+#define PACKED_HEAD_COPY	1536	/* and where they are once more */
 #define PACKED_RECORD_HEADER	24
 #define PACKED_RECORD_MAX	262144	/* bytes of payload */
 #define PACKED_SUB_HEADER	8	/* bytes, of a record in a group */
@@ -129,6 +132,9 @@ struct packed_head {
 	uint64_t		generation;	/* another in each new file */
 	struct packed_state	state;
 	unsigned		slot;		/* 0 or 1: where state came from */
+	bool			differ;		/* the copies of what is above state
+						 * do: one is to be mended */
+	bool			single;		/* as older versions write it */
 };
 
 struct packed_record {
@@ -188,6 +194,10 @@ void	 packed_head_encode(const struct packed_head *h,
 size_t	 packed_slot_encode(const struct packed_state *st, unsigned slot,
 	    uint8_t out[PACKED_SLOT_LEN]);
 MUST_CHECK int packed_head_decode(struct packed_head *h, struct span in);
+/* The same of what there is: which parts have right checksums, and are in h. */
+#define PACKED_HEAD_FIXED	1u	/* what is above state */
+#define PACKED_HEAD_STATE	2u
+unsigned packed_head_parts(struct packed_head *h, struct span in);
 void	 packed_record_encode(struct buf *b, unsigned type, uint64_t modseq,
 	    struct span payload);
 /*

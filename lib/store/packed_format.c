@@ -43,6 +43,7 @@ packed_head_encode(const struct packed_head *h, uint8_t out[PACKED_START])
 
 		memcpy(out + at, slot, sizeof(slot));
 	}
+	memcpy(out + PACKED_HEAD_COPY, out, PACKED_HEAD_WHOLE);
 }
 
 size_t
@@ -90,34 +91,59 @@ slot_decode(struct packed_state *st, const uint8_t *p)
 	return 0;
 }
 
-int
-packed_head_decode(struct packed_head *h, struct span in)
+/* What does not change: of the copy that is right. */
+static bool
+fixed_decode(struct packed_head *h, const uint8_t *p)
 {
-	const uint8_t *p = (const uint8_t *)in.p;
-	struct packed_state st;
-	bool have = false;
+	const uint8_t *g = p + GENERATION_AT;
 
-	if (in.len < PACKED_START || memcmp(p, HEAD_MAGIC, 8) != 0 ||
-	    num_get_le32(p + 8) != 1 ||
-	    num_get_le32(p + 44) != crc32c(0, p, 44))
-		return -1;
+	if (memcmp(p, HEAD_MAGIC, 8) != 0 || num_get_le32(p + 8) != 1 ||
+	    num_get_le32(p + 44) != crc32c(0, p, 44) ||
+	    num_get_le32(p + 12) == 0)
+		return false;
 	h->uidvalidity = num_get_le32(p + 12);
 	h->created_us = (int64_t)num_get_le64(p + 16);
 	memcpy(h->mailboxid, p + 24, 16);
 	h->box = num_get_le32(p + 40);
-	h->generation = num_get_le32(p + GENERATION_AT + 8) ==
-	    crc32c(0, p + GENERATION_AT, 8) ?
-	    num_get_le64(p + GENERATION_AT) : 0;
+	h->generation = num_get_le32(g + 8) == crc32c(0, g, 8) ?
+	    num_get_le64(g) : 0;
+	return true;
+}
+
+unsigned
+packed_head_parts(struct packed_head *h, struct span in)
+{
+	const uint8_t *p = (const uint8_t *)in.p;
+	struct packed_state st;
+	unsigned parts = 0;
+
+	if (in.len < PACKED_START)
+		return 0;
+	if (fixed_decode(h, p))
+		parts = PACKED_HEAD_FIXED;
+	/* A generation that is wrong costs an index. */
+	if ((parts == 0 || h->generation == 0) &&
+	    fixed_decode(h, p + PACKED_HEAD_COPY))
+		parts = PACKED_HEAD_FIXED;
+	h->differ = memcmp(p, p + PACKED_HEAD_COPY, PACKED_HEAD_WHOLE) != 0;
+	h->single = p[PACKED_HEAD_COPY] == 0;
 	for (unsigned i = 0; i < 2; i++) {
 		if (slot_decode(&st, p + SLOT_AT(i)) < 0)
 			continue;
-		if (!have || st.turn > h->state.turn) {
+		if (!(parts & PACKED_HEAD_STATE) || st.turn > h->state.turn) {
 			h->state = st;
 			h->slot = i;
-			have = true;
+			parts |= PACKED_HEAD_STATE;
 		}
 	}
-	return have && h->uidvalidity != 0 ? 0 : -1;
+	return parts;
+}
+
+int
+packed_head_decode(struct packed_head *h, struct span in)
+{
+	return packed_head_parts(h, in) == (PACKED_HEAD_FIXED |
+	    PACKED_HEAD_STATE) ? 0 : -1;
 }
 
 void

@@ -320,6 +320,24 @@ packed_reserve(struct packed *p, uint32_t n, struct why *why)
 	return 0;
 }
 
+/* The head is there twice: both are right again, or are from now on. */
+static void
+mend_head(struct packed *p)
+{
+	uint8_t raw[PACKED_START];
+
+	packed_head_encode(&p->head, raw);
+	if (!p->head.single)
+		log_warning("%s: the head of %s is damaged: mended from its "
+		    "copy", p->path, p->jname);
+	/* Without its state, which is others' to write. */
+	if (fd_pwrite_all(p->jfd, raw, PACKED_HEAD_WHOLE, 0) < 0 ||
+	    fd_pwrite_all(p->jfd, raw, PACKED_HEAD_WHOLE,
+	    PACKED_HEAD_COPY) < 0)
+		log_warning("%s: cannot mend the head of %s", p->path,
+		    p->jname);
+}
+
 /* --- life ------------------------------------------------------------------------- */
 
 /* Two writers at once: the second finds the first one's. */
@@ -401,6 +419,8 @@ packed_open(int dirfd, const char *path, uint32_t box,
 	}
 	if (rc > 0 && open_or_make(p, why) < 0)
 		goto fail;
+	if (p->head.differ && p->writable)
+		mend_head(p);
 	p->saved_tail = p->head.state.tail;
 	return p;
 fail:

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * packed_rebuild - making a journal: for a new mailbox, or, when it was lost
- * or its head is damaged, from the headers of the messages in the segments.
+ * packed_rebuild - making a journal: for a new mailbox, or where the one that
+ * was there has lost its head.
+ *
+ * Its records have checksums of their own: where any is left they are kept as
+ * they are, with what was copied into the mailbox, which nothing else names.
+ * Only without them the headers of messages in the segments tell what was in
+ * it.  Either way UIDs and MODSEQs go on behind all that may have been seen:
+ * the states in the head and the index's head say how far that was, whichever
+ * of them can still be read.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/crc32c.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,6 +30,7 @@
 #include "io/fd.h"
 #include "mail/message_cache.h"
 #include "store/compress.h"
+#include "store/index.h"
 #include "store/packed_file.h"
 #include "store/store_internal.h"
 
@@ -177,8 +186,114 @@ collect_segments(int dirfd, struct rebuild *rb)
 	return rc;
 }
 
+/* --- what else is left ------------------------------------------------------------ */
+
+struct left {
+	struct buf	 records;	/* of the old journal, and damage */
+	bool		 any;		/* at least one is there */
+	bool		 named;		/* head's UIDVALIDITY and ids are */
+	struct packed_head head;	/* its state: lower bounds */
+};
+
+static bool
+note_left(void *arg, const struct packed_record *r)
+{
+	struct left *l = arg;
+	struct packed_state *st = &l->head.state;
+	struct packed_arrival a;
+
+	l->any = true;
+	st->modseq = MAX(st->modseq, r->modseq);
+	if (r->type == PACKED_ARRIVAL &&
+	    packed_arrival_decode(&a, r->payload) == 0 && a.uid < UINT32_MAX)
+		st->uidnext = MAX(st->uidnext, a.uid + 1);
+	return true;
+}
+
+/* What the journal says whose head is damaged. */
+static int
+read_left(struct packed *p, struct left *l)
+{
+	struct packed_head h = { .uidvalidity = 0 };
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	unsigned parts;
+	struct stat st;
+	int fd, rc = -1;
+
+	fd = packed_open_checked(p->dirfd, p->jname, O_RDONLY);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (fstat(fd, &st) == 0 && fd_pread_all(fd, buf_reserve(&b,
+	    (size_t)st.st_size), (size_t)st.st_size, 0) == 0) {
+		buf_commit(&b, (size_t)st.st_size);
+		rc = 0;
+	}
+	close(fd);
+	parts = packed_head_parts(&h, buf_span(&b));
+	if (parts & PACKED_HEAD_STATE) {
+		l->head.state.modseq = h.state.modseq;
+		l->head.state.uidnext = MAX(h.state.uidnext,
+		    h.state.reserved);
+	}
+	if (parts & PACKED_HEAD_FIXED) {
+		l->head.uidvalidity = h.uidvalidity;
+		memcpy(l->head.mailboxid, h.mailboxid, 16);
+		l->named = true;
+	}
+	buf_add_span(&l->records, span_from(buf_span(&b), PACKED_START));
+	(void)packed_scan(buf_span(&l->records), PACKED_START, NULL,
+	    note_left, l);
+	buf_fini(&b);
+	return rc;
+}
+
+/* And the index, of which only the head is looked at. */
+static void
+read_index(struct packed *p, struct left *l)
+{
+	char name[PACKED_NAME_MAX] = "mansio.idx";
+	struct index_head h;
+	int fd;
+
+	if (!p->alone)
+		packed_name(p->box, "idx", name);
+	if (p->box == 0 || p->fresh || (fd = packed_open_checked(p->dirfd,
+	    name, O_RDONLY)) < 0)
+		return;
+	if (fd_pread_all(fd, &h, sizeof(h), 0) == 0 &&
+	    memcmp(h.magic, INDEX_MAGIC, sizeof(h.magic)) == 0 &&
+	    h.crc == crc32c(0, &h, offsetof(struct index_head, crc)) &&
+	    h.order == INDEX_ORDER && h.uidvalidity != 0) {
+		struct packed_state *st = &l->head.state;
+
+		st->modseq = MAX(st->modseq, h.modseq);
+		st->uidnext = MAX(st->uidnext, h.uidnext);
+		if (!l->named) {
+			l->head.uidvalidity = h.uidvalidity;
+			memcpy(l->head.mailboxid, h.mailboxid, 16);
+			l->named = true;
+		}
+	}
+	close(fd);
+}
+
+/* UIDs and MODSEQs that nobody has seen. */
+static void
+go_beyond(struct packed_state *st, const struct packed_state *seen)
+{
+	uint32_t next = MAX(st->uidnext, seen->uidnext);
+
+	st->uidnext = next < UINT32_MAX - 3 * PACKED_UID_STEP ?
+	    next + PACKED_UID_STEP : next;
+	st->reserved = MIN(st->uidnext, UINT32_MAX - PACKED_UID_STEP) +
+	    PACKED_UID_STEP;
+	st->modseq = MAX(st->modseq, seen->modseq) + PACKED_MODSEQ_STEP;
+}
+
+/* --- the journal ------------------------------------------------------------------ */
+
 /*
- * Make the journal: empty, or from the segments that are there.  The lock on
+ * Make the journal: empty, or of what is there.  The lock on
  * the directory is ours; the file appears whole, under its name, at once.
  *
  * An empty one, too, is on the disk before it has its name: one that a power
@@ -190,6 +305,7 @@ int
 packed_make_journal(struct packed *p, bool damaged, struct why *why)
 {
 	struct rebuild rb = { .box = p->box };
+	struct left left = { .records = BUF_INIT(BUF_UNLIMITED) };
 	struct packed_head h = { .box = p->box };
 	struct buf all = BUF_INIT(BUF_UNLIMITED), a = BUF_INIT(BUF_UNLIMITED);
 	uint8_t raw[PACKED_START];
@@ -197,19 +313,14 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 	bool with_segments = !p->alone && p->box != 0;
 	int fd = -1, rc = -1;
 
-	if (with_segments && !p->fresh &&
-	    collect_segments(p->dirfd, &rb) < 0) {
+	if ((with_segments && !p->fresh &&
+	    collect_segments(p->dirfd, &rb) < 0) ||
+	    (damaged && read_left(p, &left) < 0)) {
 		(void)store_fail(why, "cannot read", p->path);
 		goto out;
 	}
+	read_index(p, &left);
 	h.created_us = clock_wall_us();
-	/*
-	 * Seconds, so that a mailbox made again after it was lost, or
-	 * deleted, has another value.  (RFC 9051 2.3.1.1)
-	 */
-	h.uidvalidity = (uint32_t)(h.created_us / 1000000);
-	h.uidvalidity = MAX(h.uidvalidity, p->least_valid);
-	h.uidvalidity = MAX(h.uidvalidity, rb.uidvalidity);
 	rnd_bytes(h.mailboxid, sizeof(h.mailboxid));
 	h.generation = rnd_u64() | 1;
 	h.state = (struct packed_state){
@@ -221,12 +332,32 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 		.segment = rb.segment,
 		.segment_tail = SEGMENT_CLOSED, .totals = true,
 	};
-	if (rb.v.len > 0) {
-		uint32_t uidmax;
-
-		h.uidvalidity = rb.uidvalidity;
+	if (left.any || rb.v.len > 0) {
+		h.uidvalidity = left.named ? left.head.uidvalidity :
+		    rb.uidvalidity;
+		if (left.named)
+			memcpy(h.mailboxid, left.head.mailboxid, 16);
+	} else {
+		h.uidvalidity = left.named ? left.head.uidvalidity + 1 : 0;
+	}
+	if (h.uidvalidity == 0 || !(left.any || rb.v.len > 0)) {
+		/*
+		 * Seconds, so that a mailbox made again after it was lost, or
+		 * deleted, has another value.  (RFC 9051 2.3.1.1)
+		 */
+		h.uidvalidity = MAX(h.uidvalidity,
+		    (uint32_t)(h.created_us / 1000000));
+		h.uidvalidity = MAX(h.uidvalidity, p->least_valid);
+	}
+	if (left.any) {
+		/* Also what is damaged, for that may name messages. */
+		buf_add_span(&all, buf_span(&left.records));
+		go_beyond(&h.state, &left.head.state);
+		log_warning("%s: the head of %s is damaged: its records are "
+		    "kept", p->path, p->jname);
+	} else if (rb.v.len > 0) {
 		qsort(rb.v.v, rb.v.len, sizeof(rb.v.v[0]), by_uid);
-		uidmax = rb.v.v[rb.v.len - 1].uid;
+		h.state.modseq = MAX(left.head.state.modseq, 1);
 		for (size_t i = 0; i < rb.v.len; i++) {
 			if (i + 1 < rb.v.len &&
 			    rb.v.v[i].uid == rb.v.v[i + 1].uid)
@@ -237,9 +368,9 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 			    ++h.state.modseq, buf_span(&a));
 		}
 		/* UIDs above may have been in use without a message left. */
-		h.state.uidnext = uidmax < UINT32_MAX - 3 * PACKED_UID_STEP ?
-		    uidmax + 1 + PACKED_UID_STEP : uidmax;
-		h.state.reserved = h.state.uidnext + PACKED_UID_STEP;
+		h.state.uidnext = MIN(rb.v.v[rb.v.len - 1].uid,
+		    UINT32_MAX - 1) + 1;
+		go_beyond(&h.state, &left.head.state);
 		h.state.totals = false;
 		log_warning("%s: journal %s: rebuilt it from %zu messages; "
 		    "flags are lost", p->path, damaged ? "is damaged" :
@@ -267,7 +398,7 @@ packed_make_journal(struct packed *p, bool damaged, struct why *why)
 			    p->path);
 			goto out;
 		}
-		if (rb.v.len == 0)
+		if (rb.v.len == 0 && !left.any)
 			log_warning("%s: %s is damaged: it is set aside as %s, "
 			    "and begun anew", p->path, p->jname, aside);
 	}
@@ -287,6 +418,7 @@ out:
 		(void)unlinkat(p->dirfd, tmp, 0);
 	}
 	ARRAY_FINI(&rb.v);
+	buf_fini(&left.records);
 	buf_fini(&all);
 	buf_fini(&a);
 	return rc;
