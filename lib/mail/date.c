@@ -114,27 +114,23 @@ time_of_day(struct span w, int64_t *secs)
 	return 0;
 }
 
+/* Minutes east of UTC. */
 static int
-zone(struct span w, int *minutes)
+zone(struct span w)
 {
 	uint64_t v;
 
-	if (w.len == 5 && (w.p[0] == '+' || w.p[0] == '-')) {
-		if (num_parse_u64(span_from(w, 1), 9999, &v) < 0 ||
-		    v % 100 > 59)
-			return -1;
-		*minutes = (int)(v / 100 * 60 + v % 100);
-		if (w.p[0] == '-')
-			*minutes = -*minutes;
-		return 0;
+	if (w.len == 5 && (w.p[0] == '+' || w.p[0] == '-') &&
+	    num_parse_u64(span_from(w, 1), 9999, &v) == 0 && v % 100 < 60) {
+		int minutes = (int)(v / 100 * 60 + v % 100);
+
+		return w.p[0] == '-' ? -minutes : minutes;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(zones); i++)
-		if (span_caseis(w, zones[i].name)) {
-			*minutes = zones[i].hours * 60;
-			return 0;
-		}
-	/* RFC 5322 4.3: other names mean nothing reliable: -0000. */
-	*minutes = 0;
+		if (span_caseis(w, zones[i].name))
+			return zones[i].hours * 60;
+	/* RFC 5322 4.3: other names mean nothing reliable: -0000; RFC 5256
+	 * 2.2 has so what is no zone at all. */
 	return 0;
 }
 
@@ -186,21 +182,21 @@ date_parse(struct span s, int64_t *wall_s, int *zone_min)
 			continue;
 		if (secs < 0 && span_find(w, ':') > 0) {
 			if (time_of_day(w, &secs) < 0)
-				return -1;
+				secs = 0;
 			continue;
 		}
 		if (year < 0 && day > 0 && month >= 0 &&
 		    full_year(w, &year) == 0)
 			continue;
-		if (secs < 0 || have_zone)
+		if (have_zone || (secs < 0 && year < 0))
 			return -1;
-		if (zone(w, &zmin) < 0)
-			return -1;
+		zmin = zone(w);
 		have_zone = true;
 	}
-	if (day == 0 || month < 0 || year < 0 || secs < 0 ||
+	if (day == 0 || month < 0 || year < 0 ||
 	    (int)day > month_days(year, month + 1))
 		return -1;
+	secs = MAX(secs, 0);
 	*wall_s = date_days(year, month + 1, (int)day) * 86400 + secs -
 	    (int64_t)zmin * 60;
 	if (zone_min != NULL)

@@ -14,6 +14,7 @@
  * (may be NULL).  Taken besides the grammar: no or a wrong day of the week,
  * no seconds, two- and three-digit years (4.3), zone names, no zone (UTC),
  * comments, dashes between day, month and year, and the order of asctime(3).
+ * RFC 5256 2.2: a wrong zone is UTC, no time of day, or a wrong one, midnight.
  * -1: no date, or one before 1900 or after 9999.
  */
 MUST_CHECK int date_parse(struct span s, int64_t *wall_s, int *zone_min);
