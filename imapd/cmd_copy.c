@@ -31,7 +31,7 @@ copied(struct imap *im, const struct uid_result *r, bool move)
 			char modseq[64];
 
 			snprintf(modseq, sizeof(modseq), "HIGHESTMODSEQ %ju",
-			    (uintmax_t)mailbox_modseq(im->box));
+			    (uintmax_t)mailbox_modseq_told(im->box));
 			imap_ok(im, modseq, "Move completed.");
 		} else {
 			imap_ok(im, NULL, any ? "Move completed." :

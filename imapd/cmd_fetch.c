@@ -47,7 +47,7 @@ put_item(struct fetch_msg *m, const struct fetch_item *it, struct why *why)
 		put_flags(m->box, b, &m->m, !IMAP_HAS(m->im, REV2));
 		return 0;
 	case FETCH_MODSEQ:
-		put_modseq(b, m->m.modseq);
+		put_modseq(m->im, b, m->m.modseq);
 		return 0;
 	case FETCH_INTERNALDATE:
 		buf_add_str(b, "INTERNALDATE ");

@@ -61,6 +61,8 @@ scan_qresync(struct imap *im, struct scan *s, struct qresync *q)
 		    !scan_close(s))
 			return false;
 		q->has_seqs = true;
+		if (ranges_count(&q->seqs) != ranges_count(&q->sequids))
+			return scan_bad(s, "Invalid QRESYNC parameters.");
 	}
 	return scan_close(s);
 }
@@ -95,6 +97,8 @@ select_close(struct imap *im, bool say)
 	mailbox_close(&im->box);
 	ranges_reset(&im->saved);
 	ranges_reset(&im->own);
+	im->modseq_said = 0;
+	im->modseq_low = false;
 	context_forget(im);		/* RFC 5267 4.3 */
 	view_changed(im);
 	ARRAY_FINI(&im->asleep);

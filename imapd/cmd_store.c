@@ -58,6 +58,8 @@ scan_store(struct imap *im, struct scan *s, struct store_args *a)
 struct told {
 	struct ranges	 seqs;		/* of what was asked for */
 	struct ranges	 changed, modified;	/* UIDs, as in flags_result */
+	uint64_t	 before;	/* HIGHESTMODSEQ when it came */
+	bool		 conditional;
 	struct ranges_walk at;
 	bool		 silent;
 };
@@ -72,7 +74,8 @@ told_abort(struct imap *im)
 	ranges_fini(&t->modified);
 }
 
-/* SILENT tells of MODSEQ only (RFC 7162 3.1.3). */
+/* SILENT tells of MODSEQ only; with UNCHANGEDSINCE of all messages, changed or
+ * not (RFC 7162 3.1.3). */
 static void
 put_silent(struct imap *im, uint32_t seq)
 {
@@ -86,8 +89,21 @@ put_silent(struct imap *im, uint32_t seq)
 		buf_add_num(&im->out, msg.uid);
 		buf_add_char(&im->out, ' ');
 	}
-	put_modseq(&im->out, msg.modseq);
+	put_modseq(im, &im->out, msg.modseq);
 	buf_add_str(&im->out, ")\r\n");
+}
+
+/*
+ * One that was left alone, so that the client need not ask (RFC 7162 3.1.3: "is
+ * RECOMMENDED").  What others did just now is told anyway.
+ */
+static void
+put_left_alone(struct imap *im, const struct told *t, uint32_t seq)
+{
+	struct mailbox_message msg;
+
+	if (mailbox_message(im->box, seq, &msg) && msg.modseq <= t->before)
+		sync_put_fetch(im, seq, true);
 }
 
 /* "MODIFIED 7,9": numbers of the kind that the command had. */
@@ -136,10 +152,10 @@ told_step(struct imap *im)
 		uint32_t n = mailbox_uid(im->box, seq);
 
 		if (ranges_has(&t->modified, n))
-			continue;
-		if (!t->silent)
+			put_left_alone(im, t, seq);
+		else if (!t->silent)
 			sync_put_fetch(im, seq, uid);
-		else if (ranges_has(&t->changed, n))
+		else if (t->conditional || ranges_has(&t->changed, n))
 			put_silent(im, seq);
 		if (imap_out_full(im))
 			return STEP_FULL;
@@ -148,10 +164,13 @@ told_step(struct imap *im)
 }
 
 static void
-tell(struct imap *im, struct store_args *a, const struct flags_result *r)
+tell(struct imap *im, struct store_args *a, const struct flags_result *r,
+    uint64_t before)
 {
 	struct told *t = arena_zalloc(&im->arena, sizeof(*t));
 
+	t->before = before;
+	t->conditional = a->unchanged_since != UINT64_MAX;
 	t->silent = a->silent;
 	ranges_copy(&t->changed, r->changed);
 	ranges_copy(&t->modified, r->modified);
@@ -175,6 +194,7 @@ store(struct imap *im, struct store_args *a)
 		.unchanged_since = a->unchanged_since,
 	};
 	struct flags_result r = { 0 };
+	uint64_t before = mailbox_modseq(im->box);
 	struct why why = WHY_INIT;
 
 	imap_uids(im, &a->seqs, &uids);
@@ -184,7 +204,7 @@ store(struct imap *im, struct store_args *a)
 		if (r.keywords)
 			sync_flags_line(im);
 		context_touch_all(im, r.changed);
-		tell(im, a, &r);
+		tell(im, a, &r, before);
 	}
 	ranges_fini(&uids);
 }
@@ -218,7 +238,7 @@ expunge(struct imap *im, const struct ranges *uids)
 	}
 	sync_expunged(im, r.v, r.n);
 	snprintf(code, sizeof(code), "HIGHESTMODSEQ %ju",
-	    (uintmax_t)mailbox_modseq(im->box));
+	    (uintmax_t)mailbox_modseq_told(im->box));
 	/* RFC 7162 3.2.7 */
 	imap_ok(im, r.n > 0 && IMAP_HAS(im, CONDSTORE) ? code : NULL,
 	    "Expunge completed.");

@@ -121,6 +121,8 @@ tagged(struct imap *im, const char *word, const char *code, const char *fmt,
 	if (c != NULL && !(c->flags & CMD_NOSYNC) && !im->just_woken &&
 	    im->state == STATE_SELECTED && notify_wants_selected(im))
 		sync_report(im, !(c->flags & CMD_QUIET) && !im->numbers);
+	else
+		sync_say_highest(im);
 	context_search(im);
 	context_tell(im);
 	if (im->mode == MODE_END)	/* the mailbox is gone: BYE was said */

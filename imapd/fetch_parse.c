@@ -73,10 +73,13 @@ fetch_add_first(struct imap *im, struct fetch *f, enum fetch_kind kind)
 void
 fetch_add_flags(struct imap *im, struct fetch *f)
 {
-	/* RFC 7162 3.1: whoever knows of MODSEQ hears of the new one. */
+	/* RFC 7162 3.2.4: whoever knows of MODSEQ hears of the new one, and the
+	 * UID. */
 	if (IMAP_HAS(im, CONDSTORE))
 		fetch_add_first(im, f, FETCH_MODSEQ);
 	fetch_add_first(im, f, FETCH_FLAGS);
+	if (IMAP_HAS(im, CONDSTORE) && !IMAP_HAS(im, UIDONLY))
+		fetch_add_first(im, f, FETCH_UID);
 }
 
 /* Names without brackets. */
@@ -230,6 +233,19 @@ scan_bracketed(struct imap *im, struct scan *s, struct fetch *f,
 	    (it->kind == FETCH_BINARY_SIZE || scan_partial(s, it));
 }
 
+/* RFC 8970 6: one modifier or more, of which there is one. */
+static bool
+scan_lazy(struct scan *s)
+{
+	if (!scan_open(s))
+		return false;
+	do {
+		if (!scan_take_word(s, "LAZY"))
+			return scan_bad(s, "Unknown PREVIEW modifier.");
+	} while (scan_take(s, ' '));
+	return scan_close(s);
+}
+
 static bool
 scan_item(struct imap *im, struct scan *s, struct fetch *f)
 {
@@ -257,10 +273,7 @@ scan_item(struct imap *im, struct scan *s, struct fetch *f)
 		if (it->kind == FETCH_PREVIEW && scan_is(s, ' ') &&
 		    s->at + 1 < s->in.len && s->in.p[s->at + 1] == '(') {
 			it->lazy = true;
-			return scan_sp(s) && scan_open(s) &&
-			    (scan_take_word(s, "LAZY") ||
-			    scan_bad(s, "Unknown PREVIEW modifier.")) &&
-			    scan_close(s);
+			return scan_sp(s) && scan_lazy(s);
 		}
 		return true;
 	}
@@ -322,6 +335,8 @@ scan_window(struct scan *s, struct fetch *f)
 static bool
 scan_modifiers(struct imap *im, struct scan *s, struct fetch *f)
 {
+	bool since = false;
+
 	if (!scan_sp(s) || !scan_open(s))
 		return false;
 	do {
@@ -329,6 +344,7 @@ scan_modifiers(struct imap *im, struct scan *s, struct fetch *f)
 			if (!scan_sp(s) ||
 			    !scan_number64(s, &f->changed_since))
 				return false;
+			since = true;
 			sync_condstore(im);
 			if (!has(f, FETCH_MODSEQ))
 				add(s->arena, f, FETCH_MODSEQ);
@@ -344,7 +360,7 @@ scan_modifiers(struct imap *im, struct scan *s, struct fetch *f)
 		}
 	} while (scan_take(s, ' '));
 	/* RFC 7162 3.2.6 */
-	if (f->vanished && (!IMAP_HAS(im, QRESYNC) || f->changed_since == 0 ||
+	if (f->vanished && (!IMAP_HAS(im, QRESYNC) || !since ||
 	    !(im->cmd->flags & CMD_UID)))
 		return scan_bad(s, "VANISHED needs QRESYNC, UID FETCH and "
 		    "CHANGEDSINCE.");

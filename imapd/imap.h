@@ -109,6 +109,11 @@ struct imap {
 	uint32_t		 asleep_count, asleep_uidnext;
 	uint64_t		 asleep_modseq;
 
+	/* RFC 7162 3.2: the highest that FETCH has said since the last tagged
+	 * answer; a HIGHESTMODSEQ below it was said. */
+	uint64_t		 modseq_said;
+	bool			 modseq_low;
+
 	/* RFC 5182: UIDs. */
 	struct ranges		 saved;
 	/* RFC 5267 (context.c); UIDs that may have joined or left a result. */
@@ -256,7 +261,8 @@ void	 put_mailbox(const struct imap *im, struct buf *b, struct span name);
 /* "* 3 FETCH (", or "* 17 UIDFETCH (" (RFC 9586 3.3). */
 void	 put_fetch(const struct imap *im, struct buf *b, uint32_t seq,
 	    uint32_t uid);
-void	 put_modseq(struct buf *b, uint64_t modseq);	/* "MODSEQ (5)" */
+/* "MODSEQ (5)", in FETCH. */
+void	 put_modseq(struct imap *im, struct buf *b, uint64_t modseq);
 void	 put_flags(const struct mailbox *m, struct buf *b,
 	    const struct mailbox_message *msg, bool recent);
 void	 put_id(struct buf *b, const uint8_t id[16], char prefix);
@@ -299,6 +305,8 @@ bool	 sync_rights(struct imap *im);
 void	 sync_report(struct imap *im, bool expunges);
 void	 sync_expunged(struct imap *im, const struct mailbox_expunge *v,
 	    size_t n);
+/* HIGHESTMODSEQ, where what FETCH has told is not to be believed. */
+void	 sync_say_highest(struct imap *im);
 /* "* 3 FETCH (FLAGS (...) ...)"; uid: with UID, whatever is enabled. */
 void	 sync_put_fetch(struct imap *im, uint32_t seq, bool uid);
 void	 sync_flags_line(struct imap *im);	/* * FLAGS, PERMANENTFLAGS */

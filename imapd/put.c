@@ -110,8 +110,9 @@ put_fetch(const struct imap *im, struct buf *b, uint32_t seq, uint32_t uid)
 }
 
 void
-put_modseq(struct buf *b, uint64_t modseq)
+put_modseq(struct imap *im, struct buf *b, uint64_t modseq)
 {
+	im->modseq_said = MAX(im->modseq_said, modseq);
 	buf_add_str(b, "MODSEQ (");
 	buf_add_num(b, modseq);
 	buf_add_char(b, ')');

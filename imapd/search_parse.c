@@ -236,9 +236,15 @@ scan_modseq(struct parser *p, struct search_key *k)
 {
 	struct span entry, type;
 
-	if (scan_is(p->s, '"') && (!scan_string(p->s, &entry) ||
-	    !scan_sp(p->s) || !scan_atom(p->s, &type) || !scan_sp(p->s)))
-		return false;
+	if (scan_is(p->s, '"')) {
+		if (!scan_string(p->s, &entry) || !scan_sp(p->s) ||
+		    !scan_atom(p->s, &type) || !scan_sp(p->s))
+			return false;
+		if (!span_casestarts(entry, SPAN("/flags/")) ||
+		    !(span_caseis(type, "all") || span_caseis(type, "priv") ||
+		    span_caseis(type, "shared")))
+			return scan_bad(p->s, "Invalid MODSEQ entry.");
+	}
 	p->search->has_modseq = true;
 	sync_condstore(p->im);
 	return scan_number64(p->s, &k->num);

@@ -48,14 +48,14 @@ sync_put_fetch(struct imap *im, uint32_t seq, bool uid)
 		return;
 	put_fetch(im, &im->out, seq, msg.uid);
 	/* RFC 7162 3.2.4, RFC 5465 5.1 */
-	if (!IMAP_HAS(im, UIDONLY) && (uid || IMAP_HAS(im, QRESYNC) ||
+	if (!IMAP_HAS(im, UIDONLY) && (uid || IMAP_HAS(im, CONDSTORE) ||
 	    im->notify != NULL)) {
 		buf_add_str(&im->out, "UID ");
 		buf_add_num(&im->out, msg.uid);
 		buf_add_char(&im->out, ' ');
 	}
 	if (IMAP_HAS(im, CONDSTORE)) {
-		put_modseq(&im->out, msg.modseq);
+		put_modseq(im, &im->out, msg.modseq);
 		buf_add_char(&im->out, ' ');
 	}
 	buf_add_str(&im->out, "FLAGS ");
@@ -120,7 +120,30 @@ sync_condstore(struct imap *im)
 	/* RFC 7162 3.1: so that the client knows where it stands. */
 	if (im->box)
 		buf_addf(&im->out, "* OK [HIGHESTMODSEQ %ju] Highest\r\n",
-		    (uintmax_t)mailbox_modseq(im->box));
+		    (uintmax_t)mailbox_modseq_told(im->box));
+}
+
+/*
+ * RFC 7162 3.2: a client takes the highest MODSEQ of FETCH for what it knows
+ * all of.  Where an expunge before that one still waits to be told, and the
+ * connection is lost, it would never hear of it: so it is told what to believe,
+ * and again when there is nothing left to wait for.
+ */
+void
+sync_say_highest(struct imap *im)
+{
+	uint64_t told, said = im->modseq_said;
+	bool waits;
+
+	im->modseq_said = 0;
+	if (im->box == NULL || !IMAP_HAS(im, QRESYNC))
+		return;
+	told = mailbox_modseq_told(im->box);
+	waits = told < mailbox_modseq(im->box);
+	if (said > told || (im->modseq_low && !waits))
+		buf_addf(&im->out, "* OK [HIGHESTMODSEQ %ju] Highest\r\n",
+		    (uintmax_t)told);
+	im->modseq_low = waits && (im->modseq_low || said > told);
 }
 
 bool
@@ -146,8 +169,8 @@ sync_rights(struct imap *im)
 	return true;
 }
 
-void
-sync_report(struct imap *im, bool expunges)
+static void
+report(struct imap *im, bool expunges)
 {
 	struct mailbox_changes c = { 0 };
 	struct why why = WHY_INIT;
@@ -191,4 +214,11 @@ sync_report(struct imap *im, bool expunges)
 		    im->cmd != NULL && (im->cmd->flags & CMD_UID));
 	context_tell(im);
 	ranges_reset(&im->own);
+}
+
+void
+sync_report(struct imap *im, bool expunges)
+{
+	report(im, expunges);
+	sync_say_highest(im);
 }

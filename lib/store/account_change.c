@@ -105,9 +105,8 @@ account_take_special(struct account *a, unsigned special, uint32_t but)
 	}
 }
 
-/* The name in the mailbox's own journal, in case that the list is lost. */
-static void
-note_name(struct account *a, uint32_t box, struct span name)
+void
+account_note_name(struct account *a, uint32_t box, struct span name)
 {
 	struct packed *p = account_writer(a, box, NULL);
 
@@ -372,7 +371,7 @@ rename_tree(struct account *a, struct span from, struct span to,
 		goto out;
 	}
 	for (size_t i = 0; i < moved.len && a->format == STORE_PACKED; i++)
-		note_name(a, moved.v[i],
+		account_note_name(a, moved.v[i],
 		    span_of(account_box_by_id(a, moved.v[i])->name));
 out:
 	ARRAY_FINI(&moved);

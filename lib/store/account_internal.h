@@ -178,6 +178,9 @@ bool	 account_is_owner(const struct account *a);
 bool	 account_is_known(struct account *a, uint32_t box);
 /* Put records that give box the rights of another, for account_flush(). */
 void	 account_inherit_rights(struct account *a, uint32_t from, uint32_t box);
+/* Write the name into the mailbox's own journal, in case that the list is lost;
+ * the mailbox's MODSEQ grows by that. */
+void	 account_note_name(struct account *a, uint32_t box, struct span name);
 /* Put records that take these uses away from whoever but box has them. */
 void	 account_take_special(struct account *a, unsigned special,
 	    uint32_t but);

@@ -315,6 +315,11 @@ account_metadata_set_all(struct account *a, uint32_t box,
 		put_record(a, box, buf_span(&kept), v[i].value);
 	}
 	rc = account_flush(a, why);
+	/* RFC 7162 3.2: the mailbox's MODSEQ grows; set_uses() may have moved
+	 * the boxes. */
+	if (rc == 0 && box != 0 && n > 0 &&
+	    (b = account_box_by_id(a, box)) != NULL)
+		account_note_name(a, box, span_of(b->name));
 out:
 	account_unlock(a);
 	buf_fini(&kept);

@@ -89,8 +89,10 @@ uint32_t mailbox_count(const struct mailbox *m);	/* EXISTS */
 uint32_t mailbox_recent(const struct mailbox *m);	/* RECENT, to us */
 uint32_t mailbox_uidvalidity(const struct mailbox *m);
 uint32_t mailbox_uidnext(const struct mailbox *m);	/* of the view */
-/* HIGHESTMODSEQ: all changes up to it are in the view or were reported. */
+/* HIGHESTMODSEQ: all changes up to it are in the view. */
 uint64_t mailbox_modseq(const struct mailbox *m);
+/* The same while expunges wait for being allowed: what is before all of them. */
+uint64_t mailbox_modseq_told(const struct mailbox *m);
 const uint8_t *mailbox_id(const struct mailbox *m);	/* 16 bytes */
 
 /* --- messages -------------------------------------------------------------------- */
@@ -258,7 +260,9 @@ struct flags_request {
 	const struct span *keywords;
 	size_t		 nkeywords;
 	/* RFC 7162 UNCHANGEDSINCE; UINT64_MAX: without.  0 never holds for a
-	 * message that exists. */
+	 * message that exists.  What others have changed since the last
+	 * mailbox_refresh() does not matter where other flags are added or
+	 * removed. */
 	uint64_t	 unchanged_since;
 };
 struct flags_result {

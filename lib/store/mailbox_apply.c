@@ -366,7 +366,8 @@ set_expunged(struct mailbox *m, uint32_t i, uint64_t modseq)
 	r->flags |= MESSAGE_EXPUNGED;
 	r->modseq = modseq;
 	m->work++;
-	m->nexpunged++;
+	if (m->nexpunged++ == 0)
+		m->pending_from = modseq;
 }
 
 /* The next range of a set of UIDs as records [*lo, *hi), all ready; false at the

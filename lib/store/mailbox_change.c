@@ -12,6 +12,12 @@
 #include "base/num.h"
 #include "store/mailbox_internal.h"
 
+/* What the view had of a message before it learned what others did. */
+struct before {
+	uint32_t	uid, flags, kwset;
+	uint64_t	modseq;
+};
+
 /* Messages that will have the same flags. */
 struct group {
 	uint32_t	flags, kwset;
@@ -25,6 +31,7 @@ struct plan {
 	/* Of keyword sets that were met, what they become. */
 	ARRAY(uint32_t)	from, to;
 	ARRAY(uint32_t)	numbers;	/* of the keywords asked for */
+	ARRAY(struct before) before;	/* ascending */
 };
 
 static void
@@ -36,6 +43,7 @@ plan_fini(struct plan *pl)
 	ARRAY_FINI(&pl->from);
 	ARRAY_FINI(&pl->to);
 	ARRAY_FINI(&pl->numbers);
+	ARRAY_FINI(&pl->before);
 }
 
 static void
@@ -140,6 +148,65 @@ may_change_some(unsigned rights, const struct flags_request *rq)
 	    (rights & RIGHT_WRITE && rq->nkeywords > 0);
 }
 
+/* --- UNCHANGEDSINCE ------------------------------------------------------------------ */
+
+static void
+note_before(struct mailbox *m, const struct flags_request *rq,
+    struct plan *pl)
+{
+	for (size_t k = 0; k < rq->uids->len; k++) {
+		for (uint32_t i = record_find(m, rq->uids->v[k].lo);
+		    i < m->shown; i++) {
+			const struct record *r = record_at(m, i);
+
+			if (r->uid > rq->uids->v[k].hi)
+				break;
+			*ARRAY_PUSH(&pl->before) = (struct before){ r->uid,
+			    r->flags & RECORD_STORED, r->kwset, r->modseq };
+		}
+	}
+}
+
+static const struct before *
+find_before(const struct plan *pl, uint32_t uid)
+{
+	size_t lo = 0, hi = pl->before.len;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (pl->before.v[mid].uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < pl->before.len && pl->before.v[lo].uid == uid ?
+	    &pl->before.v[lo] : NULL;
+}
+
+/*
+ * RFC 7162 3.1.12: what the request adds or removes was not touched since the
+ * client knew the message, only other flags were.
+ */
+static bool
+was_left_alone(const struct mailbox *m, const struct flags_request *rq,
+    const struct plan *pl, const struct record *r)
+{
+	const struct before *b = find_before(pl, r->uid);
+
+	if (b == NULL || MAX(b->modseq, 1) > rq->unchanged_since ||
+	    ((b->flags ^ r->flags) & rq->flags) != 0)
+		return false;
+	for (size_t i = 0; i < pl->numbers.len; i++) {
+		uint32_t n = pl->numbers.v[i];
+
+		if (mailbox_kwset_has(m, b->kwset, n) !=
+		    mailbox_kwset_has(m, r->kwset, n))
+			return false;
+	}
+	return true;
+}
+
 static void
 make_plan(struct mailbox *m, const struct flags_request *rq, struct plan *pl,
     uint32_t mask)
@@ -160,7 +227,8 @@ make_plan(struct mailbox *m, const struct flags_request *rq, struct plan *pl,
 				break;
 			if (r->flags & (MESSAGE_EXPUNGED | RECORD_OFFERED))
 				continue;
-			if (MAX(r->modseq, 1) > rq->unchanged_since) {
+			if (MAX(r->modseq, 1) > rq->unchanged_since &&
+			    !was_left_alone(m, rq, pl, r)) {
 				ranges_add(&m->set2, r->uid, r->uid);
 				continue;
 			}
@@ -208,6 +276,7 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 {
 	uint32_t mask = allowed(m->rights);
 	struct plan pl = { .recent = 0 };
+	uint64_t generation = 0;
 	int rc = -1;
 
 	*out = (struct flags_result){ .changed = &m->set1,
@@ -220,8 +289,18 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 	if (!may_change_some(m->rights, rq))
 		return account_say(m->a, ACCOUNT_NOPERM, why, "permission "
 		    "denied");
-	if (mailbox_lock(m, why) < 0)
+	if (rq->unchanged_since != UINT64_MAX && rq->op != FLAGS_REPLACE) {
+		mailbox_settle(m);
+		note_before(m, rq, &pl);
+		generation = m->p->head.generation;
+	}
+	if (mailbox_lock(m, why) < 0) {
+		plan_fini(&pl);
 		return -1;
+	}
+	/* Sets of keywords have other numbers in a new journal. */
+	if (generation != m->p->head.generation)
+		pl.before.len = 0;
 	if (m->md != NULL && maildir_view_prepare(m, rq->uids, why) < 0)
 		goto out;
 	for (size_t i = 0; i < rq->nkeywords; i++) {

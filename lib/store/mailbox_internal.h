@@ -150,6 +150,7 @@ struct mailbox {
 	uint64_t	 history;		/* complete above this modseq */
 	/* what others did and was not told yet */
 	uint32_t	 nexpunged;
+	uint64_t	 pending_from;		/* the first one's modseq */
 	bool		 changed;		/* some RECORD_CHANGED */
 	/* results */
 	ARRAY(struct mailbox_expunge) told;

@@ -91,6 +91,13 @@ mailbox_modseq(const struct mailbox *m)
 	return MAX(m->p->head.state.modseq, 1);
 }
 
+uint64_t
+mailbox_modseq_told(const struct mailbox *m)
+{
+	return m->nexpunged == 0 ? mailbox_modseq(m) :
+	    MAX(MIN(m->pending_from, mailbox_modseq(m)), 2) - 1;
+}
+
 const uint8_t *
 mailbox_id(const struct mailbox *m)
 {
