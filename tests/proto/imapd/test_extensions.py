@@ -10,6 +10,7 @@ RFC 4314                           test_rfc4314.py, test_shared.py, test_model.p
 RFC 9208                           test_rfc9208.py, system/test_quota.py
 RFC 5464, 9590, 6154 4             test_rfc5464.py, metadata.talk
 RFC 5258, 5819, 6154, 8440, 9590   list.talk
+RFC 5256, 5957                     test_rfc5256.py, compare/threads.py
 RFC 5267, 7377, 9394, 9585         test_rfc5267.py, test_context.py
 RFC 5465                           test_rfc5465.py, test_notify.py
 RFC 7162, 5161                     test_rfc7162.py, qresync.talk, test_model.py
