@@ -211,12 +211,34 @@ packed_records_lost(struct packed *p)
 	st->uidnext = MAX(st->uidnext, st->reserved);
 }
 
+/*
+ * Cut off what is behind the last record that can be read.  Mostly nobody has
+ * seen it, for its writer died; but it may be a record that was whole and has
+ * been damaged since: its numbers are not given again.
+ */
+static int
+cut_off(struct packed *p, struct why *why)
+{
+	struct packed_state *st = &p->head.state;
+	struct packed_head now;
+
+	if (read_slots(p, &now, why) < 0)
+		return -1;
+	packed_records_lost(p);
+	st->modseq = MAX(st->modseq, now.state.modseq) + PACKED_MODSEQ_STEP;
+	if (save_state(p, true) < 0 ||
+	    fault_ftruncate(p->jfd, (off_t)st->tail) < 0)
+		return store_fail(why, "cannot cut", p->path);
+	return 0;
+}
+
 int
 packed_catch_up(struct packed *p, struct why *why)
 {
 	struct packed_state *st = &p->head.state;
 	struct stat sb;
 	size_t damaged = 0;
+	bool went_on;
 	int64_t end;
 
 	if (fstat(p->jfd, &sb) < 0)
@@ -247,16 +269,15 @@ packed_catch_up(struct packed *p, struct why *why)
 		p->damaged = true;
 	}
 	p->damaged |= end < sb.st_size;
+	went_on = (uint64_t)end != st->tail;
+	st->tail = (uint64_t)end;
 	if (end < sb.st_size && p->locked) {
 		log_warning("%s: cutting off %lld bytes of a record that was "
 		    "not finished", p->path, (long long)(sb.st_size - end));
-		if (fault_ftruncate(p->jfd, (off_t)end) < 0)
-			return store_fail(why, "cannot cut", p->path);
+		if (cut_off(p, why) < 0)
+			return -1;
 	}
-	if ((uint64_t)end == st->tail)
-		return 0;
-	st->tail = (uint64_t)end;
-	return 1;
+	return went_on;
 }
 
 /* Another epoch wrote last: what it did not sync may be gone. */

@@ -162,6 +162,52 @@ START_TEST(the_list_outlives_its_head)
 }
 END_TEST
 
+/*
+ * The last record cannot be read, and nothing else says that it was there: it
+ * may have been one that was not finished, or one that everybody knows.
+ */
+START_TEST(the_last_record_is_damaged)
+{
+	struct account *a;
+	struct mailbox *m;
+	struct stat st;
+	pid_t pid;
+	int status;
+
+	a = open_account(STORE_PACKED);
+	account_close(&a);
+	pid = fork();
+	if (pid == 0) {
+		/* Dies, and leaves no state. */
+		a = open_account(STORE_PACKED);
+		(void)append(a, ACCOUNT_INBOX, 1, 1, 0, NULL);
+		(void)append(a, ACCOUNT_INBOX, 2, 1, 0, NULL);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(stat(file_of(1, "jrn"), &st), 0);
+	if (_i == 0)
+		spoil(path, st.st_size - 30, st.st_size - 29);
+	else
+		ck_assert_int_eq(truncate(path, st.st_size - 8), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		a = open_account(STORE_PACKED);
+		m = open_box(a, ACCOUNT_INBOX);
+		ck_assert_uint_eq(mailbox_count(m), 1);
+		mailbox_close(&m);
+		account_close(&a);
+	}
+	a = open_account(STORE_PACKED);
+	ck_assert_uint_gt(append(a, ACCOUNT_INBOX, 3, 1, 0, NULL), 2);
+	m = open_box(a, ACCOUNT_INBOX);
+	ck_assert_uint_eq(mailbox_count(m), 2);
+	ck_assert_uint_gt(message(m, 2).modseq, message(m, 1).modseq + 1);
+	mailbox_close(&m);
+	account_close(&a);
+}
+END_TEST
+
 /* Nothing is left but the index's head, or the states, and the segments. */
 START_TEST(no_number_comes_again)
 {
@@ -232,6 +278,7 @@ suite(void)
 	    (int)(sizeof(spoilt) / sizeof(spoilt[0])));
 	tcase_add_loop_test(t, the_list_outlives_its_head, 0,
 	    (int)(sizeof(spoilt) / sizeof(spoilt[0])));
+	tcase_add_loop_test(t, the_last_record_is_damaged, 0, 2);
 	tcase_add_loop_test(t, no_number_comes_again, 0, 2);
 	suite_add_tcase(s, t);
 	return s;

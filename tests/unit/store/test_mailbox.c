@@ -5,6 +5,9 @@
  */
 #include "mail/message_cache.h"
 #include "mail/signature.h"
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+
 #include "tests/unit/store/mailbox_test.h"
 
 START_TEST(append_and_read)
@@ -336,6 +339,67 @@ START_TEST(watching)
 }
 END_TEST
 
+/* Instead of libc's: what happens between opening a file and watching it. */
+static void (*before_watch)(void);
+
+int
+inotify_add_watch(int fd, const char *name, uint32_t mask)
+{
+	void (*fn)(void) = before_watch;
+
+	before_watch = NULL;
+	if (fn != NULL)
+		fn();
+	return (int)syscall(SYS_inotify_add_watch, fd, name, mask);
+}
+
+static void
+replace_inbox(void)
+{
+	struct account *b = open_account(STORE_PACKED);
+
+	ck_assert_int_eq(mailbox_compact(b, ACCOUNT_INBOX, COMPACT_NOW, &why),
+	    1);
+	account_close(&b);
+}
+
+START_TEST(watching_what_is_replaced_meanwhile)
+{
+	struct account *a = open_account(STORE_PACKED);
+	struct account *b = open_account(STORE_PACKED);
+	struct store_watch *w = store_watch_new();
+	struct pollfd p = { .fd = store_watch_fd(w), .events = POLLIN };
+	uint32_t got = 0;
+
+	(void)append(b, ACCOUNT_INBOX, 1, 1, 0, NULL);
+	before_watch = replace_inbox;
+	OK(store_watch_add(w, a, ACCOUNT_INBOX, &why));
+	ck_assert(before_watch == NULL);
+	/* What the replacing itself said is over. */
+	store_watch_read(w, told, &got);
+	got = 0;
+	(void)append(b, ACCOUNT_INBOX, 2, 1, 0, NULL);
+	ck_assert_int_eq(poll(&p, 1, 10000), 1);
+	store_watch_read(w, told, &got);
+	ck_assert_uint_eq(got, ACCOUNT_INBOX + 1);
+	/* And again, when it has to be looked up once more. */
+	before_watch = replace_inbox;
+	replace_inbox();
+	ck_assert_int_eq(poll(&p, 1, 10000), 1);
+	store_watch_read(w, told, &got);
+	ck_assert(before_watch == NULL);
+	store_watch_read(w, told, &got);
+	got = 0;
+	(void)append(b, ACCOUNT_INBOX, 3, 1, 0, NULL);
+	ck_assert_int_eq(poll(&p, 1, 10000), 1);
+	store_watch_read(w, told, &got);
+	ck_assert_uint_eq(got, ACCOUNT_INBOX + 1);
+	store_watch_free(&w);
+	account_close(&a);
+	account_close(&b);
+}
+END_TEST
+
 /* Whether a view that rests is still what it was after what fn() does. */
 static bool
 holds_after(struct account *a, void (*fn)(struct account *b))
@@ -474,6 +538,7 @@ suite(void)
 	tcase_add_loop_test(t, copy_and_move, 0, FORMATS);
 	tcase_add_loop_test(t, deleted_while_open, 0, FORMATS);
 	tcase_add_loop_test(t, watching, 0, FORMATS);
+	tcase_add_test(t, watching_what_is_replaced_meanwhile);
 	tcase_add_test(t, resting);
 	tcase_add_test(t, a_maildir_does_not_rest);
 	suite_add_tcase(s, t);
