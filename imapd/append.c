@@ -362,7 +362,7 @@ static void
 commit(struct imap *im)
 {
 	struct buf code = BUF_INIT(BUF_UNLIMITED);
-	bool alone = im->out.len == im->held;
+	bool alone = im->out.len == im->held, tell;
 	struct uid_result r;
 	struct why why = WHY_INIT;
 
@@ -371,15 +371,17 @@ commit(struct imap *im)
 		return;
 	}
 	im->appended += im->append->n;
+	tell = imap_may_tell_uids(im, im->append->box);
 	put_code(&code, &r);
 	notify_own_messages(im, im->append->box, r.to);
 	if (im->append->replaces == 0) {
-		imap_ok(im, code.data, "Append completed.");
+		imap_ok(im, tell ? code.data : NULL, "Append completed.");
 		if (alone)
 			im->held = im->out.len;
 	} else {			/* RFC 8508 4.3 */
-		buf_addf(&im->out, "* OK [%s] Replacement message is there.\r\n",
-		    code.data);
+		if (tell)
+			buf_addf(&im->out, "* OK [%s] Replacement message is "
+			    "there.\r\n", code.data);
 		sync_expunged(im, r.expunged.v, r.expunged.n);
 		imap_done(im);
 	}

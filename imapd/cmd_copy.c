@@ -14,16 +14,17 @@ put_copyuid(struct buf *b, const struct uid_result *r)
 }
 
 static void
-copied(struct imap *im, const struct uid_result *r, bool move)
+copied(struct imap *im, const struct uid_result *r, bool move, uint32_t to)
 {
 	struct buf code = BUF_INIT(BUF_UNLIMITED);
 	bool any = r->to != NULL && r->to->len > 0;
+	bool tell = any && imap_may_tell_uids(im, to);
 
-	if (any)
+	if (tell)
 		put_copyuid(&code, r);
 	if (move) {
 		/* RFC 6851 4.3: before the messages leave. */
-		if (any)
+		if (tell)
 			buf_addf(&im->out, "* OK [%s] Moved UIDs.\r\n",
 			    code.data);
 		sync_expunged(im, r->expunged.v, r->expunged.n);
@@ -38,7 +39,7 @@ copied(struct imap *im, const struct uid_result *r, bool move)
 			    "No messages moved.");
 		}
 	} else {
-		imap_ok(im, any ? code.data : NULL, any ? "Copy completed." :
+		imap_ok(im, tell ? code.data : NULL, any ? "Copy completed." :
 		    "No messages copied.");
 	}
 	buf_fini(&code);
@@ -123,7 +124,7 @@ copy_or_move(struct imap *im, struct scan *s, bool move)
 		}
 		if (r.to != NULL)
 			notify_own_messages(im, to, r.to);
-		copied(im, &r, move);
+		copied(im, &r, move, to);
 	}
 out:
 	ranges_fini(&seqs);

@@ -290,6 +290,9 @@ bool	 imap_resolve(struct imap *im, const struct ranges *set, bool uid,
 void	 imap_limit(struct imap *im, struct ranges *seqs);
 /* How many COPY may be about: UINT64_MAX for no limit. */
 uint64_t imap_save_limit(void);
+/* RFC 4315 3: of a mailbox that the user may put into, but not select, nothing
+ * is disclosed.  box: where they were put. */
+bool	 imap_may_tell_uids(struct imap *im, uint32_t box);
 /* Those messages' UIDs; to ranges_fini(). */
 void	 imap_uids(struct imap *im, const struct ranges *seqs,
 	    struct ranges *uids);

@@ -106,6 +106,12 @@ imap_save_limit(void)
 	return limit > 0 ? limit : UINT64_MAX;
 }
 
+bool
+imap_may_tell_uids(struct imap *im, uint32_t box)
+{
+	return account_rights(im->account, box) & RIGHT_READ;
+}
+
 void
 imap_uids(struct imap *im, const struct ranges *seqs, struct ranges *uids)
 {

@@ -10,6 +10,10 @@ RFC 4314                           test_rfc4314.py, test_shared.py, test_model.p
 RFC 9208                           test_rfc9208.py, system/test_quota.py
 RFC 5464, 9590, 6154 4             test_rfc5464.py, metadata.talk
 RFC 5258, 5819, 6154, 8440, 9590   list.talk
+RFC 4731, 5182, 5032               test_rfc5182.py
+RFC 6851, 4315, 8474, 8514, 8970,
+2177                               test_rfc6851.py
+RFC 9738                           test_limits.py
 RFC 5256, 5957                     test_rfc5256.py, compare/threads.py
 RFC 5267, 7377, 9394, 9585         test_rfc5267.py, test_context.py
 RFC 5465                           test_rfc5465.py, test_notify.py
