@@ -112,12 +112,11 @@ copy_or_move(struct imap *im, struct scan *s, bool move)
 			goto out;
 		}
 		to = b->box;
-		im->progress_ms = loop_now_ms(im->loop);
-		mailbox_on_copying(im->box, imap_say_progress, im);
+		imap_tell_progress(im, true);
 		rc = move ? mailbox_move(im->box, &uids, im->account, to, &r,
 		    &why) : mailbox_copy(im->box, &uids, im->account, to, &r,
 		    &why);
-		mailbox_on_copying(im->box, NULL, NULL);
+		imap_tell_progress(im, false);
 		if (rc != 0) {
 			imap_fail(im, &why);
 			goto out;

@@ -331,13 +331,17 @@ cmd_close(struct imap *im, struct scan *s)
 {
 	struct expunge_result r;
 	struct why why = WHY_INIT;
+	int rc = 0;
 
 	if (!scan_end(s)) {
 		imap_refuse(im, s);
 		return;
 	}
-	if (!im->readonly && mailbox_expunge(im->box, NULL, false, &r,
-	    &why) != 0 && account_error(im->account) != ACCOUNT_NOPERM) {
+	imap_tell_progress(im, true);
+	if (!im->readonly)
+		rc = mailbox_expunge(im->box, NULL, false, &r, &why);
+	imap_tell_progress(im, false);
+	if (rc != 0 && account_error(im->account) != ACCOUNT_NOPERM) {
 		imap_fail(im, &why);
 		return;
 	}

@@ -196,9 +196,13 @@ store(struct imap *im, struct store_args *a)
 	struct flags_result r = { 0 };
 	uint64_t before = mailbox_modseq(im->box);
 	struct why why = WHY_INIT;
+	int rc;
 
 	imap_uids(im, &a->seqs, &uids);
-	if (mailbox_store_flags(im->box, &q, &r, &why) != 0) {
+	imap_tell_progress(im, true);
+	rc = mailbox_store_flags(im->box, &q, &r, &why);
+	imap_tell_progress(im, false);
+	if (rc != 0) {
 		imap_fail(im, &why);
 	} else {
 		if (r.keywords)
@@ -231,8 +235,12 @@ expunge(struct imap *im, const struct ranges *uids)
 	struct expunge_result r = { 0 };
 	struct why why = WHY_INIT;
 	char code[64];
+	int rc;
 
-	if (mailbox_expunge(im->box, uids, false, &r, &why) != 0) {
+	imap_tell_progress(im, true);
+	rc = mailbox_expunge(im->box, uids, false, &r, &why);
+	imap_tell_progress(im, false);
+	if (rc != 0) {
 		imap_fail(im, &why);
 		return;
 	}

@@ -229,8 +229,8 @@ say_progress(struct imap *im, struct buf *out)
  * It passes what waits in im->out, which promises what is not on the disk yet,
  * and which is whole lines where a command begins.
  */
-void
-imap_say_progress(void *arg, uint64_t done, uint64_t goal)
+static void
+say_progress_now(void *arg, uint64_t done, uint64_t goal)
 {
 	struct buf line = BUF_INIT(BUF_UNLIMITED);
 	struct imap *im = arg;
@@ -243,6 +243,13 @@ imap_say_progress(void *arg, uint64_t done, uint64_t goal)
 		stream_flush(im->conn->stream);
 	}
 	buf_fini(&line);
+}
+
+void
+imap_tell_progress(struct imap *im, bool tell)
+{
+	im->progress_ms = loop_now_ms(im->loop);
+	mailbox_on_progress(im->box, tell ? say_progress_now : NULL, im);
 }
 
 static void

@@ -198,9 +198,9 @@ void	 imap_counts(const struct imap *im, char counts[IMAP_COUNTS_LEN]);
 void	 imap_free(struct imap *im);
 /* A step went too long, or out is above its mark: what it should return. */
 bool	 imap_out_full(const struct imap *im);
-/* A handler that cannot be left (COPY) is so far: tell the client at once, if it
- * is time to (RFC 9585).  arg is the imap. */
-void	 imap_say_progress(void *arg, uint64_t done, uint64_t goal);
+/* Around what a handler cannot leave (COPY): the client is told how far it is,
+ * when it is time to (RFC 9585). */
+void	 imap_tell_progress(struct imap *im, bool tell);
 /* Read changes of the mailbox (and of what NOTIFY asked for) from now on. */
 void	 imap_watch_start(struct imap *im);
 void	 imap_watch_stop(struct imap *im);

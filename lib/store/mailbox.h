@@ -304,12 +304,13 @@ struct uid_result {
 	struct expunge_result expunged;	/* MOVE, REPLACE: left this view */
 };
 /*
- * fn is called before each message of a copy that writes bytes, which may take
- * seconds: done of goal are there.  fn may be NULL.  Locks are held then, and nothing is there
- * for others: it may call nothing of an account.
+ * fn is called before each message of a copy that writes bytes, and before each
+ * file that a change of flags or an expunge renames in a maildir, which may take
+ * seconds: done of goal are there.  fn may be NULL.  Locks are held then, and
+ * nothing is there for others: it may call nothing of an account.
  */
-typedef void mailbox_copying_fn(void *arg, uint64_t done, uint64_t goal);
-void	 mailbox_on_copying(struct mailbox *m, mailbox_copying_fn *fn,
+typedef void mailbox_progress_fn(void *arg, uint64_t done, uint64_t goal);
+void	 mailbox_on_progress(struct mailbox *m, mailbox_progress_fn *fn,
 	    void *arg);
 /*
  * Copy, or move, to dst of the account to (the same account: no byte is

@@ -32,6 +32,7 @@ struct plan {
 	ARRAY(uint32_t)	from, to;
 	ARRAY(uint32_t)	numbers;	/* of the keywords asked for */
 	ARRAY(struct before) before;	/* ascending */
+	uint64_t	n;		/* messages */
 };
 
 static void
@@ -75,6 +76,7 @@ plan_add(struct mailbox *m, struct plan *pl, uint32_t i, uint32_t flags,
 		lo = record_at(m, g->last)->uid + 1;
 	}
 	g->last = i;
+	pl->n++;
 	ranges_add(&g->uids, lo, uid);
 }
 
@@ -319,6 +321,8 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 	}
 	make_plan(m, rq, &pl, mask);
 	rc = 0;
+	m->files_done = 0;
+	m->files_goal = pl.n;
 	for (size_t i = 0; rc == 0 && m->md != NULL && i < pl.groups.len; i++)
 		rc = maildir_view_rename(m, &pl.groups.v[i].uids,
 		    pl.groups.v[i].flags, why);
@@ -330,6 +334,7 @@ mailbox_store_flags(struct mailbox *m, const struct flags_request *rq,
 	if (rc == 0 && m->set1.len > 0)
 		out->modseq = m->p->head.state.modseq;
 out:
+	m->files_goal = 0;
 	mailbox_unlock(m);
 	plan_fini(&pl);
 	out->keywords = m->new_keywords;
@@ -419,6 +424,7 @@ mailbox_expunge(struct mailbox *m, const struct ranges *uids, bool force,
 	if (mailbox_lock(m, why) < 0)
 		return -1;
 	ranges_reset(&m->set1);
+	m->files_done = m->files_goal = 0;
 	if (uids == NULL)
 		uids = &all;
 	for (size_t k = 0; k < uids->len; k++) {
@@ -435,9 +441,12 @@ mailbox_expunge(struct mailbox *m, const struct ranges *uids, bool force,
 			    last + 1 == i ? record_at(m, last)->uid + 1 :
 			    r->uid, r->uid);
 			last = i;
+			m->files_goal++;
 		}
 	}
-	if ((rc = mailbox_flush_expunge(m, &m->set1, 0, why)) < 0)
+	rc = mailbox_flush_expunge(m, &m->set1, 0, why);
+	m->files_goal = 0;
+	if (rc < 0)
 		goto out;
 	if (m->set1.len > 0)
 		out->modseq = m->p->head.state.modseq;

@@ -163,8 +163,8 @@ copy_records(struct source *s, struct target *t, unsigned rights,
 			target_put_reference(t, r, &a);
 			continue;
 		}
-		if (m->copying != NULL)
-			m->copying(m->copying_arg, i, s->records.len);
+		if (m->progress != NULL)
+			m->progress(m->progress_arg, i, s->records.len);
 		if (put_bytes(s, t, r, &a, why) < 0)
 			return -1;
 	}
@@ -288,10 +288,10 @@ out:
 }
 
 void
-mailbox_on_copying(struct mailbox *m, mailbox_copying_fn *fn, void *arg)
+mailbox_on_progress(struct mailbox *m, mailbox_progress_fn *fn, void *arg)
 {
-	m->copying = fn;
-	m->copying_arg = arg;
+	m->progress = fn;
+	m->progress_arg = arg;
 }
 
 int

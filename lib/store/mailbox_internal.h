@@ -109,8 +109,10 @@ struct mailbox {
 	unsigned	 flags;
 	unsigned	 rights;
 	struct packed	*p;
-	mailbox_copying_fn *copying;		/* or NULL */
-	void		*copying_arg;
+	mailbox_progress_fn *progress;		/* or NULL */
+	void		*progress_arg;
+	uint64_t	 files_done, files_goal; /* maildir: to be renamed; 0:
+						 * that is not told */
 	/* records */
 	void		*map;			/* of the index file */
 	struct stat	 map_st;

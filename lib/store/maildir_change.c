@@ -67,6 +67,13 @@ set_name(struct mailbox *m, const char *name, bool in_cur)
 	f->seen = true;
 }
 
+static void
+tell_progress(struct mailbox *m)
+{
+	if (m->progress != NULL && m->files_done < m->files_goal)
+		m->progress(m->progress_arg, m->files_done++, m->files_goal);
+}
+
 int
 maildir_view_rename(struct mailbox *m, const struct ranges *uids,
     uint32_t flags, struct why *why)
@@ -87,6 +94,7 @@ maildir_view_rename(struct mailbox *m, const struct ranges *uids,
 			if (r->flags & MESSAGE_EXPUNGED ||
 			    (f = maildir_file(m, r)) == NULL)
 				continue;
+			tell_progress(m);
 			maildir_name_with(&to, record_base(m, r), f->name,
 			    flags);
 			if (f->in_cur && span_is(buf_span(&to), f->name))
@@ -170,6 +178,7 @@ maildir_view_expunge(struct mailbox *m, const struct ranges *uids,
 			if (r->flags & MESSAGE_EXPUNGED ||
 			    (f = maildir_file(m, r)) == NULL)
 				continue;
+			tell_progress(m);
 			if (put_aside(m, r, f, moved, why) < 0)
 				return -1;
 		}

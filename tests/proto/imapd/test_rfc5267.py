@@ -397,9 +397,29 @@ def in_progress_of_copies(c, d):
         assert [y for y in got if y[:1] == b"p"][1].startswith(b"p2 OK [COPY")
         assert b"MESSAGES 2" in a.ok("STATUS from (MESSAGES)")[0]
         a.close()
+        in_progress_of_files(x.client())
     finally:
         x.stop()
         shutil.rmtree(x.dir)
+
+
+def in_progress_of_files(a):
+    """Each message is a file that gets another name."""
+    box(a, "files", [b"x"] * 6)
+    a.ok("STORE 2 +FLAGS.SILENT (\\Seen)")
+    for command, goal in (("STORE 1:4 +FLAGS.SILENT (\\Deleted)", 4),
+                          ("UID STORE 1:4 FLAGS.SILENT (\\Deleted)", 1),
+                          ("UID STORE 1:4 +FLAGS.SILENT (\\Deleted)", 0),
+                          ("UID EXPUNGE 2:6", 3), ("EXPUNGE", 1),
+                          ("STORE 1:2 FLAGS.SILENT (\\Deleted)", 2),
+                          ("CLOSE", 2)):
+        tag = a.start(command)
+        got = [y for y in a.until(tag) if not y.endswith(b" EXPUNGE")]
+        assert got[:-1] == [b'* OK [INPROGRESS ("%s" %d %d)] Still working.' %
+                            (tag.encode(), i, goal) for i in range(goal)], \
+            (command, got)
+        assert b" OK " in got[-1]
+    a.close()
 
 
 run_all("RFC")
