@@ -315,6 +315,59 @@ envelope_fields(const struct message_part *p, struct span *fields)
 }
 
 static void
+put_literal(struct span s, struct buf *out)
+{
+	buf_addf(out, "{%zu}\r\n", s.len);
+	for (size_t i = 0; i < s.len; i++)
+		buf_add_char(out, s.p[i] ? s.p[i] : '\x80');
+}
+
+void
+message_put_nstring(struct span s, struct buf *out)
+{
+	size_t escapes = 0;
+
+	if (s.p == NULL) {
+		buf_add_str(out, "NIL");
+		return;
+	}
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '"' || c == '\\')
+			escapes++;
+		else if (c == '\r' || c == '\n' || c == '\0' || c >= 0x80) {
+			put_literal(s, out);
+			return;
+		}
+	}
+	buf_add_char(out, '"');
+	if (escapes == 0)
+		buf_add_span(out, s);
+	else
+		for (size_t i = 0; i < s.len; i++) {
+			if (s.p[i] == '"' || s.p[i] == '\\')
+				buf_add_char(out, '\\');
+			buf_add_char(out, s.p[i]);
+		}
+	buf_add_char(out, '"');
+}
+
+/*
+ * Subjects and names, in which quotes are nothing strange: there are clients
+ * that end a quoted string at its first '"'.  So Dovecot and Cyrus send such
+ * a text as a literal.
+ */
+static void
+put_human(struct span s, struct buf *out)
+{
+	if (span_find(s, '"') >= 0 || span_find(s, '\\') >= 0)
+		put_literal(s, out);
+	else
+		message_put_nstring(s, out);
+}
+
+static void
 put_address(void *arg, const struct address *a)
 {
 	struct buf *out = arg;
@@ -324,7 +377,7 @@ put_address(void *arg, const struct address *a)
 		return;
 	}
 	buf_add_char(out, '(');
-	message_put_nstring(a->name, out);
+	put_human(a->name, out);
 	buf_add_char(out, ' ');
 	message_put_nstring(a->route, out);
 	buf_add_char(out, ' ');
@@ -364,42 +417,9 @@ last(const struct fields *fs, int which)
 	return SPAN_EMPTY;
 }
 
-void
-message_put_nstring(struct span s, struct buf *out)
-{
-	size_t escapes = 0;
-
-	if (s.p == NULL) {
-		buf_add_str(out, "NIL");
-		return;
-	}
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c == '"' || c == '\\')
-			escapes++;
-		else if (c == '\r' || c == '\n' || c == '\0' || c >= 0x80) {
-			buf_addf(out, "{%zu}\r\n", s.len);
-			for (i = 0; i < s.len; i++)
-				buf_add_char(out, s.p[i] ? s.p[i] : '\x80');
-			return;
-		}
-	}
-	buf_add_char(out, '"');
-	if (escapes == 0)
-		buf_add_span(out, s);
-	else
-		for (size_t i = 0; i < s.len; i++) {
-			if (s.p[i] == '"' || s.p[i] == '\\')
-				buf_add_char(out, '\\');
-			buf_add_char(out, s.p[i]);
-		}
-	buf_add_char(out, '"');
-}
-
 /*
  * A line end and the white space after it become one space; with squeeze,
- * any run of white space.  A NUL cannot be shown.
+ * for people, any run of white space.  A NUL cannot be shown.
  */
 static void
 unfold(struct span value, bool squeeze, struct buf *out)
@@ -425,7 +445,10 @@ put_unfolded(struct span value, bool squeeze, struct buf *out)
 	struct buf b = BUF_INIT(BUF_UNLIMITED);
 
 	unfold(value, squeeze, &b);
-	message_put_nstring(buf_span(&b), out);
+	if (squeeze)
+		put_human(buf_span(&b), out);
+	else
+		message_put_nstring(buf_span(&b), out);
 	buf_fini(&b);
 }
 

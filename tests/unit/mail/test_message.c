@@ -54,10 +54,23 @@ static const struct { const char *value, *want; } addresses[] = {
 	{ "joe..x.@x", "((NIL NIL \"joe..x.\" \"x\"))" },
 	{ "joe@x..test, b@x", "((NIL NIL \"joe\" \"MISSING_DOMAIN\"))" },
 	{ "joe@[192.0.2.1]", "((NIL NIL \"joe\" \"[192.0.2.1]\"))" },
-	{ "\"a \\\"b\\\"\" <a@x>", "((\"a \\\"b\\\"\" NIL \"a\" \"x\"))" },
+	{ "\"a \\\"b\\\"\" <a@x>", "(({5}\r\na \"b\" NIL \"a\" \"x\"))" },
+	{ "\"a\\\\b\" <a@x>", "(({3}\r\na\\b NIL \"a\" \"x\"))" },
+	{ "<\"a\\\"b\"@x>", "((NIL NIL \"a\\\"b\" \"x\"))" },
 	{ "J\xc3\xb6rg <j@x>", "(({5}\r\nJ\xc3\xb6rg NIL \"j\" \"x\"))" },
 	{ "", "NIL" },
 };
+
+/* There are clients that end a quoted string at its first '"'. */
+START_TEST(texts_for_people_with_quotes_are_literals)
+{
+	message_parse(&m, SPAN("Subject: a \"b\"\r\n c\r\nMessage-ID: "
+	    "<\"a\"@b>\r\n\r\n"));
+	message_put_envelope(m.root, &out);
+	ck_assert_str_eq(out.data, "(NIL {7}\r\na \"b\" c NIL NIL NIL NIL NIL "
+	    "NIL NIL \"<\\\"a\\\"@b>\")");
+}
+END_TEST
 
 START_TEST(address_lists_are_shown_as_dovecot_shows_them)
 {
@@ -371,6 +384,7 @@ suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, address_lists_are_shown_as_dovecot_shows_them,
 	    0, ARRAY_LEN(addresses));
+	tcase_add_test(t, texts_for_people_with_quotes_are_literals);
 	tcase_add_test(t, envelope_joins_lists_and_takes_the_last_of_others);
 	tcase_add_loop_test(t, structures_are_those_of_the_message, 0,
 	    ARRAY_LEN(structures));
