@@ -31,15 +31,25 @@ static uint64_t uses, misses;
 static const struct { const char *name, *means; } aliases[] = {
 	{ "GB2312", "GB18030" }, { "GBK", "GB18030" },
 	{ "CHINESEGB", "GB18030" }, { "X-GBK", "GB18030" },
+	{ "GB_2312-80", "GB18030" }, { "GB18030-2000", "GB18030" },
 	{ "KS_C_5601-1987", "UHC" }, { "KS_C_5601", "UHC" },
-	{ "KSC5601", "UHC" }, { "EUC-KR", "UHC" },
+	{ "KSC5601", "UHC" }, { "EUC-KR", "UHC" }, { "X-EUC-KR", "UHC" },
+	{ "WINDOWS-949", "UHC" }, { "X-WINDOWS-949", "UHC" },
+	{ "KOREAN", "UHC" }, { "ISO-IR-149", "UHC" },
 	{ "X-SJIS", "CP932" }, { "SHIFT_JIS", "CP932" },
 	{ "SHIFT-JIS", "CP932" }, { "SJIS", "CP932" },
-	{ "X-EUC-JP", "EUC-JP" }, { "BIG5", "BIG5-HKSCS" },
-	{ "X-BIG5", "BIG5-HKSCS" },
+	{ "X-MS-CP932", "CP932" }, { "ISO-2022-JP-1", "ISO-2022-JP-2" },
+	{ "X-EUC-JP", "EUC-JP" }, { "CP51932", "EUC-JP" },
+	{ "BIG5", "BIG5-HKSCS" }, { "X-BIG5", "BIG5-HKSCS" },
+	{ "WINDOWS-950", "BIG5-HKSCS" },
 	{ "UNICODE-1-1-UTF-7", "UTF-7" }, { "UTF7", "UTF-7" },
+	{ "UNICODE-2-0-UTF-7", "UTF-7" }, { "X-UNICODE-2-0-UTF-7", "UTF-7" },
 	{ "ISO-8859-8-I", "ISO-8859-8" }, { "ISO-8859-8-E", "ISO-8859-8" },
 	{ "ISO-8859-6-I", "ISO-8859-6" }, { "X-MAC-ROMAN", "MACINTOSH" },
+	{ "ISO-8859-6-E", "ISO-8859-6" }, { "LOGICAL", "ISO-8859-8" },
+	{ "VISUAL", "ISO-8859-8" }, { "X-CP1250", "WINDOWS-1250" },
+	{ "X-CP1251", "WINDOWS-1251" }, { "WIN-1251", "WINDOWS-1251" },
+	{ "IBM-852", "IBM852" }, { "DOS-862", "IBM862" },
 	{ "X-UNKNOWN", "US-ASCII" }, { "UNKNOWN-8BIT", "US-ASCII" },
 	{ "8BIT", "US-ASCII" }, { "DEFAULT_CHARSET", "US-ASCII" },
 };
@@ -57,7 +67,8 @@ static bool
 is_utf8_name(const char *name)
 {
 	static const char *const names[] = { "UTF-8", "UTF8", "US-ASCII",
-	    "ASCII", "ANSI_X3.4-1968", "ISO646-US", "US", "CP65001", "646" };
+	    "ASCII", "ANSI_X3.4-1968", "ISO646-US", "US", "CP65001", "646",
+	    "UTF_8", "US_ASCII", "UNICODE-1-1-UTF-8" };
 
 	return is_one_of(name, names, ARRAY_LEN(names));
 }
@@ -66,7 +77,8 @@ static bool
 is_latin1_name(const char *name)
 {
 	static const char *const names[] = { "ISO-8859-1", "ISO8859-1",
-	    "ISO_8859-1", "LATIN1", "L1", "ISO88591", "ISO-8859-1:1987" };
+	    "ISO_8859-1", "LATIN1", "L1", "ISO88591", "ISO-8859-1:1987",
+	    "LATIN-1", "8859-1" };
 
 	return is_one_of(name, names, ARRAY_LEN(names));
 }
@@ -75,7 +87,7 @@ static bool
 is_cp1252_name(const char *name)
 {
 	static const char *const names[] = { "WINDOWS-1252", "CP1252",
-	    "CP-1252", "X-ANSI", "WINDOWS1252" };
+	    "CP-1252", "X-ANSI", "WINDOWS1252", "X-CP1252" };
 
 	return is_one_of(name, names, ARRAY_LEN(names));
 }

@@ -86,6 +86,12 @@ static const struct { const char *charset, *in, *want; } texts[] = {
 	{ "big5", "\xa7\x41\xa6\x6e", "你好" },
 	{ "UTF-7", "Gr+APw-n", "Grün" },
 	{ "unicode-1-1-utf-7", "+Jjo-", "☺" },
+	{ "iso-2022-jp-1", "\x1b$B$3$s\x1b(B.", "こん." },
+	{ "windows-949", "\xbe\xc8\xb3\xe7", "안녕" },
+	{ "windows-950", "\xa7\x41\xa6\x6e", "你好" },
+	{ "x-cp1251", "\xe6\xf3\xea", "жук" },
+	{ "x-cp1252", "\x80", "€" }, { "utf_8", "\xc3\xbc", "ü" },
+	{ "latin-1", "\xfc", "ü" }, { "dos-862", "\x80", "א" },
 	{ "x-nobody", "a\xfc", "a\xef\xbf\xbd" },
 	{ "utf-8//TRANSLIT", "a", "a" },
 };
