@@ -65,6 +65,7 @@ release(struct mailbox *old)
 static void
 leave_out(struct mailbox *m)
 {
+	uint64_t first = UINT64_MAX;
 	uint32_t k = 0;
 
 	for (uint32_t i = 0; i < m->shown && m->nexpunged > 0; i++) {
@@ -72,12 +73,15 @@ leave_out(struct mailbox *m)
 
 		if (k < m->count && m->order[k] == i) {
 			k++;
+			if (r->flags & MESSAGE_EXPUNGED)
+				first = MIN(first, r->modseq);
 		} else if (r->flags & MESSAGE_EXPUNGED &&
 		    !(r->flags & RECORD_OFFERED)) {
 			r->flags |= RECORD_OFFERED;
 			m->nexpunged--;
 		}
 	}
+	m->pending_from = first;
 }
 
 /* --- the journal was replaced ----------------------------------------------------- */

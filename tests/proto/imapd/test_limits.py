@@ -116,6 +116,12 @@ def expunge(c):
     lines = c.ok("EXPUNGE")
     assert len([l for l in lines if l.endswith(b"EXPUNGE")]) == 12, lines
     assert b"MESSAGELIMIT" not in lines[-1]
+    fill(c, "y", 20)
+    for uids in ("11:18", "19:26", "27:30"):
+        c.ok("UID STORE %s +FLAGS.SILENT (\\Deleted)" % uids)
+    assert b"UNSEEN 20" in c.ok("STATUS y (UNSEEN)")[0]
+    assert b"MESSAGELIMIT" not in c.ok("CLOSE")[-1]
+    assert b"MESSAGES 0" in c.ok("STATUS y (MESSAGES)")[0]
 
 
 def append(c):

@@ -415,6 +415,25 @@ def it_may_come_with_the_end_of_what_waits(c, d):
         assert low is None or low < highest(got)
 
 
+@clause("3.2, 6; 5465 5")
+def also_where_nobody_asked(c, d):
+    """With NOTIFY flags come at once, and what is expunged with a command."""
+    c.ok("ENABLE QRESYNC")
+    box(c, "d3n", 4)
+    c.ok("NOTIFY SET (selected-delayed (MessageNew MessageExpunge FlagChange))")
+    expunge(d, "d3n", "1")
+    gone = of_status(d, "d3n")
+    d.ok("SELECT d3n")
+    d.ok("STORE 2 +FLAGS (a)")
+    got = [c.line()]
+    while not untagged(got, b"FETCH"):
+        got.append(c.line())
+    got.append(c.line())
+    assert fetched(got)[-1][2] > gone > highest(got[-1:]), got
+    got = c.ok("NOOP")
+    assert b"* VANISHED 1" in got and highest(got) == of_status(d, "d3n"), got
+
+
 @clause("3.2.3, 3.2.5, 3.2.6")
 def enabling_is_needed(c, d):
     box(c, "d4", 2)
