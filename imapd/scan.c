@@ -224,6 +224,9 @@ quoted(struct scan *s, struct span *out)
 	if (i == s->in.len)
 		return scan_bad(s, "Missing '\"'.");
 	*out = span_sub(s->in, s->at + 1, i - s->at - 1);
+	/* RFC 9755 3 */
+	if (s->utf8 && !utf8_valid(*out))
+		return scan_bad(s, "Invalid UTF-8 in a quoted string.");
 	if (escapes > 0)
 		*out = unescape(s, *out, escapes);
 	s->at = i + 1;
