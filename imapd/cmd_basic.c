@@ -90,7 +90,8 @@ cmd_compress(struct imap *im, struct scan *s)
 	} else if (!span_caseis(word, "DEFLATE")) {
 		imap_bad(im, NULL, "Unknown compression mechanism.");
 	} else if (compress_active(im->conn->stream)) {
-		imap_no(im, "COMPRESSIONACTIVE",
+		/* RFC 4978 3: NO is for another layer that compresses. */
+		imap_bad(im, "COMPRESSIONACTIVE",
 		    "DEFLATE is active already.");
 	} else {
 		im->compress = true;
@@ -186,7 +187,7 @@ put_namespace(struct imap *im, const char *prefix)
 		return;
 	}
 	buf_add_str(&im->out, " ((");
-	put_mailbox(im, &im->out, span_of(prefix));
+	put_prefix(im, &im->out, span_of(prefix));
 	buf_add_str(&im->out, " \"/\"))");
 }
 

@@ -21,6 +21,7 @@ enum {					/* list.give */
 
 struct list_cmd {
 	bool		 lsub, extended;
+	bool		 delimiter;	/* "" is one of the patterns */
 	unsigned	 select, give, status;
 	struct span	 ref;
 	struct span	 patterns[PATTERNS_MAX];
@@ -51,7 +52,7 @@ put_attributes(struct imap *im, const struct list_cmd *l,
 			put_attr(b, "\\NonExistent");
 		else
 			put_attr(b, "\\Noselect");
-	} else if (box->flags & BOX_NOSELECT) {
+	} else if (box->flags & (BOX_NOSELECT | BOX_NOREAD)) {
 		put_attr(b, "\\Noselect");
 	}
 	if (box->flags & BOX_CHILDREN)
@@ -140,6 +141,35 @@ selected(const struct list_cmd *l, const struct account_box *b)
 }
 
 /*
+ * RFC 5258 3, example 11: what does not exist itself is named for those below
+ * it that no pattern lets through.
+ */
+static bool
+is_needed(struct imap *im, const struct list_cmd *l, size_t i)
+{
+	const struct account_box *b = account_box(im->account, i);
+	struct span name = span_of(b->name);
+	bool percent;
+
+	if (!l->extended || !(b->flags & BOX_NONEXISTENT) ||
+	    !(b->flags & BOX_CHILDREN) || (l->select & SELECT_SUBSCRIBED))
+		return true;
+	while (++i < account_count(im->account)) {
+		struct span below;
+
+		b = account_box(im->account, i);
+		below = span_of(b->name);
+		if (!span_starts(below, name))
+			break;
+		if (below.len > name.len && below.p[name.len] == '/' &&
+		    !(b->flags & BOX_NONEXISTENT) &&
+		    !matches(l, below, &percent))
+			return true;
+	}
+	return false;
+}
+
+/*
  * What RECURSIVEMATCH tells of the mailboxes below the one of row i, which
  * follow it: *any of them are selected, and *hidden: one is that no pattern
  * lets through.
@@ -192,7 +222,7 @@ list_box(struct imap *im, const struct list_cmd *l, size_t i)
 	look_below(im, l, i, &any, &hidden);
 	/* RFC 5258 4: a parent that is not selected itself is named only for
 	 * those below it that are not listed. */
-	if (!selected(l, b) && !hidden)
+	if (!(selected(l, b) ? is_needed(im, l, i) : hidden))
 		return;
 	put_list(im, l, b, any);
 	/* RFC 5819 2, RFC 9590 4: only of what can be selected and is no mere
@@ -203,7 +233,7 @@ list_box(struct imap *im, const struct list_cmd *l, size_t i)
 		acl_put_myrights(im, b);
 	if (l->give & GIVE_METADATA)
 		metadata_put(im, b, l->metadata);
-	if ((l->give & GIVE_STATUS) &&
+	if ((l->give & GIVE_STATUS) && !(b->flags & BOX_NOREAD) &&
 	    status_put(im, b, l->status, &why) != 0)
 		buf_addf(&im->out, "* NO Status of a mailbox is not known: "
 		    "%.100s\r\n", why.text);
@@ -286,16 +316,24 @@ scan_one_pattern(struct scan *s, struct list_cmd *l)
 
 	if (!scan_pattern(s, &p))
 		return false;
+	/* RFC 5258 3: it asks for the delimiter, or matches nothing. */
+	if (p.p != NULL && p.len == 0 && !l->lsub) {
+		l->delimiter = true;
+		return true;
+	}
+	if (p.p == NULL || l->ref.p == NULL)
+		return true;
 	if (l->npatterns == PATTERNS_MAX)
 		return scan_no(s, "LIMIT", "Too many patterns");
 	joined = arena_alloc(s->arena, l->ref.len + p.len + 1);
 	if (l->ref.len > 0)
 		memcpy(joined, l->ref.p, l->ref.len);
-	memcpy(joined + l->ref.len, p.p ? p.p : "", p.len);
+	memcpy(joined + l->ref.len, p.p, p.len);
 	p = span_make(joined, l->ref.len + p.len);
-	if (!pattern_sane(p))
-		return scan_no(s, "LIMIT", "Pattern too long");
-	l->patterns[l->npatterns++] = p;
+	/* "If a server doesn't accept a particular pattern, it MUST silently
+	 * ignore it" (the same). */
+	if (pattern_sane(p))
+		l->patterns[l->npatterns++] = p;
 	return true;
 }
 
@@ -352,8 +390,7 @@ list_or_lsub(struct imap *im, struct scan *s, bool lsub)
 		imap_fail(im, &why);
 		return;
 	}
-	if (!l->extended && !lsub && l->npatterns == 1 &&
-	    l->patterns[0].len == l->ref.len) {
+	if (!l->extended && l->delimiter) {
 		/* RFC 9051 6.3.9: the delimiter is asked for. */
 		buf_add_str(&im->out, "* LIST (\\Noselect) \"/\" \"\"\r\n");
 		imap_done(im);

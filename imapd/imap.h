@@ -258,6 +258,8 @@ void	 put_string(struct buf *b, struct span s);	/* quoted or literal */
 void	 put_nstring(struct buf *b, struct span s);
 /* A mailbox's name as this client wants it. */
 void	 put_mailbox(const struct imap *im, struct buf *b, struct span name);
+/* The same where an atom is not allowed (NAMESPACE). */
+void	 put_prefix(const struct imap *im, struct buf *b, struct span name);
 /* "* 3 FETCH (", or "* 17 UIDFETCH (" (RFC 9586 3.3). */
 void	 put_fetch(const struct imap *im, struct buf *b, uint32_t seq,
 	    uint32_t uid);

@@ -79,21 +79,33 @@ put_astring(struct buf *b, struct span s)
 		put_string(b, s);
 }
 
-void
-put_mailbox(const struct imap *im, struct buf *b, struct span name)
+static void
+put_name(const struct imap *im, struct buf *b, struct span name, bool atom)
 {
 	struct buf coded = BUF_INIT(BUF_UNLIMITED);
 
 	if (IMAP_HAS(im, UTF8) || IMAP_HAS(im, REV2) ||
 	    mutf7_encode(name, &coded) != 0)
 		buf_add_span(&coded, name);
-	if (is_atom(buf_span(&coded)))
+	if (atom && is_atom(buf_span(&coded)))
 		buf_add_span(b, buf_span(&coded));
 	else if (quotable(buf_span(&coded), true))
 		put_quoted(b, buf_span(&coded));
 	else
 		put_literal(b, buf_span(&coded));
 	buf_fini(&coded);
+}
+
+void
+put_mailbox(const struct imap *im, struct buf *b, struct span name)
+{
+	put_name(im, b, name, true);
+}
+
+void
+put_prefix(const struct imap *im, struct buf *b, struct span name)
+{
+	put_name(im, b, name, false);
 }
 
 void

@@ -75,7 +75,8 @@ bool	 scan_set(struct scan *s, struct ranges *out);
  * that is no modified UTF-7 (with utf8 set: no UTF-8) is answered NO.
  */
 bool	 scan_mailbox(struct scan *s, struct span *out);
-/* The same for a pattern of LIST (list-mailbox), with its * and %. */
+/* The same for a pattern of LIST (list-mailbox), with its * and %.  One that
+ * no name can match is no error: *out has p NULL then. */
 bool	 scan_pattern(struct scan *s, struct span *out);
 /* "1-Feb-2026", quoted or not: days since 1970-01-01. */
 bool	 scan_date(struct scan *s, int64_t *days);

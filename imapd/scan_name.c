@@ -90,15 +90,18 @@ bool
 scan_pattern(struct scan *s, struct span *out)
 {
 	struct span raw;
+	struct scan name;
 	bool ok;
 
 	if (scan_is(s, '"') || scan_is(s, '{'))
 		ok = scan_string(s, &raw);
 	else
 		ok = list_chars(s, &raw);
-	if (!ok || !decode_name(s, raw, out))
+	if (!ok)
 		return false;
-	*out = inbox_case(s, *out);
+	name = *s;
+	*out = decode_name(&name, raw, out) ? inbox_case(s, *out) :
+	    SPAN_EMPTY;
 	return true;
 }
 

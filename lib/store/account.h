@@ -162,6 +162,7 @@ enum {					/* account_box.flags */
 	BOX_NOINFERIORS	 = 1 << 5,
 	BOX_HIDDEN	 = 1 << 6,	/* another user's, without "l" but with
 					 * another right: it is not in the list */
+	BOX_NOREAD	 = 1 << 7,	/* another user's, without "r" */
 };
 enum {					/* account_box.special: RFC 6154 */
 	USE_ALL		 = 1 << 0,

@@ -154,7 +154,8 @@ account_show_mounts(struct account *a)
 			*s = (struct account_box){
 				.box = other->base | b->box,
 				.flags = (b->flags & BOX_NOSELECT) |
-				    (rights & RIGHT_LOOKUP ? 0 : BOX_HIDDEN),
+				    (rights & RIGHT_LOOKUP ? 0 : BOX_HIDDEN) |
+				    (rights & RIGHT_READ ? 0 : BOX_NOREAD),
 			};
 			*ARRAY_PUSH(&a->made) = mem_printf("%s/%s",
 			    a->mounts.v[i].prefix, b->name);

@@ -56,7 +56,6 @@ EXPLAINED = [
     ("rename", r".*(n/?\*?|z/|\"\")", "a delimiter at the end is passed over"),
     ("list", r"LIST (a/b|/a) \"\"", "the root of a name that is not rooted may "
      "be empty (RFC 9051 6.3.9)"),
-    ("list", r"LIST \"\" &\*", "NO for a name that cannot be"),
     ("list", r"LIST .*RETURN \(SPECIAL-USE\)", "\\UnMarked is not said"),
     ("lsub", r"(UN)?SUBSCRIBE", "a name needs no mailbox (RFC 9051 6.3.7), a "
      "delimiter at its end is passed over"),

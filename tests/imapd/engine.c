@@ -53,6 +53,7 @@ be_another(const char *name)
 	o.auto_create = o.auto_subscribe = "";
 	shared = account_open(&o, &why);
 	user.name = user.login = user.path = name;
+	user.is_virtual = true;
 	if (shared == NULL || (account = open_account(&why)) == NULL ||
 	    account_mount(account, "Other Users/tester", shared, &why) != 0)
 		log_fatal("%s", why.text);

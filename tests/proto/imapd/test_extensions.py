@@ -4,12 +4,14 @@
 
 Each case names its RFC and section.  More of them, at length:
 
-RFC 3516, 9394, 9586, 8508         rev2.talk, test_limits.py, test_model.py
+RFC 3502, 3516, 4469, 7888, 7889,
+8508                               test_append.py
+RFC 9394, 9586, 8508               rev2.talk, test_limits.py, test_model.py
 RFC 4314                           test_rfc4314.py, test_shared.py, test_model.py,
                                    system/test_shared_folders.py
 RFC 9208                           test_rfc9208.py, system/test_quota.py
 RFC 5464, 9590, 6154 4             test_rfc5464.py, metadata.talk
-RFC 5258, 5819, 6154, 8440, 9590   list.talk
+RFC 5258, 5819, 6154, 8440, 2342   test_rfc5258.py, list.talk
 RFC 4731, 5182, 5032               test_rfc5182.py
 RFC 6851, 4315, 8474, 8514, 8970,
 2177                               test_rfc6851.py
