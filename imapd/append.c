@@ -16,12 +16,16 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "imapd/catenate.h"
+#include "mail/message.h"
 
 struct append_cmd {
 	struct append	*ap;
 	uint32_t	 box;		/* into it */
 	uint64_t	 left;		/* of the literal */
+	bool		 eight;		/* a literal8 is, or was, part of it */
+	bool		 nul;		/* and had a NUL in it */
 	bool		 utf8;		/* a ")" closes it */
+	bool		 part_utf8;	/* the same, of a part */
 	bool		 catenate;	/* it has parts, and this many bytes */
 	uint64_t	 total;
 	uint32_t	 n;		/* messages */
@@ -66,7 +70,7 @@ struct message_args {
 	struct flag_list flags;
 	int64_t		 wall_s;	/* INTERNALDATE; 0: now */
 	int		 zone_min;
-	bool		 utf8, catenate;
+	bool		 utf8, catenate, eight;
 };
 
 /* SP [flags SP] [date SP] literal; the literal ends the line. */
@@ -93,7 +97,7 @@ scan_message(struct imap *im, struct scan *s, struct message_args *a)
 		a->catenate = true;
 		return scan_sp(s) && scan_open(s);
 	}
-	scan_take(s, '~');
+	a->eight = scan_take(s, '~');
 	return scan_is(s, '{') || scan_bad(s, "Literal expected.");
 }
 
@@ -140,7 +144,10 @@ begin_message(struct imap *im, const struct message_args *a, uint64_t size)
 	}
 	im->append->left = a->catenate ? 0 : size;
 	im->append->utf8 = a->utf8;
+	im->append->eight = a->eight;
+	im->append->nul = false;
 	im->append->catenate = a->catenate;
+	im->append->part_utf8 = false;
 	im->append->total = 0;
 	im->append->n++;
 	return true;
@@ -205,10 +212,12 @@ parts(struct imap *im, struct scan *s, bool first, bool literal, uint64_t size)
 {
 	struct append_cmd *a = im->append;
 
-	switch (catenate_parts(im, s, a->ap, first, &a->total)) {
+	switch (catenate_parts(im, s, a->ap, first, &a->part_utf8,
+	    &a->total)) {
 	case CATENATE_TEXT:
 		if (!literal)
 			break;
+		a->eight |= s->at > 0 && s->in.p[s->at - 1] == '~';
 		a->total = size > append_limit() ? UINT64_MAX :
 		    a->total + size;
 		if (!check_size(im, a->total))
@@ -223,6 +232,47 @@ parts(struct imap *im, struct scan *s, bool first, bool literal, uint64_t size)
 	}
 	scan_bad(s, "Invalid arguments.");
 	imap_refuse(im, s);
+	return false;
+}
+
+struct again {
+	struct append	*ap;
+	struct why	*why;
+};
+
+static int
+put_again(void *arg, struct span s)
+{
+	struct again *g = arg;
+
+	return append_data(g->ap, s, g->why);
+}
+
+static int
+without_nuls(void *arg, struct span bytes, struct why *why)
+{
+	struct again g = { .ap = arg, .why = why };
+	struct message m;
+	int rc;
+
+	message_parse(&m, bytes);
+	rc = message_is_binary(&m) ? message_put_base64(&m, put_again, &g) :
+	    put_again(&g, bytes);
+	message_fini(&m);
+	return rc;
+}
+
+/* The message is complete.  RFC 3516 6: what is binary in it is shown in an
+ * encoding that everybody can be shown, and so is kept in one. */
+static bool
+end_message(struct imap *im)
+{
+	struct append_cmd *a = im->append;
+	struct why why = WHY_INIT;
+
+	if (!a->nul || append_again(a->ap, without_nuls, a->ap, &why) == 0)
+		return true;
+	imap_fail(im, &why);
 	return false;
 }
 
@@ -248,6 +298,8 @@ go_on(struct imap *im, struct scan *s, bool first, bool literal, uint64_t size)
 			break;
 		}
 		a->utf8 = false;
+		if (!end_message(im))
+			return GO_FAILED;
 		if (!literal && s->at == s->in.len) {
 			commit(im);
 			return GO_COMMITTED;
@@ -379,11 +431,17 @@ commit(struct imap *im)
 		if (alone)
 			im->held = im->out.len;
 	} else {			/* RFC 8508 4.3 */
+		char modseq[64];
+
 		if (tell)
 			buf_addf(&im->out, "* OK [%s] Replacement message is "
 			    "there.\r\n", code.data);
 		sync_expunged(im, r.expunged.v, r.expunged.n);
-		imap_done(im);
+		snprintf(modseq, sizeof(modseq), "HIGHESTMODSEQ %ju",
+		    (uintmax_t)mailbox_modseq(im->box));
+		/* RFC 8508 4.5: as UID EXPUNGE (RFC 7162 3.2.9). */
+		imap_ok(im, r.expunged.n > 0 && IMAP_HAS(im, CONDSTORE) ?
+		    modseq : NULL, "Replace completed.");
 	}
 	buf_fini(&code);
 }
@@ -400,6 +458,7 @@ data_input(struct imap *im, struct span in)
 		give_up(im, n, a->left - n, true);
 		return true;
 	}
+	a->nul |= a->eight && span_has_nul(span_sub(in, 0, n));
 	a->left -= n;
 	imap_consume(im, n);
 	return true;

@@ -79,8 +79,8 @@ parse_range(struct span in, struct url *u)
 
 	if (num_parse_u64(off, INT64_MAX, &u->off) != 0)
 		return false;
-	return dot < 0 || num_parse_u64(span_from(in, (size_t)dot + 1),
-	    INT64_MAX, &u->len) == 0;
+	return dot < 0 || (num_parse_u64(span_from(in, (size_t)dot + 1),
+	    INT64_MAX, &u->len) == 0 && u->len > 0);
 }
 
 static bool
@@ -96,7 +96,8 @@ parse_box(struct imap *im, struct span *rest, struct url *u)
 	semi = span_casesearch(box, SPAN(";UIDVALIDITY="));
 	if (semi >= 0) {
 		validity = span_from(box, (size_t)semi + 13);
-		if (num_parse_u32(validity, UINT32_MAX, &u->uidvalidity) != 0)
+		if (num_parse_u32(validity, UINT32_MAX, &u->uidvalidity) != 0 ||
+		    u->uidvalidity == 0)
 			return false;
 		box.len = (size_t)semi;
 	}
@@ -117,7 +118,7 @@ parse_url(struct imap *im, struct span in, struct url *u)
 	    num_parse_u32(part, UINT32_MAX, &u->uid) != 0)
 		return false;
 	if (take_part(&in, ";SECTION=", &part) &&
-	    !decode(&im->arena, part, &u->section))
+	    (part.len == 0 || !decode(&im->arena, part, &u->section)))
 		return false;
 	if (take_part(&in, ";PARTIAL=", &part) && !parse_range(part, u))
 		return false;
@@ -194,8 +195,8 @@ copy_url(struct imap *im, struct append *ap, const struct url *u,
 	if (b == NULL || b->box == 0 || (b->flags & BOX_NOSELECT))
 		return 1;
 	m = mailbox_open(im->account, b->box, MAILBOX_READONLY, why);
-	if (m == NULL)
-		return -1;
+	if (m == NULL)		/* that it may not be read is the URL's fault */
+		return account_error(im->account) == ACCOUNT_NOPERM ? 1 : -1;
 	rc = copy_message(im, ap, m, u, total, why);
 	mailbox_close(&m);
 	return rc;
@@ -237,17 +238,27 @@ add_url(struct imap *im, struct append *ap, struct span text, uint64_t *total)
 
 enum catenate_next
 catenate_parts(struct imap *im, struct scan *s, struct append *ap, bool first,
-    uint64_t *total)
+    bool *utf8, uint64_t *total)
 {
 	struct span url;
+	bool text;
 
+	if (*utf8 && !scan_char(s, ')')) {
+		imap_refuse(im, s);
+		return CATENATE_FAILED;
+	}
+	*utf8 = false;
 	for (;; first = false) {
 		if (!first && scan_take(s, ')'))
 			return CATENATE_DONE;
 		if (!first && !scan_sp(s))
 			break;
-		if (scan_take_word(s, "TEXT")) {
-			if (!scan_sp(s))
+		text = scan_take_word(s, "TEXT");
+		/* RFC 6855 4; it is TEXT for RFC 9755. */
+		*utf8 = !text && IMAP_HAS(im, UTF8) &&
+		    scan_take_word(s, "UTF8");
+		if (text || *utf8) {
+			if (!scan_sp(s) || (*utf8 && !scan_char(s, '(')))
 				break;
 			scan_take(s, '~');
 			if (scan_is(s, '{'))

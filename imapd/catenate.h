@@ -16,10 +16,12 @@ enum catenate_next {
 
 /*
  * Go over the parts from where s stands: behind "(" at first, later behind a
- * TEXT's literal.  URLs are added to ap, and their bytes to *total, which is
- * not to exceed append_limit().
+ * TEXT's literal, or, when *utf8 says that it was one of "UTF8 (~{...", before
+ * the ")" that closes this; *utf8 is for the literal that comes next then.
+ * URLs are added to ap, and their bytes to *total, which is not to exceed
+ * append_limit().
  */
 enum catenate_next catenate_parts(struct imap *im, struct scan *s,
-	    struct append *ap, bool first, uint64_t *total);
+	    struct append *ap, bool first, bool *utf8, uint64_t *total);
 
 #endif

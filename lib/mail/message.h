@@ -205,4 +205,13 @@ enum binary_result message_binary(const struct message *m,
 enum binary_result message_binary_size(const struct message *m,
 	    const uint32_t *path, size_t npath, uint64_t *size);
 
+/*
+ * Whether a part that says it is binary has NULs, so that BODY cannot show it
+ * (RFC 3516 6); and the message with all parts that say so in base64, as put()
+ * is shown it, piece by piece: 0, or what put() has returned that is not 0.
+ */
+bool	 message_is_binary(const struct message *m);
+int	 message_put_base64(const struct message *m,
+	    int (*put)(void *arg, struct span s), void *arg);
+
 #endif

@@ -358,6 +358,14 @@ MUST_CHECK int append_next(struct append *ap, const struct append_info *i,
 	    struct why *why);
 MUST_CHECK int append_data(struct append *ap, struct span s,
 	    struct why *why);
+/*
+ * The message that came last is complete, and is to be another: fn is shown
+ * its bytes and puts the other's with append_data().  What fn returns; -1 with
+ * why also when they cannot be read.
+ */
+MUST_CHECK int append_again(struct append *ap,
+	    int (*fn)(void *arg, struct span bytes, struct why *why),
+	    void *arg, struct why *why);
 /* *out is good until append_free(). */
 MUST_CHECK int append_commit(struct append *ap, struct uid_result *out,
 	    struct why *why);

@@ -375,6 +375,35 @@ append_data(struct append *ap, struct span s, struct why *why)
 	return 0;
 }
 
+int
+append_again(struct append *ap,
+    int (*fn)(void *arg, struct span bytes, struct why *why), void *arg,
+    struct why *why)
+{
+	struct pending *p = &ap->messages.v[ap->messages.len - 1];
+	struct buf bytes = p->bytes;
+	uint64_t len = p->len;
+	int fd = p->fd, rc;
+	void *map;
+
+	p->bytes = BUF_INIT(BUF_UNLIMITED);
+	p->fd = -1;
+	p->len = 0;
+	if (fd < 0) {
+		rc = fn(arg, buf_span(&bytes), why);
+	} else if ((map = mmap(NULL, (size_t)len, PROT_READ, MAP_PRIVATE, fd,
+	    0)) == MAP_FAILED) {
+		(void)store_fail(why, "cannot read", ap->a->path);
+		rc = account_io(ap->a, why);
+	} else {
+		rc = fn(arg, span_make(map, (size_t)len), why);
+		(void)munmap(map, (size_t)len);
+	}
+	buf_fini(&bytes);
+	fd_close(&fd);
+	return rc;
+}
+
 static int
 write_one(struct target *t, struct pending *p, uint32_t uid, struct why *why)
 {

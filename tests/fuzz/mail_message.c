@@ -158,6 +158,33 @@ check_binary(const struct message *m)
 	buf_fini(&b);
 }
 
+static int
+add(void *arg, struct span s)
+{
+	buf_add_span(arg, s);
+	return 0;
+}
+
+/* In base64 there is nothing binary left, and every part is what it was. */
+static void
+check_base64(const struct message *m)
+{
+	struct buf b = BUF_INIT(BUF_UNLIMITED);
+	const struct message_part *p, *q;
+	struct message again;
+
+	must(message_put_base64(m, add, &b) == 0);
+	must(b.len <= 2 * m->bytes.len);
+	message_parse(&again, buf_span(&b));
+	must(!message_is_binary(&again));
+	must(again.nparts == m->nparts);
+	for (p = m->root, q = again.root; p != NULL;
+	    p = message_part_next(p, true), q = message_part_next(q, true))
+		must(p->kind == q->kind && p->depth == q->depth);
+	message_fini(&again);
+	buf_fini(&b);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -185,6 +212,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		check_section(&m, names[i], data[0] + 1u);
 	check_binary(&m);
+	check_base64(&m);
 	message_put_crlf(in, &crlf);
 	must(crlf.len == m.crlf_size);
 	message_cache_encode(&m, &b);

@@ -375,6 +375,54 @@ START_TEST(binary_undoes_the_encoding)
 }
 END_TEST
 
+static int
+put(void *arg, struct span s)
+{
+	buf_add_span(&out, s);
+	return 0;
+}
+
+#define V	"MIME-Version: 1.0\r\n"
+#define BIN	V "Content-Transfer-Encoding: binary\r\n"
+#define B64	V "Content-Transfer-Encoding: base64\r\n"
+#define OF(s)	{ s, sizeof(s) - 1 }
+static const struct {		/* RFC 3516 6 */
+	struct span in, want;	/* want.len 0: nothing has to be done */
+} binaries[] = {
+	{ OF(BIN "\r\na\0b"), OF(B64 "\r\nYQBi") },
+	{ OF(BIN "\r\n\0"), OF(B64 "\r\nAA==") },
+	/* Not the line end of what follows; the comment stays. */
+	{ OF(V "content-transfer-encoding:\tBinary (x) \r\nX: y\r\n\r\n\r\n\0"),
+	    OF(V "content-transfer-encoding:\tbase64 (x) \r\nX: y\r\n\r\n"
+	    "DQoA") },
+	{ OF(BIN "\r\nno nul \xff\r\n"), SPAN_EMPTY },
+	{ OF(BIN "X: \0\r\n\r\nno nul\r\n"), SPAN_EMPTY },
+	{ OF(V "Content-Transfer-Encoding: 8bit (binary)\r\n\r\n\0"),
+	    SPAN_EMPTY },
+	{ OF(V "Content-Transfer-Encoding: binaryx\r\n\r\n\0"), SPAN_EMPTY },
+	{ OF("\r\n\0"), SPAN_EMPTY },
+	{ OF("X: y\r\n"), SPAN_EMPTY },
+	/* Multiparts and attached messages stay; their parts do not. */
+	{ OF("Content-Type: multipart/x; boundary=X\r\n" BIN "\r\n\0\r\n"
+	    "--X\r\n" BIN "\r\n\1\r\n--X\r\nContent-Type: message/rfc822\r\n"
+	    BIN "\r\n" BIN "\r\n\0\r\n--X\r\n\r\n\0\r\n--X--\r\n"),
+	    OF("Content-Type: multipart/x; boundary=X\r\n" BIN
+	    "\r\n\0\r\n--X\r\n" B64 "\r\nAQ==\r\n--X\r\n"
+	    "Content-Type: message/rfc822\r\n" BIN "\r\n" B64 "\r\nAA==\r\n"
+	    "--X\r\n\r\n\0\r\n--X--\r\n") },
+};
+START_TEST(binary_parts_become_base64)
+{
+	message_parse(&m, binaries[_i].in);
+	ck_assert_int_eq(message_is_binary(&m), binaries[_i].want.len > 0);
+	if (binaries[_i].want.len == 0)
+		return;
+	ck_assert_int_eq(message_put_base64(&m, put, NULL), 0);
+	ck_assert_uint_eq(out.len, binaries[_i].want.len);
+	ck_assert_mem_eq(out.data, binaries[_i].want.p, out.len);
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -400,6 +448,8 @@ suite(void)
 	    ARRAY_LEN(bad_names));
 	tcase_add_loop_test(t, binary_undoes_the_encoding, 0,
 	    ARRAY_LEN(bodies));
+	tcase_add_loop_test(t, binary_parts_become_base64, 0,
+	    ARRAY_LEN(binaries));
 	suite_add_tcase(s, t);
 	return s;
 }
