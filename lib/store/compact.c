@@ -191,6 +191,7 @@ mailbox_compact(struct account *a, uint32_t box, enum compact_how how,
 	    .before_us = compact_before(a) };
 	size_t damaged = 0;
 	struct stat st;
+	int64_t end = -1;
 	int rc = -1;
 
 	if (m == NULL)
@@ -202,12 +203,13 @@ mailbox_compact(struct account *a, uint32_t box, enum compact_how how,
 	if (mailbox_lock(m, why) < 0)
 		goto out;
 	put_words(&c);
-	if (fstat(m->p->jfd, &st) < 0 || packed_scan_file(m->p->jfd,
-	    PACKED_START, (uint64_t)st.st_size, &damaged, copy_arrival,
-	    &c) < 0) {
+	if (fstat(m->p->jfd, &st) == 0)
+		end = packed_scan_file(m->p->jfd, PACKED_START,
+		    (uint64_t)st.st_size, &damaged, copy_arrival, &c);
+	if (end < 0) {
 		(void)store_fail(why, "cannot read", a->path);
 		(void)account_io(a, why);
-	} else if (damaged > 0 && how != COMPACT_ACCEPT) {
+	} else if (damaged > 0 || end < st.st_size) {
 		rc = 0;
 	} else {
 		if (c.name.len > 0)

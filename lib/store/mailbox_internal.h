@@ -337,7 +337,6 @@ int	 account_purge_hold(struct account *a, struct why *why);
 enum compact_how {
 	COMPACT_WASTE,		/* when something in it is over */
 	COMPACT_NOW,
-	COMPACT_ACCEPT,		/* also what is damaged is given up */
 };
 
 /*
@@ -346,6 +345,13 @@ enum compact_how {
  */
 int	 mailbox_compact(struct account *a, uint32_t box, enum compact_how how,
 	    struct why *why);
+/* --- salvage.c ------------------------------------------------------------------ */
+
+/* Whether there are records in the journal that cannot be read. */
+bool	 mailbox_damaged(struct mailbox *m);
+/* Write such a journal anew, with all that can be found of what they said. */
+int	 mailbox_salvage(struct account *a, uint32_t box, struct why *why);
+
 /* What was expunged before this time is over. */
 int64_t	 compact_before(const struct account *a);
 bool	 record_is_kept(const struct mailbox *m, const struct record *r,

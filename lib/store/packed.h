@@ -200,6 +200,8 @@ MUST_CHECK int packed_head_decode(struct packed_head *h, struct span in);
 unsigned packed_head_parts(struct packed_head *h, struct span in);
 void	 packed_record_encode(struct buf *b, unsigned type, uint64_t modseq,
 	    struct span payload);
+/* How long the record at in's start says that it is; 0: there is none. */
+uint64_t packed_record_len(struct span in);
 /*
  * The record at in's start, which is offset at of the journal.  1, or 0:
  * there is no whole valid record here.

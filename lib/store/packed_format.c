@@ -174,21 +174,31 @@ packed_record_encode(struct buf *b, unsigned type, uint64_t modseq,
 	buf_add(b, zeros, pad);
 }
 
-int
-packed_record_decode(struct span in, uint64_t at, struct packed_record *r)
+uint64_t
+packed_record_len(struct span in)
 {
 	const uint8_t *p = (const uint8_t *)in.p;
 	uint32_t len;
-	size_t whole;
 
 	if (in.len < PACKED_RECORD_HEADER || num_get_le32(p) != RECORD_MAGIC)
 		return 0;
 	len = num_get_le32(p + 12);
-	if (len > PACKED_RECORD_MAX)
+	return len > PACKED_RECORD_MAX ? 0 : PACKED_RECORD_HEADER +
+	    ((uint64_t)len + 7) / 8 * 8;
+}
+
+int
+packed_record_decode(struct span in, uint64_t at, struct packed_record *r)
+{
+	const uint8_t *p = (const uint8_t *)in.p;
+	uint64_t whole = packed_record_len(in);
+	uint32_t len;
+
+	if (whole == 0 || whole > in.len)
 		return 0;
-	whole = PACKED_RECORD_HEADER + ((size_t)len + 7) / 8 * 8;
-	if (whole > in.len || num_get_le32(p + 4) != crc32c(0, p + 8,
-	    PACKED_RECORD_HEADER - 8 + len))
+	len = num_get_le32(p + 12);
+	if (num_get_le32(p + 4) != crc32c(0, p + 8, PACKED_RECORD_HEADER - 8 +
+	    len))
 		return 0;
 	r->type = num_get_le16(p + 8);
 	r->modseq = num_get_le64(p + 16);

@@ -212,12 +212,32 @@ packed_records_lost(struct packed *p)
 }
 
 /*
- * Cut off what is behind the last record that can be read.  Mostly nobody has
- * seen it, for its writer died; but it may be a record that was whole and has
- * been damaged since: its numbers are not given again.
+ * The last record cannot be read, though all of it is there.  That is none
+ * that its writer did not finish, unless the power went meanwhile: what it
+ * named is found again by salvage.c.  Returns where it ends, or end.
+ */
+static uint64_t
+behind_damage(struct packed *p, uint64_t end, uint64_t size)
+{
+	uint8_t h[PACKED_RECORD_HEADER];
+	struct packed_head now;
+	uint64_t whole;
+
+	if (size - end < sizeof(h) || fd_pread_all(p->jfd, h, sizeof(h),
+	    (off_t)end) < 0 || read_head(p->jfd, &now) != 0 ||
+	    memcmp(&now.state.epoch, &p->epoch, sizeof(p->epoch)) != 0)
+		return end;
+	whole = packed_record_len(span_make(h, sizeof(h)));
+	return whole <= size - end ? end + whole : end;
+}
+
+/*
+ * What is behind tail was not finished by its writer, and is cut off; or it is
+ * damage that stays.  Either way somebody may know numbers that it gave: they
+ * are not given again.
  */
 static int
-cut_off(struct packed *p, struct why *why)
+go_past(struct packed *p, bool cut, struct why *why)
 {
 	struct packed_state *st = &p->head.state;
 	struct packed_head now;
@@ -227,7 +247,7 @@ cut_off(struct packed *p, struct why *why)
 	packed_records_lost(p);
 	st->modseq = MAX(st->modseq, now.state.modseq) + PACKED_MODSEQ_STEP;
 	if (save_state(p, true) < 0 ||
-	    fault_ftruncate(p->jfd, (off_t)st->tail) < 0)
+	    (cut && fault_ftruncate(p->jfd, (off_t)st->tail) < 0))
 		return store_fail(why, "cannot cut", p->path);
 	return 0;
 }
@@ -238,8 +258,8 @@ packed_catch_up(struct packed *p, struct why *why)
 	struct packed_state *st = &p->head.state;
 	struct stat sb;
 	size_t damaged = 0;
+	int64_t end, last = 0;
 	bool went_on;
-	int64_t end;
 
 	if (fstat(p->jfd, &sb) < 0)
 		return store_fail(why, "cannot read", p->path);
@@ -262,19 +282,29 @@ packed_catch_up(struct packed *p, struct why *why)
 	    &damaged, catch_record, p);
 	if (end < 0)
 		return store_fail(why, "cannot read", p->path);
+	/* Only who has the lock knows that nobody is writing it just now. */
+	if (end < sb.st_size && p->locked) {
+		last = (int64_t)behind_damage(p, (uint64_t)end,
+		    (uint64_t)sb.st_size);
+		damaged += last > end;
+	}
+	p->damaged |= end < sb.st_size;
 	if (damaged > 0) {
 		log_warning("%s: journal is damaged in %zu places: going on "
 		    "behind them", p->path, damaged);
 		packed_records_lost(p);
 		p->damaged = true;
 	}
-	p->damaged |= end < sb.st_size;
-	went_on = (uint64_t)end != st->tail;
-	st->tail = (uint64_t)end;
+	went_on = (uint64_t)MAX(end, last) != st->tail;
+	st->tail = (uint64_t)MAX(end, last);
 	if (end < sb.st_size && p->locked) {
-		log_warning("%s: cutting off %lld bytes of a record that was "
-		    "not finished", p->path, (long long)(sb.st_size - end));
-		if (cut_off(p, why) < 0)
+		bool cut = st->tail < (uint64_t)sb.st_size;
+
+		if (cut)
+			log_warning("%s: cutting off %lld bytes of a record "
+			    "that was not finished", p->path,
+			    (long long)sb.st_size - (long long)st->tail);
+		if (go_past(p, cut, why) < 0)
 			return -1;
 	}
 	return went_on;

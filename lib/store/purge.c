@@ -99,21 +99,12 @@ list_segments(struct purge *p, struct why *why)
 	return 0;
 }
 
-static bool
-pass_over(void *arg, const struct packed_record *r)
-{
-	return true;
-}
-
 /* What a damaged record named nobody can say, and an index made without it
  * does not know. */
 static void
-look_for_damage(struct purge *p, const struct mailbox *m)
+look_for_damage(struct purge *p, struct mailbox *m)
 {
-	size_t damaged = 0;
-
-	if (packed_scan_file(m->p->jfd, PACKED_START, m->p->head.state.tail,
-	    &damaged, pass_over, NULL) >= 0 && damaged == 0)
+	if (!mailbox_damaged(m))
 		return;
 	log_warning("%s: the journal of %s is damaged: no space is given "
 	    "back before \"mansio index rebuild\"", p->a->path,

@@ -84,10 +84,16 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 	static const char *const suffixes[] = { "idx", "cch" };
 	struct mailbox *m = mailbox_open_inside(a, box, 0, why);
 	char name[PACKED_NAME_MAX];
-	bool damaged;
 
 	if (m == NULL)
 		return -1;
+	/* First, as the index may know what the journal has lost. */
+	if (mailbox_damaged(m)) {
+		mailbox_close(&m);
+		if (mailbox_salvage(a, box, why) < 0 || (m =
+		    mailbox_open_inside(a, box, 0, why)) == NULL)
+			return -1;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
 		if (m->p->alone)
 			snprintf(name, sizeof(name), "mansio.%s", suffixes[i]);
@@ -116,9 +122,6 @@ mailbox_rebuild(struct account *a, uint32_t box, struct why *why)
 			mailbox_content_done(&c);
 	}
 	index_save(m, true);
-	damaged = m->p->damaged;
 	mailbox_close(&m);
-	/* Who asks for this gives up what cannot be read (purge.c). */
-	return damaged ? MIN(mailbox_compact(a, box, COMPACT_ACCEPT, why), 0) :
-	    0;
+	return 0;
 }
