@@ -101,6 +101,8 @@ struct account {
 	uint32_t		 base;		/* its mount's number, shifted */
 	ARRAY(struct acct_mount) mounts;
 	ARRAY(char *)		 reserved;	/* names that are for mounts */
+	int64_t			 limits_ms;	/* 0: not read lately */
+	struct store_quota	 limits;
 	int64_t			 used_ms;	/* 0: not counted lately */
 	uint64_t		 used_bytes, used_messages;
 };

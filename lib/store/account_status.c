@@ -99,11 +99,19 @@ own_quota_file(const struct account *a)
 int
 account_limits(struct account *a, struct store_quota *out, struct why *why)
 {
-	store_quota_unset(out);
-	if (a->opt.own_quota && store_quota_read(a->dirfd, own_quota_file(a),
-	    out, why) < 0)
-		return account_fail(a, ACCOUNT_UNAVAILABLE);
-	store_quota_merge(out, &a->opt.quota);
+	int64_t now = clock_mono_ms();
+
+	/* Many APPENDs in one breath read them once. */
+	if (now != a->limits_ms) {
+		a->limits_ms = 0;
+		store_quota_unset(&a->limits);
+		if (a->opt.own_quota && store_quota_read(a->dirfd,
+		    own_quota_file(a), &a->limits, why) < 0)
+			return account_fail(a, ACCOUNT_UNAVAILABLE);
+		store_quota_merge(&a->limits, &a->opt.quota);
+		a->limits_ms = now;
+	}
+	*out = a->limits;
 	return 0;
 }
 
@@ -114,6 +122,7 @@ account_quota_set(struct account *a, const struct store_quota *q,
 	if (!a->opt.own_quota)
 		return account_say(a, ACCOUNT_NOPERM, why, "this account's "
 		    "limits are in quota_maps only");
+	a->limits_ms = 0;
 	if (store_quota_write(a->dirfd, own_quota_file(a), q, why) < 0)
 		return account_io(a, why);
 	return 0;
