@@ -426,7 +426,7 @@ def also_where_nobody_asked(c, d):
     d.ok("SELECT d3n")
     d.ok("STORE 2 +FLAGS (a)")
     got = [c.line()]
-    while not untagged(got, b"FETCH"):
+    while 3 not in [f[1] for f in fetched(got)]:
         got.append(c.line())
     got.append(c.line())
     assert fetched(got)[-1][2] > gone > highest(got[-1:]), got
