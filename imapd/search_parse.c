@@ -365,6 +365,19 @@ scan_one_uid(struct parser *p, struct search_key *k, bool after)
 	return true;
 }
 
+/*
+ * An atom or a set, which some clients quote as they do all arguments of a
+ * search (Webklex's php-imap): KEYWORD "x", UID "1:3".  Dovecot takes these.
+ */
+static bool
+scan_maybe_quoted(struct parser *p, const struct key *d, struct search_key *k)
+{
+	bool quoted = scan_take(p->s, '"');
+
+	return (d->arg == ARG_UID ? take_set(p, true, k) :
+	    scan_name(p, k, false)) && (!quoted || scan_char(p->s, '"'));
+}
+
 static bool
 scan_argument(struct parser *p, const struct key *d, struct search_key *k)
 {
@@ -392,11 +405,11 @@ scan_argument(struct parser *p, const struct key *d, struct search_key *k)
 	case ARG_KEYWORD:
 	case ARG_NO_KEYWORD:
 		k->want = d->want;
-		return scan_name(p, k, false);
+		return scan_maybe_quoted(p, d, k);
 	case ARG_ONE_UID:
 		return scan_one_uid(p, k, d->want != 0);
 	case ARG_UID:
-		return take_set(p, true, k);
+		return scan_maybe_quoted(p, d, k);
 	case ARG_MODSEQ:
 		return scan_modseq(p, k);
 	case ARG_ID:
