@@ -90,16 +90,16 @@ cmd_delete(struct imap *im, struct scan *s)
 		return;
 	}
 	b = account_find(im->account, name);
-	/* Our own view of it must not keep it, nor tell us that it is gone. */
 	box = b ? b->box : 0;
-	if (im->box && box == mailbox_box(im->box) && box != ACCOUNT_INBOX)
-		select_close(im, true);
 	if (account_delete(im->account, name, &why) != 0) {
 		imap_fail(im, &why);
-	} else {
-		notify_own_deleted(im, box);
-		imap_done(im);
+		return;
 	}
+	/* Our own view must not tell us that it is gone. */
+	if (im->box && box == mailbox_box(im->box))
+		select_close(im, true);
+	notify_own_deleted(im, box);
+	imap_done(im);
 }
 
 void

@@ -4,6 +4,7 @@
 import base64
 import imaplib
 import os
+import ssl
 import sys
 import time
 
@@ -82,6 +83,48 @@ def ways_to_log_in():
             c.start("SELECT INBOX"), c.start("LOGOUT")]
     for t in tags:
         assert b" OK " in c.until(t)[-1]
+    c.close()
+
+
+def somebody_else():
+    """RFC 5530: AUTHORIZATIONFAILED is for who may not act for another."""
+    for who, code in (("bob@example.test", "AUTHORIZATIONFAILED"),
+                      ("nobody@example.test", "AUTHORIZATIONFAILED")):
+        c = client()
+        text = f"{who}\0alice@example.test\0wonderland".encode()
+        assert c.status("AUTHENTICATE PLAIN " +
+                        base64.b64encode(text).decode()) == ("NO", code), who
+        c.close()
+
+
+def no_privacy():
+    """RFC 9051 6.2.3, RFC 5530: no password in the clear; TLS helps."""
+    c = client()
+    for line in (c.hello, c.cmd("CAPABILITY")[0]):
+        words = line.replace(b"]", b" ").split()
+        assert b"LOGINDISABLED" in words and b"STARTTLS" in words, line
+        assert not {b"AUTH=PLAIN", b"AUTH=LOGIN"} & set(words), line
+    plain = base64.b64encode(b"\0alice@example.test\0wonderland").decode()
+    for command in ("LOGIN alice@example.test wonderland",
+                    "LOGIN alice@example.test {10+}\r\nwonderland",
+                    "AUTHENTICATE PLAIN", "AUTHENTICATE PLAIN " + plain,
+                    "AUTHENTICATE LOGIN"):
+        assert c.status(command) == ("NO", "PRIVACYREQUIRED"), command
+        assert c.status("SELECT INBOX")[0] == "BAD"
+        c.close()
+        c = client()
+    c.ok("STARTTLS")
+    c.file.close()
+    c.sock = ssl.create_default_context(cafile=m.ca).wrap_socket(
+        c.sock, server_hostname="localhost")
+    c.file = c.sock.makefile("rb")
+    words = c.ok("CAPABILITY")[0].split()
+    assert b"LOGINDISABLED" not in words and b"STARTTLS" not in words
+    assert b"AUTH=PLAIN" in words, words
+    assert c.status("STARTTLS")[0] == "BAD"
+    c.ok("LOGIN alice@example.test wonderland")
+    assert not {b"LOGINDISABLED", b"STARTTLS"} & \
+        set(c.ok("CAPABILITY")[0].split())
     c.close()
 
 
@@ -222,9 +265,12 @@ def imaplib_works():
 
 
 with Users(settings={"imapd_hibernate_time": "1s"}) as m:
-    for fn in (before_the_login, ways_to_log_in, limits_before_the_login,
+    for fn in (before_the_login, ways_to_log_in, somebody_else,
+               limits_before_the_login,
                pipelines_before_the_login,
                new_mail_is_pushed, sleeping_sessions_wake,
                expunged_around_what_was_gone, imaplib_works):
         case(fn)
+with Users(settings={"mua_cleartext_networks": ""}, tls=True) as m:
+    case(no_privacy)
 print(f"{passed} passed, 0 failed, 0 skipped")

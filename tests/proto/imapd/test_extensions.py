@@ -20,6 +20,7 @@ RFC 5256, 5957                     test_rfc5256.py, compare/threads.py
 RFC 5267, 7377, 9394, 9585         test_rfc5267.py, test_context.py
 RFC 5465                           test_rfc5465.py, test_notify.py
 RFC 7162, 5161                     test_rfc7162.py, qresync.talk, test_model.py
+RFC 5530, 2971, 4978               test_rfc5530.py
 RFC 8437                           system/test_unauthenticate.py
 """
 import re

@@ -13,7 +13,7 @@ Each case below names its clause.  What is shown elsewhere:
                                         system/test_tls.py, test_tls_attacks.py
 6.2.2   AUTHENTICATE: cancelled, SASL-IR, every mechanism
                                         system/test_imap.py, proto/authd
-6.2.3   LOGINDISABLED                   system/test_tls.py
+6.2.3   LOGINDISABLED                   system/test_imap.py
 6.3.9   LIST, all options together      list.talk
 6.3.13  IDLE                            two.talk, system/test_imap.py
 6.4.4   what each SEARCH key finds      test_search_fetch.py, search.talk
