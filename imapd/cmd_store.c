@@ -81,7 +81,8 @@ put_silent(struct imap *im, uint32_t seq)
 {
 	struct mailbox_message msg;
 
-	if (!mailbox_message(im->box, seq, &msg))
+	if (!mailbox_message(im->box, seq, &msg) ||
+	    msg.flags & MESSAGE_EXPUNGED)
 		return;
 	put_fetch(im, &im->out, seq, msg.uid);
 	if (!IMAP_HAS(im, UIDONLY)) {

@@ -277,11 +277,18 @@ look(struct imap *im, enum look how)
 
 /* --- the selected mailbox ------------------------------------------------------------ */
 
-/* RFC 5465 5.2, 7: what the client wants to see of new messages, in one FETCH
- * for each. */
+/*
+ * RFC 5465 5.2, 7: what the client wants to see of new messages, in one FETCH
+ * for each; with MODSEQ and UID for who knows of them (RFC 7162 3.2.4).
+ */
 void
 notify_fetch_new(struct imap *im, uint32_t from)
 {
+	static struct fetch_item items[] = {
+		{ .kind = FETCH_MODSEQ }, { .kind = FETCH_UID } };
+	/* UIDFETCH says the UID anyway. */
+	const struct fetch condstore = { .items = items,
+		.nitems = IMAP_HAS(im, UIDONLY) ? 1 : 2 };
 	const struct fetch *always = im->notify ? im->notify->fetch : NULL;
 	struct arena arena = ARENA_INIT;
 
@@ -295,8 +302,11 @@ notify_fetch_new(struct imap *im, uint32_t from)
 			continue;
 		if (always)
 			fetch_merge(&arena, &f, always);
-		if (context_wants(im, uid, &arena, &f))
+		if (context_wants(im, uid, &arena, &f)) {
+			if (IMAP_HAS(im, CONDSTORE))
+				fetch_merge(&arena, &f, &condstore);
 			fetch_one(im, &f, seq);
+		}
 		arena_reset(&arena);
 	}
 	arena_fini(&arena);

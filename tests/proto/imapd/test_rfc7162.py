@@ -247,6 +247,36 @@ def uid_and_modseq_in_all_that_is_not_asked_for(c, d):
     assert fetched(c.ok("FETCH 2 BODY.PEEK[]"))[0][1:3] == (None, None)
 
 
+@clause("3.2.4; 5465 5.2, 7")
+def of_new_messages_too(c, d):
+    for enable in ("CONDSTORE", "QRESYNC", "UIDONLY CONDSTORE"):
+        x = e.client()
+        name = "b7" + enable[:2]
+        x.ok(f"ENABLE {enable}")
+        box(x, name, 2)
+        x.ok("NOTIFY SET (selected (MessageNew (FLAGS) MessageExpunge))")
+        d.append(name, MSG)
+        got = [x.line()]
+        while b"FETCH (" not in got[-1]:
+            got.append(x.line())
+        assert b"MODSEQ (%d)" % of_status(d, name) in got[-1], got
+        assert (b"* 3 UIDFETCH (" if "UIDONLY" in enable else b"UID 3") in \
+            got[-1], got
+        x.ok("NOTIFY NONE")
+        if "UIDONLY" not in enable:
+            x.ok("UNSELECT")
+            y = e.client()
+            y.ok(f"ENABLE {enable}")
+            y.ok(f"SELECT {name}")
+            y.ok("SEARCH RETURN (COUNT UPDATE (FLAGS)) ALL")
+            d.append(name, MSG)
+            (_, uid, modseq, flags), = fetched(y.ok("NOOP"))
+            assert uid == 4 and modseq == of_status(d, name) and \
+                flags is not None
+            y.close()
+        x.close()
+
+
 # --- 3.1.4: FETCH --------------------------------------------------------------------
 
 @clause("3.1.4.1, 7")
@@ -384,6 +414,9 @@ def what_waits_is_not_passed_over(c, d):
         low = highest(got)
         assert low is not None and before <= low < gone, (command, got)
         assert max(f[2] for f in fetched(got)) > low
+    # Who is expunged has no MODSEQ of this.
+    got = c.ok(f"STORE 1:3 (UNCHANGEDSINCE {gone + 99}) +FLAGS.SILENT (z)")
+    assert [f[0] for f in fetched(got)] == [1, 3], got
     # Who has told nothing above need not say it.
     assert highest(c.ok("FETCH 1 FLAGS")) is None
     # Cut off here, and back: it is all there.
