@@ -115,6 +115,9 @@ class View:
         self.lost = set()       # contexts
         self.placeless = set()  # UIDs
         self.snapshots = {}     # box -> (modseq, uids, flags)
+        self.modseq = 0         # all up to it is known (RFC 7162 6)
+        self.fetched_to = 0     # the same by FETCH, since the last tagged line
+        self.said = None        # HIGHESTMODSEQ, since then
         self.name = "c%x" % (id(self) >> 4 & 0xfff)
 
     def quote(self, box):
@@ -162,6 +165,9 @@ class View:
                     at = self.uids.index(None, after[-1] if after else 0)
                     del self.uids[at]
             return
+        m = re.match(rb"\* OK \[HIGHESTMODSEQ (\d+)\]", line)
+        if m:
+            self.said = int(m.group(1))
         m = re.match(rb"\* (\d+) FETCH ", line)
         if m:
             assert not self.uidonly, line
@@ -215,11 +221,29 @@ class View:
                                   if f != "\\Recent")
         if "MODSEQ" in got:
             assert int(got["MODSEQ"][0]) > 0
+            self.fetched_to = max(self.fetched_to, int(got["MODSEQ"][0]))
         if "BODY[]" in got and uid is not None:
             want = self.model[self.box].msgs.get(uid)
             if want:
                 assert got["BODY[]"] == want[1], "another body"
         return got
+
+    def tagged(self, line):
+        """What a client believes then to know all of (RFC 7162 6)."""
+        m = re.search(rb"\[HIGHESTMODSEQ (\d+)\]", line)
+        if m:
+            self.said = int(m.group(1))
+        self.modseq = self.said if self.said is not None else \
+            max(self.modseq, self.fetched_to)
+        self.said, self.fetched_to = None, 0
+
+    def remember(self):
+        """As if the connection were lost now: what the client has then."""
+        if self.qresync and self.box and None not in self.uids and \
+                not self.placeless and set(self.uids) == set(self.flags):
+            self.snapshots[self.box] = (
+                self.modseq, list(self.uids),
+                {u: set(f) for u, f in self.flags.items()})
 
     # -- commands -------------------------------------------------------------
     def run(self, command, quiet=False, want="OK"):
@@ -229,6 +253,7 @@ class View:
         lines = self.c.cmd(command)
         for l in lines[:-1]:
             self.untagged(l, quiet)
+        self.tagged(lines[-1])
         got = lines[-1].split(b" ")[1].decode()
         assert got in want.split("|"), lines[-1]
         return lines

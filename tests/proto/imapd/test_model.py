@@ -86,6 +86,7 @@ class Test:
 
     # -- steps ------------------------------------------------------------------
     def select(self, v):
+        v.remember()
         v.box = None
         box = rnd.choice(BOXES)
         v.readonly = rnd.random() < 0.2
@@ -123,6 +124,9 @@ class Test:
             f = re.match(rb"\* OK \[UIDNEXT (\d+)\]", l)
             if f:
                 assert int(f.group(1)) == m.uidnext, (l, m.uidnext)
+        v.said, v.fetched_to = None, 0
+        v.modseq = max(int(f.group(1)) for f in (re.search(
+            rb"\[HIGHESTMODSEQ (\d+)\]", l) for l in lines) if f)
         v.status.pop(box, None)     # the view tells of it from now on
         if old:
             self.resynced(v, old, lines[closed[0] + 1 if closed else 0:-1])
@@ -415,13 +419,16 @@ class Test:
         for _ in range(rnd.randint(1, 4)):
             self.step(other, idle=False)
         v.c.send("DONE\r\n")
-        for l in v.c.until(tag)[:-1]:
+        lines = v.c.until(tag)
+        for l in lines[:-1]:
             v.untagged(l, False)
+        v.tagged(lines[-1])
         v.check()
 
     def leave(self, v):
         how = rnd.choice(["LOGOUT", "gone", "CLOSE", "UNSELECT"])
         history.append("%s: %s" % (v.name, how))
+        v.remember()
         if how in ("CLOSE", "UNSELECT"):
             if v.box is None:
                 return
@@ -442,7 +449,9 @@ class Test:
             v.c.send(b"x APPEND INBOX {1000}\r\n" if rnd.random() < 0.5 else
                      b"x APPEND INBOX {1000+}\r\nhalf a message")
         v.c.close()
-        self.views[self.views.index(v)] = self.new()
+        w = self.views[self.views.index(v)] = self.new()
+        if w.prefix == v.prefix:
+            w.snapshots = v.snapshots
 
     def grant(self, v):
         """The guest has other rights to a mailbox from now on, also where it
@@ -493,6 +502,7 @@ class Test:
             lines = v.c.until(t)
             for l in lines[:-1]:
                 v.untagged(l, False)
+            v.tagged(lines[-1])
             assert b" OK " in lines[-1], lines[-1]
         v.check()
 
