@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "io/bus.h"
 #include "io/fd.h"
 #include "store/account_internal.h"
 
@@ -18,8 +19,10 @@
 static void
 unmap_segment(struct acct_segment *s)
 {
-	if (s->map != NULL)
+	if (s->map != NULL) {
+		bus_forget(s->map);
 		(void)munmap((void *)(uintptr_t)s->map, s->len);
+	}
 	fd_close(&s->fd);
 	looks_fini(&s->looks);
 }
@@ -70,6 +73,8 @@ map_segment(struct account *a, struct acct_segment *s)
 	map = mmap(NULL, len, PROT_READ, MAP_SHARED, s->fd, 0);
 	if (map == MAP_FAILED)
 		return -1;
+	/* A disk's error costs a message, and not all that the user does. */
+	bus_watch(map, len);
 	/*
 	 * Spans of the old mapping may still be in use: it stays until the
 	 * account is closed, as an entry that nobody finds.

@@ -19,15 +19,36 @@
 static void
 count_view(const struct mailbox *m, struct mailbox_status *out)
 {
-	uint32_t n = record_count(m);
+	/* First: a damaged index, found now, makes other records, and sums. */
+	uint32_t i = mailbox_first_recent(m, m->recent_from);
 
+	out->recent = 0;
+	for (; i < record_count(m); i++)
+		out->recent += !record_marked(m, i, MESSAGE_EXPUNGED);
 	out->messages = m->sum.messages;
 	out->unseen = m->sum.unseen;
 	out->deleted = m->sum.deleted;
 	out->size = m->sum.bytes;
 	out->deleted_size = m->sum.deleted_bytes;
-	for (uint32_t i = mailbox_first_recent(m, m->recent_from); i < n; i++)
-		out->recent += !record_marked(m, i, MESSAGE_EXPUNGED);
+}
+
+/* Open and count; where its index is damaged and the journal does not say the
+ * same, by the journal. */
+static struct mailbox *
+open_counted(struct account *a, uint32_t box, struct mailbox_status *out,
+    struct why *why)
+{
+	struct mailbox *m = mailbox_open_inside(a, box, MAILBOX_LATER, why);
+
+	if (m == NULL)
+		return NULL;
+	count_view(m, out);
+	if (m->gone) {
+		mailbox_close(&m);
+		if ((m = mailbox_open_inside(a, box, 0, why)) != NULL)
+			count_view(m, out);
+	}
+	return m;
 }
 
 int
@@ -46,10 +67,8 @@ account_status(struct account *a, uint32_t box, struct mailbox_status *out,
 	if (account_need(a, box, RIGHT_READ, why) < 0)
 		return -1;
 	out->special = b->special;
-	m = mailbox_open_inside(a, box, MAILBOX_LATER, why);
-	if (m == NULL)
+	if ((m = open_counted(a, box, out, why)) == NULL)
 		return -1;
-	count_view(m, out);
 	out->uidnext = MAX(m->p->head.state.uidnext, 1);
 	out->uidvalidity = m->p->head.uidvalidity;
 	out->modseq = mailbox_modseq(m);
@@ -80,10 +99,8 @@ count_box(struct account *a, uint32_t box, struct account_usage *u,
 		return 0;
 	}
 	packed_close(&p);
-	m = mailbox_open_inside(a, box, MAILBOX_LATER, why);
-	if (m == NULL)
+	if ((m = open_counted(a, box, &st, why)) == NULL)
 		return -1;
-	count_view(m, &st);
 	u->messages += st.messages;
 	u->storage += st.size;
 	mailbox_close(&m);

@@ -93,8 +93,14 @@ look(struct account *a, uint32_t box, unsigned flags)
 		struct message_cache record;
 		const uint32_t *v;
 
-		if (!mailbox_message(m, seq, &msg) || (seq > 1 &&
-		    msg.uid <= mailbox_uid(m, seq - 1)))
+		if (!mailbox_message(m, seq, &msg)) {
+			/* An index that is damaged, and says what the journal
+			 * does not: the view is gone. */
+			if (seq <= mailbox_count(m))
+				__builtin_trap();
+			break;
+		}
+		if (seq > 1 && msg.uid <= mailbox_uid(m, seq - 1))
 			__builtin_trap();
 		for (uint32_t k = mailbox_kwset(m, msg.kwset, &v); k-- > 0;)
 			if (mailbox_keyword(m, v[k]) == NULL)

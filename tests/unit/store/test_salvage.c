@@ -239,6 +239,34 @@ START_TEST(the_damage_still_says_it)
 }
 END_TEST
 
+/* As where the disk has an error: the process reads on. */
+START_TEST(bytes_that_go_while_they_are_mapped)
+{
+	struct account *a = open_account(STORE_PACKED);
+	struct mailbox_content c;
+	struct mailbox *m;
+
+	(void)append(a, ACCOUNT_INBOX, 1, 3, 0, NULL);
+	m = open_box(a, ACCOUNT_INBOX);
+	check_content(m, 1, 1);
+	ck_assert_int_eq(truncate(file_of(1, "seg"), 0), 0);
+	ck_assert_int_eq(mailbox_content(m, 2, &c, &why), -1);
+	ck_assert_int_eq(account_error(a), ACCOUNT_CORRUPT);
+	mailbox_content_done(&c);
+	ck_assert_uint_eq(mailbox_count(m), 3);
+	mailbox_close(&m);
+	/* Another segment is whole. */
+	ck_assert_int_eq(unlink(path), 0);
+	account_close(&a);
+	a = open_account(STORE_PACKED);
+	ck_assert_uint_eq(append(a, ACCOUNT_INBOX, 4, 1, 0, NULL), 4);
+	m = open_box(a, ACCOUNT_INBOX);
+	check_content(m, 4, 4);
+	mailbox_close(&m);
+	account_close(&a);
+}
+END_TEST
+
 Suite *
 suite(void)
 {
@@ -249,6 +277,7 @@ suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, the_index_knows_it, 0, 5);
 	tcase_add_loop_test(t, the_damage_still_says_it, 0, 3);
+	tcase_add_test(t, bytes_that_go_while_they_are_mapped);
 	suite_add_tcase(s, t);
 	return s;
 }
