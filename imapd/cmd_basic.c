@@ -100,11 +100,13 @@ cmd_compress(struct imap *im, struct scan *s)
 }
 
 /* RFC 2971 3.3: at most 30 pairs, 30 and 1024 bytes; we keep none. */
-static bool
-scan_id(struct scan *s)
+bool
+imap_scan_id(struct scan *s)
 {
 	struct span key, value;
 
+	if (!scan_sp(s))
+		return false;
 	if (scan_take_word(s, "NIL"))
 		return scan_end(s);
 	if (!scan_open(s))
@@ -120,15 +122,21 @@ scan_id(struct scan *s)
 }
 
 void
+imap_put_id(struct buf *out)
+{
+	buf_add_str(out, "* ID (\"name\" ");
+	put_string(out, span_of(conf.imapd_id_send));
+	buf_add_str(out, ")\r\n");
+}
+
+void
 cmd_id(struct imap *im, struct scan *s)
 {
-	if (!scan_sp(s) || !scan_id(s)) {
+	if (!imap_scan_id(s)) {
 		imap_refuse(im, s);
 		return;
 	}
-	buf_addf(&im->out, "* ID (\"name\" ");
-	put_string(&im->out, span_of(conf.imapd_id_send));
-	buf_add_str(&im->out, ")\r\n");
+	imap_put_id(&im->out);
 	imap_done(im);
 }
 

@@ -161,12 +161,16 @@ do_logout(struct front *f, struct scan *s, struct span tag)
 static void
 do_id(struct front *f, struct scan *s, struct span tag)
 {
-	if (!scan_sp(s) || !scan_skip(s) || !scan_end(s)) {
+	struct buf said = BUF_INIT(BUF_UNLIMITED);
+
+	if (!imap_scan_id(s)) {
 		refuse(f, tag, s);
 		return;
 	}
-	front_printf(f, "* ID (\"name\" \"%s\")\r\n%.*s OK ID completed.\r\n",
-	    conf.imapd_id_send, SPAN_ARG(tag));
+	imap_put_id(&said);
+	front_printf(f, "%s%.*s OK ID completed.\r\n", said.data,
+	    SPAN_ARG(tag));
+	buf_fini(&said);
 }
 
 static void

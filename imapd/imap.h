@@ -250,6 +250,10 @@ const char *imap_error_code(enum account_error e);
 /* im->step will be called; see above.  It may set im->done and im->goal. */
 void	 imap_continue(struct imap *im, imap_step_fn *step);
 void	 imap_capability_put(const struct imap *im, struct buf *out);
+/* What follows "ID", up to the end (RFC 2971 4); the untagged answer.  The
+ * front has them, too. */
+bool	 imap_scan_id(struct scan *s);
+void	 imap_put_id(struct buf *out);
 
 /* --- put.c: words of answers, into im->out or any buf ------------------------------ */
 

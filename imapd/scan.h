@@ -82,9 +82,6 @@ bool	 scan_pattern(struct scan *s, struct span *out);
 bool	 scan_date(struct scan *s, int64_t *days);
 /* A quoted date-time: seconds since 1970 and minutes east of UTC. */
 bool	 scan_date_time(struct scan *s, int64_t *wall_s, int *zone_min);
-/* Pass over one tagged-ext-val or any other argument: for what an extension
- * lets us leave alone. */
-bool	 scan_skip(struct scan *s);
 
 bool	 scan_is_atom_char(int c);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scan - mailbox names, dates and what we pass over; see scan.h.
+ * scan - mailbox names and dates; see scan.h.
  */
 #include "base/utf8.h"
 #include "imapd/scan.h"
@@ -206,23 +206,4 @@ scan_date_time(struct scan *s, int64_t *wall_s, int *zone_min)
 bad:
 	s->at = at;
 	return scan_bad(s, "Invalid internal date.");
-}
-
-bool
-scan_skip(struct scan *s)
-{
-	struct span drop;
-
-	if (!scan_is(s, '('))
-		return scan_is(s, '"') || scan_is(s, '{') ?
-		    scan_string(s, &drop) : list_chars(s, &drop);
-	if (!scan_open(s))
-		return false;
-	while (!scan_is(s, ')')) {
-		if (!scan_skip(s))
-			return false;
-		if (!scan_is(s, ')') && !scan_sp(s))
-			return false;
-	}
-	return scan_close(s);
 }

@@ -39,11 +39,15 @@ def before_the_login():
     assert c.status("NOOP")[0] == "OK"
     assert c.cmd("CAPABILITY")[0].startswith(b"* CAPABILITY IMAP4rev1 ")
     for command in ("SELECT INBOX", "LIST \"\" *", "APPEND INBOX {3+}\r\nabc",
-                    "FOO", "LOGIN a", "NOOP x"):
+                    "FOO", "LOGIN a", "NOOP x", "ID", 'ID (name "x")',
+                    'ID ("name")', "ID x", "COMPRESS DEFLATE",
+                    "UNAUTHENTICATE", "ENABLE CONDSTORE", "NAMESPACE"):
         assert c.status(command)[0] == "BAD", command
         c.close()
         c = client()
-    assert c.cmd('ID ("name" "x")')[0] == b'* ID ("name" "Mansio")'
+    for good in ("NIL", "()", '("name" "x" "os" NIL)',
+                 "({4+}\r\nname {1+}\r\nx)"):
+        assert c.ok("ID " + good)[0] == b'* ID ("name" "Mansio")', good
     assert c.status("LOGIN alice@example.test wrong") == \
         ("NO", "AUTHENTICATIONFAILED")
     assert c.status("AUTHENTICATE FOO")[0] == "NO"

@@ -180,10 +180,6 @@ START_TEST(depth_is_bounded)
 	for (int i = 0; i < SCAN_DEPTH_MAX; i++)
 		ck_assert(scan_open(&s));
 	ck_assert(!scan_open(&s));
-	s = over(text);
-	ck_assert(!scan_skip(&s));
-	s = over("(a \"b\" (c (d {1}\r\n)))) x");
-	ck_assert(scan_skip(&s) && scan_is(&s, ' '));
 }
 END_TEST
 
