@@ -27,6 +27,17 @@ kib(uint64_t bytes)
 	    (bytes % 1024 != 0);
 }
 
+static void
+put_usage(struct imap *im, const struct account_usage *u)
+{
+	buf_add_str(&im->out, "* QUOTA \"\" (");
+	put_resource(im, "STORAGE", kib(u->storage), u->storage_limit ==
+	    ACCOUNT_UNLIMITED ? u->storage_limit : u->storage_limit / 1024);
+	put_resource(im, "MESSAGE", u->messages, u->messages_limit);
+	put_resource(im, "MAILBOX", u->mailboxes, u->mailboxes_limit);
+	buf_add_str(&im->out, ")\r\n");
+}
+
 static int
 put_quota(struct imap *im, struct why *why)
 {
@@ -34,13 +45,16 @@ put_quota(struct imap *im, struct why *why)
 
 	if (account_usage(im->account, &u, why) != 0)
 		return -1;
-	buf_add_str(&im->out, "* QUOTA \"\" (");
-	put_resource(im, "STORAGE", kib(u.storage), u.storage_limit ==
-	    ACCOUNT_UNLIMITED ? u.storage_limit : u.storage_limit / 1024);
-	put_resource(im, "MESSAGE", u.messages, u.messages_limit);
-	put_resource(im, "MAILBOX", u.mailboxes, u.mailboxes_limit);
-	buf_add_str(&im->out, ")\r\n");
+	put_usage(im, &u);
 	return 0;
+}
+
+static bool
+is_limited(const struct account_usage *u)
+{
+	return u->storage_limit != ACCOUNT_UNLIMITED ||
+	    u->messages_limit != ACCOUNT_UNLIMITED ||
+	    u->mailboxes_limit != ACCOUNT_UNLIMITED;
 }
 
 void
@@ -63,26 +77,32 @@ void
 cmd_getquotaroot(struct imap *im, struct scan *s)
 {
 	struct why why = WHY_INIT;
+	struct account_usage u;
 	struct span name;
 
 	if (!scan_sp(s) || !scan_mailbox(s, &name) || !scan_end(s)) {
 		imap_refuse(im, s);
 		return;
 	}
+	if (account_usage(im->account, &u, &why) != 0) {
+		imap_fail(im, &why);
+		return;
+	}
 	/* A mailbox that will be made would count, too. */
 	buf_add_str(&im->out, "* QUOTAROOT ");
 	put_mailbox(im, &im->out, name);
-	if (account_is_mounted(im->account, name)) {
-		/* What others' mail takes up is not this user's affair. */
+	/*
+	 * What others' mail takes up is not this user's affair.  And where
+	 * there is no limit there is no root: a quota-list has at least one
+	 * resource (RFC 9208 7), and Thunderbird complains of "()".
+	 */
+	if (account_is_mounted(im->account, name) || !is_limited(&u)) {
 		buf_add_str(&im->out, "\r\n");
-		imap_done(im);
-		return;
+	} else {
+		buf_add_str(&im->out, " \"\"\r\n");
+		put_usage(im, &u);
 	}
-	buf_add_str(&im->out, " \"\"\r\n");
-	if (put_quota(im, &why) != 0)
-		imap_fail(im, &why);
-	else
-		imap_done(im);
+	imap_done(im);
 }
 
 /*

@@ -112,6 +112,93 @@ let l = done(); f.emptyTrash(l); await l.promise;
         assert c.status("Trash", "(MESSAGES)")[1] == [b"Trash (MESSAGES 0)"]
 
 
+def imap_names(t):
+    """Names that need encoding, a folder in another, and thrown away."""
+    t.js("""
+const root = server().rootFolder;
+root.createSubfolder("Größe & Söhne", null);
+const f = await until("made", () => folder("Größe & Söhne"));
+f.createSubfolder("日本語", null);
+const inner = await until("made inside", () => folder("日本語"));
+inner.rename("R&D ~ 1", null);
+await until("renamed", () => folder("R&D ~ 1"));
+""")
+    with m.imap() as c:
+        names = [x.split(b'"/" ')[1].strip(b'"') for x in c.list()[1]]
+        assert b"Gr&APYA3w-e &- S&APY-hne/R&-D ~ 1" in names, names
+        lsub = b"\n".join(c.lsub()[1])
+        assert b"S&APY-hne/R&-D ~ 1" in lsub, lsub
+    t.js("""
+MailServices.copy.copyFolder(folder("R&D ~ 1"), folder("Trash"), true, done(),
+    null);
+await until("in the trash", () => folder("R&D ~ 1").parent == folder("Trash"));
+""")
+    with m.imap() as c:
+        assert b"Trash/R&-D ~ 1" in b"\n".join(c.list()[1]), c.list()
+
+
+def imap_drafts(t):
+    """A draft is saved, and replaced when it is saved again."""
+    t.js("""
+const a = MailServices.accounts.accounts[0], id = a.defaultIdentity;
+const drafts = folder("Drafts");
+for (const body of ["half", "half a sentence – and a dash"]) {
+    const old = find(drafts, "unfinished");
+    const fields = Cc["@mozilla.org/messengercompose/composefields;1"]
+        .createInstance(Ci.nsIMsgCompFields);
+    fields.from = id.email; fields.subject = "unfinished";
+    const file = Services.dirsvc.get("TmpD", Ci.nsIFile);
+    file.append("thunderbird-test.eml");
+    file.createUnique(Ci.nsIFile.NORMAL_FILE_TYPE, 0o600);
+    await win.IOUtils.writeUTF8(file.path, [`From: ${id.email}`,
+        "Subject: unfinished", `Message-ID: <${body.length}@example.test>`,
+        `Date: ${new Date().toUTCString()}`, "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding: 8bit", "", body, ""].join("\\r\\n"));
+    let l = done();
+    MailServices.copy.copyFileMessage(file, drafts, old || null, true,
+        Ci.nsMsgMessageFlags.Read, "", l, null);
+    await l.promise;
+    if (old)
+        drafts.deleteMessages([old], null, true, false, null, false);
+    await until("saved", async () => { await refresh(drafts);
+        return subjects(drafts).join() == "unfinished" &&
+            find(drafts, "unfinished") != old; });
+}
+""")
+    with m.imap() as c:
+        c.select("Drafts", readonly=True)
+        found = c.uid("SEARCH", "CHARSET", "UTF-8", "UNDELETED", "BODY",
+                      '"a sentence"')[1][0].split()
+        assert len(found) == 1, found
+        assert rb"\Draft" in c.uid("FETCH", found[0].decode(), "FLAGS")[1][0]
+
+
+def imap_shared(t):
+    """A folder that another user shares is found, and may be read only."""
+    assert t.js("""
+const f = await until("Team", () => folder("Team"));
+await refresh(f);
+await until("for all", () => find(f, "for all"));
+f.markMessagesRead([find(f, "for all")], true);
+await sleep(300); await refresh(f);
+return subjects(f);
+""") == ["for all"]
+    with m.imap("alice", "wonderland") as c:
+        c.select("Team", readonly=True)
+        assert c.search(None, "SEEN")[1] == [b"1"]
+
+
+def share():
+    """Before Thunderbird comes: who has a connection sees it with the next."""
+    with m.imap("alice", "wonderland") as c:
+        c.create("Team")
+        c.append("Team", None, None, b"Subject: for all\r\n\r\nx\r\n")
+        assert c.setacl("Team", BOB, "lrs")[0] == "OK"
+    with m.imap() as c:
+        assert c.subscribe(f'"Other Users/{ALICE}/Team"')[0] == "OK"
+
+
 def imap_search(t):
     """The search that the server does."""
     got = t.js("""
@@ -244,10 +331,12 @@ passed = failed = 0
 with tempfile.TemporaryDirectory() as scratch, Suite() as m:
     m.send("bob", "From: a@example.org\nSubject: first\n\none\n")
     m.wait_idle()
+    share()
     run(with_thunderbird("imap", "imap", BOB, "builder", m.imaps_port, TLS,
                          m.smtps, TLS),
         (imap_folders,), (imap_push,), (imap_read,), (imap_flags,),
-        (imap_filing,), (imap_search,), (imap_send,))
+        (imap_filing,), (imap_names,), (imap_drafts,), (imap_shared,),
+        (imap_search,), (imap_send,))
     run(with_thunderbird("starttls", "imap", BOB, "builder", m.imap_port,
                          STARTTLS, m.submission, STARTTLS),
         (imap_send,))
