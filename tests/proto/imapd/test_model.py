@@ -85,10 +85,10 @@ class Test:
                 b"line\r\n" * rnd.choice([1, 10, 300]))
 
     # -- steps ------------------------------------------------------------------
-    def select(self, v):
+    def select(self, v, box=None):
         v.remember()
         v.box = None
-        box = rnd.choice(BOXES)
+        box = box or rnd.choice(BOXES)
         v.readonly = rnd.random() < 0.2
         if not v.may(box, "lr"):
             v.uids, v.flags, v.contexts = [], {}, {}
@@ -425,6 +425,14 @@ class Test:
         v.tagged(lines[-1])
         v.check()
 
+    def cut(self, v):
+        """Off, while something may wait to be told, and back."""
+        others = [o for o in self.views if o is not v and o.box == v.box]
+        if v.qresync and v.box and others:
+            self.expunge(rnd.choice(others))
+            self.store(v)
+            self.leave(v)
+
     def leave(self, v):
         how = rnd.choice(["LOGOUT", "gone", "CLOSE", "UNSELECT"])
         history.append("%s: %s" % (v.name, how))
@@ -452,6 +460,8 @@ class Test:
         w = self.views[self.views.index(v)] = self.new()
         if w.prefix == v.prefix:
             w.snapshots = v.snapshots
+            if v.box:
+                self.select(w, v.box)
 
     def grant(self, v):
         """The guest has other rights to a mailbox from now on, also where it
@@ -514,7 +524,7 @@ class Test:
                  (self.status, 4), (self.noop, 8), (self.pipelined, 4),
                  (self.context, 3), (self.partial, 3), (self.conditional, 2)]
         if idle:
-            steps += [(self.idle, 4), (self.leave, 2), (self.nap, 1),
+            steps += [(self.idle, 4), (self.leave, 2), (self.nap, 1), (self.cut, 3),
                       (self.grant, 1)]
         if v.box is None and rnd.random() < 0.8:
             self.select(v)
