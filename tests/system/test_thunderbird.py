@@ -3,6 +3,7 @@
 # timeout: 400
 """Thunderbird reads, files, searches and sends mail, and fetches it by POP3."""
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -320,6 +321,10 @@ def run(t, *cases):
                 failed += 1
                 print(f"{case.__name__}{args}: {e}\n{t.log()}")
                 break  # what follows stands on it
+        for line in re.findall(r"PARSER:Internal Syntax Error.*",
+                               t.transcript()):
+            failed += 1
+            print(line)
     finally:
         t.__exit__(None, None, None)
 
