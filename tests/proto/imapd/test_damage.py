@@ -21,6 +21,7 @@ import os
 import random
 import re
 import shutil
+import struct
 import sys
 import tempfile
 
@@ -49,6 +50,11 @@ SEARCHES = (
 OF_FLAGS = ("UID SEARCH SEEN", "UID SEARCH KEYWORD $Work UNFLAGGED")
 ORDERS = ("UID SORT (REVERSE SUBJECT) UTF-8 ALL", "UID SORT (DATE FROM) UTF-8 ALL")
 OTHERS = ("UID THREAD REFERENCES UTF-8 ALL",)
+# Each part of cache records, in each kind of file that has them.
+PLACES = {
+    "packed": [(k, part) for k in ("BOX.cch", "BOX.seg") for part in range(3)],
+    "maildir": [("mansio.cch", part) for part in range(3)],
+}
 STATUS = ("STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY SIZE UNSEEN)",
           "LIST (SUBSCRIBED) \"\" \"*\" RETURN (SPECIAL-USE)",
           "GETACL copies", "GETMETADATA copies /private/comment")
@@ -278,6 +284,31 @@ def telling(path):
     return 0
 
 
+def parts(path):
+    """Where the parts of cache records lie, in a cache file or behind messages:
+    (offset, length) of what is sorted by, what is searched, what is shown."""
+    with open(path, "rb") as f:
+        data = f.read()
+    if path.endswith(".cch"):
+        for m in re.finditer(b"CCHE", data):
+            _, _, a, b, c, second, third, _ = struct.unpack_from(
+                "<8I", data, m.start())
+            yield ((m.start() + 32, a), (m.start() + second, b),
+                   (m.start() + third, c))
+        return
+    for m in re.finditer(b"\x050CM", data):
+        lens = struct.unpack_from("<14I", data, m.start() + 64)
+        at = m.start() + 64 + 4 * len(lens)
+        ends = [at + sum(lens[:n]) for n in (7, 10, 14)]
+        yield tuple((a, b - a) for a, b in zip([at] + ends, ends))
+
+
+def in_part(path, part, rng):
+    """A place in such a part of one of the records."""
+    at, length = rng.choice([p[part] for p in parts(path) if p[part][1] > 0])
+    return at + rng.randrange(length)
+
+
 def harm(path, rng, at=None):
     """Change some bytes; what was done."""
     size = os.path.getsize(path)
@@ -352,23 +383,30 @@ def session(directory, format, rng, damage=None, orders_first=False):
     return answers, log
 
 
-def turn(n, format, pristine, before):
-    rng = random.Random(f"{SEED} {n}")
+def turn(n, format, pristine, before, place=None):
+    """place: a kind of file and which part of a cache record in it, of which
+    nobody may notice anything."""
+    rng = random.Random(f"{SEED} {n} {place or ''}".rstrip())
     work = tempfile.mkdtemp(prefix="imapd-damage-")
     try:
         os.rmdir(work)
         copy(pristine, work)
         of = kinds(work)
-        kind = sorted(of)[n % len(of)]
+        kind = place[0] if place else sorted(of)[n % len(of)]
         path = rng.choice(of[kind])
         did = []
 
         def damage():
-            did.append(harm(path, rng, telling(path) if n < len(of) else
-                            None))
+            did.append(harm(path, rng, in_part(path, place[1], rng) if place
+                            else telling(path) if n < len(of) else None))
 
         # What is in use of an index was found right, and is not looked at again.
         late = rng.random() < 0.4 and n >= len(of) and not kind.endswith(".idx")
+        if place:
+            late = n % 2 == 1
+            # Those behind messages are read where there are no others.
+            for other in of["BOX.cch"] if kind.endswith(".seg") else ():
+                os.unlink(other)
         if not late:
             damage()
         try:
@@ -385,6 +423,8 @@ def turn(n, format, pristine, before):
                         raise Wrong(f"not a line in the log, but {k}: "
                                     f"{len(v)} and {len(before[k])} lines, "
                                     f"{odd[:2]}")
+            if not same and place:
+                raise Wrong([k for k, v in after.items() if v != before[k]])
             if not same:
                 judge(before, after, kind, format)
             return kind, late, "same" if same else "told", bool(log)
@@ -423,6 +463,11 @@ def main():
                 got = turn(n, format, pristine, before)
                 failures += got is None
                 seen[got] += 1
+            for place in PLACES[format] if first == "" else ():
+                for n in range(2):
+                    got = turn(n, format, pristine, before, place)
+                    failures += got is None
+                    seen[got] += 1
         finally:
             shutil.rmtree(pristine)
     print(f"{sum(seen.values()) - failures} passed, {failures} failed, 0 skipped")
