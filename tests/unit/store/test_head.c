@@ -233,6 +233,7 @@ START_TEST(no_number_comes_again)
 	a = open_account(STORE_PACKED);
 	a->before_us = clock_wall_us() + 1;
 	(void)append(a, ACCOUNT_INBOX, 1, 1, 0, NULL);
+	ranges_fini(&r);
 	r = uids(3000, UINT32_MAX);
 	m = open_box(a, ACCOUNT_INBOX);
 	OK(mailbox_expunge(m, &r, true, &ex, &why));
