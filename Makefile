@@ -36,6 +36,9 @@ VERSION		:= 0.1.0
 SAN		?=
 comma		:= ,
 BUILD		?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),opt)
+ifeq ($(strip $(BUILD)),)
+$(error BUILD is empty: the outputs would go to /)
+endif
 
 CC		?= gcc
 OPT		?= -O2 -g

@@ -89,7 +89,7 @@ list_chars(struct scan *s, struct span *out)
 bool
 scan_pattern(struct scan *s, struct span *out)
 {
-	struct span raw;
+	struct span raw = SPAN_EMPTY;
 	struct scan name;
 	bool ok;
 
