@@ -126,7 +126,8 @@ class Test:
                 assert int(f.group(1)) == m.uidnext, (l, m.uidnext)
         v.said, v.fetched_to = None, 0
         v.modseq = max(int(f.group(1)) for f in (re.search(
-            rb"\[HIGHESTMODSEQ (\d+)\]", l) for l in lines) if f)
+            rb"\[HIGHESTMODSEQ (\d+)\]", l)
+            for l in lines[closed[0] + 1 if closed else 0:]) if f)
         v.status.pop(box, None)     # the view tells of it from now on
         if old:
             self.resynced(v, old, lines[closed[0] + 1 if closed else 0:-1])
