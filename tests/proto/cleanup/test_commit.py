@@ -331,12 +331,15 @@ def stopping_finishes_what_is_under_way():
         c = Client(i)
         c.send(BEGIN, 1, envelope())
         c.send(CONTENT, 1, MSG)
+        # When the second one is answered, the first one has begun.
+        c.tag = 1
+        eq(c.message(MSG).code, "2.0.0")
         i.proc.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         c.send(END, 1)
         eq(c.result()[1].code, "2.0.0")
         eq(i.proc.wait(20), 0)
-        eq(len(i.messages()), 1)
+        eq(len(i.messages()), 2)
         i.start()
 
 
