@@ -359,7 +359,7 @@ put_thread(struct encoder *e, const struct span *f)
 	return flags;
 }
 
-/* Which texts a search need not read. */
+/* What a search asks before it reads a text. */
 static void
 put_searched(struct encoder *e, const struct message *m)
 {
@@ -438,8 +438,8 @@ message_cache_len(struct span in)
 	    len : 0;
 }
 
-/* The bytes of strings from first to (not) last, as the head tells them; too
- * many: more than any record has. */
+/* The bytes of strings from first to (not) last, as the head tells them, which
+ * may be more than there are. */
 static uint64_t
 strings_len(const char *p, int first, int last)
 {

@@ -5,10 +5,10 @@
  *
  * The record is a byte string: version, length and checksums (CRC32C) first,
  * numbers little-endian.  It has parts, one behind the other, each with a
- * checksum of its own, so that who needs little compares little.  It says nothing that the message does not: when it is lost,
- * damaged or of another version, it is made again.  It holds what FETCH
- * ENVELOPE, BODYSTRUCTURE, BODY and PREVIEW answer as it goes over the wire,
- * so that answering is copying.  mansio-store(5) shows the layout.
+ * checksum of its own, so that who needs little compares little.  It says
+ * nothing that the message does not: when it is lost, damaged or of another
+ * version, it is made again.  It holds what FETCH ENVELOPE, BODYSTRUCTURE, BODY
+ * and PREVIEW answer as it goes over the wire, so that answering is copying.  mansio-store(5) shows the layout.
  */
 #ifndef MAIL_MESSAGE_CACHE_H
 #define MAIL_MESSAGE_CACHE_H

@@ -39,8 +39,8 @@
 #define FILE_MAGIC	"MNSOCCH3"
 #define FILE_HEAD	32
 #define MAP_MORE	(1u << 20)	/* bytes mapped ahead of the file */
-#define WRITE_STEP	(2u << 20)	/* bytes gathered for one write: what a
-					 * part has of them is more than a
+#define WRITE_STEP	(2u << 20)	/* bytes gathered for one write, so that
+					 * the keys among them are about a
 					 * window of looks.h */
 #define AHEAD		3u		/* records: memory takes so long */
 #define PREFETCH	896u		/* bytes of a part of one, at most */
